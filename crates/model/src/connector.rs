@@ -1,0 +1,330 @@
+//! Connectors, endpoints and bindings: the documents of `flow-format`, checked.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Hook, Invalid, Name};
+
+/// A third-party API and its operations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connector {
+    /// Absolute; an endpoint's path is appended to it.
+    pub base_url: String,
+    /// Sent with every request; an endpoint's headers of the same name win.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Of each request, for endpoints that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u32>,
+    /// Run before the endpoint's own.
+    #[serde(default, skip_serializing_if = "HookBindings::is_empty")]
+    pub hooks: HookBindings,
+    /// Operations by name.
+    pub endpoints: BTreeMap<Name, Endpoint>,
+}
+
+/// One operation of a connector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// One of [`METHODS`].
+    pub method: String,
+    /// Appended to the connector's `base_url`.
+    pub path: String,
+    /// Added to the URL.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// Sent with the request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Sent as the body in place of the arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    /// Picks the payload out of the response: dotted, list positions as numbers, negative from the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_path: Option<String>,
+    /// Accepted statuses. Absent: every 2xx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<StatusList>,
+    /// Further attempts after a failed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Of each request; default [`DEFAULT_TIMEOUT_S`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u32>,
+    /// Followed for GET and HEAD, 0 to 5; default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirects: Option<u8>,
+    /// Run after the connector's own.
+    #[serde(default, skip_serializing_if = "HookBindings::is_empty")]
+    pub hooks: HookBindings,
+}
+
+/// Which script version sits at a hook.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    /// A script of the same tenant.
+    pub script: Name,
+    /// Filled in with the latest version when the document is stored; never changed afterwards by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Given to the script as `context.parms`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub parms: serde_json::Map<String, Value>,
+}
+
+/// Lists of bindings by hook. A list runs in order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HookBindings(pub BTreeMap<Hook, Vec<Binding>>);
+
+impl HookBindings {
+    /// Whether nothing is bound.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bindings of a hook, in order.
+    #[must_use]
+    pub fn of(&self, hook: Hook) -> &[Binding] {
+        self.0.get(&hook).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a list is given for a hook, be it empty.
+    #[must_use]
+    pub fn has(&self, hook: Hook) -> bool {
+        self.0.contains_key(&hook)
+    }
+}
+
+/// Further attempts after a failed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// After the first, 0 to 10.
+    pub attempts: u32,
+    /// Before each of them. For a step 0; for a flow's new runs up to 3,600.
+    #[serde(default)]
+    pub delay_s: u32,
+    /// Factor of the delay from one attempt to the next, 1 to 10.
+    #[serde(default = "one")]
+    pub backoff: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// Accepted statuses, written as numbers or digit strings. An empty list accepts every status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct StatusList(pub Vec<u16>);
+
+impl<'de> Deserialize<'de> for StatusList {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let status = |value: &Value| match value {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+            _ => None,
+        };
+        let values = Vec::<Value>::deserialize(deserializer)?;
+        let list = values.iter().map(|value| match status(value) {
+            Some(number @ 100..=999) => Ok(u16::try_from(number).unwrap_or_default()),
+            _ => Err(serde::de::Error::custom(format!("{value} is no status; write 200 or \"200\""))),
+        });
+        Ok(Self(list.collect::<Result<_, _>>()?))
+    }
+}
+
+/// Methods that a request may have.
+pub const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+
+/// Of a request that sets none, as the manifests have it that people bring along.
+pub const DEFAULT_TIMEOUT_S: u32 = 120;
+
+impl Connector {
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// The first field that breaks the format, with its path.
+    pub fn parse(document: Value) -> Result<Self, Invalid> {
+        let connector: Self = from_document(document)?;
+        check_url("base_url", &connector.base_url)?;
+        check_headers("headers", &connector.headers)?;
+        check_timeout("timeout_s", connector.timeout_s)?;
+        check_bindings("hooks", &connector.hooks)?;
+        for (name, endpoint) in &connector.endpoints {
+            endpoint.check(&format!("endpoints.{name}"))?;
+        }
+        Ok(connector)
+    }
+
+    /// Every list of bindings in the document, with its path.
+    pub fn bindings_mut(&mut self) -> impl Iterator<Item = (String, Hook, &mut Binding)> {
+        let own = bindings_mut("hooks".to_owned(), &mut self.hooks);
+        let endpoints =
+            self.endpoints.iter_mut().flat_map(|(name, endpoint)| bindings_mut(format!("endpoints.{name}.hooks"), &mut endpoint.hooks));
+        own.chain(endpoints)
+    }
+}
+
+impl Endpoint {
+    fn check(&self, path: &str) -> Result<(), Invalid> {
+        check_method(&format!("{path}.method"), &self.method)?;
+        refuse_template(&format!("{path}.path"), &self.path)?;
+        if !self.path.is_empty() && !self.path.starts_with('/') {
+            return Err(Invalid::new(format!("{path}.path"), "must be empty or begin with `/`"));
+        }
+        for (key, value) in &self.query {
+            refuse_template(&format!("{path}.query.{key}"), value)?;
+        }
+        check_headers(&format!("{path}.headers"), &self.headers)?;
+        check_data(&format!("{path}.data"), self.data.as_ref())?;
+        check_step_retry(&format!("{path}.retry"), self.retry)?;
+        check_timeout(&format!("{path}.timeout_s"), self.timeout_s)?;
+        if self.redirects.is_some_and(|n| n > 5) {
+            return Err(Invalid::new(format!("{path}.redirects"), "must be 0 to 5"));
+        }
+        check_bindings(&format!("{path}.hooks"), &self.hooks)
+    }
+}
+
+/// Reads a document and names the path of what does not fit.
+pub(crate) fn from_document<T: serde::de::DeserializeOwned>(document: Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let path = match error.path().to_string() {
+            root if root == "." => String::new(),
+            path => path,
+        };
+        Invalid::new(path, error.inner().to_string())
+    })
+}
+
+pub(crate) fn bindings_mut(path: String, hooks: &mut HookBindings) -> impl Iterator<Item = (String, Hook, &mut Binding)> {
+    hooks.0.iter_mut().flat_map(move |(hook, list)| {
+        let path = path.clone();
+        list.iter_mut().enumerate().map(move |(i, binding)| (format!("{path}.{hook}[{i}]"), *hook, binding))
+    })
+}
+
+pub(crate) fn check_method(path: &str, method: &str) -> Result<(), Invalid> {
+    if METHODS.contains(&method) {
+        return Ok(());
+    }
+    Err(Invalid::new(path, format!("`{method}` is no method; there are {}, in capitals", METHODS.join(", "))))
+}
+
+pub(crate) fn check_url(path: &str, url: &str) -> Result<(), Invalid> {
+    refuse_template(path, url)?;
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(());
+    }
+    Err(Invalid::new(path, "must be an absolute URL with http:// or https://"))
+}
+
+/// A literal `{{` in a place where templates belong would be sent to the upstream as it stands, which nobody means.
+pub(crate) fn refuse_template(path: &str, text: &str) -> Result<(), Invalid> {
+    if text.contains("{{") || text.contains("{%") {
+        return Err(Invalid::new(path, "templates are not supported by this release; use a pre-request hook to fill in values"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_headers(path: &str, headers: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    for (name, value) in headers {
+        refuse_template(&format!("{path}.{name}"), value)?;
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err(Invalid::new(format!("{path}.{name}"), "is no header name"));
+        }
+        if value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
+            return Err(Invalid::new(format!("{path}.{name}"), "holds a control character"));
+        }
+        if is_framing_header(name) {
+            return Err(Invalid::new(format!("{path}.{name}"), "is set by the node itself and cannot be given"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a header frames or routes a request, so that neither documents nor guests may set it (RFC 9110, 7.6.1, and `host`, `content-length`).
+#[must_use]
+pub fn is_framing_header(name: &str) -> bool {
+    const FRAMING: [&str; 10] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "proxy-authorization",
+    ];
+    FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name))
+}
+
+pub(crate) fn check_data(path: &str, data: Option<&Value>) -> Result<(), Invalid> {
+    match data {
+        Some(Value::String(text)) => refuse_template(path, text),
+        Some(Value::Array(list)) => list.iter().enumerate().try_for_each(|(i, value)| check_data(&format!("{path}[{i}]"), Some(value))),
+        Some(Value::Object(map)) => map.iter().try_for_each(|(key, value)| {
+            refuse_template(&format!("{path}.{key}"), key)?;
+            check_data(&format!("{path}.{key}"), Some(value))
+        }),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn check_timeout(path: &str, timeout_s: Option<u32>) -> Result<(), Invalid> {
+    match timeout_s {
+        Some(0 | 3601..) => Err(Invalid::new(path, "must be 1 to 3600")),
+        _ => Ok(()),
+    }
+}
+
+/// A step's attempts follow each other at once: a run that waits would have to be durable first.
+pub(crate) fn check_step_retry(path: &str, retry: Option<Retry>) -> Result<(), Invalid> {
+    check_retry(path, retry)?;
+    match retry {
+        Some(Retry { delay_s: 1.., .. }) => {
+            Err(Invalid::new(format!("{path}.delay_s"), "a step's retry cannot wait in this release; leave `delay_s` out or set it to 0"))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn check_retry(path: &str, retry: Option<Retry>) -> Result<(), Invalid> {
+    let Some(retry) = retry else { return Ok(()) };
+    if retry.attempts > 10 {
+        return Err(Invalid::new(format!("{path}.attempts"), "must be 0 to 10"));
+    }
+    if retry.delay_s > 3600 {
+        return Err(Invalid::new(format!("{path}.delay_s"), "must be 0 to 3600"));
+    }
+    if !(1..=10).contains(&retry.backoff) {
+        return Err(Invalid::new(format!("{path}.backoff"), "must be 1 to 10"));
+    }
+    Ok(())
+}
+
+/// A list longer than this is a program written as bindings; each binding costs a sandbox per call.
+const MAX_BINDINGS: usize = 16;
+
+pub(crate) fn check_bindings(path: &str, hooks: &HookBindings) -> Result<(), Invalid> {
+    for (hook, list) in &hooks.0 {
+        if *hook == Hook::Step {
+            return Err(Invalid::new(format!("{path}.step"), "`step` is no place to bind a script; use a step with `script`"));
+        }
+        if list.len() > MAX_BINDINGS {
+            return Err(Invalid::new(format!("{path}.{hook}"), format!("holds {} bindings; at most {MAX_BINDINGS}", list.len())));
+        }
+    }
+    Ok(())
+}

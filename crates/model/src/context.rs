@@ -1,0 +1,176 @@
+//! What an invocation is given and what it leaves behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{Headers, Hook, HttpRequest, Payload, RunId, TenantName};
+
+/// Circumstances of one invocation.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Whose script runs.
+    pub tenant: TenantName,
+    /// Absent in a direct call.
+    pub flow: Option<String>,
+    /// Absent in a direct call.
+    pub step: Option<String>,
+    /// The run this belongs to.
+    pub run: RunId,
+    /// The attempt within the step, from 1.
+    pub attempt: u32,
+    /// The frozen clock, in milliseconds since the Unix epoch.
+    pub started_at_ms: u64,
+    /// All chance of the invocation follows from this.
+    pub seed: u64,
+    /// The binding's parameters as JSON text.
+    pub parms: Arc<str>,
+}
+
+/// What a hook acts on.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields say it; `guest-sdk/wit/hooks.wit` explains each hook's input")]
+pub enum HookInput {
+    PreHook {
+        connector: Arc<str>,
+        endpoint: Arc<str>,
+        arguments: Bytes,
+    },
+    PreRequest {
+        request: HttpRequest,
+    },
+    /// `payload` stands where the body stands in the guest: it is the response's body, or what the script before made of it.
+    PostRequest {
+        method: String,
+        url: String,
+        status: u16,
+        headers: Headers,
+        payload: Bytes,
+    },
+    PostHook {
+        status: u16,
+        headers: Headers,
+        payload: Bytes,
+        arguments: Bytes,
+    },
+    PostFail {
+        status: u16,
+        code: String,
+        message: String,
+        arguments: Bytes,
+    },
+    Step {
+        payload: Payload,
+    },
+}
+
+impl HookInput {
+    /// Which hook this is for.
+    #[must_use]
+    pub const fn hook(&self) -> Hook {
+        match self {
+            Self::PreHook { .. } => Hook::PreHook,
+            Self::PreRequest { .. } => Hook::PreRequest,
+            Self::PostRequest { .. } => Hook::PostRequest,
+            Self::PostHook { .. } => Hook::PostHook,
+            Self::PostFail { .. } => Hook::PostFail,
+            Self::Step { .. } => Hook::Step,
+        }
+    }
+}
+
+/// A set of values that scripts reach by key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum VariableScope {
+    /// Of the run; writable.
+    Variables,
+    /// Texts of the run, at most [`VariableScope::META_BYTES`] together; writable.
+    Meta,
+    /// The flow's configuration, by display name.
+    Config,
+    /// Results of earlier steps, by camel-cased name.
+    StepResults,
+}
+
+impl VariableScope {
+    /// Keys and values of `meta` together: the documented limit of the product whose scripts bring `meta` along.
+    pub const META_BYTES: usize = 10_240;
+    /// Keys and values of `variables` together. Generous for run data, small enough that a run record stays readable.
+    pub const VARIABLES_BYTES: usize = 1 << 20;
+}
+
+/// Values by scope and key, each as JSON text. Shared by the invocations of a run until one writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "one map per scope")]
+pub struct Variables {
+    pub variables: BTreeMap<String, String>,
+    pub meta: BTreeMap<String, String>,
+    pub config: BTreeMap<String, String>,
+    pub step_results: BTreeMap<String, String>,
+}
+
+impl Variables {
+    /// The values of a scope.
+    #[must_use]
+    pub const fn scope(&self, scope: VariableScope) -> &BTreeMap<String, String> {
+        match scope {
+            VariableScope::Variables => &self.variables,
+            VariableScope::Meta => &self.meta,
+            VariableScope::Config => &self.config,
+            VariableScope::StepResults => &self.step_results,
+        }
+    }
+
+    /// Applies what an invocation wrote.
+    pub fn apply(&mut self, writes: Vec<VariableWrite>) {
+        for write in writes {
+            let scope = match write.scope {
+                VariableScope::Variables => &mut self.variables,
+                VariableScope::Meta => &mut self.meta,
+                VariableScope::Config => &mut self.config,
+                VariableScope::StepResults => &mut self.step_results,
+            };
+            match write.value {
+                Some(value) => scope.insert(write.key, value),
+                None => scope.remove(&write.key),
+            };
+        }
+    }
+}
+
+/// One write by an invocation; the last one to a key counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct VariableWrite {
+    pub scope: VariableScope,
+    pub key: String,
+    /// JSON text; absent removes the key.
+    pub value: Option<String>,
+}
+
+/// Levels of a run's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the usual names")]
+pub enum LogLevel {
+    Metric,
+    Trace,
+    Debug,
+    Info,
+    Log,
+    Warn,
+    Error,
+}
+
+/// A line of a run's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// When the host received it.
+    pub at: jiff::Timestamp,
+    /// As the script gave it.
+    pub level: LogLevel,
+    /// As the script gave it.
+    pub message: String,
+}

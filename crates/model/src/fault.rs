@@ -1,0 +1,246 @@
+//! Failures as data: whose fault, which stable code, and where.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blame {
+    /// The request or a definition is wrong.
+    Caller,
+    /// A script trapped, threw, broke the contract or spent a budget.
+    Guest,
+    /// The upstream refused, could not be reached, timed out or answered badly.
+    Upstream,
+    /// Ours.
+    Platform,
+}
+
+impl Blame {
+    /// The word in answers and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Guest => "guest",
+            Self::Upstream => "upstream",
+            Self::Platform => "platform",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($variant:ident $text:literal $blame:ident $title:literal $help:literal;)*) => {
+        /// Every failure that a caller can see. The kebab-case text is stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// All codes.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The stable text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// Whose fault it is.
+            #[must_use]
+            pub const fn blame(self) -> Blame {
+                match self { $(Self::$variant => Blame::$blame,)* }
+            }
+
+            /// A few words for a heading.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// What it means and what to do, in one or two sentences.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Invalid "invalid" Caller "request or document is not valid" "Something in the request or the document breaks its format. `path` names the field and `detail` says what is expected there.";
+    Name "name" Caller "not a valid name" "Names match [A-Za-z0-9][A-Za-z0-9._-]{0,62}. Choose another one.";
+    TooLarge "too-large" Caller "body is too large" "The body exceeds the tenant's limit `request_body_bytes`. Send less, or ask the operator for a higher limit.";
+    NotFound "not-found" Caller "not found" "Nothing of this name exists here, or it belongs to another tenant. Check the name and the token.";
+    MethodNotAllowed "method-not-allowed" Caller "method not allowed" "The path exists but does not take this method. The `allow` header lists those it takes.";
+    Unauthorized "unauthorized" Caller "token missing or unknown" "Send `Authorization: Bearer TOKEN` with a token that exists and has not expired.";
+    ScopeMissing "scope-missing" Caller "token lacks a scope" "The token is known but may not do this. Use one that has the scope named in `detail`.";
+    Conflict "conflict" Caller "conflicts with what is there" "The change does not fit what is stored. Read the current state and try again.";
+    ScriptBound "script-bound" Caller "script version is bound" "The version still sits at a hook. Bind another version there first; `detail` says where.";
+    SourceSize "source-size" Guest "source or component is too large" "The upload exceeds the tenant's limit `source_bytes` or `component_bytes`. Make it smaller, or ask the operator for a higher limit.";
+    ScriptSyntax "script-syntax" Guest "script has a syntax error" "The source does not parse. `line` and `column` point into the text as uploaded.";
+    ScriptCompile "script-compile" Guest "script does not compile" "Top-level code of the script failed at deploy. `line` and `column` point into the text as uploaded.";
+    ScriptNoHook "script-no-hook" Guest "script has no such hook" "The script exports no hook, or not the one that is asked for. Export a function with the hook's name.";
+    ComponentImports "component-imports" Guest "component imports what is not offered" "A component may import the host interfaces of the guest SDK and WASI 0.2's cli, clocks, random, io and filesystem. `detail` names the import.";
+    ComponentInvalid "component-invalid" Guest "component is not valid" "The bytes are no WebAssembly component of the world `snaphook:hook/hooks`. Build them with the guest SDK.";
+    Compile "compile" Guest "compile budget is spent" "Compiling or evaluating the upload took more CPU time, memory or wall time than allowed. Do less at top level, or upload less code.";
+    ScriptThrew "script-threw" Guest "script threw" "An exception left the hook. `line` and `column` point into the text as uploaded; `detail` has its message.";
+    ScriptTrapped "script-trapped" Guest "script trapped" "WebAssembly stopped the script, for example for an unreachable instruction or too deep a recursion.";
+    ScriptContract "script-contract" Guest "script broke the hook's contract" "The hook returned or set something that it cannot. `detail` names it.";
+    Fuel "fuel" Guest "fuel is spent" "The invocation used all of its fuel. Do less in the hook, or ask the operator for a higher limit `fuel`.";
+    Deadline "deadline" Guest "deadline has passed" "The invocation took longer than the limit `wall_ms`. Do less in the hook, or ask the operator for a higher limit.";
+    Memory "memory" Guest "memory is used up" "The invocation needed more than the limit `memory_bytes`. Keep less data at once, or ask the operator for a higher limit.";
+    Output "output" Guest "output is too large" "The hook gave back more than the limit `output_bytes`. Return less, or ask the operator for a higher limit.";
+    HostCalls "host-calls" Guest "too many host calls" "The invocation made more HTTP requests than the limit `host_calls`. Make fewer, or ask the operator for a higher limit.";
+    NeverSettles "never-settles" Guest "promise never settles" "The hook returned a promise that nothing can settle any more. Make sure that every path resolves or rejects it.";
+    ScriptFailed "script-failed" Guest "script decided to fail" "A post-request script decided that the step failed. `detail` has its message.";
+    RetriesUsed "retries-used" Guest "retries are used up" "A script asked for the request again, but the step's `retry` is used up or absent. Allow more attempts, or decide otherwise.";
+    ReauthenticateFailed "reauthenticate-failed" Guest "could not authenticate again" "A script asked for a new authentication, but there is nothing to renew or it was renewed already in this attempt.";
+    Rejected "rejected" Guest "rejected by a hook" "A hook rejected the call. Status, reason code and message are the hook's own.";
+    EgressRefused "egress-refused" Caller "request is not allowed to leave" "The tenant's egress policy does not allow this address. `detail` says which rule; the operator can change it with `egress` of the tenant.";
+    Url "url" Upstream "URL is not valid" "The request's URL cannot be used. It must be absolute, with http or https.";
+    Dns "dns" Upstream "host name does not resolve" "The upstream's name has no address. Check the name.";
+    Connect "connect" Upstream "could not connect" "The upstream does not accept connections. Check address and port.";
+    Tls "tls" Upstream "TLS failed" "No secure connection could be made. Check the upstream's certificate.";
+    Redirects "redirects" Upstream "too many redirects" "The upstream redirects more often than the endpoint's `redirects` allows.";
+    ResponseHeader "response-header" Upstream "response header is not valid" "The upstream answered with something that is not HTTP, or with headers that are too large.";
+    ResponseSize "response-size" Upstream "response is too large" "The upstream's body exceeds the limit `response_body_bytes`. Ask it for less, or the operator for a higher limit.";
+    ResponseJson "response-json" Upstream "response is not the expected JSON" "The upstream's body is not JSON, or lacks what `payload_path` names.";
+    Reset "reset" Upstream "connection was reset" "The upstream closed the connection before its answer was whole. It may have done the work.";
+    Timeout "timeout" Upstream "request timed out" "The upstream did not answer within `timeout_s`. It may have done the work.";
+    Status "status" Upstream "status is not accepted" "The upstream's status is not among those accepted. `detail` names it and the list.";
+    Overloaded "overloaded" Platform "node is at its limit" "This node takes no more work at the moment. Try again after the time in `Retry-After`.";
+    StoreUnavailable "store-unavailable" Platform "store is not available" "The database does not answer. Try again; the operator finds the reason in the node's log.";
+    Internal "internal" Platform "internal error" "Something failed on our side. Give the operator the request id; the node's log has the reason under it.";
+}
+
+impl Code {
+    /// The code with this text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text)
+    }
+
+    /// Whether the same again may succeed: the world may have changed, the request need not.
+    #[must_use]
+    pub const fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::Connect
+                | Self::Dns
+                | Self::Reset
+                | Self::Timeout
+                | Self::Status
+                | Self::Overloaded
+                | Self::StoreUnavailable
+                | Self::Internal
+        )
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("unknown code `{text}`")))
+    }
+}
+
+/// A failure that a caller may read. What only the log may hold is not in here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{detail}")]
+pub struct Fault {
+    /// What failed.
+    pub code: Code,
+    /// One public sentence about this case.
+    pub detail: String,
+    /// The field of the request or document, such as `steps[2].foo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Line in the uploaded source, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Column in the uploaded source, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// The limit that was reached, in its own unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// What was used or wanted of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+}
+
+impl Fault {
+    /// A failure with a code and a sentence.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), path: None, line: None, column: None, limit: None, used: None }
+    }
+
+    /// The same with a place in the uploaded source.
+    #[must_use]
+    pub fn at(mut self, line: u32, column: u32) -> Self {
+        self.line = Some(line);
+        self.column = Some(column);
+        self
+    }
+
+    /// The same with the limit that was reached and what was used of it.
+    #[must_use]
+    pub fn of_limit(mut self, limit: u64, used: Option<u64>) -> Self {
+        self.limit = Some(limit);
+        self.used = used;
+        self
+    }
+
+    /// The same with the field it is about.
+    #[must_use]
+    pub fn in_field(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        self.code.blame()
+    }
+}
+
+/// A document breaks its format at `path`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {detail}")]
+pub struct Invalid {
+    /// Such as `steps[2].foo`; empty for the whole document.
+    pub path: String,
+    /// What is expected there.
+    pub detail: String,
+}
+
+impl Invalid {
+    /// A complaint about a field.
+    pub fn new(path: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { path: path.into(), detail: detail.into() }
+    }
+}
+
+impl From<Invalid> for Fault {
+    fn from(invalid: Invalid) -> Self {
+        Self::new(Code::Invalid, invalid.detail).in_field(invalid.path)
+    }
+}

@@ -1,0 +1,196 @@
+//! Flows and steps: the documents of `flow-format`, checked.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::connector::{
+    Binding, HookBindings, Retry, StatusList, bindings_mut, check_bindings, check_data, check_headers, check_method, check_retry,
+    check_step_retry, check_timeout, check_url, from_document,
+};
+use crate::{Hook, Invalid, Name};
+
+/// A definition of steps that run one after another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flow {
+    /// Values that every run begins with; scripts may change them for the rest of the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, Value>,
+    /// Values that scripts may read, by display name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, Value>,
+    /// Of `url` steps that give none of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// New runs after a failed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// At least one, at most [`MAX_STEPS`].
+    pub steps: Vec<Step>,
+}
+
+/// One node of a flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Free text, unique in the flow; `step-1`, `step-2` … where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `connector/endpoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// A request written out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A script with a `step` hook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Name>,
+    /// Of `script`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// Of `script`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub parms: serde_json::Map<String, Value>,
+    /// Of `url`; POST with `data`, else GET.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Of `url`. Given and not empty, they replace the flow's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Of `url`: the body, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    /// Of `url`: accepted statuses. Absent or empty: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<StatusList>,
+    /// Of `call` (in place of the endpoint's) and `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Of `call` (in place of the endpoint's) and `url`, for each request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<u32>,
+    /// Of `call` and `url`. A list for a hook replaces the endpoint's for that hook, and only that one.
+    #[serde(default, skip_serializing_if = "HookBindings::is_empty")]
+    pub hooks: HookBindings,
+}
+
+/// Which of the three kinds a step is.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields of `Step` say it")]
+pub enum StepAction<'a> {
+    Call { connector: Name, endpoint: Name },
+    Url(&'a str),
+    Script(Binding),
+}
+
+/// Beyond this a flow is better split: each step's record is kept with the run.
+pub const MAX_STEPS: usize = 200;
+
+impl Flow {
+    /// Reads and checks a document. `execute` may stand for `steps`.
+    ///
+    /// # Errors
+    /// The first field that breaks the format, with its path.
+    pub fn parse(mut document: Value) -> Result<Self, Invalid> {
+        if let Some(map) = document.as_object_mut()
+            && !map.contains_key("steps")
+            && let Some(steps) = map.remove("execute")
+        {
+            map.insert("steps".to_owned(), steps);
+        }
+        let mut flow: Self = from_document(document)?;
+        if flow.steps.is_empty() || flow.steps.len() > MAX_STEPS {
+            return Err(Invalid::new("steps", format!("must hold 1 to {MAX_STEPS} steps")));
+        }
+        check_headers("headers", &flow.headers)?;
+        check_retry("retry", flow.retry)?;
+        let mut names = HashSet::new();
+        for (i, step) in flow.steps.iter_mut().enumerate() {
+            let name = step.name.get_or_insert_with(|| format!("step-{}", i + 1)).clone();
+            if name.is_empty() || name.len() > 200 {
+                return Err(Invalid::new(format!("steps[{i}].name"), "must be 1 to 200 bytes long"));
+            }
+            step.check(&format!("steps[{i}]"))?;
+            if !names.insert(name) {
+                return Err(Invalid::new(format!("steps[{i}].name"), "another step has this name"));
+            }
+        }
+        Ok(flow)
+    }
+
+    /// Every binding in the document with its path; a script step is a binding of `step`.
+    pub fn bindings_mut(&mut self) -> impl Iterator<Item = (String, Hook, &mut Binding)> {
+        self.steps.iter_mut().enumerate().flat_map(|(i, step)| bindings_mut(format!("steps[{i}].hooks"), &mut step.hooks))
+    }
+}
+
+impl Step {
+    /// The step's name; `Flow::parse` has given every step one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// Which of the three kinds the step is.
+    ///
+    /// # Errors
+    /// When it is none or several; the path is relative to the step.
+    pub fn action(&self) -> Result<StepAction<'_>, Invalid> {
+        match (&self.call, &self.url, &self.script) {
+            (Some(call), None, None) => {
+                let (connector, endpoint) = call.split_once('/').ok_or_else(|| Invalid::new("call", "must be `connector/endpoint`"))?;
+                let name = |text| Name::new(text).map_err(|error| Invalid::new("call", error.to_string()));
+                Ok(StepAction::Call { connector: name(connector)?, endpoint: name(endpoint)? })
+            }
+            (None, Some(url), None) => Ok(StepAction::Url(url)),
+            (None, None, Some(script)) => {
+                Ok(StepAction::Script(Binding { script: script.clone(), version: self.version, parms: self.parms.clone() }))
+            }
+            _ => Err(Invalid::new("", "a step has exactly one of `call`, `url` and `script`")),
+        }
+    }
+
+    fn check(&self, path: &str) -> Result<(), Invalid> {
+        let within = |error: Invalid| match error.path.as_str() {
+            "" => Invalid::new(path, error.detail),
+            field => Invalid::new(format!("{path}.{field}"), error.detail),
+        };
+        match self.action().map_err(within)? {
+            StepAction::Call { .. } => self.refuse(path, &["script-only", "url-only"])?,
+            StepAction::Url(url) => {
+                check_url(&format!("{path}.url"), url)?;
+                self.refuse(path, &["script-only"])?;
+            }
+            StepAction::Script(_) => self.refuse(path, &["url-only", "request"])?,
+        }
+        if let Some(method) = &self.method {
+            check_method(&format!("{path}.method"), method)?;
+        }
+        check_headers(&format!("{path}.headers"), &self.headers)?;
+        check_data(&format!("{path}.data"), self.data.as_ref())?;
+        check_step_retry(&format!("{path}.retry"), self.retry)?;
+        check_timeout(&format!("{path}.timeout_s"), self.timeout_s)?;
+        check_bindings(&format!("{path}.hooks"), &self.hooks)
+    }
+
+    /// Refuses fields that would have no effect in a step of this kind.
+    fn refuse(&self, path: &str, groups: &[&str]) -> Result<(), Invalid> {
+        let fields = [
+            ("script-only", "version", self.version.is_some(), "belongs to steps with `script`"),
+            ("script-only", "parms", !self.parms.is_empty(), "belongs to steps with `script`"),
+            ("url-only", "method", self.method.is_some(), "belongs to steps with `url`"),
+            ("url-only", "headers", !self.headers.is_empty(), "belongs to steps with `url`"),
+            ("url-only", "data", self.data.is_some(), "belongs to steps with `url`"),
+            ("url-only", "status_code", self.status_code.is_some(), "belongs to steps with `url`"),
+            ("request", "retry", self.retry.is_some(), "belongs to steps with `call` or `url`"),
+            ("request", "timeout_s", self.timeout_s.is_some(), "belongs to steps with `call` or `url`"),
+            ("request", "hooks", !self.hooks.is_empty(), "belongs to steps with `call` or `url`"),
+        ];
+        match fields.into_iter().find(|(group, _, given, _)| *given && groups.contains(group)) {
+            Some((_, field, _, why)) => Err(Invalid::new(format!("{path}.{field}"), why)),
+            None => Ok(()),
+        }
+    }
+}

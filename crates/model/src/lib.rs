@@ -1,0 +1,42 @@
+//! The words of the domain as types: names, limits, hooks, decisions, documents, runs, faults.
+//!
+//! Pure: no async function, no I/O, no clock and no chance. Everything here can be built, compared and printed in a test.
+//! HTTP status codes of our own answers are not known here; `api` alone maps outcomes to them.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod body;
+pub mod connector;
+mod context;
+mod decision;
+mod fault;
+pub mod flow;
+mod hook;
+mod limits;
+mod message;
+mod name;
+mod run;
+mod script;
+mod tenant;
+mod token;
+
+pub use body::BodyText;
+pub use connector::{Binding, Connector, Endpoint, HookBindings, Retry};
+pub use context::{Context, HookInput, LogEntry, LogLevel, VariableScope, VariableWrite, Variables};
+pub use decision::{
+    Decision, FailingDecision, NewRequest, NewResponse, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
+    PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, StepDecision,
+};
+pub use fault::{Blame, Code, Fault, Invalid};
+pub use flow::{Flow, Step, StepAction};
+pub use hook::{Hook, HookSet};
+pub use limits::{Limits, LimitsChange, Usage};
+pub use message::{Headers, HttpRequest, HttpResponse, Payload};
+pub use name::{Name, NameError, TenantName};
+pub use run::{
+    Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
+};
+pub use script::{Dialect, Language, ScriptKind, ScriptVersion, Warning};
+pub use tenant::{EgressPolicy, Grants, HostRule, Tenant, TenantDocument};
+pub use token::{TokenRecord, TokenScope, TokenScopes};

@@ -1,0 +1,197 @@
+//! Runs as they are recorded and shown: the shape of `GET /v1/runs/{id}`.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{BodyText, Code, Fault, Hook, LogEntry, Name, ReasonCode, Usage};
+
+/// Names a run; a UUID of version 7, so ids sort by the time the run was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub uuid::Uuid);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for RunId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// Where a run is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "`flow-format` explains the words")]
+pub enum RunStatus {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+impl RunStatus {
+    /// The word in documents and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status with this word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// How a step or attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum StepStatus {
+    Succeeded,
+    Failed,
+}
+
+/// One execution of a flow version, or a direct call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Names the run.
+    pub id: RunId,
+    /// Absent for a direct call.
+    pub flow: Option<Name>,
+    /// Absent for a direct call.
+    pub flow_version: Option<u32>,
+    /// `connector/endpoint` of a direct call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// Where the run is in its life.
+    pub status: RunStatus,
+    /// Why it failed.
+    pub code: Option<Code>,
+    /// The failure in a sentence, or a script's own message.
+    pub message: Option<String>,
+    /// The run that this one repeats.
+    pub retry_of: Option<RunId>,
+    /// The run that repeats this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_run: Option<RunId>,
+    /// From 1; a repeated run counts on.
+    pub attempt: u32,
+    /// When it began, or when it is due.
+    pub started_at: Timestamp,
+    /// Absent until it has ended.
+    pub ended_at: Option<Timestamp>,
+    /// Sums over all invocations.
+    pub usage: RunUsage,
+    /// In order.
+    pub steps: Vec<StepRecord>,
+}
+
+/// Sums over the invocations of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in `Usage`")]
+pub struct RunUsage {
+    pub fuel: u64,
+    pub wall_us: u64,
+}
+
+/// One step of a run; a direct call has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The step's name; `connector/endpoint` in a direct call.
+    pub name: String,
+    /// How it ended.
+    pub status: StepStatus,
+    /// Why it failed.
+    pub code: Option<Code>,
+    /// The failure in a sentence, or a script's own message.
+    pub message: Option<String>,
+    /// Hooks that run once per call, and the script of a script step.
+    pub hooks: Vec<Invocation>,
+    /// Requests, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One request of a step, with its hooks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When the first of its hooks began.
+    pub started_at: Timestamp,
+    /// With its hooks.
+    pub duration_ms: u64,
+    /// `pre-request` and `post-request`.
+    pub hooks: Vec<Invocation>,
+    /// Absent when a hook kept it from being sent.
+    pub request: Option<RequestRecord>,
+    /// Status 0 when there was none.
+    pub response: Option<ResponseRecord>,
+    /// Why the attempt failed.
+    pub error: Option<Fault>,
+}
+
+/// A request as it went out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct RequestRecord {
+    pub method: String,
+    pub url: String,
+    pub headers: serde_json::Map<String, serde_json::Value>,
+    pub body: BodyText,
+}
+
+/// A response as it came in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct ResponseRecord {
+    pub status: u16,
+    pub headers: serde_json::Map<String, serde_json::Value>,
+    pub body: BodyText,
+}
+
+/// One call of one hook.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Invocation {
+    /// Which hook.
+    pub hook: Hook,
+    /// Whose code.
+    pub script: Name,
+    /// Which version of it.
+    pub version: u32,
+    /// Absent when the invocation failed.
+    pub decision: Option<DecisionRecord>,
+    /// Why the invocation failed.
+    pub fault: Option<Fault>,
+    /// What it spent, beside its limits.
+    pub usage: Usage,
+    /// In order.
+    pub logs: Vec<LogEntry>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration_us: u64,
+}
+
+/// What a hook decided, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct DecisionRecord {
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<ReasonCode>,
+}

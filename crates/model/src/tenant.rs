@@ -1,0 +1,154 @@
+//! Tenants and the rules they live under.
+
+use std::fmt;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{Invalid, Limits, LimitsChange, TenantName};
+
+/// A tenant as the operator writes it; every key is optional.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantDocument {
+    /// Changes to the default limits.
+    #[serde(default)]
+    pub limits: LimitsChange,
+    /// Capabilities that scripts of the tenant may be lent.
+    #[serde(default)]
+    pub grants: Grants,
+    /// Where requests may go.
+    #[serde(default)]
+    pub egress: EgressDocument,
+}
+
+/// Capabilities that scripts of a tenant may be lent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grants {
+    /// `fetch` in script steps.
+    #[serde(default)]
+    pub fetch: bool,
+}
+
+/// Egress rules as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressDocument {
+    /// `host`, `*.domain` or `host:port`. Absent: every public host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<String>>,
+    /// Networks of special addresses that are allowed all the same, such as `127.0.0.0/8`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_private: Vec<IpNet>,
+}
+
+/// One rule of `egress.allow`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRule {
+    /// The host in lower case; with `any_subdomain`, what must follow the first dot.
+    pub host: String,
+    /// The rule was written `*.host`.
+    pub any_subdomain: bool,
+    /// Absent: every port.
+    pub port: Option<u16>,
+}
+
+impl HostRule {
+    /// Reads `host`, `*.domain`, either with `:port`; an IPv6 address stands in brackets.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (any_subdomain, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !rest.ends_with(']') => (host, Some(port.parse().map_err(|_| format!("`{port}` is no port"))?)),
+            _ => (rest, None),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        if host.is_empty() || host.contains(['*', '/', '@', ' ', '?', '#']) {
+            return Err(format!("`{text}` is no host; write `api.example.com`, `*.example.com` or `10.1.2.3:8443`"));
+        }
+        Ok(Self { host, any_subdomain, port })
+    }
+
+    /// Whether the rule allows a host, in lower case and without brackets, at a port.
+    #[must_use]
+    pub fn allows(&self, host: &str, port: u16) -> bool {
+        let host_fits = if self.any_subdomain {
+            host.strip_suffix(self.host.as_str()).is_some_and(|front| front.len() > 1 && front.ends_with('.'))
+        } else {
+            host == self.host
+        };
+        host_fits && self.port.is_none_or(|wanted| wanted == port)
+    }
+}
+
+impl fmt::Display for HostRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let star = if self.any_subdomain { "*." } else { "" };
+        match self.port {
+            Some(port) => write!(f, "{star}{}:{port}", self.host),
+            None => write!(f, "{star}{}", self.host),
+        }
+    }
+}
+
+/// Where a tenant's requests may go, checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressPolicy {
+    /// Absent: every public host.
+    pub allow: Option<Vec<HostRule>>,
+    /// Special addresses that are allowed all the same.
+    pub allow_private: Vec<IpNet>,
+}
+
+/// A tenant as the rest of the code sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct Tenant {
+    pub name: TenantName,
+    pub limits: Limits,
+    pub grants: Grants,
+    pub egress: EgressPolicy,
+    pub document: TenantDocument,
+}
+
+impl Tenant {
+    /// Checks a document.
+    ///
+    /// # Errors
+    /// The first field that breaks the format.
+    pub fn new(name: TenantName, document: TenantDocument) -> Result<Self, Invalid> {
+        let limits = document.limits.applied();
+        check_limits(&limits)?;
+        let allow = document.egress.allow.as_ref().map(|rules| {
+            let parsed =
+                rules.iter().enumerate().map(|(i, rule)| HostRule::parse(rule).map_err(|e| Invalid::new(format!("egress.allow[{i}]"), e)));
+            parsed.collect::<Result<Vec<_>, _>>()
+        });
+        let egress = EgressPolicy { allow: allow.transpose()?, allow_private: document.egress.allow_private.clone() };
+        Ok(Self { name, limits, grants: document.grants, egress, document })
+    }
+}
+
+/// Upper ends keep one tenant's limits inside what a node is built for: a sandbox slot is 1 GiB of address space, and an
+/// invocation longer than two minutes belongs into a step of its own.
+fn check_limits(limits: &Limits) -> Result<(), Invalid> {
+    let ranges: [(&str, u64, u64, u64); 10] = [
+        ("fuel", limits.fuel, 100_000, 1_000_000_000_000),
+        ("wall_ms", limits.wall_ms, 1, 120_000),
+        ("memory_bytes", limits.memory_bytes, 1 << 20, 1 << 30),
+        ("output_bytes", limits.output_bytes, 1, 256 << 20),
+        ("log_bytes", limits.log_bytes, 0, 16 << 20),
+        ("host_calls", limits.host_calls.into(), 0, 10_000),
+        ("source_bytes", limits.source_bytes, 1, 16 << 20),
+        ("component_bytes", limits.component_bytes, 1, 256 << 20),
+        ("request_body_bytes", limits.request_body_bytes, 1, 1 << 30),
+        ("response_body_bytes", limits.response_body_bytes, 1, 1 << 30),
+    ];
+    match ranges.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
+        Some((field, value, low, high)) => Err(Invalid::new(format!("limits.{field}"), format!("{value} is not between {low} and {high}"))),
+        None => Ok(()),
+    }
+}
