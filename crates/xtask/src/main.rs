@@ -1,1 +1,47 @@
-fn main() {}
+//! Chores: `cargo xtask demo | test | tidy | bench | gen | setup`.
+
+#![forbid(unsafe_code)]
+
+mod demo;
+mod guest;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo [--stay]   install what is missing, build, start a node and an upstream, deploy the examples, call them
+  test            everything: unit, contract, black-box and guest tests; ends with one line of counts
+  tidy            arrows, sizes, conformance rows, limits
+  bench           build for release and print the table of speeds
+  gen             write the generated files that are committed (OpenAPI)
+  setup           install what is missing on this machine, or say how
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = arguments.split_first().map_or(("", [].as_slice()), |(command, rest)| (command.as_str(), rest));
+    let outcome = match command {
+        "demo" => demo::demo(rest),
+        "test" => test::test(rest),
+        "tidy" => tidy::tidy(),
+        "bench" => demo::bench(rest),
+        "gen" => test::generate(),
+        "setup" => setup::everything(),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask {command}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

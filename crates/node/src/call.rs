@@ -1,0 +1,74 @@
+//! `snaphook call` and `snaphook test`: run something on a node and show what happened.
+
+use std::io::Read as _;
+
+use serde_json::{Value, json};
+
+use crate::cli::{CallArgs, TestArgs};
+use crate::client::Client;
+use crate::problem::CliError;
+use crate::timeline;
+
+pub(crate) async fn run(args: CallArgs) -> Result<(), CliError> {
+    let client = Client::new(&args.target.url, &args.target.token);
+    let input = json_argument(&args.input)?;
+    let answer = if args.flow {
+        client.send_json("POST", &format!("/v1/flows/{}/runs", args.name), &json!({ "payload": input })).await?
+    } else {
+        if !args.name.contains('/') {
+            return Err(CliError::Usage(format!("`{}` is no connector/endpoint; for a flow add --flow", args.name)));
+        }
+        client.send_json("POST", &format!("/v1/call/{}", args.name), &input).await?
+    };
+    if !args.quiet {
+        if let Some(id) = &answer.run_id {
+            let run = client.get(&format!("/v1/runs/{id}")).await?;
+            if run.status == 200 {
+                print!("{}", timeline::draw(&run.json()));
+            }
+        }
+        println!("answer {}", answer.status);
+    }
+    println!("{}", String::from_utf8_lossy(&answer.body));
+    answer.checked().map(|_| ())
+}
+
+pub(crate) async fn test(args: TestArgs) -> Result<(), CliError> {
+    let client = Client::new(&args.target.url, &args.target.token);
+    let mut input = json_argument(&args.input)?;
+    let object = input.as_object_mut().ok_or_else(|| CliError::Usage("the sample input must be a JSON object".to_owned()))?;
+    object.insert("hook".to_owned(), args.hook.as_str().into());
+    let (name, version) = match args.script.split_once('@') {
+        Some((name, version)) => (name, version.to_owned()),
+        None => (args.script.as_str(), latest(&client, &args.script).await?),
+    };
+    let answer = client.send_json("POST", &format!("/v1/scripts/{name}/versions/{version}/test"), &input).await?.checked()?;
+    let document = answer.json();
+    println!("{}", serde_json::to_string_pretty(&document).unwrap_or_default());
+    match document["fault"]["detail"].as_str() {
+        Some(detail) => Err(CliError::Start(format!("the script failed: {detail}"))),
+        None => Ok(()),
+    }
+}
+
+async fn latest(client: &Client, script: &str) -> Result<String, CliError> {
+    let document = client.get(&format!("/v1/scripts/{script}")).await?.checked()?.json();
+    let versions = document["versions"].as_array().into_iter().flatten();
+    let newest = versions.filter_map(|version| version["version"].as_u64()).max();
+    newest.map(|version| version.to_string()).ok_or_else(|| CliError::Usage(format!("script `{script}` has no version")))
+}
+
+/// Reads an argument that is JSON text, `@FILE`, or `-` for standard input.
+pub(crate) fn json_argument(argument: &str) -> Result<Value, CliError> {
+    let text = match argument.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).map_err(|source| CliError::File { what: format!("cannot read {file}"), source })?,
+        None if argument == "-" => {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(|source| CliError::File { what: "cannot read standard input".to_owned(), source })?;
+            text
+        }
+        None => argument.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("the input is no JSON: {error}")))
+}

@@ -1,0 +1,229 @@
+//! The command line: every command, flag and environment variable, with its default.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs users' scripts around HTTP calls, each in a fresh WebAssembly sandbox.
+#[derive(Debug, Parser)]
+#[command(name = "snaphook", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node.
+    Serve(ServeArgs),
+    /// Run everything on this machine for a folder of scripts, connectors and flows, and deploy it again when it changes.
+    Dev(DevArgs),
+    /// Upload a folder's scripts, connectors and flows to a node.
+    Deploy(DeployArgs),
+    /// Call an endpoint or start a flow, and show what ran.
+    Call(CallArgs),
+    /// Run one hook of a script on sample input; nobody is called.
+    Test(TestArgs),
+    /// Manage tenants (needs the operator's token).
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Manage a tenant's tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Check a data directory and this machine.
+    Doctor(DoctorArgs),
+    /// Compile one upload from standard input; the node starts this itself.
+    #[command(hide = true)]
+    CompileChild,
+}
+
+/// Flags of `serve`; each may stand in the environment or in the file of `--config` as well. Flags win over the environment, which wins over the file.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// TOML file with the same keys, written with underscores.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to listen on [env: SNAPHOOK_LISTEN] [default: 127.0.0.1:7070].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Directory for the database, compiled code and keys [env: SNAPHOOK_DATA_DIR] [default: ./snaphook-data].
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Token that manages tenants [env: SNAPHOOK_OPERATOR_TOKEN] [default: made and printed at the first start].
+    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) operator_token: Option<String>,
+    /// Memory for sandboxes, in bytes [env: SNAPHOOK_SANDBOX_MEMORY_BYTES] [default: half of the machine's].
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) sandbox_memory_bytes: Option<u64>,
+    /// Format of the node's own log: `text` or `json` [env: SNAPHOOK_LOG_FORMAT] [default: text]. What is logged: RUST_LOG.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Folder with `scripts/`, `connectors/` and `flows/`.
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:7070", value_name = "ADDRESS")]
+    pub(crate) listen: String,
+    /// Directory for the database, compiled code and keys [default: `.snaphook` in the folder].
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// Where a node is, and who asks.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Target {
+    /// Address of the node.
+    #[arg(long, env = "SNAPHOOK_URL", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    pub(crate) url: String,
+    /// Token of the tenant.
+    #[arg(long, env = "SNAPHOOK_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: String,
+}
+
+/// Where a node is, for the operator.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct OperatorTarget {
+    /// Address of the node.
+    #[arg(long, env = "SNAPHOOK_URL", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    pub(crate) url: String,
+    /// The operator's token.
+    #[arg(long, env = "SNAPHOOK_OPERATOR_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: String,
+}
+
+/// Values that differ from one place to the next.
+#[derive(Debug, Args, Clone, Default)]
+pub(crate) struct Overrides {
+    /// Use another `base_url` for a connector than its document says; may be repeated.
+    #[arg(long = "base-url", value_name = "CONNECTOR=URL", value_parser = key_value)]
+    pub(crate) base_urls: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// Folder with `scripts/`, `connectors/` and `flows/`, or one script file.
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    /// `connector/endpoint`, or a flow's name with `--flow`.
+    pub(crate) name: String,
+    /// JSON text, `@FILE`, or `-` for standard input.
+    #[arg(default_value = "{}")]
+    pub(crate) input: String,
+    /// Start a flow; the input is its payload.
+    #[arg(long)]
+    pub(crate) flow: bool,
+    /// Print the answer's body alone.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Script, as `name` (its latest version) or `name@version`.
+    pub(crate) script: String,
+    /// Hook to run, such as `pre-hook`.
+    #[arg(long)]
+    pub(crate) hook: String,
+    /// The sample input as JSON text, `@FILE`, or `-` for standard input: an object with `arguments`, `request`, `response`, `payload`, `parms` …
+    #[arg(default_value = "{}")]
+    pub(crate) input: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Create a tenant or change its document.
+    Put {
+        name: String,
+        /// The document as JSON text, `@FILE`, or `-` for standard input.
+        #[arg(default_value = "{}")]
+        document: String,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// List tenants.
+    List {
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Show a tenant with the limits in force.
+    Show {
+        name: String,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+    /// Delete a tenant and everything it owns.
+    Delete {
+        name: String,
+        #[command(flatten)]
+        target: OperatorTarget,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; it is shown this once. With `--tenant` the operator's token is needed, else one of the tenant's with the scope `admin`.
+    Create {
+        /// For people, to tell tokens apart.
+        name: String,
+        /// deploy, invoke, read or admin; separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "admin")]
+        scopes: Vec<String>,
+        /// Seconds until it expires; without it, never.
+        #[arg(long, value_name = "SECONDS")]
+        expires_s: Option<u64>,
+        /// The tenant, for the operator.
+        #[arg(long)]
+        tenant: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List the tenant's tokens.
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Delete a token; it is unknown from then on.
+    Delete {
+        id: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Data directory to check.
+    #[arg(long, env = "SNAPHOOK_DATA_DIR", default_value = "./snaphook-data", value_name = "DIRECTORY")]
+    pub(crate) data_dir: PathBuf,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be CONNECTOR=URL")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn definitions_are_consistent() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,99 @@
+//! HTTP to a node, for the commands that talk to one.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::problem::{CliError, Problem};
+
+/// Longest wait for an answer: an upload may compile for ten seconds, a flow may take its request timeouts.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A node and the token to use there.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: String,
+    token: String,
+}
+
+/// An answer of a node.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) run_id: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON, or null.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The answer, or the problem that it describes.
+    pub(crate) fn checked(self) -> Result<Self, CliError> {
+        match self.status {
+            200..300 => Ok(self),
+            _ => Err(CliError::Node(Box::new(Problem::read(self.status, &self.body)))),
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn new(url: &str, token: &str) -> Self {
+        let connector = hyper_rustls::HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+        let http = HyperClient::builder(TokioExecutor::new()).build(connector);
+        Self { http, url: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, CliError> {
+        self.send("GET", path, None, Bytes::new()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Answer, CliError> {
+        self.send("DELETE", path, None, Bytes::new()).await
+    }
+
+    pub(crate) async fn send_json(&self, method: &str, path: &str, body: &Value) -> Result<Answer, CliError> {
+        self.send(method, path, Some("application/json"), body.to_string().into()).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: Bytes) -> Result<Answer, CliError> {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {}", self.token));
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| CliError::Usage(format!("`{}` is no address of a node: {error}", self.url)))?;
+        let unreachable = |error: &dyn std::error::Error| CliError::Unreachable { url: self.url.clone(), reason: chain(error) };
+        let exchange = async {
+            let response = self.http.request(request).await.map_err(|error| unreachable(&error))?;
+            let (head, body) = response.into_parts();
+            let run_id = head.headers.get("x-run-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let body = body.collect().await.map_err(|error| unreachable(&error))?.to_bytes();
+            Ok(Answer { status: head.status.as_u16(), run_id, body })
+        };
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .map_err(|_| CliError::Unreachable { url: self.url.clone(), reason: format!("no answer within {} s", TIMEOUT.as_secs()) })?
+    }
+}
+
+/// The error with its causes, since the outermost one often says only that something failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,93 @@
+//! Configuration of a node: defaults, then the file of `--config`, then the environment, then flags.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::ServeArgs;
+use crate::problem::CliError;
+
+/// What a node needs to know to start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Address to listen on; port 0 takes a free one, which is printed.
+    pub(crate) listen: SocketAddr,
+    /// Holds the database, compiled code and keys; made with mode 0700.
+    pub(crate) data_dir: PathBuf,
+    /// Absent: the one made at the first start stays good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) operator_token: Option<String>,
+    /// Memory that sandboxes may take together.
+    pub(crate) sandbox_memory_bytes: u64,
+    pub(crate) log_format: LogFormat,
+}
+
+/// How the node's own log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// Puts the sources together.
+    ///
+    /// # Errors
+    /// When a value does not fit or a key is unknown; the message names it and the source it came from.
+    pub(crate) fn load(args: &ServeArgs) -> Result<Self, CliError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::defaults(PathBuf::from("./snaphook-data"))));
+        if let Some(file) = &args.config {
+            if !file.is_file() {
+                return Err(CliError::Usage(format!("there is no configuration file {}", file.display())));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment = figment.merge(Env::prefixed("SNAPHOOK_").only(&[
+            "listen",
+            "data_dir",
+            "operator_token",
+            "sandbox_memory_bytes",
+            "log_format",
+        ]));
+        if let Some(listen) = &args.listen {
+            figment = figment.merge(("listen", listen));
+        }
+        if let Some(data_dir) = &args.data_dir {
+            figment = figment.merge(("data_dir", data_dir));
+        }
+        if let Some(token) = &args.operator_token {
+            figment = figment.merge(("operator_token", token));
+        }
+        if let Some(bytes) = args.sandbox_memory_bytes {
+            figment = figment.merge(("sandbox_memory_bytes", bytes));
+        }
+        if let Some(format) = &args.log_format {
+            figment = figment.merge(("log_format", format));
+        }
+        figment.extract().map_err(|error| CliError::Usage(format!("configuration: {error}")))
+    }
+
+    /// What holds without a file, environment or flags.
+    pub(crate) fn defaults(data_dir: PathBuf) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            data_dir,
+            operator_token: None,
+            sandbox_memory_bytes: machine_memory_bytes().map_or(1 << 30, |bytes| bytes / 2),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// Memory of the machine, or of the control group when that is less.
+fn machine_memory_bytes() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total: u64 = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().trim_end_matches(" kB").parse().ok()?;
+    let group = std::fs::read_to_string(Path::new("/sys/fs/cgroup/memory.max")).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    Some(group.map_or(total << 10, |group| group.min(total << 10)))
+}

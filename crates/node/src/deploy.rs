@@ -1,0 +1,106 @@
+//! `snaphook deploy`: uploads a folder and says for each thing what became of it.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::cli::DeployArgs;
+use crate::client::Client;
+use crate::folder::{self, Item};
+use crate::problem::{CliError, InFile, Problem};
+
+pub(crate) async fn run(args: DeployArgs) -> Result<(), CliError> {
+    let client = Client::new(&args.target.url, &args.target.token);
+    let items = folder::read(&args.folder, &args.overrides.base_urls)?;
+    upload_all(&client, items).await
+}
+
+/// Uploads everything, reports each, and fails at the end when one failed: what is right is deployed all the same.
+pub(crate) async fn upload_all(client: &Client, items: Vec<Result<Item, CliError>>) -> Result<(), CliError> {
+    let total = items.len();
+    let mut failed = 0;
+    let progress = Progress::new(total);
+    for item in items {
+        let outcome = match item {
+            Ok(item) => {
+                progress.show(&item);
+                upload(client, &item).await
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(line) => progress.line(&line),
+            Err(error @ CliError::Unreachable { .. }) => return Err(error),
+            Err(error) => {
+                failed += 1;
+                progress.line(&format!("{:?}", miette::Report::new(error)));
+            }
+        }
+    }
+    progress.done();
+    if failed > 0 { Err(CliError::Deploy { failed, total }) } else { Ok(()) }
+}
+
+async fn upload(client: &Client, item: &Item) -> Result<String, CliError> {
+    let answer = client.send("PUT", &item.path, Some(item.content_type), item.body.clone()).await?;
+    if !(200..300).contains(&answer.status) {
+        let problem = Problem::read(answer.status, &answer.body);
+        // A source file can be shown with the place marked; of a component there is nothing to show.
+        return Err(match std::str::from_utf8(&item.body) {
+            Ok(text) => CliError::InFile(Box::new(InFile::new(problem, &item.file, text.to_owned()))),
+            Err(_) => CliError::Node(Box::new(problem)),
+        });
+    }
+    Ok(describe(item, answer.status, &answer.json()))
+}
+
+fn describe(item: &Item, status: u16, document: &Value) -> String {
+    let news = if status == 201 { "new" } else { "same" };
+    let mut line = format!("{:9} {}", item.kind, item.name);
+    if let Some(version) = document["version"].as_u64() {
+        line += &format!(" version {version}");
+    }
+    if item.kind == "script" {
+        let hooks: Vec<&str> = document["hooks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        line += &format!(" ({news}; {}; {} ms)", hooks.join(", "), document["deploy_ms"]);
+        for warning in document["warnings"].as_array().into_iter().flatten() {
+            let place = warning["line"].as_u64().map(|line| format!("{}:{line}: ", item.file)).unwrap_or_default();
+            line += &format!("\n  warning: {place}{}", warning["message"].as_str().unwrap_or_default());
+        }
+    }
+    line
+}
+
+/// A bar that appears only when the work takes longer than a second, so that quick deploys print lines alone.
+struct Progress {
+    bar: ProgressBar,
+    begun: Instant,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        let bar = ProgressBar::hidden();
+        bar.set_length(total as u64);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+            bar.set_style(style);
+        }
+        Self { bar, begun: Instant::now() }
+    }
+
+    fn show(&self, item: &Item) {
+        if self.bar.is_hidden() && self.begun.elapsed() > Duration::from_secs(1) {
+            self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        }
+        self.bar.set_message(format!("{} {}", item.kind, item.name));
+        self.bar.inc(1);
+    }
+
+    fn line(&self, text: &str) {
+        self.bar.suspend(|| println!("{text}"));
+    }
+
+    fn done(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,136 @@
+//! A folder of scripts, connectors and flows, as `deploy` and `dev` read it.
+//!
+//! `scripts/NAME.js|mjs|ts|mts|wasm`, `connectors/NAME.json|yaml|yml`, `flows/NAME.json|yaml|yml`. Other files are left alone.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde_json::Value;
+use snaphook_model::{Language, Name};
+
+use crate::problem::{CliError, InFile, Problem};
+
+/// One thing to upload.
+pub(crate) struct Item {
+    /// As shown to the person, relative to where they are.
+    pub(crate) file: String,
+    /// What it is: `script`, `connector` or `flow`.
+    pub(crate) kind: &'static str,
+    pub(crate) name: Name,
+    /// Path in the API.
+    pub(crate) path: String,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
+}
+
+/// Everything in the folder, in the order in which it must be uploaded: a document may bind a script of the same folder.
+/// What cannot be read or named is an error of its own beside the rest.
+pub(crate) fn read(folder: &Path, base_urls: &[(String, String)]) -> Result<Vec<Result<Item, CliError>>, CliError> {
+    if folder.is_file() {
+        return Ok(vec![script(folder)]);
+    }
+    let mut items = Vec::new();
+    for file in files(&folder.join("scripts"))? {
+        if Language::of_file_name(&file.to_string_lossy()).is_some() && !file.to_string_lossy().ends_with(".d.ts") {
+            items.push(script(&file));
+        }
+    }
+    for (kind, directory) in [("connector", "connectors"), ("flow", "flows")] {
+        for file in files(&folder.join(directory))? {
+            if let Some(content_type) = document_type(&file) {
+                items.push(document(kind, directory, &file, content_type, base_urls));
+            }
+        }
+    }
+    if items.is_empty() {
+        let shown = folder.display();
+        return Err(CliError::Usage(format!("nothing to deploy in {shown}: it has no files in scripts/, connectors/ or flows/")));
+    }
+    Ok(items)
+}
+
+fn files(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+    if !directory.exists() {
+        return Ok(Vec::new());
+    }
+    let failed = |source| CliError::File { what: format!("cannot read {}", directory.display()), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    // The same order everywhere, so that two deploys print the same.
+    files.sort();
+    Ok(files)
+}
+
+fn document_type(file: &Path) -> Option<&'static str> {
+    match file.extension()?.to_str()? {
+        "json" => Some("application/json"),
+        "yaml" | "yml" => Some("application/yaml"),
+        _ => None,
+    }
+}
+
+fn script(file: &Path) -> Result<Item, CliError> {
+    let language = Language::of_file_name(&file.to_string_lossy())
+        .ok_or_else(|| CliError::Usage(format!("{} is no script: expected .js, .mjs, .ts, .mts or .wasm", file.display())))?;
+    let name = name_of(file)?;
+    Ok(Item {
+        file: file.display().to_string(),
+        kind: "script",
+        path: format!("/v1/scripts/{name}"),
+        name,
+        content_type: language.content_type(),
+        body: contents(file)?,
+    })
+}
+
+fn document(
+    kind: &'static str,
+    directory: &str,
+    file: &Path,
+    content_type: &'static str,
+    base_urls: &[(String, String)],
+) -> Result<Item, CliError> {
+    let name = name_of(file)?;
+    let body = contents(file)?;
+    let (content_type, body) = match base_urls.iter().find(|(connector, _)| kind == "connector" && connector == name.as_str()) {
+        Some((_, url)) => ("application/json", with_base_url(file, content_type, &body, url)?),
+        None => (content_type, body),
+    };
+    Ok(Item { file: file.display().to_string(), kind, path: format!("/v1/{directory}/{name}"), name, content_type, body })
+}
+
+fn with_base_url(file: &Path, content_type: &str, body: &[u8], url: &str) -> Result<Bytes, CliError> {
+    let text = String::from_utf8_lossy(body).into_owned();
+    let parsed: Result<Value, String> = match content_type {
+        "application/json" => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        _ => serde_saphyr::from_str(&text).map_err(|error| error.to_string()),
+    };
+    match parsed {
+        Ok(Value::Object(mut map)) => {
+            map.insert("base_url".to_owned(), url.into());
+            Ok(Value::Object(map).to_string().into())
+        }
+        Ok(_) => Err(unreadable(file, text, "a connector is an object".to_owned())),
+        Err(detail) => Err(unreadable(file, text, detail)),
+    }
+}
+
+fn unreadable(file: &Path, text: String, detail: String) -> CliError {
+    let problem = Problem { status: 400, code: "invalid".to_owned(), detail, path: None, line: None, column: None, request_id: None };
+    CliError::InFile(Box::new(InFile::new(problem, &file.display().to_string(), text)))
+}
+
+fn name_of(file: &Path) -> Result<Name, CliError> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    Name::new(&stem).map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))
+}
+
+fn contents(file: &Path) -> Result<Bytes, CliError> {
+    let read = std::fs::read(file).map_err(|source| CliError::File { what: format!("cannot read {}", file.display()), source })?;
+    Ok(read.into())
+}

@@ -1,0 +1,155 @@
+//! Failures of a command as a person sees them, with the source and the place marked where there is one.
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode, SourceOffset};
+use serde_json::Value;
+
+/// A problem document of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+    pub(crate) path: Option<String>,
+    pub(crate) line: Option<usize>,
+    pub(crate) column: Option<usize>,
+    pub(crate) request_id: Option<String>,
+}
+
+impl Problem {
+    /// Reads an answer that is no success; one without a problem document keeps its status and text.
+    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
+        let document: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let text = |key: &str| document[key].as_str().map(str::to_owned);
+        let number = |key: &str| document[key].as_u64().and_then(|n| usize::try_from(n).ok());
+        let fallback = || String::from_utf8_lossy(body).chars().take(500).collect();
+        Self {
+            status,
+            code: text("code").unwrap_or_else(|| format!("http-{status}")),
+            detail: text("detail").or_else(|| text("title")).or_else(|| text("status_message")).unwrap_or_else(fallback),
+            path: text("path"),
+            line: number("line"),
+            column: number("column"),
+            request_id: text("request_id"),
+        }
+    }
+}
+
+/// Why a command failed. The exit code is 2 for wrong usage and 1 for everything else.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error("{0}")]
+    Usage(String),
+    #[error("no node answers at {url}: {reason}")]
+    Unreachable { url: String, reason: String },
+    #[error("{}: {}", .0.code, .0.detail)]
+    Node(Box<Problem>),
+    #[error(transparent)]
+    InFile(Box<InFile>),
+    #[error("{what}: {source}")]
+    File { what: String, source: std::io::Error },
+    #[error("{0}")]
+    Start(String),
+    /// Everything was reported already.
+    #[error("{failed} of {total} could not be deployed")]
+    Deploy { failed: usize, total: usize },
+}
+
+impl Diagnostic for CliError {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        match self {
+            Self::Unreachable { .. } => Some(Box::new("start one with `snaphook dev` or `snaphook serve`, or name another with --url")),
+            Self::Node(problem) => Some(Box::new(help(problem))),
+            _ => None,
+        }
+    }
+
+    fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        match self {
+            Self::InFile(inner) => inner.code(),
+            _ => None,
+        }
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        match self {
+            Self::InFile(inner) => inner.labels(),
+            _ => None,
+        }
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        match self {
+            Self::InFile(inner) => inner.source_code(),
+            _ => None,
+        }
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        None
+    }
+}
+
+fn help(problem: &Problem) -> String {
+    let mut parts = Vec::new();
+    if let Some(path) = &problem.path {
+        parts.push(format!("at {path}"));
+    }
+    if let Some(code) = snaphook_model::Code::parse(&problem.code) {
+        parts.push(code.help().to_owned());
+    }
+    if let Some(id) = &problem.request_id {
+        parts.push(format!("(status {}, request {id})", problem.status));
+    }
+    parts.join("\n")
+}
+
+/// A problem with a file that was deployed, shown as a compiler shows it.
+#[derive(Debug)]
+pub(crate) struct InFile {
+    problem: Problem,
+    source: NamedSource<String>,
+    offset: Option<usize>,
+}
+
+impl InFile {
+    pub(crate) fn new(problem: Problem, file: &str, text: String) -> Self {
+        let offset = match (problem.line, problem.column) {
+            (Some(line), Some(column)) => Some(SourceOffset::from_location(&text, line, column).offset()),
+            _ => problem.path.as_deref().and_then(|path| place_of(&text, path)),
+        };
+        Self { problem, source: NamedSource::new(file, text), offset }
+    }
+}
+
+/// Where a document's path such as `steps[2].foo` stands in its text: the last name of the path, quoted or as a YAML key.
+fn place_of(text: &str, path: &str) -> Option<usize> {
+    let last = path.rsplit(['.', '[', ']']).find(|part| !part.is_empty() && part.parse::<usize>().is_err())?;
+    text.find(&format!("\"{last}\"")).map(|at| at + 1).or_else(|| text.find(&format!("{last}:")))
+}
+
+impl std::fmt::Display for InFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.problem.detail)
+    }
+}
+
+impl std::error::Error for InFile {}
+
+impl Diagnostic for InFile {
+    fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(Box::new(&self.problem.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(Box::new(help(&self.problem)))
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = LabeledSpan::at_offset(self.offset?, "here");
+        Some(Box::new(std::iter::once(span)))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+}

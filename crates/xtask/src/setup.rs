@@ -1,0 +1,44 @@
+//! What a machine must have besides Rust: clang for the interpreter; for Rust guests some way to build for wasm32.
+
+use std::process::Command;
+
+use crate::guest;
+use crate::run::{output, run, works};
+
+/// Everything that `test` needs.
+pub(crate) fn everything() -> Result<(), String> {
+    clang()?;
+    guest::prepare()
+}
+
+/// clang with its wasm32 target, which Debian's package has.
+pub(crate) fn clang() -> Result<(), String> {
+    if works("clang", &["--version"]) {
+        return Ok(());
+    }
+    install(&["clang"], "clang compiles the JavaScript interpreter to WebAssembly")
+}
+
+/// Installs Debian packages where we may, or says the exact command.
+pub(crate) fn install(packages: &[&str], why: &str) -> Result<(), String> {
+    let command = format!("apt-get install -y {}", packages.join(" "));
+    if !works("apt-get", &["--version"]) {
+        return Err(format!("{why}; install {} with this machine's package manager and try again", packages.join(", ")));
+    }
+    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !is_root && !works("sudo", &["-n", "true"]) {
+        return Err(format!("{why}; run `sudo apt-get update && sudo {command}` and try again"));
+    }
+    println!("{why}: installing {}", packages.join(", "));
+    let apt = |arguments: &[&str]| {
+        let mut apt = if is_root { Command::new("apt-get") } else { Command::new("sudo") };
+        if !is_root {
+            apt.args(["-n", "apt-get"]);
+        }
+        run(apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    apt(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt(&arguments)
+}

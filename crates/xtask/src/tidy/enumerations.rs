@@ -1,0 +1,71 @@
+//! Lists whose every entry must have a test: conformance rows, limits, examples.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::text;
+use crate::run::root;
+
+/// Conformance rows are F1 to F134.
+const ROWS: usize = 134;
+
+/// Rows without a test; the number may only fall, and the list in `tests/conformance-open.txt` must match it.
+const OPEN_ROWS: usize = 97;
+
+pub(super) fn check() -> Vec<String> {
+    let tests = test_names();
+    let mut complaints = conformance(&tests);
+    complaints.extend(limits(&tests));
+    complaints.extend(examples());
+    complaints
+}
+
+/// Names of all functions in `tests/it`.
+fn test_names() -> Vec<String> {
+    let files = std::fs::read_dir(root().join("tests/it")).into_iter().flatten().flatten();
+    let texts = files.map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default());
+    texts.flat_map(|text| names(&text)).collect()
+}
+
+fn names(text: &str) -> Vec<String> {
+    let after_fn = |line: &str| line.trim_start().trim_start_matches("async ").strip_prefix("fn ").map(str::to_owned);
+    let name = |rest: String| rest.split(['(', '<']).next().map(str::to_owned);
+    text.lines().filter_map(after_fn).filter_map(name).collect()
+}
+
+/// Every row has a test named after it (`f041_…`) or stands in the list of open ones, not both.
+fn conformance(tests: &[String]) -> Vec<String> {
+    let tested = |row: usize| tests.iter().any(|name| name.starts_with(&format!("f{row:03}_")));
+    let open: BTreeSet<usize> = text(Path::new("tests/conformance-open.txt")).lines().filter_map(|line| line.trim().strip_prefix('F')?.parse().ok()).collect();
+    let mut complaints = Vec::new();
+    for row in 1..=ROWS {
+        match (tested(row), open.contains(&row)) {
+            (false, false) => complaints.push(format!("conformance row F{row} has no test `f{row:03}_…` in tests/it")),
+            (true, true) => complaints.push(format!("conformance row F{row} has a test: take it off tests/conformance-open.txt")),
+            _ => {}
+        }
+    }
+    if open.len() != OPEN_ROWS {
+        complaints.push(format!("tests/conformance-open.txt holds {} rows, xtask says {OPEN_ROWS}; the number may only fall", open.len()));
+    }
+    complaints
+}
+
+/// Every field of `Limits` has a hostile guest or request: a test named `limit_FIELD…`.
+fn limits(tests: &[String]) -> Vec<String> {
+    let source = text(Path::new("crates/model/src/limits.rs"));
+    let body = source.split("pub struct Limits {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap_or_default();
+    let fields: Vec<&str> = body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()).collect();
+    if fields.is_empty() {
+        return vec!["crates/model/src/limits.rs: the fields of `Limits` were not found".to_owned()];
+    }
+    let untested = |field: &&str| !tests.iter().any(|name| name.starts_with(&format!("limit_{field}")));
+    fields.into_iter().filter(untested).map(|field| format!("limit `{field}` has no test `limit_{field}…` in tests/it")).collect()
+}
+
+/// Every folder of `examples` says what is expected of it; the tests run them all.
+fn examples() -> Vec<String> {
+    let folders = std::fs::read_dir(root().join("examples")).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    let silent = folders.filter(|entry| !entry.path().join("example.json").is_file());
+    silent.map(|entry| format!("{}: no example.json with what is expected", entry.path().display())).collect()
+}
