@@ -1,1 +1,44 @@
+//! What is durable: tenants, tokens, scripts, documents and runs, behind object-safe traits with SQL under them.
+//!
+//! A method is one domain fact and one transaction. Every method takes the tenant first, except those of the operator and of the node itself;
+//! what another tenant owns looks the same as what does not exist: `Ok(None)` or `Ok(false)`. No SQL lives outside this crate, nothing is cached in it.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod documents;
+mod error;
+mod page;
+mod runs;
+mod scripts;
+mod tenants;
+
+use std::pin::Pin;
+
+pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
+pub use error::StoreError;
+pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
+pub use runs::{ClaimedRun, QueuedRun, RunFilter, RunStore};
+pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
+pub use tenants::{StoredTenant, TenantStore, TokenHash};
+
+/// What every method gives back, boxed so that the traits can be used as `dyn`.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Everything durable, and the store's own health. Handed around as `Arc<dyn Store>`.
+pub trait Store: TenantStore + ScriptStore + DocumentStore + RunStore {
+    /// Whether the database answers and takes writes, for `readyz`.
+    fn ping(&self) -> StoreFuture<'_, ()>;
+
+    /// A small value of the node itself, such as the hash of the operator's token.
+    fn meta<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<String>>;
+
+    /// Sets such a value; durable when it returns.
+    fn set_meta<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, ()>;
+
+    /// Looks for damage and answers with findings, for `doctor`; empty when sound. Reads the whole database.
+    fn check(&self) -> StoreFuture<'_, Vec<String>>;
+
+    /// Writes what is queued and lets go of the database. Every later call fails with [`StoreError::Closed`].
+    fn close(&self) -> StoreFuture<'_, ()>;
+}

@@ -1,0 +1,79 @@
+//! Failures of the store, free of any database's own types.
+
+use std::error::Error;
+
+use snaphook_model::{Blame, Code, Fault, Name, TenantName};
+
+/// Why a method failed. What does not exist is no failure.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or broke; the source says why and is for the log only.
+    #[error("the database does not answer")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// A wait for a connection or for room in the queue reached its deadline.
+    #[error("the store is too busy")]
+    Busy,
+    /// The store was closed, the node is about to end.
+    #[error("the store is closed")]
+    Closed,
+    /// Something was written for a tenant who does not exist, or not any more.
+    #[error("tenant `{0}` does not exist")]
+    UnknownTenant(TenantName),
+    /// A document binds a version that does not exist, or not any more.
+    #[error("{place} binds version {version} of script `{script}`, which does not exist")]
+    UnknownVersion {
+        /// Where in the document.
+        place: String,
+        /// The script.
+        script: Name,
+        /// The version.
+        version: u32,
+    },
+    /// A row with this identity is there already.
+    #[error("`{0}` exists already")]
+    Exists(String),
+    /// A cursor that no page gave out.
+    #[error("the cursor is not one of an earlier page")]
+    Cursor,
+    /// A value cannot be written as the store keeps it, or a stored one cannot be read.
+    #[error("{what} does not fit its stored form")]
+    Form {
+        /// Which kind of value.
+        what: &'static str,
+        /// What is wrong with it; for the log only.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// The code that a caller sees.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Unavailable(_) | Self::Busy | Self::Closed => Code::StoreUnavailable,
+            Self::UnknownTenant(_) => Code::NotFound,
+            Self::UnknownVersion { .. } | Self::Exists(_) => Code::Conflict,
+            Self::Cursor => Code::Invalid,
+            Self::Form { .. } => Code::Internal,
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        self.code().blame()
+    }
+}
+
+impl From<StoreError> for Fault {
+    /// The public half; log the error itself, with its sources, before.
+    fn from(error: StoreError) -> Self {
+        let fault = Self::new(error.code(), error.to_string());
+        match error {
+            StoreError::UnknownVersion { place, .. } => fault.in_field(place),
+            StoreError::Cursor => fault.in_field("cursor"),
+            _ => fault,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Runs: their records, and those that wait for their time.
+
+use jiff::Timestamp;
+use snaphook_model::{Name, Payload, RunId, RunRecord, RunStatus, TenantName};
+
+use crate::{Page, PageRequest, StoreFuture};
+
+/// A run that begins later: another attempt of one that failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueuedRun {
+    /// With status `queued`, flow and flow version; `started_at` is when it is due.
+    pub record: RunRecord,
+    /// What the run begins with.
+    pub input: Payload,
+}
+
+/// A queued run that was taken to be run now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedRun {
+    /// Whose run it is.
+    pub tenant: TenantName,
+    /// Its record now says `running` and when it was claimed.
+    pub run: QueuedRun,
+}
+
+/// Which runs of a list; absent fields filter nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Runs of this flow; direct calls have none.
+    pub flow: Option<Name>,
+    /// Runs in this state.
+    pub status: Option<RunStatus>,
+    /// Runs that began, or are due, at this time or later.
+    pub since: Option<Timestamp>,
+}
+
+/// Runs of a tenant.
+pub trait RunStore: Send + Sync {
+    /// Queues the record of an ended run for the next batch; returns as soon as there is room in the queue. What is queued is on disk within
+    /// milliseconds but is lost by a process that is killed before; reads see it at once. Records of tenants deleted meanwhile are dropped.
+    fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord) -> StoreFuture<'a, ()>;
+
+    /// Stores the record of an ended run and, in the same transaction, takes it out of the queue if it was claimed there and queues the run that
+    /// repeats it. Durable when it returns.
+    fn end_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, next: Option<&'a QueuedRun>) -> StoreFuture<'a, ()>;
+
+    /// Queues a run. Durable when it returns.
+    fn queue_run<'a>(&'a self, tenant: &'a TenantName, run: &'a QueuedRun) -> StoreFuture<'a, ()>;
+
+    /// Takes up to `limit` runs of all tenants that are due, earliest first; each is given out once.
+    fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>>;
+
+    /// Puts claimed runs that have not ended back into the queue and counts them. For the start of a node that is alone on its database: whoever
+    /// claimed them is dead.
+    fn requeue_claimed(&self) -> StoreFuture<'_, u64>;
+
+    /// A run by id.
+    fn run<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<RunRecord>>;
+
+    /// Runs, newest first by id.
+    fn runs<'a>(&'a self, tenant: &'a TenantName, filter: &'a RunFilter, page: &'a PageRequest) -> StoreFuture<'a, Page<RunRecord>>;
+
+    /// Waits until everything recorded before this call is written.
+    fn flush(&self) -> StoreFuture<'_, ()>;
+}

@@ -1,0 +1,48 @@
+//! Tenants and their tokens.
+
+use jiff::Timestamp;
+use snaphook_model::{TenantDocument, TenantName, TokenRecord};
+
+use crate::{Change, Page, PageRequest, StoreFuture};
+
+/// BLAKE3 of a token's text. The text itself is never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+/// A tenant as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct StoredTenant {
+    pub name: TenantName,
+    pub document: TenantDocument,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Tenants, by the operator; tokens, by the tenant.
+pub trait TenantStore: Send + Sync {
+    /// Creates or changes a tenant.
+    fn put_tenant<'a>(&'a self, tenant: &'a TenantName, document: &'a TenantDocument, now: Timestamp) -> StoreFuture<'a, Change>;
+
+    /// A tenant by name.
+    fn tenant<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, Option<StoredTenant>>;
+
+    /// All tenants by name.
+    fn tenants<'a>(&'a self, page: &'a PageRequest) -> StoreFuture<'a, Page<StoredTenant>>;
+
+    /// Removes a tenant and everything that belongs to it. False: there was none. May take seconds for a tenant with many runs;
+    /// broken off, it may have removed some of the runs and nothing else, and can be asked again.
+    fn delete_tenant<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, bool>;
+
+    /// Adds a token. Fails with [`crate::StoreError::Exists`] for an id or hash that is taken.
+    fn add_token<'a>(&'a self, tenant: &'a TenantName, record: &'a TokenRecord, hash: TokenHash) -> StoreFuture<'a, ()>;
+
+    /// A tenant's tokens by id, expired ones too.
+    fn tokens<'a>(&'a self, tenant: &'a TenantName, page: &'a PageRequest) -> StoreFuture<'a, Page<TokenRecord>>;
+
+    /// Removes a token. False: the tenant has none with this id.
+    fn delete_token<'a>(&'a self, tenant: &'a TenantName, id: &'a str) -> StoreFuture<'a, bool>;
+
+    /// Whose token this is, across tenants. The caller judges `expires_at`.
+    fn find_token(&self, hash: TokenHash) -> StoreFuture<'_, Option<(TenantName, TokenRecord)>>;
+}
