@@ -1,1 +1,15 @@
+//! What tests share, for development only: an upstream on loopback that answers as told, well or badly.
+//!
+//! Nothing here sleeps. A test that needs two things in order holds one of them with a [`Gate`] and waits for the other with [`Upstream::received`].
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod answer;
+mod gate;
+mod serve;
+mod upstream;
+
+pub use answer::Answer;
+pub use gate::Gate;
+pub use upstream::{Recorded, Upstream};
