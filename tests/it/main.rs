@@ -1,0 +1,18 @@
+//! Black-box tests: a real node over HTTP, a real upstream on loopback. Tests named `f001_…` hold a row of the conformance list,
+//! those named `limit_…` a limit.
+
+mod contract;
+mod crash;
+mod determinism;
+mod examples;
+mod headers;
+mod hostile;
+mod isolation;
+mod limits;
+mod post_hooks;
+mod post_request;
+mod pre_hooks;
+mod scripts;
+mod ssrf;
+mod support;
+mod tenancy;

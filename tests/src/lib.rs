@@ -1,1 +1,10 @@
+//! What the black-box tests, the demo and the benchmark share: a real node as a process, an HTTP client, tenants.
 
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod examples;
+pub mod node;
+
+pub use client::{Client, Response};
+pub use node::{NodeProcess, Tenant};

@@ -1,1 +1,2 @@
+//! In work.
 fn main() {}

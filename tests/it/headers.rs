@@ -1,0 +1,61 @@
+//! Guests cannot split or reframe a request.
+
+use serde_json::json;
+
+use crate::support::{hooked, ok, problem};
+
+#[tokio::test]
+async fn framing_headers_from_guests_are_refused_by_name() {
+    for name in ["Host", "content-length", "Transfer-Encoding", "connection", "Upgrade", "te", "keep-alive", "proxy-authorization"] {
+        let source = format!("export function preRequest(request) {{ request.headers.set('{name}', '1'); }}");
+        let (tenant, upstream) = hooked("pre-request", &source).await;
+        upstream.on("/x", ok());
+        let answer = tenant.call("api/x", json!({})).await.expect(422);
+        let (code, detail) = problem(&answer);
+        assert_eq!(code, "script-contract", "{name}");
+        assert!(detail.to_lowercase().contains(&name.to_lowercase()), "{detail}");
+        assert_eq!(upstream.requests().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn line_breaks_in_headers_never_reach_the_wire() {
+    // Some ways throw inside the script, others are caught when the decision is checked; none sends anything.
+    let sets = [
+        r"request.headers.set('x-a', 'one\r\nx-evil: 1')",
+        r"request.headers.set('x-a', 'one\nx-evil: 1')",
+        r"request.headers.set('x-a', 'one\u0000two')",
+        r"request.headers.set('x-a\r\nx-evil', '1')",
+        r"request.headers.set('x a', '1')",
+        r"request.headers.set('', '1')",
+        r"request.headers.append('x-a:', '1')",
+        r"request.method = 'POST /evil HTTP/1.1\r\nx: y'",
+        r"request.url = request.url + ' HTTP/1.1\r\nx-evil: 1\r\n\r\nGET /evil'",
+    ];
+    for set in sets {
+        let (tenant, upstream) = hooked("pre-request", &format!("export function preRequest(request) {{ {set}; }}")).await;
+        upstream.on("/x", ok());
+        let answer = tenant.call("api/x", json!({})).await;
+        match answer.status {
+            // A URL may be normalised, as browsers do; then it is one request, and nothing of it became a header.
+            200 => assert!(set.contains("url"), "{set}"),
+            _ => assert!(matches!(problem(&answer).0.as_str(), "script-contract" | "script-threw" | "url"), "{set}: {}", answer.text()),
+        }
+        for request in upstream.requests() {
+            assert_eq!(request.header("x-evil"), None, "{set}");
+            assert_eq!(request.method, "POST");
+            assert!(request.path.starts_with("/x"), "{set}: {}", request.path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_guests_answer_cannot_split_ours() {
+    for header in [r"'x-a': 'one\r\nset-cookie: a=b'", r"'x\r\ny': '1'", "'content-length': '1'", "'transfer-encoding': 'chunked'", "'connection': 'close'"] {
+        let source = format!("import {{ respond }} from 'snaphook';\nexport function preHook() {{ return respond({{ status: 200, headers: {{ {header} }}, body: 'whole' }}); }}");
+        let (tenant, _) = hooked("pre-hook", &source).await;
+        let answer = tenant.call("api/x", json!({})).await.expect(422);
+        assert!(matches!(problem(&answer).0.as_str(), "script-contract" | "script-threw"), "{header}: {}", answer.text());
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+}

@@ -1,0 +1,241 @@
+//! A node as a process of its own, on a port and a data directory of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::client::{Client, Response};
+
+/// The operator's token of every test node.
+pub const OPERATOR: &str = "operator-token-of-the-tests";
+
+/// The first start compiles the interpreter; on a loaded machine that takes a while.
+const START: Duration = Duration::from_secs(120);
+
+/// A running node.
+pub struct NodeProcess {
+    child: Option<Child>,
+    binary: PathBuf,
+    url: String,
+    data_dir: PathBuf,
+    // Removed when the node is dropped.
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl NodeProcess {
+    /// Starts a node on a data directory of its own.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(binary: &Path) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let data_dir = directory.path().join("data");
+        let mut node = Self::start_in(binary, &data_dir);
+        node._directory = Some(directory);
+        node
+    }
+
+    /// Starts a node on a data directory that a warm one has filled with compiled code, which saves compiling the interpreter again.
+    #[must_use]
+    pub fn start_like(warm: &Self) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let data_dir = directory.path().join("data");
+        copy(&warm.data_dir.join("code"), &data_dir.join("code"));
+        let mut node = Self::start_in(&warm.binary, &data_dir);
+        node._directory = Some(directory);
+        node
+    }
+
+    /// Starts a node on a data directory that outlives it.
+    #[must_use]
+    pub fn start_in(binary: &Path, data_dir: &Path) -> Self {
+        let mut node =
+            Self { child: None, binary: binary.to_owned(), url: String::new(), data_dir: data_dir.to_owned(), _directory: None };
+        node.restart();
+        node
+    }
+
+    /// Starts the process anew on the same data directory.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn restart(&mut self) {
+        self.kill();
+        let (child, url) = spawn(&self.binary, &self.data_dir);
+        self.child = Some(child);
+        self.url = url;
+    }
+
+    /// Kills the process where it stands, as `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("the process is ours");
+            child.wait().expect("the process is ours");
+        }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it keeps its data.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// A client with the operator's token.
+    #[must_use]
+    pub fn operator(&self) -> Client {
+        Client::new(&self.url, Some(OPERATOR))
+    }
+
+    /// Makes a tenant that nobody else uses, with loopback allowed.
+    pub async fn tenant(&self) -> Tenant {
+        self.tenant_with(json!({"egress": {"allow_private": ["127.0.0.0/8"]}})).await
+    }
+
+    /// Makes a tenant that nobody else uses.
+    pub async fn tenant_with(&self, document: Value) -> Tenant {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("tenant-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let operator = self.operator();
+        let _ = operator.put(&format!("/v1/tenants/{name}"), &document).await.expect(201);
+        let token = operator.post(&format!("/v1/tenants/{name}/tokens"), &json!({"name": "test", "scopes": ["admin"]})).await.expect(201);
+        let token = token.json()["token"].as_str().expect("a new token is shown").to_owned();
+        Tenant { name, client: Client::new(&self.url, Some(&token)) }
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A tenant with an admin token.
+#[derive(Clone)]
+pub struct Tenant {
+    pub name: String,
+    pub client: Client,
+}
+
+impl Tenant {
+    /// Uploads a script and gives its version.
+    pub async fn script(&self, name: &str, language: &str, source: impl Into<bytes::Bytes>) -> u64 {
+        let response = self.upload(name, language, source).await;
+        assert!(matches!(response.status, 200 | 201), "{}", response.text());
+        response.json()["version"].as_u64().expect("a version is a number")
+    }
+
+    /// Uploads a script in JavaScript and gives its version.
+    pub async fn js(&self, name: &str, source: &str) -> u64 {
+        self.script(name, "javascript", source.to_owned()).await
+    }
+
+    /// Uploads a script and gives the answer.
+    pub async fn upload(&self, name: &str, language: &str, source: impl Into<bytes::Bytes>) -> Response {
+        let content_type = format!("application/{language}");
+        self.client.send("PUT", &format!("/v1/scripts/{name}"), &[("content-type", &content_type)], source.into()).await
+    }
+
+    /// Stores a connector.
+    pub async fn connector(&self, name: &str, document: Value) -> Value {
+        let response = self.client.put(&format!("/v1/connectors/{name}"), &document).await;
+        assert!(matches!(response.status, 200 | 201), "{}", response.text());
+        response.json()
+    }
+
+    /// Stores a flow.
+    pub async fn flow(&self, name: &str, document: Value) -> Value {
+        let response = self.client.put(&format!("/v1/flows/{name}"), &document).await;
+        assert!(matches!(response.status, 200 | 201), "{}", response.text());
+        response.json()
+    }
+
+    /// Calls `connector/endpoint`.
+    pub async fn call(&self, endpoint: &str, arguments: Value) -> Response {
+        self.client.post(&format!("/v1/call/{endpoint}"), &arguments).await
+    }
+
+    /// Starts a flow and waits for its end.
+    pub async fn run(&self, flow: &str, payload: Value) -> Response {
+        self.client.post(&format!("/v1/flows/{flow}/runs"), &json!({"payload": payload})).await
+    }
+
+    /// The record of the run that a response names.
+    pub async fn record(&self, response: &Response) -> Value {
+        let problem = || serde_json::from_slice::<Value>(&response.body).ok()?["run"].as_str().map(str::to_owned);
+        let id = response.header("x-run-id").map(str::to_owned).or_else(problem);
+        let id = id.unwrap_or_else(|| panic!("no run in status {}: {}", response.status, response.text()));
+        self.client.get(&format!("/v1/runs/{id}")).await.expect(200).json()
+    }
+
+    /// Runs one hook of a script's version on sample input.
+    pub async fn test(&self, script: &str, version: u64, body: Value) -> Value {
+        self.client.post(&format!("/v1/scripts/{script}/versions/{version}/test"), &body).await.expect(200).json()
+    }
+}
+
+/// Starts the process and waits for the line that says where it listens.
+///
+/// The process must not outlive the tests, also when they are killed: `setpriv` has the kernel end it together with the thread
+/// that started it, so that thread lives as long as we do.
+fn spawn(binary: &Path, data_dir: &Path) -> (Child, String) {
+    let (send, receive) = mpsc::channel();
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL"])
+        .arg(binary)
+        .args(["serve", "--listen", "127.0.0.1:0", "--operator-token", OPERATOR, "--sandbox-memory-bytes", "2147483648", "--data-dir"])
+        .arg(data_dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    std::thread::spawn(move || {
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        let stdout = child.stdout.take().expect("it was piped");
+        let mut child = Some(child);
+        let mut printed = String::new();
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let (Some(url), Some(child)) = (line.split("listening on ").nth(1), child.take_if(|_| line.contains("listening on "))) {
+                drop(send.send(Ok((child, url.trim().to_owned()))));
+            }
+            printed += &line;
+            printed.push('\n');
+        }
+        if child.is_some() {
+            drop(send.send(Err(printed)));
+        }
+        loop {
+            std::thread::park();
+        }
+    });
+    match receive.recv_timeout(START) {
+        Ok(Ok(started)) => started,
+        Ok(Err(printed)) => panic!("the node ended before it listened:\n{printed}"),
+        Err(_) => panic!("the node did not listen within {} s", START.as_secs()),
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("our own directory");
+    for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("our own directory");
+        }
+    }
+}
