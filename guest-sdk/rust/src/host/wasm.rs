@@ -1,0 +1,93 @@
+//! The host's functions as the WIT world has them.
+
+use crate::bindings::host::snaphook::hook as wit;
+use crate::context::{Refusal, Scope};
+use crate::crypto::Algorithm;
+use crate::http;
+use crate::log::Level;
+
+pub(crate) fn body() -> Vec<u8> {
+    wit::input::body()
+}
+
+pub(crate) fn arguments() -> Vec<u8> {
+    wit::input::arguments()
+}
+
+pub(crate) fn log(level: Level, message: &str) {
+    use wit::log::Level as L;
+    let level = match level {
+        Level::Metric => L::Metric,
+        Level::Trace => L::Trace,
+        Level::Debug => L::Debug,
+        Level::Info => L::Info,
+        Level::Log => L::Log,
+        Level::Warn => L::Warn,
+        Level::Error => L::Error,
+    };
+    wit::log::write(level, message);
+}
+
+fn scope_of(scope: Scope) -> wit::variables::Scope {
+    use wit::variables::Scope as S;
+    match scope {
+        Scope::Variables => S::Variables,
+        Scope::Meta => S::Meta,
+        Scope::Config => S::Config,
+        Scope::StepResults => S::StepResults,
+    }
+}
+
+pub(crate) fn get(scope: Scope, key: &str) -> Option<String> {
+    wit::variables::get(scope_of(scope), key)
+}
+
+pub(crate) fn set(scope: Scope, key: &str, value: Option<&str>) -> Result<(), Refusal> {
+    use wit::variables::Refusal as R;
+    wit::variables::set(scope_of(scope), key, value).map_err(|refusal| match refusal {
+        R::ReadOnly => Refusal::ReadOnly,
+        R::Invalid => Refusal::Invalid,
+        R::TooLarge => Refusal::TooLarge,
+    })
+}
+
+pub(crate) fn keys(scope: Scope) -> Vec<String> {
+    wit::variables::keys(scope_of(scope))
+}
+
+pub(crate) fn http_start(request: http::Request) -> Result<u32, http::Failure> {
+    let http::Request { method, url, headers, body } = request;
+    wit::http::start(&wit::http::Request { method, url, headers: headers.into(), body }).map_err(failure)
+}
+
+pub(crate) fn http_wait(tickets: &[u32]) -> (u32, Result<http::Response, http::Failure>) {
+    let (ticket, outcome) = wit::http::wait(tickets);
+    let outcome = outcome.map(|response| http::Response::from_host(response.status, response.headers.into(), response.body));
+    (ticket, outcome.map_err(failure))
+}
+
+fn failure(failure: wit::http::Failure) -> http::Failure {
+    http::Failure::new(failure.code, failure.message)
+}
+
+fn algorithm_of(algorithm: Algorithm) -> wit::crypto::Algorithm {
+    use wit::crypto::Algorithm as A;
+    match algorithm {
+        Algorithm::Sha1 => A::Sha1,
+        Algorithm::Sha256 => A::Sha256,
+        Algorithm::Sha384 => A::Sha384,
+        Algorithm::Sha512 => A::Sha512,
+    }
+}
+
+pub(crate) fn digest(algorithm: Algorithm, data: &[u8]) -> Vec<u8> {
+    wit::crypto::digest(algorithm_of(algorithm), data)
+}
+
+pub(crate) fn hmac(algorithm: Algorithm, key: &[u8], data: &[u8]) -> Vec<u8> {
+    wit::crypto::hmac(algorithm_of(algorithm), key, data)
+}
+
+pub(crate) fn random(count: u32) -> Vec<u8> {
+    wit::crypto::random(count)
+}
