@@ -153,7 +153,6 @@ impl Test {
         self.context.meta.get(key)
     }
 
-    #[expect(clippy::unused_self, reason = "keeps the builder's chain")]
     fn put(self, scope: Scope, key: &str, value: &impl Serialize) -> Self {
         native::put(scope, key.to_owned(), text_of(value));
         self

@@ -1,0 +1,339 @@
+// Types of the native dialect: the module "snaphook" and the globals that a script finds. There is no DOM and no Node.
+
+declare module "snaphook" {
+  /** A value, or a promise of one: every hook may be `async`. */
+  export type Awaitable<T> = T | Promise<T>;
+
+  /** A number or a text of the script's own, shown to the caller as `reason_code`. */
+  export type ReasonCode = number | string;
+
+  /** A call before anything is sent. */
+  export interface Call<Arguments = any> {
+    readonly connector: string;
+    readonly endpoint: string;
+    /** Changes made in place count. */
+    arguments: Arguments;
+  }
+
+  /** Readers of a body. A body that nobody reads is never parsed or copied. */
+  export interface Readers {
+    /** The body as text. */
+    text(): string;
+    /** The body read as JSON; throws a `SyntaxError` when it is not JSON. */
+    json<T = any>(): T;
+    /** The body as bytes. */
+    bytes(): Uint8Array;
+  }
+
+  /** An HTTP request as it would go out, without credentials. Changes made in place count. */
+  export interface Request extends Readers {
+    /** In capitals. */
+    method: string;
+    /** Absolute, query included. */
+    url: string;
+    /** `host`, `content-length`, `transfer-encoding`, `connection` and other hop-by-hop headers may not be set. */
+    readonly headers: Headers;
+    /** Text and bytes are sent as they are, any other value as its JSON text. */
+    body: unknown;
+  }
+
+  /** An HTTP response, whatever its status. */
+  export interface Response extends Readers {
+    /** The method of the request that was answered. */
+    readonly method: string;
+    /** The URL of the request that was answered. */
+    readonly url: string;
+    readonly status: number;
+    readonly headers: Headers;
+    /** Setting it changes the payload, as returning a value does. */
+    body: unknown;
+  }
+
+  /** The result of a call that succeeded. */
+  export interface CallResult<Payload = any, Arguments = any> {
+    /** As the caller gave them. */
+    readonly arguments: Arguments;
+    readonly status: number;
+    readonly headers: Headers;
+    /** JSON as a value, other text as a string, bytes as `Uint8Array`. Changes made in place count. */
+    payload: Payload;
+  }
+
+  /** A call's final failure. */
+  export interface Failure<Arguments = any> {
+    /** As the caller gave them. */
+    readonly arguments: Arguments;
+    /** 0 when there was no response. */
+    readonly status: number;
+    /** One of the codes of the HTTP contract, or the reason code of a rejection as text. */
+    readonly code: string;
+    readonly message: string;
+  }
+
+  /** Appends to the run's log. Beyond the limit `log_bytes` text is dropped and counted. */
+  export interface Log {
+    metric(...values: unknown[]): void;
+    trace(...values: unknown[]): void;
+    debug(...values: unknown[]): void;
+    info(...values: unknown[]): void;
+    log(...values: unknown[]): void;
+    warn(...values: unknown[]): void;
+    error(...values: unknown[]): void;
+  }
+
+  /** Circumstances of one invocation. */
+  export interface Context<Parms = any> {
+    readonly tenant: string;
+    /** Absent in a direct call. */
+    readonly flow?: string;
+    /** Absent in a direct call. */
+    readonly step?: string;
+    readonly runId: string;
+    /** The attempt within the step, from 1. */
+    readonly attempt: number;
+    /** The frozen clock. */
+    readonly startedAt: Date;
+    /** The binding's parameters; `{}` when it has none. */
+    readonly parms: Parms;
+    /** The flow's configuration, by display name. */
+    readonly config: Readonly<Record<string, any>>;
+    /** Values of the run: later hooks and steps see what is written. */
+    readonly variables: Record<string, any>;
+    /** Texts of the run, at most 10,240 bytes of keys and values together. */
+    readonly meta: Record<string, string>;
+    /** Payloads of earlier steps, by camel-cased name. */
+    readonly stepResults: Readonly<Record<string, any>>;
+    readonly log: Log;
+  }
+
+  const kind: unique symbol;
+
+  /** What a helper gives. A helper that does not belong to the hook is a `script-contract` fault. */
+  export interface Decision<Kind extends string> {
+    readonly [kind]: Kind;
+  }
+
+  /** Refuses the call, or its result: the caller gets this status. In `preHook`, `preRequest` and `postHook`. */
+  export function reject(status: number, message: string, code?: ReasonCode): Decision<"reject">;
+
+  /** Answers in place of the upstream; no request is made. In `preHook` and `preRequest`. */
+  export function respond(response: {
+    /** Default 200. */
+    status?: number;
+    headers?: Headers | Record<string, string> | Iterable<[string, string]>;
+    /** Text and bytes as they are, any other value as its JSON text. */
+    body?: unknown;
+  }): Decision<"respond">;
+
+  /** Goes on whatever the status, with a new payload or the one given. In `postRequest`. */
+  export function proceed(payload?: unknown): Decision<"proceed">;
+
+  /** Sends the request again; counts against the step's `retry`. In `postRequest`. */
+  export function retry(message?: string): Decision<"retry-step">;
+
+  /** Fails this run and starts another with the same input, under the flow's `retry`. In `postRequest`. */
+  export function retryRun(message?: string): Decision<"retry-run">;
+
+  /** Fails the step without a retry. In `postRequest`. */
+  export function fail(message?: string, code?: ReasonCode): Decision<"fail">;
+
+  /** Authenticates anew, then sends the request again; at most once per attempt. In `postRequest`. */
+  export function reauthenticate(message?: string): Decision<"reauthenticate">;
+
+  /** Makes a success of the failure, with this payload. In `postFail`. */
+  export function recover(payload: unknown): Decision<"recover">;
+
+  /** Puts another failure in its place. In `postFail`. */
+  export function replace(failure: { status: number; message: string; code?: ReasonCode }): Decision<"replace">;
+
+  /** Once per call, before it. Gives new arguments, or nothing to keep those given with their changes. */
+  export type PreHook<Arguments = any, Parms = any> = (
+    call: Call<Arguments>,
+    context: Context<Parms>,
+  ) => Awaitable<Arguments | Decision<"reject"> | Decision<"respond"> | void>;
+
+  /** What `preRequest` may return in place of the request it was given. */
+  export interface NewRequest {
+    method: string;
+    url: string;
+    headers?: Headers | Record<string, string> | Iterable<[string, string]>;
+    body?: unknown;
+  }
+
+  /** Before every request. Gives another request, or nothing to keep the one given with its changes. */
+  export type PreRequest<Parms = any> = (
+    request: Request,
+    context: Context<Parms>,
+  ) => Awaitable<Request | NewRequest | Decision<"reject"> | Decision<"respond"> | void>;
+
+  /** After every response. Gives a new payload, a decision, or nothing. */
+  export type PostRequest<Parms = any> = (response: Response, context: Context<Parms>) => unknown;
+
+  /** Once per call, after success. Gives a new payload, a rejection, or nothing. */
+  export type PostHook<Payload = any, Arguments = any, Parms = any> = (
+    result: CallResult<Payload, Arguments>,
+    context: Context<Parms>,
+  ) => unknown;
+
+  /** Once per call, after final failure. Gives `recover(…)`, `replace(…)`, or nothing to keep the failure. */
+  export type PostFail<Arguments = any, Parms = any> = (
+    failure: Failure<Arguments>,
+    context: Context<Parms>,
+  ) => Awaitable<Decision<"recover"> | Decision<"replace"> | void>;
+
+  /** A script step, the module's default export. Gives the next payload, or nothing to keep the one given with its changes. */
+  export type Step<Payload = any, Parms = any> = (payload: Payload, context: Context<Parms>) => unknown;
+}
+
+/** Writes to the run's log at the level of the method. */
+interface Console {
+  trace(...values: unknown[]): void;
+  debug(...values: unknown[]): void;
+  info(...values: unknown[]): void;
+  log(...values: unknown[]): void;
+  warn(...values: unknown[]): void;
+  error(...values: unknown[]): void;
+}
+declare var console: Console;
+
+/** Header names and values; names compare without regard to case. */
+interface Headers extends Iterable<[string, string]> {
+  append(name: string, value: string): void;
+  delete(name: string): void;
+  get(name: string): string | null;
+  getSetCookie(): string[];
+  has(name: string): boolean;
+  set(name: string, value: string): void;
+  forEach(callback: (value: string, name: string, headers: Headers) => void, thisArg?: unknown): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+}
+declare var Headers: {
+  prototype: Headers;
+  new (init?: Headers | Record<string, string> | Iterable<[string, string]>): Headers;
+};
+
+interface URLSearchParams extends Iterable<[string, string]> {
+  readonly size: number;
+  append(name: string, value: string): void;
+  delete(name: string, value?: string): void;
+  get(name: string): string | null;
+  getAll(name: string): string[];
+  has(name: string, value?: string): boolean;
+  set(name: string, value: string): void;
+  sort(): void;
+  forEach(callback: (value: string, name: string, parameters: URLSearchParams) => void, thisArg?: unknown): void;
+  entries(): IterableIterator<[string, string]>;
+  keys(): IterableIterator<string>;
+  values(): IterableIterator<string>;
+  toString(): string;
+}
+declare var URLSearchParams: {
+  prototype: URLSearchParams;
+  new (init?: string | URLSearchParams | Record<string, string> | Iterable<[string, string]>): URLSearchParams;
+};
+
+interface URL {
+  hash: string;
+  host: string;
+  hostname: string;
+  href: string;
+  readonly origin: string;
+  password: string;
+  pathname: string;
+  port: string;
+  protocol: string;
+  search: string;
+  readonly searchParams: URLSearchParams;
+  username: string;
+  toJSON(): string;
+  toString(): string;
+}
+declare var URL: {
+  prototype: URL;
+  new (url: string | URL, base?: string | URL): URL;
+  canParse(url: string | URL, base?: string | URL): boolean;
+};
+
+interface TextEncoder {
+  readonly encoding: string;
+  encode(text?: string): Uint8Array;
+}
+declare var TextEncoder: { prototype: TextEncoder; new (): TextEncoder };
+
+interface TextDecoder {
+  readonly encoding: string;
+  readonly fatal: boolean;
+  readonly ignoreBOM: boolean;
+  decode(bytes?: ArrayBuffer | ArrayBufferView): string;
+}
+declare var TextDecoder: {
+  prototype: TextDecoder;
+  /** UTF-8 only. */
+  new (label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): TextDecoder;
+};
+
+/** A key of `crypto.subtle`. */
+interface CryptoKey {
+  readonly type: string;
+  readonly extractable: boolean;
+  readonly usages: string[];
+}
+
+type SnaphookHash = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
+
+/** Digests and HMAC; nothing else of the platform's `SubtleCrypto`. */
+interface SubtleCrypto {
+  digest(algorithm: SnaphookHash | { name: SnaphookHash }, data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer>;
+  importKey(
+    format: "raw",
+    key: ArrayBuffer | ArrayBufferView,
+    algorithm: { name: "HMAC"; hash: SnaphookHash | { name: SnaphookHash } },
+    extractable: boolean,
+    usages: ("sign" | "verify")[],
+  ): Promise<CryptoKey>;
+  sign(algorithm: "HMAC" | { name: "HMAC" }, key: CryptoKey, data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer>;
+  verify(
+    algorithm: "HMAC" | { name: "HMAC" },
+    key: CryptoKey,
+    signature: ArrayBuffer | ArrayBufferView,
+    data: ArrayBuffer | ArrayBufferView,
+  ): Promise<boolean>;
+}
+
+interface Crypto {
+  /** Bytes that follow from the invocation's seed, so a replayed run gets the same ones. */
+  getRandomValues<T extends ArrayBufferView>(array: T): T;
+  randomUUID(): string;
+  readonly subtle: SubtleCrypto;
+}
+declare var crypto: Crypto;
+
+declare function atob(text: string): string;
+declare function btoa(text: string): string;
+declare function structuredClone<T>(value: T): T;
+declare function queueMicrotask(callback: () => void): void;
+/** Virtual: nothing waits, and `Date.now()` moves on with it. Beyond the deadline it is a `deadline` fault. */
+declare function setTimeout<A extends unknown[]>(callback: (...values: A) => void, delay?: number, ...values: A): number;
+declare function clearTimeout(id: number | undefined): void;
+
+/** What `fetch` resolves to. */
+interface FetchResponse {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: Headers;
+  text(): Promise<string>;
+  json<T = any>(): Promise<T>;
+  bytes(): Promise<Uint8Array>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+/** Only where granted: to the tenant's connectors by name, `fetch("crm:/contacts")`, or to hosts that the operator allowed. */
+declare function fetch(
+  url: string | URL,
+  options?: {
+    method?: string;
+    headers?: Headers | Record<string, string> | Iterable<[string, string]>;
+    body?: string | ArrayBuffer | ArrayBufferView;
+  },
+): Promise<FetchResponse>;
