@@ -1,1 +1,104 @@
+//! Sends one HTTP request under a tenant's policy and brings back a bounded answer. Alone owns the HTTP client and name resolution.
+//!
+//! Every address is checked before it is connected to, and the address connected to is the one that was checked. Nothing is sent twice:
+//! whether a request may be repeated is for the flow to decide.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod address;
+mod clients;
+mod fault;
+mod message;
+mod permits;
+mod resolve;
+mod send;
+mod target;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use snaphook_model::{EgressPolicy, HttpRequest, TenantName};
+
+pub use resolve::{Resolver, Resolving, SystemResolver};
+
+use clients::Clients;
+use permits::Permits;
+
+/// Settings of the node's outbound traffic.
+#[derive(Clone)]
+pub struct EgressConfig {
+    /// Of one connection: name, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Of a name's resolution.
+    pub resolve_timeout: Duration,
+    /// Requests of all tenants under way at once. Each takes a socket, so this stays below the process's limit of open files.
+    pub max_requests: usize,
+    /// Requests of one tenant to one host and port under way at once.
+    pub max_requests_per_host: usize,
+    /// Certificates in PEM that are trusted beside the public ones.
+    pub extra_roots: Vec<u8>,
+    /// Asked for every name, `localhost` included.
+    pub resolver: Arc<dyn Resolver>,
+}
+
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self {
+            // A server that does not answer the third of TCP's first packets (sent after 0, 1 and 3 seconds) is not there.
+            connect_timeout: Duration::from_secs(10),
+            // One lost packet and one name server that does not answer, with the waiting times that resolvers usually have.
+            resolve_timeout: Duration::from_secs(8),
+            max_requests: 4096,
+            // More than a tenant's calls at once; so it bites only where scripts or many flows pile up on a host that hangs.
+            max_requests_per_host: 256,
+            extra_roots: Vec::new(),
+            resolver: Arc::new(SystemResolver::default()),
+        }
+    }
+}
+
+/// One request to be sent.
+#[derive(Debug)]
+pub struct Outbound<'a> {
+    /// On whose behalf.
+    pub tenant: &'a TenantName,
+    /// What to send. Sent as it is, with `user-agent`, `accept` and `accept-encoding` added where it has none.
+    pub request: HttpRequest,
+    /// Where the tenant's requests may go.
+    pub policy: &'a EgressPolicy,
+    /// From now until the last byte of the body: waiting for a permit, resolving and every redirect included.
+    pub timeout: Duration,
+    /// Of the body after decompression.
+    pub max_response_bytes: u64,
+    /// Followed at most, for GET and HEAD only. With 0, and for other methods, a redirect is an answer like any other.
+    pub redirects: u8,
+}
+
+/// The node's way out. Cheap to share by reference; holds the pools of open connections.
+pub struct Egress {
+    clients: Clients,
+    permits: Permits,
+}
+
+/// Egress cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EgressError {
+    /// `extra_roots` holds something that is no certificate.
+    #[error("the additional root certificates are not valid PEM or not usable as roots")]
+    Roots(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The TLS library refuses its own settings, or the HTTP client does.
+    #[error("the HTTP client cannot be set up")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Egress {
+    /// Sets up the client. Opens nothing and reads nothing from the system.
+    ///
+    /// # Errors
+    /// When `extra_roots` is not valid.
+    pub fn new(config: EgressConfig) -> Result<Self, EgressError> {
+        let permits = Permits::new(config.max_requests, config.max_requests_per_host);
+        Ok(Self { clients: Clients::new(config)?, permits })
+    }
+}

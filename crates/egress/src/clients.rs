@@ -1,0 +1,113 @@
+//! The HTTP clients with their pools of connections, one for each list of special networks that a tenant may reach.
+//!
+//! A pooled connection is used without asking for its address again. So connections are only shared between policies that would have let
+//! each other's through: those with the same `allow_private`. Lists of hosts are checked with each request and need no pool of their own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use reqwest::{Client, redirect, retry};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use snaphook_model::{Code, Fault};
+
+use crate::resolve::Checked;
+use crate::{EgressConfig, EgressError};
+
+pub(crate) struct Clients {
+    config: EgressConfig,
+    tls: ClientConfig,
+    /// For tenants that reach public addresses only, as nearly all do.
+    public: Client,
+    /// By `allow_private`. Held for a look-up or while a client is built, which takes microseconds.
+    others: RwLock<HashMap<Vec<IpNet>, Client>>,
+}
+
+/// Policies are the operator's and there are few different ones; past this number the pools of one that is there are given up.
+const MAX_OTHERS: usize = 256;
+
+/// Headers of one response over HTTP/2. The client's HTTP/1 keeps to 408 KiB and a hundred headers by itself.
+const MAX_HEADER_BYTES: u32 = 64 << 10;
+
+/// Shorter than the minute after which common servers and balancers close an idle connection, so that few requests meet one that just closed.
+const IDLE: Duration = Duration::from_secs(50);
+
+impl Clients {
+    pub(crate) fn new(config: EgressConfig) -> Result<Self, EgressError> {
+        let tls = tls(&config.extra_roots)?;
+        let public = build(&config, &tls, &[]).map_err(|error| EgressError::Client(error.into()))?;
+        Ok(Self { config, tls, public, others: RwLock::default() })
+    }
+
+    /// The client for a list of special networks that are allowed all the same.
+    ///
+    /// # Errors
+    /// `internal`, when a client cannot be built.
+    pub(crate) fn of(&self, allowed: &[IpNet]) -> Result<Client, Fault> {
+        if allowed.is_empty() {
+            return Ok(self.public.clone());
+        }
+        // A panic while the lock was held leaves the map as it was.
+        if let Some(client) = self.others.read().unwrap_or_else(PoisonError::into_inner).get(allowed) {
+            return Ok(client.clone());
+        }
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = others.get(allowed) {
+            return Ok(client.clone());
+        }
+        let client = build(&self.config, &self.tls, allowed).map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "the HTTP client cannot be built");
+            Fault::new(Code::Internal, "the HTTP client cannot be set up")
+        })?;
+        if others.len() >= MAX_OTHERS
+            && let Some(any) = others.keys().next().cloned()
+        {
+            others.remove(&any);
+        }
+        others.insert(allowed.to_vec(), client.clone());
+        Ok(client)
+    }
+}
+
+fn build(config: &EgressConfig, tls: &ClientConfig, allowed: &[IpNet]) -> Result<Client, reqwest::Error> {
+    let resolver = Checked { resolver: config.resolver.clone(), allowed: allowed.into(), timeout: config.resolve_timeout };
+    Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .dns_resolver(Arc::new(resolver))
+        // The environment's proxies would be connected to without a check, and would connect to anything.
+        .no_proxy()
+        // Redirects are followed in `send`, where each hop is checked.
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // A request may have been received even if its answer was not; only the flow knows whether it may go out twice.
+        .retry(retry::never())
+        .connect_timeout(config.connect_timeout)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(config.max_requests_per_host)
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        // Without windows that grow, HTTP/2 would carry 64 KiB per round trip.
+        .http2_adaptive_window(true)
+        .user_agent(concat!("snaphook/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// Trusts the public roots that come with the program, so that every node judges alike and an empty container can speak HTTPS; what an
+/// operator has beyond them is added by the configuration.
+fn tls(extra_roots: &[u8]) -> Result<ClientConfig, EgressError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in CertificateDer::pem_slice_iter(extra_roots) {
+        let certificate = certificate.map_err(|error| EgressError::Roots(error.into()))?;
+        roots.add(certificate).map_err(|error| EgressError::Roots(error.into()))?;
+    }
+    // Named here because a provider set for the process would be anybody's to set.
+    let mut tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| EgressError::Client(error.into()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(tls)
+}

@@ -1,0 +1,140 @@
+//! How many requests may be under way: of the node, and of one tenant to one host.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use snaphook_model::{Code, Fault, TenantName};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::target;
+
+/// How many may wait for each request that may be under way. Whoever comes later would spend the deadline in the queue.
+const WAITING_PER_PERMIT: usize = 4;
+
+pub(crate) struct Permits {
+    all: Semaphore,
+    per_host: usize,
+    /// By the hash of tenant, host and port: two that collide share their permits, which harms nobody, and no text is copied per request.
+    /// Held for a look-up.
+    hosts: Mutex<HashMap<u64, Host>>,
+    hasher: RandomState,
+}
+
+struct Host {
+    permits: Arc<Semaphore>,
+    /// Under way or waiting. The last one to leave takes the entry with it.
+    users: usize,
+}
+
+/// The right to have one request under way.
+pub(crate) struct Permit<'a> {
+    // Fields are dropped in order: the permits go back before the place does.
+    _of_node: SemaphorePermit<'a>,
+    _of_host: OwnedSemaphorePermit,
+    _place: Place<'a>,
+}
+
+/// Being counted among a host's users.
+struct Place<'a> {
+    permits: &'a Permits,
+    key: u64,
+}
+
+impl Permits {
+    pub(crate) fn new(all: usize, per_host: usize) -> Self {
+        Self { all: Semaphore::new(all), per_host, hosts: Mutex::default(), hasher: RandomState::new() }
+    }
+
+    /// Waits for a permit, at most until the deadline.
+    ///
+    /// # Errors
+    /// `overloaded`, when the deadline comes first or the queue is full.
+    pub(crate) async fn enter(&self, tenant: &TenantName, url: &Url, deadline: Instant) -> Result<Permit<'_>, Fault> {
+        let overloaded = |reason: &str| {
+            let of_host = format!("{} requests of this tenant to `{}` may be under way at once", self.per_host, target::label(url));
+            Fault::new(Code::Overloaded, format!("{of_host}, and {reason}"))
+        };
+        let key = self.hasher.hash_one((tenant, url.host_str(), url.port_or_known_default()));
+        let (place, host) = self.take_place(key).ok_or_else(|| overloaded("too many wait already"))?;
+        // The host's permit first: whoever waits for a slow host holds nothing that others could use.
+        let waiting = async {
+            let of_host = host.acquire_owned().await;
+            (of_host, self.all.acquire().await)
+        };
+        match timeout_at(deadline, waiting).await {
+            Ok((Ok(of_host), Ok(of_node))) => Ok(Permit { _of_node: of_node, _of_host: of_host, _place: place }),
+            Ok(_) => Err(Fault::new(Code::Internal, "egress is closed")),
+            Err(_) => Err(overloaded("none became free before the deadline")),
+        }
+    }
+
+    fn take_place(&self, key: u64) -> Option<(Place<'_>, Arc<Semaphore>)> {
+        let mut hosts = self.hosts();
+        let host = hosts.entry(key).or_insert_with(|| Host { permits: Arc::new(Semaphore::new(self.per_host)), users: 0 });
+        if host.users >= self.per_host * (1 + WAITING_PER_PERMIT) {
+            return None;
+        }
+        host.users += 1;
+        Some((Place { permits: self, key }, host.permits.clone()))
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, HashMap<u64, Host>> {
+        self.hosts.lock().expect("no holder of the lock panics")
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut hosts = self.permits.hosts();
+        if let Some(host) = hosts.get_mut(&self.key) {
+            host.users -= 1;
+            if host.users == 0 {
+                hosts.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn names() -> (TenantName, TenantName, Url) {
+        (TenantName::new("a").unwrap(), TenantName::new("b").unwrap(), Url::parse("http://u.example/").unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_that_fills_a_host_leaves_it_to_others() {
+        let (a, b, url) = names();
+        let permits = Permits::new(8, 1);
+        let soon = || Instant::now() + Duration::from_secs(1);
+        let held = permits.enter(&a, &url, soon()).await.unwrap();
+        let fault = permits.enter(&a, &url, soon()).await.err().unwrap();
+        assert_eq!(fault.code, Code::Overloaded);
+        assert!(fault.detail.contains("`u.example`"), "{}", fault.detail);
+        drop(permits.enter(&b, &url, soon()).await.unwrap());
+        drop(held);
+        drop(permits.enter(&a, &url, soon()).await.unwrap());
+        assert!(permits.hosts().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_turns_away_at_once() {
+        let (a, _, url) = names();
+        let permits = Permits::new(8, 1);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let held = permits.enter(&a, &url, deadline).await.unwrap();
+        let queue: Vec<_> = (0..WAITING_PER_PERMIT)
+            .map(|_| permits.take_place(permits.hasher.hash_one((&a, url.host_str(), Some(80u16)))).unwrap())
+            .collect();
+        assert_eq!(permits.enter(&a, &url, deadline).await.err().unwrap().code, Code::Overloaded);
+        assert!(Instant::now() < deadline);
+        drop((queue, held));
+        assert!(permits.hosts().is_empty());
+    }
+}

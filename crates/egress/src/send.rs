@@ -1,0 +1,105 @@
+//! One request from end to end: check, permit, exchange, and again for each redirect, all before one deadline.
+
+use std::time::Duration;
+
+use http::header::LOCATION;
+use http::{Method, StatusCode};
+use reqwest::{Client, Response};
+use snaphook_model::{Code, Fault, HttpResponse};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::{Egress, Outbound, fault, message, target};
+
+/// A clock's arithmetic has an end; nobody waits longer than a day.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// What came of one hop.
+enum Step {
+    Answer(HttpResponse),
+    Redirect(Url),
+}
+
+impl Egress {
+    /// Sends a request and reads the whole answer.
+    ///
+    /// A GET or HEAD follows redirects, each checked like a request of its own. To another origin (scheme, host or port) go none of its
+    /// headers but `accept`, `accept-encoding`, `accept-language`, `range` and `user-agent`, and no body. From https to http nothing is followed.
+    ///
+    /// # Errors
+    /// `url`, `egress-refused`, `script-contract` and `overloaded` before anything was sent; `dns`, `connect`, `tls`, `redirects`,
+    /// `response-header`, `response-size`, `reset` and `timeout` from there on.
+    pub async fn send(&self, outbound: Outbound<'_>) -> Result<HttpResponse, Fault> {
+        let deadline = Instant::now() + outbound.timeout.min(LONGEST);
+        let client = self.clients.of(&outbound.policy.allow_private)?;
+        let method = message::method(&outbound.request.method)?;
+        let mut url = target::parse(&outbound.request.url)?;
+        let mut own_origin = true;
+        let mut redirects = if matches!(method, Method::GET | Method::HEAD) { outbound.redirects } else { 0 };
+        loop {
+            target::check(&url, outbound.policy)?;
+            let permit = self.permits.enter(outbound.tenant, &url, deadline).await?;
+            let exchange = exchange(&client, &outbound, &method, url.clone(), own_origin);
+            let step = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(timed_out(&url, outbound.timeout)))?;
+            drop(permit);
+            match step {
+                Step::Answer(response) => return Ok(response),
+                Step::Redirect(next) => {
+                    check_redirect(&url, &next)?;
+                    redirects = redirects.checked_sub(1).ok_or_else(|| too_many(&url, outbound.redirects))?;
+                    own_origin &= target::same_origin(&url, &next);
+                    url = next;
+                }
+            }
+        }
+    }
+}
+
+async fn exchange(client: &Client, outbound: &Outbound<'_>, method: &Method, url: Url, own_origin: bool) -> Result<Step, Fault> {
+    let follows = outbound.redirects > 0 && matches!(*method, Method::GET | Method::HEAD);
+    let label = target::label(&url);
+    let mut request = reqwest::Request::new(method.clone(), url);
+    *request.headers_mut() = message::request_headers(&outbound.request.headers, own_origin)?;
+    if own_origin && !outbound.request.body.is_empty() {
+        *request.body_mut() = Some(outbound.request.body.clone().into());
+    }
+    let response = client.execute(request).await.map_err(|error| fault::of_client(&error, &label))?;
+    if follows && let Some(next) = redirect_of(&response)? {
+        return Ok(Step::Redirect(next));
+    }
+    message::receive(response, method, outbound.max_response_bytes, &label).await.map(Step::Answer)
+}
+
+/// Where a response sends on to. A redirect that names no place is an answer like any other.
+fn redirect_of(response: &Response) -> Result<Option<Url>, Fault> {
+    let redirects = matches!(
+        response.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    let Some(location) = response.headers().get(LOCATION).filter(|_| redirects) else { return Ok(None) };
+    let next = std::str::from_utf8(location.as_bytes()).ok().and_then(|location| response.url().join(location).ok());
+    let invalid = || Fault::new(Code::Url, format!("`{}` redirects to something that is no URL", target::label(response.url())));
+    next.map(Some).ok_or_else(invalid)
+}
+
+/// What was asked for under TLS is not fetched without: whoever sits on the way could read the question and make up the answer.
+fn check_redirect(from: &Url, to: &Url) -> Result<(), Fault> {
+    if from.scheme() == "https" && to.scheme() == "http" {
+        let detail = format!("`{}` redirects from https to http at `{}`, which is not followed", target::label(from), target::label(to));
+        return Err(Fault::new(Code::Redirects, detail));
+    }
+    Ok(())
+}
+
+fn too_many(url: &Url, allowed: u8) -> Fault {
+    let detail = format!("`{}` redirects again after {allowed} redirects were followed", target::label(url));
+    Fault::new(Code::Redirects, detail).of_limit(allowed.into(), Some(u64::from(allowed) + 1))
+}
+
+fn timed_out(url: &Url, timeout: Duration) -> Fault {
+    Fault::new(Code::Timeout, format!("`{}` did not answer within {timeout:?}", target::label(url)))
+}
