@@ -1,1 +1,37 @@
+//! The HTTP front end: listener, routes, tokens, admission, answers. It alone knows our status codes.
+//!
+//! [`serve`] takes connections for an [`Api`]; [`Programs`] deploys uploads and loads them for whoever runs them.
+//! Not here: what a hook may do (sandbox), what happens in a call (flow), and what is durable (store).
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod admission;
+mod ambient;
+mod answer;
+mod auth;
+mod body;
+mod cache;
+
+mod definitions;
+mod extract;
+mod finish;
+mod flights;
+mod front;
+mod openapi;
+mod outcome;
+mod page;
+mod problem;
+mod programs;
+mod routes;
+mod serve;
+mod shared;
+mod status;
+mod tenants;
+
+pub use auth::{new_token, token_hash};
+pub use front::Api;
+pub use openapi::openapi_json;
+pub use programs::{Programs, ProgramsParts};
+pub use serve::serve;
+pub use shared::{ApiConfig, ApiParts};

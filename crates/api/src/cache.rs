@@ -1,0 +1,90 @@
+//! A bounded cache that never keeps what was changed while it was being loaded.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Values by key. Who changes the source calls `forget` after the change is stored.
+pub(crate) struct Cache<K, V> {
+    entries: moka::sync::Cache<K, V>,
+    /// Counts changes. A loader that sees it move takes its own entry out again: the value may be from before the change.
+    changes: AtomicU64,
+}
+
+impl<K, V> Cache<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    pub(crate) fn new(entries: u64) -> Self {
+        Self { entries: moka::sync::Cache::new(entries), changes: AtomicU64::new(0) }
+    }
+
+    /// What is kept under a key.
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entries.get(key)
+    }
+
+    /// What is kept under a key, else what `load` finds. What is not there is not remembered.
+    pub(crate) async fn get_or<E>(&self, key: K, load: impl Future<Output = Result<Option<V>, E>>) -> Result<Option<V>, E> {
+        if let Some(value) = self.get(&key) {
+            return Ok(Some(value));
+        }
+        let before = self.changes.load(Ordering::SeqCst);
+        let Some(value) = load.await? else { return Ok(None) };
+        self.entries.insert(key.clone(), value.clone());
+        if self.changes.load(Ordering::SeqCst) != before {
+            self.entries.invalidate(&key);
+        }
+        Ok(Some(value))
+    }
+
+    /// Keeps a value that was just made and cannot change.
+    pub(crate) fn put(&self, key: K, value: V) {
+        self.entries.insert(key, value);
+    }
+
+    /// Drops a key, after its value has changed at the source.
+    pub(crate) fn forget<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate(key);
+    }
+
+    /// Drops every key that fits, by looking at all of them: for rare changes only.
+    pub(crate) fn forget_where(&self, fits: impl Fn(&K, &V) -> bool) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        for (key, value) in &self.entries {
+            if fits(&key, &value) {
+                self.entries.invalidate(key.as_ref());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cache;
+
+    #[tokio::test]
+    async fn a_value_that_changes_while_it_is_loaded_is_not_kept() {
+        let cache = Cache::<u8, &str>::new(10);
+        let old = cache.get_or(1, async {
+            cache.forget(&1);
+            Ok::<_, ()>(Some("old"))
+        });
+        assert_eq!(old.await, Ok(Some("old")));
+        assert_eq!(cache.get(&1), None);
+        assert_eq!(cache.get_or(1, async { Ok::<_, ()>(Some("new")) }).await, Ok(Some("new")));
+        assert_eq!(cache.get(&1), Some("new"));
+        cache.forget_where(|key, _| *key == 1);
+        assert_eq!(cache.get(&1), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! What handlers take from a request. Each part refuses what it does not understand, as a problem.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use snaphook_model::{Code, Fault, Invalid, Tenant, TenantName, TokenScope};
+
+use crate::body::{BodyLimit, ReadBody};
+use crate::problem::Problem;
+use crate::shared::Shared;
+
+/// A document is written by people; what is larger is generated, and better split.
+const DOCUMENT_BYTES: u64 = 1 << 20;
+
+macro_rules! scoped {
+    ($($name:ident $scope:ident $doc:literal;)*) => {$(
+        #[doc = $doc]
+        pub(crate) struct $name(pub(crate) Arc<Tenant>);
+
+        impl FromRequestParts<Shared> for $name {
+            type Rejection = Problem;
+            async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Problem> {
+                caller(parts, core, TokenScope::$scope).await.map(Self)
+            }
+        }
+    )*};
+}
+scoped! {
+    Deploy Deploy "The tenant of a token that may write.";
+    Invoke Invoke "The tenant of a token that may call.";
+    Read Read "The tenant of a token that may read.";
+    Admin Admin "The tenant of a token that may manage tokens.";
+}
+
+/// The operator asks.
+pub(crate) struct Operator;
+
+impl FromRequestParts<Shared> for Operator {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Problem> {
+        core.auth.operator(&parts.headers).await?;
+        parts.extensions.insert(BodyLimit::request(DOCUMENT_BYTES));
+        Ok(Self)
+    }
+}
+
+async fn caller(parts: &mut Parts, core: &Shared, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
+    let tenant = core.caller(&parts.headers, scope).await?;
+    parts.extensions.insert(BodyLimit::request(tenant.limits.request_body_bytes));
+    Ok(tenant)
+}
+
+/// The names in a path.
+pub(crate) struct At<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for At<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Problem> {
+        let Path(names) = Path::from_request_parts(parts, core).await.map_err(|rejection| unfit_path(&rejection))?;
+        Ok(Self(names))
+    }
+}
+
+fn unfit_path(rejection: &PathRejection) -> Problem {
+    use axum::extract::path::ErrorKind;
+    match rejection {
+        PathRejection::FailedToDeserializePathParams(failed) => match failed.kind() {
+            // Numbers: a version that is none does not exist.
+            ErrorKind::ParseErrorAtIndex { value, .. } | ErrorKind::ParseErrorAtKey { value, .. } | ErrorKind::ParseError { value, .. } => {
+                Problem::not_found(format!("version `{value}`"))
+            }
+            // Names say themselves what is wrong.
+            ErrorKind::DeserializeError { message, .. } | ErrorKind::Message(message) => Problem::new(Code::Name, message.clone()),
+            other => Problem::new(Code::Name, other.to_string()),
+        },
+        other => Problem::internal(other.body_text()),
+    }
+}
+
+/// The query, of known parameters only.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Query<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        let axum::extract::Query(query) =
+            axum::extract::Query::try_from_uri(&parts.uri).map_err(|rejection| Problem::new(Code::Invalid, rejection.body_text()))?;
+        Ok(Self(query))
+    }
+}
+
+/// Refuses any query, for routes that read none: a parameter without effect misleads.
+pub(crate) async fn refuse_query(RawQuery(query): RawQuery, request: Request, next: axum::middleware::Next) -> axum::response::Response {
+    use axum::response::IntoResponse as _;
+    match query.as_deref() {
+        None | Some("") => next.run(request).await,
+        Some(_) => Problem::new(Code::Invalid, "this route takes no query parameters").into_response(),
+    }
+}
+
+/// A body of at most the tenant's limit.
+pub(crate) struct Raw(pub(crate) ReadBody);
+
+impl FromRequest<Shared> for Raw {
+    type Rejection = Problem;
+    async fn from_request(request: Request, core: &Shared) -> Result<Self, Problem> {
+        let limit = limit_of(&request)?;
+        core.read(request.into_body(), limit).await.map(Self)
+    }
+}
+
+/// A JSON or YAML document.
+pub(crate) struct Document(pub(crate) serde_json::Value);
+
+impl FromRequest<Shared> for Document {
+    type Rejection = Problem;
+    async fn from_request(request: Request, core: &Shared) -> Result<Self, Problem> {
+        let limit = limit_of(&request)?;
+        let limit = if limit.bytes > DOCUMENT_BYTES {
+            BodyLimit { name: "a document's size", ..BodyLimit::request(DOCUMENT_BYTES) }
+        } else {
+            limit
+        };
+        let yaml = is_yaml(request.headers())?;
+        let read = core.read(request.into_body(), limit).await?;
+        let parsed = if yaml { from_yaml(&read.bytes) } else { from_json(&read.bytes) };
+        parsed.map(Self)
+    }
+}
+
+/// A JSON body of a fixed shape.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, core: &Shared) -> Result<Self, Problem> {
+        let Raw(read) = Raw::from_request(request, core).await?;
+        Ok(Self(shaped(from_json(&read.bytes)?)?))
+    }
+}
+
+fn limit_of(request: &Request) -> Result<BodyLimit, Problem> {
+    let limit = request.extensions().get::<BodyLimit>().copied();
+    limit.ok_or_else(|| Problem::internal("a route reads a body before it knows whose"))
+}
+
+fn is_yaml(headers: &HeaderMap) -> Result<bool, Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(false) };
+    let text = value.to_str().unwrap_or_default();
+    match text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "" | "application/json" => Ok(false),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(true),
+        other if other.ends_with("+json") => Ok(false),
+        other => {
+            let detail = format!("a document is `application/json` or `application/yaml`, not `{other}`");
+            Err(Invalid::new("content-type", detail).into())
+        }
+    }
+}
+
+/// Reads JSON; what does not parse is named with its line and column.
+pub(crate) fn from_json(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| not_json(&error))
+}
+
+pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
+    let place = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    // serde_json ends its message with the place, which has fields of its own here.
+    let text = error.to_string();
+    let sentence = text.split(" at line ").next().unwrap_or(&text);
+    Fault::new(Code::Invalid, format!("the body is not JSON: {sentence}")).at(place(error.line()), place(error.column())).into()
+}
+
+fn from_yaml(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| {
+        let fault = Fault::new(Code::Invalid, format!("the body is not YAML: {error}"));
+        let place = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        match error.location() {
+            Some(at) => fault.at(place(at.line()), place(at.column())).into(),
+            None => fault.into(),
+        }
+    })
+}
+
+/// Reads a value of a fixed shape and names the path of what does not fit.
+pub(crate) fn shaped<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = match error.path().to_string() {
+            root if root == "." => String::new(),
+            path => path,
+        };
+        Invalid::new(path, error.inner().to_string()).into()
+    })
+}
+
+/// The name of a tenant in an operator's path.
+pub(crate) type TenantAt = At<TenantName>;

@@ -1,0 +1,108 @@
+//! One request, from its head to its answer: id, admission, route, panics, problems.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderValue, Method, Request, Response, header};
+use tower::ServiceExt as _;
+
+use crate::admission::Permit;
+use crate::answer::REQUEST_ID;
+use crate::finish::Finish;
+use crate::problem::Problem;
+use crate::shared::{ApiConfig, ApiParts, Core, Shared};
+use crate::{ambient, routes};
+
+/// The front end. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Api {
+    pub(crate) core: Shared,
+    router: Router,
+    ids: Arc<RequestIds>,
+}
+
+impl Api {
+    /// A front end over these parts.
+    #[must_use]
+    pub fn new(config: ApiConfig, parts: ApiParts) -> Self {
+        let core = Arc::new(Core::new(config, parts));
+        Self { router: routes::router(Arc::clone(&core)), core, ids: Arc::new(RequestIds::new()) }
+    }
+
+    /// Answers one request. Never fails and never panics: whatever goes wrong is an answer.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: fmt::Display + Into<axum::BoxError>,
+    {
+        let id = self.ids.next();
+        let answered = match self.admit(&request) {
+            // What only reads may be given up with its client; what changes something is finished, with its permit.
+            Ok(permit) if request.method().is_safe() => AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind().await,
+            Ok(permit) => {
+                let work = AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind();
+                Finish::new(&self.core.tasks, work).await
+            }
+            Err(problem) => Ok(Err(problem)),
+        };
+        let answered = answered.unwrap_or_else(|panic| Err(Problem::internal(panic_text(panic.as_ref()))));
+        let id_text = id.to_str().unwrap_or_default();
+        let mut response = answered.unwrap_or_else(|problem| problem.render(id_text));
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            let allow = response.headers_mut().remove(header::ALLOW);
+            response = problem.render(id_text);
+            response.headers_mut().extend(allow.map(|methods| (header::ALLOW, methods)));
+        }
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    /// Room for the request. Probes and documentation need none: they must answer when the node is full.
+    fn admit<B>(&self, request: &Request<B>) -> Result<Option<Permit>, Problem> {
+        if request.uri().path().starts_with("/v1/") { self.core.admission.admit().map(Some) } else { Ok(None) }
+    }
+
+    async fn route<B>(self, request: Request<B>, permit: Option<Permit>) -> Result<Response<Body>, Problem>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: fmt::Display + Into<axum::BoxError>,
+    {
+        let _permit = permit;
+        // The hot path goes around the router, which boxes and copies on the way.
+        if request.method() == Method::POST && routes::calls::is_call(request.uri()) {
+            return routes::calls::answer(&self.core, request).await;
+        }
+        let response = self.router.oneshot(request.map(Body::new)).await;
+        Ok(response.unwrap_or_else(|never| match never {}))
+    }
+}
+
+/// Names requests: chance of this process, then a count, which costs nothing and sorts in the log.
+#[derive(Debug)]
+struct RequestIds {
+    process: u64,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        Self { process: u64::from_le_bytes(ambient::random()), count: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> HeaderValue {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{:016x}-{count:08x}", self.process);
+        HeaderValue::try_from(text).expect("hexadecimal digits are fit for a header")
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panic: {}", text.unwrap_or_else(|| "of an unknown kind".to_owned()))
+}

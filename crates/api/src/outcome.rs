@@ -1,0 +1,79 @@
+//! How calls and runs end, as answers.
+
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use snaphook_flow::{Finished, Outcome};
+use snaphook_model::connector::is_framing_header;
+use snaphook_model::{Code, NewResponse, Payload, ReasonCode, Rejection, RunId};
+
+use crate::answer::{self, Answer, RUN_ID};
+use crate::problem::Problem;
+use crate::status;
+
+/// What the caller of a rejected call gets, with the hook's own status.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct RejectionAnswer {
+    status: u16,
+    /// A number or a text, as the hook gave it.
+    #[schema(value_type = Option<serde_json::Value>)]
+    reason_code: Option<ReasonCode>,
+    status_message: String,
+}
+
+/// The answer to whoever waited for a call or a run.
+pub(crate) fn answer(finished: Finished) -> Answer {
+    let Finished { run, outcome } = finished;
+    let mut response = match outcome {
+        Outcome::Payload(payload) => of_payload(payload),
+        Outcome::Responded(response) => of_response(response).map_err(|problem| problem.of_run(run, None))?,
+        Outcome::Rejected(rejection) => of_rejection(rejection)?,
+        Outcome::Failed { fault, reason_code, retry_run } => {
+            return Err(Problem::from(fault).with_reason(reason_code).of_run(run, retry_run));
+        }
+    };
+    response.headers_mut().insert(RUN_ID, run_id(run));
+    Ok(response)
+}
+
+/// A run's id as a header.
+pub(crate) fn run_id(run: RunId) -> HeaderValue {
+    let mut text = uuid::Uuid::encode_buffer();
+    HeaderValue::from_str(run.0.hyphenated().encode_lower(&mut text)).expect("hexadecimal digits are fit for a header")
+}
+
+fn of_payload(payload: Payload) -> Response<Body> {
+    let content_type = match payload.content_type.as_str() {
+        "application/json" => HeaderValue::from_static("application/json"),
+        other => HeaderValue::try_from(other).unwrap_or(HeaderValue::from_static("application/octet-stream")),
+    };
+    answer::bytes(StatusCode::OK, content_type, payload.bytes)
+}
+
+fn of_response(made: NewResponse) -> Result<Response<Body>, Problem> {
+    let status = final_status(made.status).ok_or_else(|| {
+        Problem::new(Code::ScriptContract, format!("a hook answered with {}, which is no status of an answer", made.status))
+    })?;
+    let mut response = Response::new(Body::from(made.body));
+    *response.status_mut() = status;
+    for (name, value) in made.headers.0 {
+        // The sandbox refused what is no header; what frames the message is set here alone.
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&name), HeaderValue::try_from(&value))
+            && !is_framing_header(name.as_str())
+        {
+            response.headers_mut().append(name, value);
+        }
+    }
+    Ok(response)
+}
+
+fn of_rejection(rejection: Rejection) -> Answer {
+    let Rejection { status, code, message } = rejection;
+    let http = final_status(status).or(StatusCode::from_u16(status::of(Code::Rejected)).ok()).unwrap_or_default();
+    answer::json(http, &RejectionAnswer { status, reason_code: code, status_message: message })
+}
+
+/// A status that can end an exchange; 1xx cannot, and beyond 599 nobody knows what it means.
+fn final_status(status: u16) -> Option<StatusCode> {
+    (200..600).contains(&status).then(|| StatusCode::from_u16(status).ok()).flatten()
+}

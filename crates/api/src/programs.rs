@@ -1,0 +1,266 @@
+//! Scripts on their way to running: upload to stored version, stored version to loaded program.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use snaphook_compile::{CompileError, Compiler, Upload};
+use snaphook_flow::ProgramsFuture;
+use snaphook_model::{Code, Dialect, Fault, Language, Name, ScriptVersion, Tenant, TenantName};
+use snaphook_sandbox::{Program, ProgramKey, Sandbox};
+use snaphook_store::{AddedVersion, NewVersion, PageRequest, Store, StoreError, StoredComponent};
+
+use crate::ambient;
+use crate::cache::Cache;
+use crate::flights::Flights;
+use crate::problem::chain;
+use crate::tenants::Tenants;
+
+/// Keys of programs kept in memory: which compiled code a version runs as, about 150 bytes each.
+const KEPT_KEYS: u64 = 100_000;
+
+type VersionKey = (TenantName, Name, u32);
+
+/// What the service works with.
+pub struct ProgramsParts {
+    /// Keeps versions with their source and component.
+    pub store: Arc<dyn Store>,
+    /// Makes components and compiled code, in child processes.
+    pub compiler: Compiler,
+    /// Runs programs and keeps their compiled code.
+    pub sandbox: Sandbox,
+    /// Import name of this node's interpreter; components of another one are made again from their source.
+    pub interpreter: String,
+}
+
+/// Deploys uploads and loads programs.
+pub struct Programs {
+    parts: ProgramsParts,
+    tenants: Tenants,
+    keys: Cache<VersionKey, ProgramKey>,
+    flights: Flights<VersionKey>,
+}
+
+/// An upload of a tenant.
+pub(crate) struct Deploy<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) name: Name,
+    pub(crate) language: Language,
+    pub(crate) dialect: Dialect,
+    pub(crate) bytes: Bytes,
+}
+
+/// Why an upload or a program is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProgramsError {
+    /// The script's own fault, or the version does not exist.
+    #[error("{0}")]
+    Fault(Fault),
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// Ours.
+    #[error("{0}")]
+    Ours(String),
+}
+
+impl From<ProgramsError> for Fault {
+    /// The public half; what only the log may hold is written there.
+    fn from(error: ProgramsError) -> Self {
+        match error {
+            ProgramsError::Fault(fault) => fault,
+            ProgramsError::Store(error) => {
+                tracing::error!(error = chain(&error), "a program cannot be loaded");
+                error.into()
+            }
+            ProgramsError::Ours(error) => {
+                tracing::error!(error, "a program cannot be loaded");
+                Self::new(Code::Internal, "the script's program cannot be loaded")
+            }
+        }
+    }
+}
+
+impl From<CompileError> for ProgramsError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Rejected(fault) => Self::Fault(fault),
+            failed => Self::Ours(chain(&failed)),
+        }
+    }
+}
+
+impl Programs {
+    /// A service over these parts.
+    #[must_use]
+    pub fn new(parts: ProgramsParts) -> Self {
+        let tenants = Tenants::new(Arc::clone(&parts.store));
+        Self { parts, tenants, keys: Cache::new(KEPT_KEYS), flights: Flights::default() }
+    }
+
+    /// Makes components that belong to an earlier interpreter again, before somebody waits for them. For one task of the node's, at its start.
+    ///
+    /// # Errors
+    /// When the store does not answer. A version that cannot be made again is logged and left for its first call to report.
+    pub async fn refresh(&self) -> Result<u64, StoreError> {
+        let mut refreshed = 0;
+        let mut page = PageRequest::first(snaphook_store::MAX_PAGE);
+        loop {
+            let stale = self.parts.store.stale_components(&self.parts.interpreter, &page).await?;
+            for version in stale.items {
+                match self.ready(&version.tenant, &version.script, version.version).await {
+                    Ok(_) => refreshed += 1,
+                    Err(error) => tracing::warn!(
+                        tenant = version.tenant.as_str(),
+                        script = version.script.as_str(),
+                        version = version.version,
+                        error = error.to_string(),
+                        "a script cannot be made again for this interpreter"
+                    ),
+                }
+            }
+            let Some(next) = stale.next else { return Ok(refreshed) };
+            page.after = Some(next);
+        }
+    }
+
+    pub(crate) const fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
+    pub(crate) const fn sandbox(&self) -> &Sandbox {
+        &self.parts.sandbox
+    }
+
+    /// Checks, compiles and stores an upload. Its first call finds everything ready.
+    pub(crate) async fn deploy(&self, deploy: Deploy<'_>) -> Result<AddedVersion, ProgramsError> {
+        let started = Instant::now();
+        let Deploy { tenant, name, language, dialect, bytes } = deploy;
+        let hash = upload_hash(language, dialect, &bytes);
+        let store = &self.parts.store;
+        if let Some(latest) = store.latest_version(&tenant.name, &name).await?
+            && latest.hash == hash
+        {
+            return Ok(AddedVersion::Unchanged(latest));
+        }
+        let created_at = ambient::now();
+        let upload =
+            Upload { name: name.clone(), language, dialect, bytes: bytes.clone(), limits: tenant.limits, now_ms: millis(created_at) };
+        let compiled = self.parts.compiler.compile(upload).await?;
+        let key = self.admit(&compiled.component, &compiled.code)?;
+        let version = NewVersion {
+            name,
+            hash,
+            kind: compiled.kind,
+            language,
+            dialect,
+            hooks: compiled.hooks,
+            deploy_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            warnings: compiled.warnings,
+            created_at,
+            source: bytes,
+            component: StoredComponent { bytes: compiled.component, interpreter: compiled.interpreter },
+        };
+        let added = store.add_version(&tenant.name, version).await?;
+        if let AddedVersion::Created(version) = &added {
+            self.keys.put((tenant.name.clone(), version.name.clone(), version.version), key);
+        }
+        Ok(added)
+    }
+
+    /// After a version was deleted.
+    pub(crate) fn forget(&self, tenant: &TenantName, script: &Name, version: u32) {
+        self.keys.forget(&(tenant.clone(), script.clone(), version));
+    }
+
+    /// After a tenant was deleted.
+    pub(crate) fn forget_tenant(&self, tenant: &TenantName) {
+        self.tenants.forget(tenant);
+        self.keys.forget_where(|(owner, ..), _| owner == tenant);
+    }
+
+    /// A program that can be invoked now.
+    pub(crate) async fn ready(&self, tenant: &TenantName, script: &Name, version: u32) -> Result<Program, ProgramsError> {
+        let key = (tenant.clone(), script.clone(), version);
+        if let Some(program) = self.loaded(&key) {
+            return Ok(program);
+        }
+        self.flights
+            .run(&key, async || match self.loaded(&key) {
+                Some(program) => Ok(program),
+                None => self.make_ready(&key).await,
+            })
+            .await
+    }
+
+    fn loaded(&self, key: &VersionKey) -> Option<Program> {
+        self.load_code(&self.keys.get(key)?)
+    }
+
+    /// Compiled code that is damaged, or of another build of the node, is made again like code that is gone.
+    fn load_code(&self, key: &ProgramKey) -> Option<Program> {
+        self.parts.sandbox.load(key).unwrap_or_else(|error| {
+            tracing::warn!(error = chain(&error), "compiled code cannot be used and is made again");
+            None
+        })
+    }
+
+    async fn make_ready(&self, key: &VersionKey) -> Result<Program, ProgramsError> {
+        let (tenant, script, version) = key;
+        let unknown = || Fault::new(Code::NotFound, format!("there is no version {version} of script `{script}`"));
+        let stored = self.parts.store.component(tenant, script, *version).await?;
+        let stored = stored.ok_or_else(|| ProgramsError::Fault(unknown()))?;
+        let is_current = stored.interpreter.as_ref().is_none_or(|name| *name == self.parts.interpreter);
+        let code_key = if is_current {
+            let code_key = Sandbox::key(&stored.bytes);
+            if let Some(program) = self.load_code(&code_key) {
+                self.keys.put(key.clone(), code_key);
+                return Ok(program);
+            }
+            let code = self.parts.compiler.precompile(stored.bytes.clone()).await?;
+            self.admit(&stored.bytes, &code)?
+        } else {
+            self.make_again(key).await?
+        };
+        self.keys.put(key.clone(), code_key);
+        self.load_code(&code_key).ok_or_else(|| ProgramsError::Ours("code that was just admitted is not there".to_owned()))
+    }
+
+    /// Makes a component from its source once more, for this node's interpreter, as it was made at its upload.
+    async fn make_again(&self, key: &VersionKey) -> Result<ProgramKey, ProgramsError> {
+        let (tenant_name, script, number) = key;
+        let gone = || ProgramsError::Fault(Fault::new(Code::NotFound, format!("there is no version {number} of script `{script}`")));
+        let version = self.parts.store.version(tenant_name, script, *number).await?.ok_or_else(gone)?;
+        let source = self.parts.store.source(tenant_name, script, *number).await?.ok_or_else(gone)?;
+        let tenant = self.tenants.get(tenant_name).await?.ok_or_else(gone)?;
+        let ScriptVersion { name, language, dialect, created_at, .. } = version;
+        let upload = Upload { name, language, dialect, bytes: source, limits: tenant.limits, now_ms: millis(created_at) };
+        let compiled = self.parts.compiler.compile(upload).await?;
+        let code_key = self.admit(&compiled.component, &compiled.code)?;
+        let component = StoredComponent { bytes: compiled.component, interpreter: compiled.interpreter };
+        if self.parts.store.replace_component(tenant_name, script, *number, component).await? { Ok(code_key) } else { Err(gone()) }
+    }
+
+    fn admit(&self, component: &[u8], code: &[u8]) -> Result<ProgramKey, ProgramsError> {
+        let key = Sandbox::key(component);
+        self.parts.sandbox.admit(&key, code).map_err(|error| ProgramsError::Ours(chain(&error)))?;
+        Ok(key)
+    }
+}
+
+impl snaphook_flow::Programs for Programs {
+    fn load<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> ProgramsFuture<'a> {
+        Box::pin(async move { self.ready(tenant, script, version).await.map_err(Fault::from) })
+    }
+}
+
+fn upload_hash(language: Language, dialect: Dialect, bytes: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    // Both are ends of enums that may grow; their names keep equal hashes equal then.
+    hasher.update(format!("{language:?}/{dialect:?}/").as_bytes());
+    hasher.update(bytes);
+    hasher.finalize().to_hex().to_string()
+}
+
+fn millis(at: jiff::Timestamp) -> u64 {
+    u64::try_from(at.as_millisecond()).unwrap_or_default()
+}

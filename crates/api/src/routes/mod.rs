@@ -1,0 +1,65 @@
+//! The routes, one resource per file.
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post, put};
+use snaphook_model::Code;
+
+use crate::extract::refuse_query;
+use crate::problem::Problem;
+use crate::shared::Shared;
+
+mod bindings;
+pub(crate) mod calls;
+pub(crate) mod connectors;
+pub(crate) mod flows;
+pub(crate) mod node;
+pub(crate) mod runs;
+pub(crate) mod scripts;
+pub(crate) mod tenants;
+pub(crate) mod test_runs;
+pub(crate) mod tokens;
+pub(crate) mod versions;
+
+/// Every route; what is not here is 404, and a method that is not here 405.
+pub(crate) fn router(core: Shared) -> Router {
+    let router = plain().route_layer(from_fn(refuse_query)).merge(with_query());
+    router
+        .fallback(async || Problem::new(Code::NotFound, "there is no such path"))
+        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, "the path exists but does not take this method"))
+        .with_state(core)
+}
+
+/// Routes that read no query.
+fn plain() -> Router<Shared> {
+    Router::new()
+        .route("/v1/tenants/{tenant}", put(tenants::put).get(tenants::get).delete(tenants::delete))
+        .route("/v1/tenants/{tenant}/tokens", post(tokens::create_for_tenant))
+        .route("/v1/tokens/{id}", axum::routing::delete(tokens::delete))
+        .route("/v1/scripts/{script}/versions/{version}", get(versions::get).delete(versions::delete))
+        .route("/v1/scripts/{script}/versions/{version}/source", get(versions::source))
+        .route("/v1/scripts/{script}/versions/{version}/component", get(versions::component))
+        .route("/v1/scripts/{script}/versions/{version}/test", post(test_runs::test))
+        .route("/v1/connectors/{connector}", put(connectors::put).get(connectors::get).delete(connectors::delete))
+        .route("/v1/flows/{flow}", put(flows::put).get(flows::get).delete(flows::delete))
+        .route("/v1/flows/{flow}/versions/{version}", get(flows::get_version))
+        .route("/v1/flows/{flow}/runs", post(runs::start))
+        .route("/v1/call/{connector}/{endpoint}", post(calls::call))
+        .route("/v1/runs/{run}", get(runs::get))
+        .route("/healthz", get(node::healthz))
+        .route("/readyz", get(node::readyz))
+        .route("/openapi.json", get(node::openapi))
+        .route("/errors/{code}", get(node::error))
+}
+
+/// Lists, and the one upload that has a parameter; each checks its own query.
+fn with_query() -> Router<Shared> {
+    Router::new()
+        .route("/v1/tenants", get(tenants::list))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/scripts", get(scripts::list))
+        .route("/v1/scripts/{script}", put(scripts::put).get(scripts::get))
+        .route("/v1/connectors", get(connectors::list))
+        .route("/v1/flows", get(flows::list))
+        .route("/v1/runs", get(runs::list))
+}

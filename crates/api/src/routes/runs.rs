@@ -1,0 +1,157 @@
+//! Runs: starting them and reading their records.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use snaphook_model::{Invalid, Name, Payload, RunId, RunStatus};
+use snaphook_store::RunFilter;
+
+use crate::answer::{self, Answer};
+use crate::extract::{At, Invoke, Query, Raw, Read, not_json};
+use crate::outcome::{self, RejectionAnswer};
+use crate::page::{self, PageQuery};
+use crate::problem::{Problem, ProblemDetails};
+use crate::routes::calls::{check_json, refuse_idempotency};
+use crate::shared::Shared;
+
+/// What a run begins with.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the body, which is read without taking its payload apart")]
+pub(crate) struct StartRun {
+    /// Any JSON value; absent: null.
+    payload: Option<serde_json::Value>,
+}
+
+/// The record of a run or of a direct call.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes `model::RunRecord`, which is what goes out")]
+pub(crate) struct RunAnswer {
+    id: String,
+    /// Absent for a direct call.
+    flow: Option<String>,
+    flow_version: Option<u32>,
+    /// `connector/endpoint` of a direct call.
+    call: Option<String>,
+    /// `queued`, `running`, `succeeded` or `failed`.
+    status: String,
+    code: Option<String>,
+    message: Option<String>,
+    /// The run that this one repeats.
+    retry_of: Option<String>,
+    attempt: u32,
+    #[schema(format = DateTime)]
+    started_at: String,
+    #[schema(format = DateTime)]
+    ended_at: Option<String>,
+    /// Sums over all invocations: `fuel`, `wall_us`.
+    usage: serde_json::Value,
+    /// Each with `name`, `status`, `code`, `message`, `hooks` and `attempts`.
+    steps: Vec<serde_json::Value>,
+}
+
+/// Which runs, and which page of them.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RunsQuery {
+    /// Runs of this flow.
+    flow: Option<String>,
+    /// `queued`, `running`, `succeeded` or `failed`.
+    status: Option<String>,
+    /// Runs that began at this time or later, RFC 3339.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<String>,
+    /// Items wanted, 1 to 200; default 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Run a flow and wait for its end
+#[utoipa::path(post, path = "/v1/flows/{flow}/runs", tag = "runs", security(("token" = ["invoke"])),
+    params(("flow" = String, Path)), request_body = StartRun,
+    responses((status = 200, description = "the last payload", headers(("x-run-id" = String))),
+        (status = "4XX", description = "a rejection, or a problem", content((RejectionAnswer = "application/json"), (ProblemDetails<'static> = "application/problem+json"))),
+        (status = "5XX", body = ProblemDetails<'static>, content_type = "application/problem+json")))]
+pub(crate) async fn start(
+    State(core): State<Shared>,
+    Invoke(tenant): Invoke,
+    At(flow): At<Name>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Answer {
+    refuse_idempotency(&headers)?;
+    let input = start_payload(&body.bytes)?;
+    let prepared = core.definitions.flow(&tenant.name, flow).await?;
+    outcome::answer(core.runner.run_flow(&tenant, &prepared, input, core.run_deadline()).await)
+}
+
+/// List runs and direct calls, newest first
+#[utoipa::path(get, path = "/v1/runs", tag = "runs", security(("token" = ["read"])), params(RunsQuery),
+    responses((status = 200, body = page::List<RunAnswer>)))]
+pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(query): Query<RunsQuery>) -> Answer {
+    let RunsQuery { flow, status, since, limit, cursor } = query;
+    let flow = flow.map(|name| Name::new(&name).map_err(|error| Invalid::new("flow", error.to_string()))).transpose()?;
+    let status = status.map(|word| {
+        RunStatus::parse(&word)
+            .ok_or_else(|| Invalid::new("status", format!("`{word}` is no status; there are queued, running, succeeded and failed")))
+    });
+    let since = since.map(|text| text.parse().map_err(|_| Invalid::new("since", format!("`{text}` is no time as RFC 3339 writes it"))));
+    let filter = RunFilter { flow, status: status.transpose()?, since: since.transpose()? };
+    let request = PageQuery::new(limit, cursor).request()?;
+    page::list(core.store.runs(&tenant.name, &filter, &request).await?, |record| record)
+}
+
+/// Read a run or a direct call
+#[utoipa::path(get, path = "/v1/runs/{run}", tag = "runs", security(("token" = ["read"])), params(("run" = String, Path)),
+    responses((status = 200, body = RunAnswer), (status = 404, body = ProblemDetails<'static>)))]
+pub(crate) async fn get(State(core): State<Shared>, Read(tenant): Read, At(id): At<String>) -> Answer {
+    let unknown = || Problem::not_found(format!("run `{id}`"));
+    let id: RunId = id.parse().map_err(|_| unknown())?;
+    answer::ok(&core.store.run(&tenant.name, id).await?.ok_or_else(unknown)?)
+}
+
+/// The payload of a start, exactly as it is written in the body.
+fn start_payload(body: &Bytes) -> Result<Payload, Problem> {
+    check_json(body)?;
+    if body.is_empty() {
+        return Ok(Payload::default());
+    }
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Invalid::new("", "the body is an object such as {\"payload\": …}").into());
+    }
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let known = |name: &str| match name {
+        "payload" => Ok(()),
+        "subject" => Err(Invalid::new("subject", "subjects are not supported by this release")),
+        other => Err(Invalid::new(other, "unknown field, expected `payload`")),
+    };
+    fields.keys().try_for_each(|name| known(name))?;
+    Ok(fields.get("payload").map_or_else(Payload::default, |payload| Payload::json(body.slice_ref(payload.get().as_bytes()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::start_payload;
+
+    #[test]
+    fn a_payload_stays_as_it_is_written() {
+        let payload = |text: &'static str| start_payload(&Bytes::from_static(text.as_bytes()));
+        assert_eq!(
+            payload(r#"{"payload": {"n": 12345678901234567890.50, "a": 1}}"#).expect("fine").bytes,
+            r#"{"n": 12345678901234567890.50, "a": 1}"#
+        );
+        assert_eq!(payload("{}").expect("fine").bytes, "null");
+        assert_eq!(payload("").expect("fine").bytes, "null");
+        for (text, path) in [(r#"{"payload": 1, "x": 2}"#, "x"), (r#"{"subject": "p-1"}"#, "subject"), ("[1]", "")] {
+            assert_eq!(payload(text).expect_err(text).fault().path.as_deref(), Some(path));
+        }
+    }
+}

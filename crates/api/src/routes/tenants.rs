@@ -1,0 +1,94 @@
+//! Tenants, by the operator.
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::Serialize;
+use snaphook_model::{Grants, Limits, Tenant, TenantDocument};
+use snaphook_store::{Change, StoredTenant};
+
+use crate::ambient;
+use crate::answer::{self, Answer};
+use crate::extract::{self, At, Operator, Query, Raw, TenantAt};
+use crate::page::{self, PageQuery};
+use crate::problem::{Problem, ProblemDetails};
+use crate::shared::Shared;
+
+/// A tenant as it is in force.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct TenantAnswer {
+    name: String,
+    /// Every limit, changed or not.
+    #[schema(value_type = Object)]
+    limits: Limits,
+    #[schema(value_type = Object)]
+    grants: Grants,
+    /// As the operator wrote it.
+    egress: serde_json::Value,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: jiff::Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: jiff::Timestamp,
+}
+
+/// Create or change a tenant
+///
+/// The document replaces the one before; every key is optional, and what is left out is at its default.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}", tag = "tenants", security(("operator" = [])),
+    params(("tenant" = String, Path)),
+    request_body(content = Object, description = "limits, grants, egress"),
+    responses((status = 201, body = TenantAnswer), (status = 200, body = TenantAnswer), (status = 400, body = ProblemDetails<'static>)))]
+pub(crate) async fn put(State(core): State<Shared>, _: Operator, At(name): TenantAt, Raw(body): Raw) -> Answer {
+    // No body at all is a tenant with nothing but defaults.
+    let document: TenantDocument =
+        if body.bytes.is_empty() { TenantDocument::default() } else { extract::shaped(extract::from_json(&body.bytes)?)? };
+    let tenant = Tenant::new(name, document)?;
+    let change = core.store.put_tenant(&tenant.name, &tenant.document, ambient::now()).await?;
+    core.programs.tenants().forget(&tenant.name);
+    let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
+    let stored = core.store.tenant(&tenant.name).await?.ok_or_else(|| unknown(&tenant.name))?;
+    answer::json(status, &wire(stored))
+}
+
+/// Read a tenant
+#[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "tenants", security(("operator" = [])),
+    params(("tenant" = String, Path)),
+    responses((status = 200, body = TenantAnswer), (status = 404, body = ProblemDetails<'static>)))]
+pub(crate) async fn get(State(core): State<Shared>, _: Operator, At(name): TenantAt) -> Answer {
+    let stored = core.store.tenant(&name).await?.ok_or_else(|| unknown(&name))?;
+    answer::ok(&wire(stored))
+}
+
+/// List tenants
+#[utoipa::path(get, path = "/v1/tenants", tag = "tenants", security(("operator" = [])), params(PageQuery),
+    responses((status = 200, body = page::List<TenantAnswer>)))]
+pub(crate) async fn list(State(core): State<Shared>, _: Operator, Query(query): Query<PageQuery>) -> Answer {
+    page::list(core.store.tenants(&query.request()?).await?, wire)
+}
+
+/// Delete a tenant with everything that belongs to it
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "tenants", security(("operator" = [])),
+    params(("tenant" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
+pub(crate) async fn delete(State(core): State<Shared>, _: Operator, At(name): TenantAt) -> Answer {
+    let deleted = core.store.delete_tenant(&name).await?;
+    core.auth.forget_tenant(&name);
+    core.definitions.forget_tenant(&name);
+    core.programs.forget_tenant(&name);
+    if deleted { answer::nothing() } else { Err(unknown(&name)) }
+}
+
+fn wire(stored: StoredTenant) -> TenantAnswer {
+    let StoredTenant { name, document, created_at, updated_at } = stored;
+    TenantAnswer {
+        name: name.to_string(),
+        limits: document.limits.applied(),
+        grants: document.grants,
+        egress: serde_json::to_value(&document.egress).unwrap_or_default(),
+        created_at,
+        updated_at,
+    }
+}
+
+fn unknown(name: &snaphook_model::TenantName) -> Problem {
+    Problem::not_found(format!("tenant `{name}`"))
+}

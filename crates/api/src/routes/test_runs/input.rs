@@ -1,0 +1,150 @@
+//! Sample input, from the documents of a test run to what a hook is given.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use snaphook_model::{BodyText, Fault, Headers, Hook, HookInput, HttpRequest, Invalid, Payload, Variables};
+
+use super::TestRun;
+use crate::problem::Problem;
+
+/// A request as `pre-request` sees it, and what a response answers.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SampleRequest {
+    method: String,
+    url: String,
+    /// Name to text, or to a list of texts.
+    headers: Map<String, Value>,
+    #[schema(value_type = Value)]
+    body: BodyText,
+}
+
+/// A response as `post-request` and `post-hook` see it.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SampleResponse {
+    status: u16,
+    headers: Map<String, Value>,
+    #[schema(value_type = Value)]
+    body: BodyText,
+}
+
+/// A failure as `post-fail` sees it.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SampleFailure {
+    /// 0: there was no response.
+    status: u16,
+    code: String,
+    message: String,
+}
+
+impl Default for SampleRequest {
+    fn default() -> Self {
+        // A name that never resolves (RFC 6761): a script that passes it on by mistake reaches nobody.
+        Self { method: "GET".to_owned(), url: "https://upstream.invalid/".to_owned(), headers: Map::new(), body: BodyText::default() }
+    }
+}
+
+impl Default for SampleResponse {
+    fn default() -> Self {
+        Self { status: 200, headers: Map::new(), body: BodyText::default() }
+    }
+}
+
+impl Default for SampleFailure {
+    fn default() -> Self {
+        Self { status: 0, code: "connect".to_owned(), message: "could not connect".to_owned() }
+    }
+}
+
+/// What the hook is given.
+pub(super) fn hook_input(test: &TestRun) -> Result<HookInput, Problem> {
+    let arguments = || Bytes::from(test.arguments.to_string());
+    Ok(match test.hook {
+        Hook::PreHook => HookInput::PreHook {
+            connector: test.connector.as_str().into(),
+            endpoint: test.endpoint.as_str().into(),
+            arguments: arguments(),
+        },
+        Hook::PreRequest => HookInput::PreRequest {
+            request: HttpRequest {
+                method: test.request.method.clone(),
+                url: test.request.url.clone(),
+                headers: headers("request.headers", &test.request.headers)?,
+                body: test.request.body.0.clone(),
+            },
+        },
+        Hook::PostRequest => HookInput::PostRequest {
+            method: test.request.method.clone(),
+            url: test.request.url.clone(),
+            status: test.response.status,
+            headers: headers("response.headers", &test.response.headers)?,
+            payload: payload_or_body(test)?,
+        },
+        Hook::PostHook => HookInput::PostHook {
+            status: test.response.status,
+            headers: headers("response.headers", &test.response.headers)?,
+            payload: payload_or_body(test)?,
+            arguments: arguments(),
+        },
+        Hook::PostFail => HookInput::PostFail {
+            status: test.failure.status,
+            code: test.failure.code.clone(),
+            message: test.failure.message.clone(),
+            arguments: arguments(),
+        },
+        Hook::Step => HookInput::Step { payload: step_payload(test)? },
+    })
+}
+
+/// Everything a script may read by key.
+pub(super) fn variables(test: &TestRun) -> Variables {
+    let texts = |map: &Map<String, Value>| map.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
+    Variables {
+        variables: texts(&test.variables),
+        meta: test.meta.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()).to_string())).collect(),
+        config: texts(&test.config),
+        step_results: texts(&test.step_results),
+    }
+}
+
+fn payload_or_body(test: &TestRun) -> Result<Bytes, Problem> {
+    Ok(payload(test)?.map_or_else(|| test.response.body.0.clone(), |payload| payload.bytes))
+}
+
+fn step_payload(test: &TestRun) -> Result<Payload, Problem> {
+    Ok(payload(test)?.unwrap_or_default())
+}
+
+/// Text is text, `{"base64": …}` is bytes, and any other value is JSON.
+fn payload(test: &TestRun) -> Result<Option<Payload>, Problem> {
+    let Some(value) = &test.payload else { return Ok(None) };
+    let is_bytes = value.as_object().is_some_and(|map| map.len() == 1 && map.get("base64").is_some_and(Value::is_string));
+    let content_type = match value {
+        Value::String(_) => "text/plain",
+        _ if is_bytes => "application/octet-stream",
+        _ => "application/json",
+    };
+    let body = BodyText::deserialize(value).map_err(|error| Invalid::new("payload", error.to_string()))?;
+    Ok(Some(Payload { bytes: body.0, content_type: content_type.to_owned() }))
+}
+
+fn headers(path: &str, map: &Map<String, Value>) -> Result<Headers, Fault> {
+    let mut headers = Headers::default();
+    for (name, value) in map {
+        let mut add = |value: &Value| match value.as_str() {
+            Some(text) => {
+                headers.0.push((name.to_ascii_lowercase(), text.to_owned()));
+                Ok(())
+            }
+            None => Err(Fault::from(Invalid::new(format!("{path}.{name}"), "must be a text or a list of texts"))),
+        };
+        match value {
+            Value::Array(list) => list.iter().try_for_each(&mut add)?,
+            one => add(one)?,
+        }
+    }
+    Ok(headers)
+}

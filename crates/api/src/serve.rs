@@ -1,0 +1,121 @@
+//! The listener: connections, their bounds, and the way down.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::front::Api;
+
+/// Serves until `shutdown` resolves, then drains: no new connections, answers under way are finished, each within `ApiConfig::drain`.
+///
+/// # Errors
+/// When the listener itself breaks.
+pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let config = api.core.config.clone();
+    let permits = Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let connections = GracefulShutdown::new();
+    let builder = Arc::new(protocol(config.head_timeout));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accept = async {
+            let permit = Arc::clone(&permits).acquire_owned().await.expect("nobody closes the semaphore");
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            accepted = accept => accepted,
+            () = shutdown.as_mut() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                // Usually too many open files; a moment later some are closed.
+                tracing::error!(%error, "cannot accept connections");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let connection = connection(stream, api.clone(), Arc::clone(&builder), connections.watcher());
+        api.core.tasks.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    api.core.draining.store(true, Ordering::Relaxed);
+    api.core.tasks.close();
+    let drained = async {
+        connections.shutdown().await;
+        api.core.tasks.wait().await;
+    };
+    if tokio::time::timeout(config.drain, drained).await.is_err() {
+        tracing::warn!("work in flight did not end in time and is given up");
+    }
+    Ok(())
+}
+
+fn protocol(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_timeout).pipeline_flush(true);
+    // A connection's streams share its permit; the bound on requests in flight holds for all. Pings find peers that have gone.
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(256)
+        .max_header_list_size(64 << 10)
+        .keep_alive_interval(head_timeout)
+        .keep_alive_timeout(head_timeout);
+    builder
+}
+
+async fn connection(stream: TcpStream, api: Api, builder: Arc<auto::Builder<TokioExecutor>>, watcher: Watcher) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection broke at once");
+        return;
+    }
+    let head_timeout = api.core.config.head_timeout;
+    let asked = Arc::new(AtomicBool::new(false));
+    let service = {
+        let asked = Arc::clone(&asked);
+        service_fn(move |request: Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
+        })
+    };
+    let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+    let mut served = pin!(served);
+    // Telling the protocols apart has no timeout of its own: who sends nothing at all is put out here.
+    let outcome = tokio::select! {
+        outcome = served.as_mut() => outcome,
+        () = tokio::time::sleep(head_timeout) => {
+            if !asked.load(Ordering::Relaxed) {
+                return;
+            }
+            served.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(error = crate::problem::chain(error.as_ref()), "a connection ended badly");
+    }
+}
+
+/// Failures of a peer that had gone before it was accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted
+    )
+}

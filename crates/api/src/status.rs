@@ -1,0 +1,66 @@
+//! The one table from a failure's code to the HTTP status of our answer.
+
+use snaphook_model::Code;
+
+/// The status of an answer that reports this code. A rejection's own status stands over the one here.
+pub(crate) const fn of(code: Code) -> u16 {
+    match code {
+        Code::Invalid | Code::Name => 400,
+        Code::Unauthorized => 401,
+        Code::ScopeMissing | Code::EgressRefused => 403,
+        Code::NotFound => 404,
+        Code::MethodNotAllowed => 405,
+        Code::Conflict | Code::ScriptBound => 409,
+        Code::TooLarge | Code::SourceSize => 413,
+        Code::ScriptSyntax
+        | Code::ScriptCompile
+        | Code::ScriptNoHook
+        | Code::ComponentImports
+        | Code::ComponentInvalid
+        | Code::Compile
+        | Code::ScriptThrew
+        | Code::ScriptTrapped
+        | Code::ScriptContract
+        | Code::Fuel
+        | Code::Deadline
+        | Code::Memory
+        | Code::Output
+        | Code::HostCalls
+        | Code::NeverSettles
+        | Code::ScriptFailed
+        | Code::RetriesUsed
+        | Code::ReauthenticateFailed
+        | Code::Rejected => 422,
+        Code::Internal => 500,
+        Code::Url
+        | Code::Dns
+        | Code::Connect
+        | Code::Tls
+        | Code::Redirects
+        | Code::ResponseHeader
+        | Code::ResponseSize
+        | Code::ResponseJson
+        | Code::Reset
+        | Code::Status => 502,
+        Code::Overloaded | Code::StoreUnavailable => 503,
+        Code::Timeout => 504,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snaphook_model::{Blame, Code};
+
+    #[test]
+    fn a_status_agrees_with_the_blame() {
+        for &code in Code::ALL {
+            let fits = match code.blame() {
+                Blame::Caller => matches!(super::of(code), 400..=413),
+                Blame::Guest => matches!(super::of(code), 413 | 422),
+                Blame::Upstream => matches!(super::of(code), 502 | 504),
+                Blame::Platform => matches!(super::of(code), 500 | 503),
+            };
+            assert!(fits, "{code}: {}", super::of(code));
+        }
+    }
+}
