@@ -7,6 +7,7 @@ mod determinism;
 mod examples;
 mod headers;
 mod hostile;
+mod hostile_wasm;
 mod isolation;
 mod limits;
 mod post_hooks;

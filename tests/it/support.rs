@@ -10,22 +10,22 @@ use snaphook_tests::{NodeProcess, Response, Tenant};
 static NODE: LazyLock<NodeProcess> = LazyLock::new(|| NodeProcess::start(binary()));
 
 /// The binary under test.
-pub fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_snaphook"))
 }
 
 /// The shared node.
-pub fn node() -> &'static NodeProcess {
+pub(crate) fn node() -> &'static NodeProcess {
     &NODE
 }
 
 /// A tenant of the shared node, and an upstream that answers `/x` with 200 and `{"ok":true}` until told otherwise.
-pub async fn tenant() -> (Tenant, Upstream) {
+pub(crate) async fn tenant() -> (Tenant, Upstream) {
     (node().tenant().await, Upstream::start().await)
 }
 
 /// A connector `api` with one endpoint `x`: POST to `/x` of the upstream, with these hooks. `extra` adds to the endpoint.
-pub async fn endpoint(tenant: &Tenant, upstream: &Upstream, hooks: Value, extra: Value) {
+pub(crate) async fn endpoint(tenant: &Tenant, upstream: &Upstream, hooks: Value, extra: Value) {
     let mut endpoint = json!({"method": "POST", "path": "/x", "hooks": hooks});
     if let (Some(endpoint), Some(extra)) = (endpoint.as_object_mut(), extra.as_object()) {
         endpoint.extend(extra.clone());
@@ -34,7 +34,7 @@ pub async fn endpoint(tenant: &Tenant, upstream: &Upstream, hooks: Value, extra:
 }
 
 /// A tenant whose endpoint `api/x` has one script at one hook, and the upstream behind it.
-pub async fn hooked(hook: &str, source: &str) -> (Tenant, Upstream) {
+pub(crate) async fn hooked(hook: &str, source: &str) -> (Tenant, Upstream) {
     let (tenant, upstream) = tenant().await;
     tenant.js("s", source).await;
     endpoint(&tenant, &upstream, json!({hook: [{"script": "s"}]}), json!({})).await;
@@ -42,12 +42,12 @@ pub async fn hooked(hook: &str, source: &str) -> (Tenant, Upstream) {
 }
 
 /// An upstream's usual answer.
-pub fn ok() -> Answer {
+pub(crate) fn ok() -> Answer {
     Answer::json(json!({"ok": true}))
 }
 
 /// Uploads a script, binds it to `pre-hook` and calls it, all of which must work: what a neighbour does while others misbehave.
-pub async fn neighbour_is_answered() {
+pub(crate) async fn neighbour_is_answered() {
     let (tenant, upstream) = hooked("pre-hook", "export function preHook(call) { call.arguments.seen = true; }").await;
     upstream.on("/x", ok());
     let answer = tenant.call("api/x", json!({})).await.expect(200);
@@ -56,14 +56,14 @@ pub async fn neighbour_is_answered() {
 }
 
 /// The code and detail of a failed answer.
-pub fn problem(response: &Response) -> (String, String) {
+pub(crate) fn problem(response: &Response) -> (String, String) {
     let document = response.json();
     let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
     (text("code"), text("detail"))
 }
 
 /// All log messages of a run, in order.
-pub fn messages(run: &Value) -> Vec<String> {
+pub(crate) fn messages(run: &Value) -> Vec<String> {
     let hooks = |value: &Value| value["hooks"].as_array().cloned().unwrap_or_default();
     let mut invocations = Vec::new();
     for step in run["steps"].as_array().expect("a run has steps") {

@@ -100,9 +100,9 @@ pub(crate) struct OperatorTarget {
 /// Values that differ from one place to the next.
 #[derive(Debug, Args, Clone, Default)]
 pub(crate) struct Overrides {
-    /// Use another `base_url` for a connector than its document says; may be repeated.
-    #[arg(long = "base-url", value_name = "CONNECTOR=URL", value_parser = key_value)]
-    pub(crate) base_urls: Vec<(String, String)>,
+    /// Use another origin wherever a document names this one, such as https://api.example.com=http://127.0.0.1:9000; may be repeated.
+    #[arg(long = "origin", value_name = "FROM=TO", value_parser = from_to)]
+    pub(crate) origins: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]
@@ -215,9 +215,9 @@ pub(crate) struct DoctorArgs {
     pub(crate) data_dir: PathBuf,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("must be CONNECTOR=URL")?;
-    Ok((key.to_owned(), value.to_owned()))
+fn from_to(text: &str) -> Result<(String, String), String> {
+    let (from, to) = text.split_once('=').ok_or("must be FROM=TO")?;
+    Ok((from.trim_end_matches('/').to_owned(), to.trim_end_matches('/').to_owned()))
 }
 
 #[cfg(test)]

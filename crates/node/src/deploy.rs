@@ -12,7 +12,7 @@ use crate::problem::{CliError, InFile, Problem};
 
 pub(crate) async fn run(args: DeployArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
-    let items = folder::read(&args.folder, &args.overrides.base_urls)?;
+    let items = folder::read(&args.folder, &args.overrides.origins)?;
     upload_all(&client, items).await
 }
 

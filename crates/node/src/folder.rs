@@ -25,7 +25,7 @@ pub(crate) struct Item {
 
 /// Everything in the folder, in the order in which it must be uploaded: a document may bind a script of the same folder.
 /// What cannot be read or named is an error of its own beside the rest.
-pub(crate) fn read(folder: &Path, base_urls: &[(String, String)]) -> Result<Vec<Result<Item, CliError>>, CliError> {
+pub(crate) fn read(folder: &Path, origins: &[(String, String)]) -> Result<Vec<Result<Item, CliError>>, CliError> {
     if folder.is_file() {
         return Ok(vec![script(folder)]);
     }
@@ -38,7 +38,7 @@ pub(crate) fn read(folder: &Path, base_urls: &[(String, String)]) -> Result<Vec<
     for (kind, directory) in [("connector", "connectors"), ("flow", "flows")] {
         for file in files(&folder.join(directory))? {
             if let Some(content_type) = document_type(&file) {
-                items.push(document(kind, directory, &file, content_type, base_urls));
+                items.push(document(kind, directory, &file, content_type, origins));
             }
         }
     }
@@ -93,30 +93,44 @@ fn document(
     directory: &str,
     file: &Path,
     content_type: &'static str,
-    base_urls: &[(String, String)],
+    origins: &[(String, String)],
 ) -> Result<Item, CliError> {
     let name = name_of(file)?;
     let body = contents(file)?;
-    let (content_type, body) = match base_urls.iter().find(|(connector, _)| kind == "connector" && connector == name.as_str()) {
-        Some((_, url)) => ("application/json", with_base_url(file, content_type, &body, url)?),
-        None => (content_type, body),
+    let (content_type, body) = match origins {
+        [] => (content_type, body),
+        origins => ("application/json", with_origins(file, content_type, &body, origins)?),
     };
     Ok(Item { file: file.display().to_string(), kind, path: format!("/v1/{directory}/{name}"), name, content_type, body })
 }
 
-fn with_base_url(file: &Path, content_type: &str, body: &[u8], url: &str) -> Result<Bytes, CliError> {
+/// The document as JSON, with every text that begins with one of the origins moved to another.
+fn with_origins(file: &Path, content_type: &str, body: &[u8], origins: &[(String, String)]) -> Result<Bytes, CliError> {
     let text = String::from_utf8_lossy(body).into_owned();
     let parsed: Result<Value, String> = match content_type {
         "application/json" => serde_json::from_str(&text).map_err(|error| error.to_string()),
         _ => serde_saphyr::from_str(&text).map_err(|error| error.to_string()),
     };
-    match parsed {
-        Ok(Value::Object(mut map)) => {
-            map.insert("base_url".to_owned(), url.into());
-            Ok(Value::Object(map).to_string().into())
+    let mut document = parsed.map_err(|detail| unreadable(file, text, detail))?;
+    move_origins(&mut document, origins);
+    Ok(document.to_string().into())
+}
+
+fn move_origins(value: &mut Value, origins: &[(String, String)]) {
+    match value {
+        Value::String(text) => {
+            let moved = origins.iter().find_map(|(from, to)| {
+                let rest = text.strip_prefix(from.as_str())?;
+                // `http://a.example` is no part of `http://a.example.org`.
+                (rest.is_empty() || rest.starts_with(['/', '?', ':'])).then(|| format!("{to}{rest}"))
+            });
+            if let Some(moved) = moved {
+                *text = moved;
+            }
         }
-        Ok(_) => Err(unreadable(file, text, "a connector is an object".to_owned())),
-        Err(detail) => Err(unreadable(file, text, detail)),
+        Value::Array(list) => list.iter_mut().for_each(|value| move_origins(value, origins)),
+        Value::Object(map) => map.values_mut().for_each(|value| move_origins(value, origins)),
+        _ => {}
     }
 }
 
