@@ -16,7 +16,6 @@ mod hook;
 mod limits;
 mod message;
 mod name;
-mod positions;
 mod run;
 mod script;
 mod tenant;
@@ -35,7 +34,6 @@ pub use hook::{Hook, HookSet};
 pub use limits::{Limits, LimitsChange, Usage};
 pub use message::{Headers, HttpRequest, HttpResponse, Payload};
 pub use name::{Name, NameError, TenantName};
-pub use positions::{Mapping, PositionMap};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };
