@@ -1,1 +1,27 @@
+//! Decides what happens next in a call or a flow, and makes it happen.
+//!
+//! [`machine`] decides and is pure; [`Runner`] drives: hooks in the sandbox, requests through egress, records into the store.
+//! Not here: HTTP status codes of our answers, and what any of the stores, sandboxes or sockets is made of.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod clock;
+mod drive;
+mod fetch;
+pub mod machine;
+mod outcome;
+mod prepare;
+mod prepared;
+mod programs;
+mod record;
+mod requeue;
+mod runner;
+mod seam;
+
+pub use clock::{Clock, SystemClock};
+pub use outcome::{Finished, Outcome};
+pub use prepared::{PreparedBinding, PreparedEndpoint, PreparedFlow};
+pub use programs::{Programs, ProgramsFuture};
+pub use record::MAX_BODY_BYTES;
+pub use runner::{Runner, RunnerConfig, RunnerParts};

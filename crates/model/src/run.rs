@@ -5,7 +5,10 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{BodyText, Code, Fault, Hook, LogEntry, Name, ReasonCode, Usage};
+use crate::{
+    BodyText, Code, Decision, Fault, Hook, LogEntry, Name, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
+    PreRequestDecision, ReasonCode, Usage,
+};
 
 /// Names a run; a UUID of version 7, so ids sort by the time the run was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -194,4 +197,43 @@ pub struct DecisionRecord {
     pub status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<ReasonCode>,
+}
+
+impl From<&Decision> for DecisionRecord {
+    fn from(decision: &Decision) -> Self {
+        let mut record = Self { kind: decision.kind().to_owned(), message: None, status: None, reason_code: None };
+        match decision {
+            Decision::PreHook(PreHookDecision::Reject(rejection))
+            | Decision::PreRequest(PreRequestDecision::Reject(rejection))
+            | Decision::PostHook(PostHookDecision::Reject(rejection)) => {
+                record.message = Some(rejection.message.clone());
+                record.status = Some(rejection.status);
+                record.reason_code.clone_from(&rejection.code);
+            }
+            Decision::PostFail(PostFailDecision::Replace(failure)) => {
+                record.message = Some(failure.message.clone());
+                record.status = Some(failure.status);
+                record.reason_code.clone_from(&failure.code);
+            }
+            Decision::PreHook(PreHookDecision::Respond(response)) | Decision::PreRequest(PreRequestDecision::Respond(response)) => {
+                record.status = Some(response.status);
+            }
+            Decision::PostRequest(PostRequestDecision::Fail(failing)) => {
+                record.message.clone_from(&failing.message);
+                record.reason_code.clone_from(&failing.code);
+            }
+            Decision::PostRequest(
+                PostRequestDecision::RetryStep(message)
+                | PostRequestDecision::RetryRun(message)
+                | PostRequestDecision::Reauthenticate(message),
+            ) => record.message.clone_from(message),
+            Decision::PreHook(PreHookDecision::Call(_))
+            | Decision::PreRequest(PreRequestDecision::Send(_))
+            | Decision::PostRequest(PostRequestDecision::None(_) | PostRequestDecision::Proceed(_))
+            | Decision::PostHook(PostHookDecision::Keep | PostHookDecision::Replace(_))
+            | Decision::PostFail(PostFailDecision::Keep | PostFailDecision::Recover(_))
+            | Decision::Step(_) => {}
+        }
+        record
+    }
 }

@@ -1,0 +1,27 @@
+//! Time and identity, handed in so that tests may hold both.
+
+use jiff::Timestamp;
+use snaphook_model::RunId;
+
+/// Where the runner gets the time and new run ids from.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// An id that no run has.
+    fn run_id(&self) -> RunId;
+}
+
+/// The machine's own clock and chance.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn run_id(&self) -> RunId {
+        RunId(uuid::Uuid::now_v7())
+    }
+}

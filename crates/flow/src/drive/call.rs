@@ -1,0 +1,170 @@
+//! Drives one call: runs the hooks and sends the requests that the machine asks for, and writes down each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::seam::Outbound;
+use crate::seam::{GuestHttp, Invocation};
+use snaphook_model::{Code, Context, Decision, Fault, Hook, HookInput, HttpRequest, HttpResponse, Payload, RunId, StepRecord};
+
+use super::{Scope, internal};
+use crate::machine::{Action, Call, End, Event};
+use crate::prepared::{PreparedBinding, PreparedEndpoint};
+use crate::record;
+
+/// Where in a call an invocation stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// In its hook's list.
+    pub(super) index: usize,
+    /// From 1.
+    pub(super) attempt: u32,
+}
+
+/// Drives a call to its end and records hooks and attempts in the step.
+pub(super) async fn drive(
+    scope: &mut Scope<'_>,
+    endpoint: &PreparedEndpoint,
+    arguments: Payload,
+    may_repeat_run: bool,
+    step: &mut StepRecord,
+) -> End {
+    let mut call = Call::new(&endpoint.plan, arguments, may_repeat_run);
+    let mut began = Instant::now();
+    loop {
+        let action = call.next();
+        let in_attempt = match &action {
+            Action::RunHook { hook, .. } => matches!(hook, Hook::PreRequest | Hook::PostRequest),
+            Action::SendRequest(_) => true,
+            Action::Finish(_) => break,
+        };
+        let attempt = call.attempt();
+        if in_attempt && step.attempts.len() < attempt as usize {
+            began = Instant::now();
+            step.attempts.push(record::attempt(scope.inner.parts.clock.now()));
+        }
+        let event = match action {
+            Action::Finish(_) => break,
+            Action::RunHook { hook, index, input } => {
+                let Some(binding) = endpoint.bindings(hook).get(index) else {
+                    return End::Failed(internal("a hook that is not bound"));
+                };
+                let (invocation, result) = invoke(scope, binding, Place { index, attempt: attempt.max(1) }, input, None).await;
+                match step.attempts.last_mut().filter(|_| in_attempt) {
+                    Some(attempt) => attempt.hooks.push(invocation),
+                    None => step.hooks.push(invocation),
+                }
+                result.map_or_else(Event::Faulted, Event::Decided)
+            }
+            Action::SendRequest(request) => {
+                let request = request.clone();
+                send(scope, endpoint, request, step).await.map_or_else(Event::NotAnswered, Event::Responded)
+            }
+        };
+        if let (Some(attempt), true) = (step.attempts.last_mut(), in_attempt) {
+            attempt.duration_ms = whole_ms(began.elapsed());
+        }
+        if let Err(error) = call.apply(event) {
+            return End::Failed(internal(&error.to_string()));
+        }
+    }
+    for (attempt, error) in step.attempts.iter_mut().zip(call.attempt_errors()) {
+        attempt.error.clone_from(error);
+    }
+    call.into_end().unwrap_or_else(|| End::Failed(internal("a call without next action has not ended")))
+}
+
+async fn send(scope: &Scope<'_>, endpoint: &PreparedEndpoint, request: HttpRequest, step: &mut StepRecord) -> Result<HttpResponse, Fault> {
+    let left = scope.deadline.saturating_duration_since(Instant::now());
+    let recorded = record::request(&request);
+    let answer = if left.is_zero() {
+        Err(Fault::new(Code::Timeout, "the time for the whole call was over before the request could be sent"))
+    } else {
+        let outbound = Outbound {
+            tenant: &scope.tenant.name,
+            request,
+            policy: &scope.tenant.egress,
+            timeout: endpoint.timeout.min(left),
+            max_response_bytes: scope.tenant.limits.response_body_bytes,
+            redirects: endpoint.redirects,
+        };
+        scope.inner.parts.egress.send(outbound).await
+    };
+    if let Some(attempt) = step.attempts.last_mut() {
+        attempt.request = Some(recorded);
+        attempt.response = Some(record::response(answer.as_ref().ok()));
+    }
+    answer
+}
+
+/// Runs one hook in a fresh sandbox. What it wrote counts when it succeeded.
+pub(super) async fn invoke(
+    scope: &mut Scope<'_>,
+    binding: &PreparedBinding,
+    place: Place,
+    input: HookInput,
+    http: Option<Arc<dyn GuestHttp>>,
+) -> (snaphook_model::Invocation, Result<Decision, Fault>) {
+    let parts = &scope.inner.parts;
+    let hook = input.hook();
+    let context = Context {
+        tenant: scope.tenant.name.clone(),
+        flow: scope.flow.map(str::to_owned),
+        step: scope.step.map(str::to_owned),
+        run: scope.run,
+        attempt: place.attempt,
+        started_at_ms: u64::try_from(parts.clock.now().as_millisecond()).unwrap_or_default(),
+        seed: seed(scope.run, scope.step_index, hook, place),
+        parms: binding.parms.clone(),
+    };
+    let limits = scope.tenant.limits;
+    let invocation = Invocation { input, context, limits, deadline: Some(scope.deadline), variables: scope.variables.clone(), http };
+    let mut outcome = parts.sandbox.invoke(&binding.program, invocation).await;
+    let record = record::invocation(binding, hook, &mut outcome, &limits, &mut scope.usage);
+    if outcome.result.is_ok() && !outcome.writes.is_empty() {
+        Arc::make_mut(&mut scope.variables).apply(outcome.writes);
+    }
+    (record, outcome.result)
+}
+
+/// All chance of an invocation: from its place in the run, so the same run repeated draws the same, and no two invocations do.
+fn seed(run: RunId, step: u64, hook: Hook, place: Place) -> u64 {
+    let (high, low) = run.0.as_u64_pair();
+    [low, step, hook as u64, place.attempt.into(), place.index as u64].into_iter().fold(high, |state, word| mix(state ^ mix(word)))
+}
+
+/// SplitMix64's step: every bit of the input moves half the bits of the output.
+const fn mix(word: u64) -> u64 {
+    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_place_has_a_seed_of_its_own_and_keeps_it() {
+        let run = RunId("0198c5f2-0000-7000-8000-000000000001".parse().unwrap());
+        let mut seen = HashSet::new();
+        for step in 0..4 {
+            for hook in Hook::ALL {
+                for attempt in 1..5 {
+                    for index in 0..4 {
+                        let place = Place { index, attempt };
+                        assert!(seen.insert(seed(run, step, hook, place)));
+                        assert_eq!(seed(run, step, hook, place), seed(run, step, hook, place));
+                    }
+                }
+            }
+        }
+    }
+}

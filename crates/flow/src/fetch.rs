@@ -1,0 +1,163 @@
+//! `fetch` of a script step: only for tenants who have the grant, only to their connectors or to hosts the operator named.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::seam::GuestHttp;
+use crate::seam::Outbound;
+use snaphook_model::connector::DEFAULT_TIMEOUT_S;
+use snaphook_model::{Code, Connector, Fault, HttpRequest, HttpResponse, Name, Tenant};
+use url::Url;
+
+use crate::prepare::{DEFAULT_REDIRECTS, parse_url, read_connector};
+use crate::runner::Inner;
+
+/// The grant, lent to one invocation.
+pub(crate) struct Fetch {
+    inner: Arc<Inner>,
+    tenant: Arc<Tenant>,
+    /// The run's.
+    deadline: Instant,
+}
+
+impl Fetch {
+    pub(crate) fn new(inner: &Arc<Inner>, tenant: &Arc<Tenant>, deadline: Instant) -> Self {
+        Self { inner: inner.clone(), tenant: tenant.clone(), deadline }
+    }
+}
+
+impl GuestHttp for Fetch {
+    fn start(&self, request: HttpRequest) -> Pin<Box<dyn Future<Output = Result<HttpResponse, Fault>> + Send>> {
+        let Self { inner, tenant, deadline } = self;
+        Box::pin(send(inner.clone(), tenant.clone(), *deadline, request))
+    }
+}
+
+async fn send(inner: Arc<Inner>, tenant: Arc<Tenant>, deadline: Instant, mut request: HttpRequest) -> Result<HttpResponse, Fault> {
+    let mut timeout_s = None;
+    match target(&request.url)? {
+        Target::Connector { name, path } => {
+            let connector = read_connector(&*inner.parts.store, &tenant.name, &name).await?;
+            timeout_s = connector.timeout_s;
+            request.url = below(&connector, path)?;
+            for (name, value) in &connector.headers {
+                if request.headers.get(name).is_none() {
+                    request.headers.0.push((name.to_ascii_lowercase(), value.clone()));
+                }
+            }
+        }
+        Target::Absolute(url) => check_host(&tenant, &url)?,
+    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    let timeout = Duration::from_secs(timeout_s.unwrap_or(DEFAULT_TIMEOUT_S).into()).min(left);
+    if timeout.is_zero() {
+        return Err(Fault::new(Code::Timeout, "the time for the whole run was over before the request could be sent"));
+    }
+    let outbound = Outbound {
+        tenant: &tenant.name,
+        request,
+        policy: &tenant.egress,
+        timeout,
+        max_response_bytes: tenant.limits.response_body_bytes,
+        redirects: DEFAULT_REDIRECTS,
+    };
+    inner.parts.egress.send(outbound).await
+}
+
+#[derive(Debug, PartialEq)]
+enum Target<'a> {
+    Connector { name: Name, path: &'a str },
+    Absolute(Url),
+}
+
+/// `crm:/contacts` names a connector, `https://host/path` a host. `//` after the colon tells them apart, so a connector may be called `https`.
+fn target(url: &str) -> Result<Target<'_>, Fault> {
+    if let Some((name, path)) = url.split_once(':')
+        && path.starts_with('/')
+        && !path.starts_with("//")
+        && let Ok(name) = Name::new(name)
+    {
+        return Ok(Target::Connector { name, path });
+    }
+    let url = parse_url(url)?;
+    match url.scheme() {
+        "http" | "https" => Ok(Target::Absolute(url)),
+        _ => Err(Fault::new(Code::Url, format!("`{url}` is neither an http or https URL nor `connector:/path`"))),
+    }
+}
+
+/// A path of the guest's under a connector's base URL, which it cannot leave.
+fn below(connector: &Connector, path: &str) -> Result<String, Fault> {
+    let (front, query) = connector.base_url.split_once('?').map_or((connector.base_url.as_str(), None), |(f, q)| (f, Some(q)));
+    let base = parse_url(front)?;
+    let mut url = parse_url(&format!("{}{path}", front.trim_end_matches('/')))?;
+    let root = base.path().trim_end_matches('/');
+    let inside = url.path().strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if url.origin() != base.origin() || !inside {
+        return Err(Fault::new(Code::EgressRefused, format!("`{path}` leads out of the connector's base URL")));
+    }
+    if let Some(query) = query {
+        let both = [query, url.query().unwrap_or_default()].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("&");
+        url.set_query(Some(&both));
+    }
+    url.set_fragment(None);
+    Ok(url.into())
+}
+
+/// A guest's own URLs go only where the operator said so by name; that every public host is open to connectors does not open it to scripts.
+fn check_host(tenant: &Tenant, url: &Url) -> Result<(), Fault> {
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let port = url.port_or_known_default().unwrap_or_default();
+    let allowed = tenant.egress.allow.iter().flatten().any(|rule| rule.allows(&host, port));
+    if allowed {
+        return Ok(());
+    }
+    let detail =
+        format!("`fetch` may go to the tenant's connectors by name, and to hosts in `egress.allow`; `{host}:{port}` is not among them");
+    Err(Fault::new(Code::EgressRefused, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use snaphook_model::TenantDocument;
+
+    use super::*;
+
+    fn connector(base_url: &str) -> Connector {
+        Connector::parse(serde_json::json!({"base_url": base_url, "endpoints": {}})).unwrap()
+    }
+
+    #[test]
+    fn a_url_names_a_connector_or_a_host() {
+        let name = Name::new("crm").unwrap();
+        assert_eq!(target("crm:/a?b=1"), Ok(Target::Connector { name, path: "/a?b=1" }));
+        assert!(matches!(target("https://a.example/x"), Ok(Target::Absolute(_))));
+        for bad in ["crm:contacts", "/contacts", "ftp://a.example/", "file:///etc/passwd", ""] {
+            assert!(target(bad).is_ok_and(|t| t == Target::Absolute(Url::parse("http://x/").unwrap())) || target(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_stays_below_the_base_url() {
+        let crm = connector("https://a.example/v2?key=1");
+        assert_eq!(below(&crm, "/x?y=2").unwrap(), "https://a.example/v2/x?key=1&y=2");
+        for out in ["/../v1/x", "/%2e%2e/x", "/../v2x"] {
+            assert_eq!(below(&crm, out).unwrap_err().code, Code::EgressRefused, "{out}");
+        }
+        assert_eq!(below(&connector("https://a.example"), "/@evil.example/").unwrap(), "https://a.example/@evil.example/");
+    }
+
+    #[test]
+    fn a_host_must_be_named_by_the_operator() {
+        let tenant = |allow: serde_json::Value| {
+            let document: TenantDocument = serde_json::from_value(serde_json::json!({ "egress": allow })).unwrap();
+            Tenant::new("t".parse().unwrap(), document).unwrap()
+        };
+        let url = Url::parse("https://api.example.com/x").unwrap();
+        assert!(check_host(&tenant(serde_json::json!({"allow": ["*.example.com"]})), &url).is_ok());
+        for closed in [serde_json::json!({}), serde_json::json!({"allow": ["other.example"]}), serde_json::json!({"allow": []})] {
+            assert_eq!(check_host(&tenant(closed), &url).unwrap_err().code, Code::EgressRefused);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! One call: facts in, next action out. Where the documents leave a choice, it is made in this file and said here.
+//!
+//! - Reject and respond, of `pre-hook` and `pre-request` alike, end the call: neither `post-hook` nor `post-fail` runs.
+//! - Every other failure is final when its retries are used up, a guest fault in `pre-hook` too, and then `post-fail` runs.
+//! - A guest fault in `post-hook` or `post-fail` ends the call with that fault; the failure before it stays in its attempt's record.
+
+mod decide;
+
+use bytes::Bytes;
+use snaphook_model::{
+    Blame, Code, Decision, Fault, Headers, Hook, HookInput, HttpRequest, HttpResponse, NewResponse, Payload, ReasonCode, Rejection,
+};
+
+use super::input::as_json;
+use super::plan::CallPlan;
+
+/// A call and everything that has happened in it.
+#[derive(Debug, Clone)]
+pub struct Call<'p> {
+    plan: &'p CallPlan,
+    /// Whether another run may follow where a script asks for one.
+    may_repeat_run: bool,
+    /// As the caller gave them; the hooks after the call see these.
+    original: Payload,
+    /// As the pre-hooks made them.
+    arguments: Payload,
+    /// From 1; 0 before the first.
+    attempt: u32,
+    /// Of the latest attempt.
+    request: HttpRequest,
+    /// Of the latest attempt; status 0 while there is none.
+    response: HttpResponse,
+    /// What post-request scripts made of the payload in the latest attempt.
+    returned: Option<Payload>,
+    /// Whether a post-request script said to go on whatever the status.
+    proceed: bool,
+    /// The payload, once the requests are done.
+    result: Payload,
+    /// The final failure, once there is one.
+    failure: Option<Failed>,
+    /// Why each ended attempt failed.
+    errors: Vec<Option<Fault>>,
+    stage: Stage,
+}
+
+/// What is done next.
+#[derive(Debug, Clone, PartialEq)]
+enum Stage {
+    Hook(Hook, usize),
+    Request,
+    Done(End),
+}
+
+/// What to do next.
+#[derive(Debug, Clone)]
+pub enum Action<'c> {
+    /// Run a script and tell what became of it: [`Event::Decided`] or [`Event::Faulted`].
+    RunHook {
+        /// Which hook.
+        hook: Hook,
+        /// Which script of the hook's list.
+        index: usize,
+        /// What it is given.
+        input: HookInput,
+    },
+    /// Send a request and tell what became of it: [`Event::Responded`] or [`Event::NotAnswered`].
+    SendRequest(&'c HttpRequest),
+    /// Nothing: the call has ended.
+    Finish(&'c End),
+}
+
+/// A fact.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The script decided.
+    Decided(Decision),
+    /// The script failed.
+    Faulted(Fault),
+    /// The upstream answered.
+    Responded(HttpResponse),
+    /// No answer came, or the request was not allowed to leave.
+    NotAnswered(Fault),
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// It succeeded.
+    Succeeded(Payload),
+    /// A hook answered itself.
+    Responded(NewResponse),
+    /// A hook rejected the call or its result, or replaced its failure.
+    Rejected(Rejection),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// Why a call failed, and what may follow from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// Why.
+    pub fault: Fault,
+    /// What a script gave as the code of its `fail`.
+    pub reason: Option<ReasonCode>,
+    /// Whether the run may be made again.
+    pub repeat: Repeat,
+}
+
+/// Whether a failed run is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// No: a script decided that it failed.
+    Never,
+    /// As the flow's `retry` says.
+    AsPolicy,
+    /// A script asked for it; where the flow has no `retry`, once more after a while.
+    Asked,
+}
+
+/// An event that does not answer the action that was asked for: a mistake of the driver.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{happened} cannot happen while {awaited} is awaited")]
+pub struct IllegalEvent {
+    awaited: String,
+    happened: &'static str,
+}
+
+/// A final failure on its way through `post-fail`.
+#[derive(Debug, Clone)]
+struct Failed {
+    failure: Failure,
+    /// The response's status, 0 without one.
+    status: u16,
+    /// What a script put in the failure's place.
+    replaced: Option<Rejection>,
+}
+
+impl<'p> Call<'p> {
+    /// A call with these arguments; empty bytes mean none. `may_repeat_run` says whether a script that decides `retry-run` can have its way;
+    /// else that decision is a final failure like any other.
+    #[must_use]
+    pub fn new(plan: &'p CallPlan, arguments: Payload, may_repeat_run: bool) -> Self {
+        let mut call = Self {
+            plan,
+            may_repeat_run,
+            original: arguments.clone(),
+            arguments,
+            attempt: 0,
+            request: HttpRequest::default(),
+            response: HttpResponse::default(),
+            returned: None,
+            proceed: false,
+            result: Payload::default(),
+            failure: None,
+            errors: Vec::new(),
+            stage: Stage::Request,
+        };
+        call.enter(Hook::PreHook);
+        call
+    }
+
+    /// What to do next. Asking twice gives the same.
+    #[must_use]
+    pub fn next(&self) -> Action<'_> {
+        match &self.stage {
+            Stage::Hook(hook, index) => Action::RunHook { hook: *hook, index: *index, input: self.input(*hook) },
+            Stage::Request => Action::SendRequest(&self.request),
+            Stage::Done(end) => Action::Finish(end),
+        }
+    }
+
+    /// The latest attempt, from 1; 0 before the first has begun.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Why each ended attempt failed, in order; none for one that did not.
+    #[must_use]
+    pub fn attempt_errors(&self) -> &[Option<Fault>] {
+        &self.errors
+    }
+
+    /// How the call ended; none while it has not.
+    #[must_use]
+    pub fn into_end(self) -> Option<End> {
+        match self.stage {
+            Stage::Done(end) => Some(end),
+            Stage::Hook(..) | Stage::Request => None,
+        }
+    }
+
+    /// Takes a fact in.
+    ///
+    /// # Errors
+    /// When it does not answer [`Call::next`]; the call is then as it was.
+    pub fn apply(&mut self, event: Event) -> Result<(), IllegalEvent> {
+        match (&self.stage, event) {
+            (&Stage::Hook(hook, index), Event::Decided(decision)) => self.decided(hook, index, decision)?,
+            (&Stage::Hook(hook, _), Event::Faulted(fault)) => self.faulted(hook, fault),
+            (Stage::Request, Event::Responded(response)) => {
+                self.response = response;
+                self.enter(Hook::PostRequest);
+            }
+            (Stage::Request, Event::NotAnswered(fault)) => self.attempt_failed(fault),
+            (_, event) => return Err(self.illegal(event.kind())),
+        }
+        Ok(())
+    }
+
+    fn illegal(&self, happened: &'static str) -> IllegalEvent {
+        let awaited = match &self.stage {
+            Stage::Hook(hook, index) => format!("script {index} of {hook}"),
+            Stage::Request => "the answer to a request".to_owned(),
+            Stage::Done(_) => "nothing".to_owned(),
+        };
+        IllegalEvent::new(awaited, happened)
+    }
+
+    fn enter(&mut self, hook: Hook) {
+        if self.plan.bound.of(hook) > 0 {
+            self.stage = Stage::Hook(hook, 0);
+        } else {
+            self.leave(hook);
+        }
+    }
+
+    fn advance(&mut self, hook: Hook, index: usize) {
+        if index + 1 < self.plan.bound.of(hook) {
+            self.stage = Stage::Hook(hook, index + 1);
+        } else {
+            self.leave(hook);
+        }
+    }
+
+    fn leave(&mut self, hook: Hook) {
+        match hook {
+            Hook::PreHook => self.begin_attempt(),
+            Hook::PreRequest => self.stage = Stage::Request,
+            Hook::PostRequest => self.settle(),
+            Hook::PostHook | Hook::Step => self.stage = Stage::Done(End::Succeeded(std::mem::take(&mut self.result))),
+            Hook::PostFail => {
+                let Some(failed) = self.failure.take() else { return };
+                self.stage = Stage::Done(match failed.replaced {
+                    Some(rejection) => End::Rejected(rejection),
+                    None => End::Failed(failed.failure),
+                });
+            }
+        }
+    }
+
+    fn begin_attempt(&mut self) {
+        self.attempt += 1;
+        self.request = self.plan.request.fill(&self.arguments);
+        self.response = HttpResponse::default();
+        self.returned = None;
+        self.proceed = false;
+        self.enter(Hook::PreRequest);
+    }
+
+    /// No script had anything against the response: the status check stands unless one said to go on.
+    fn settle(&mut self) {
+        if !self.proceed && !self.plan.accept.allows(self.response.status) {
+            let detail = format!("the upstream answered {}; accepted: {}", self.response.status, self.plan.accept.describe());
+            return self.attempt_failed(Fault::new(Code::Status, detail));
+        }
+        match self.payload() {
+            Ok(payload) => {
+                self.errors.push(None);
+                self.result = payload;
+                self.enter(Hook::PostHook);
+            }
+            Err(fault) => self.attempt_failed(fault),
+        }
+    }
+
+    fn payload(&mut self) -> Result<Payload, Fault> {
+        if let Some(returned) = self.returned.take() {
+            return Ok(returned);
+        }
+        match &self.plan.payload_path {
+            Some(path) => path.pick(&self.response.body).map(Payload::json),
+            None => Ok(received(&self.response)),
+        }
+    }
+
+    fn can_retry(&self) -> bool {
+        self.attempt <= self.plan.retries
+    }
+
+    /// An attempt failed without a script's decision. Again, if that may help: the world may have changed, and a script's failure may have
+    /// come from what the upstream answered this time.
+    fn attempt_failed(&mut self, fault: Fault) {
+        if self.can_retry() && (fault.code.retryable() || fault.blame() == Blame::Guest) {
+            self.errors.push(Some(fault));
+            self.begin_attempt();
+        } else {
+            self.request_failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+        }
+    }
+
+    /// The latest attempt failed for good.
+    fn request_failed(&mut self, failure: Failure) {
+        self.errors.push(Some(failure.fault.clone()));
+        self.failed(failure);
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        if failure.repeat == Repeat::Asked {
+            // The run is made again as a whole, so this is not the call's final failure.
+            self.stage = Stage::Done(End::Failed(failure));
+        } else {
+            self.failure = Some(Failed { failure, status: self.response.status, replaced: None });
+            self.enter(Hook::PostFail);
+        }
+    }
+}
+
+impl IllegalEvent {
+    pub(super) const fn new(awaited: String, happened: &'static str) -> Self {
+        Self { awaited, happened }
+    }
+}
+
+impl Event {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Decided(_) => "a decision",
+            Self::Faulted(_) => "a script's failure",
+            Self::Responded(_) => "a response",
+            Self::NotAnswered(_) => "a request's failure",
+        }
+    }
+}
+
+/// A response's body as payload, byte for byte. An upstream that names no media type gets the one that its body fits.
+fn received(response: &HttpResponse) -> Payload {
+    answered(&response.headers, &response.body)
+}
+
+/// The same for the parts of an answer, an upstream's or a hook's.
+pub(super) fn answered(headers: &Headers, body: &Bytes) -> Payload {
+    let content_type = headers.get("content-type").map_or_else(
+        || {
+            let payload = Payload::json(body.clone());
+            if as_json(&payload) == payload.bytes {
+                payload.content_type
+            } else if std::str::from_utf8(body).is_ok() {
+                "text/plain; charset=utf-8".to_owned()
+            } else {
+                "application/octet-stream".to_owned()
+            }
+        },
+        str::to_owned,
+    );
+    Payload { bytes: body.clone(), content_type }
+}

@@ -1,0 +1,188 @@
+//! What each hook's decision does to a call, and what each hook is given.
+
+use snaphook_model::{
+    Code, Decision, FailingDecision, Fault, Hook, HookInput, Payload, PostFailDecision, PostHookDecision, PostRequestDecision,
+    PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure,
+};
+
+use super::{Call, End, Failure, IllegalEvent, Repeat, Stage};
+use crate::machine::input::as_json;
+
+impl Call<'_> {
+    pub(super) fn faulted(&mut self, hook: Hook, fault: Fault) {
+        match hook {
+            Hook::PreRequest | Hook::PostRequest => self.attempt_failed(fault),
+            Hook::PreHook => self.failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }),
+            Hook::PostHook | Hook::PostFail | Hook::Step => {
+                self.stage = Stage::Done(End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }));
+            }
+        }
+    }
+
+    pub(super) fn decided(&mut self, hook: Hook, index: usize, decision: Decision) -> Result<(), IllegalEvent> {
+        match (hook, decision) {
+            (Hook::PreHook, Decision::PreHook(decision)) => self.pre_hook(index, decision),
+            (Hook::PreRequest, Decision::PreRequest(decision)) => self.pre_request(index, decision),
+            (Hook::PostRequest, Decision::PostRequest(decision)) => self.post_request(index, decision),
+            (Hook::PostHook, Decision::PostHook(decision)) => self.post_hook(index, decision),
+            (Hook::PostFail, Decision::PostFail(decision)) => self.post_fail(index, decision),
+            _ => return Err(self.illegal("another hook's decision")),
+        }
+        Ok(())
+    }
+
+    fn pre_hook(&mut self, index: usize, decision: PreHookDecision) {
+        match decision {
+            PreHookDecision::Call(arguments) => {
+                if let Some(arguments) = arguments {
+                    self.arguments = Payload::json(arguments);
+                }
+                self.advance(Hook::PreHook, index);
+            }
+            PreHookDecision::Reject(rejection) => self.stage = Stage::Done(End::Rejected(rejection)),
+            PreHookDecision::Respond(response) => self.stage = Stage::Done(End::Responded(response)),
+        }
+    }
+
+    fn pre_request(&mut self, index: usize, decision: PreRequestDecision) {
+        match decision {
+            PreRequestDecision::Send(request) => {
+                if let Some(request) = request {
+                    self.request = request.over(&self.request);
+                }
+                self.advance(Hook::PreRequest, index);
+            }
+            PreRequestDecision::Reject(rejection) => {
+                self.errors.push(Some(Fault::new(Code::Rejected, rejection.message.clone())));
+                self.stage = Stage::Done(End::Rejected(rejection));
+            }
+            PreRequestDecision::Respond(response) => {
+                self.errors.push(None);
+                self.stage = Stage::Done(End::Responded(response));
+            }
+        }
+    }
+
+    fn post_request(&mut self, index: usize, decision: PostRequestDecision) {
+        let (payload, proceed) = match decision {
+            PostRequestDecision::None(payload) => (payload, false),
+            PostRequestDecision::Proceed(payload) => (payload, true),
+            PostRequestDecision::RetryStep(message) => return self.retry_step(message),
+            PostRequestDecision::RetryRun(message) => {
+                let repeat = if self.may_repeat_run { Repeat::Asked } else { Repeat::Never };
+                let fault = Fault::new(Code::ScriptFailed, message.unwrap_or_else(|| "the script asked for the run again".to_owned()));
+                return self.request_failed(Failure { fault, reason: None, repeat });
+            }
+            PostRequestDecision::Fail(FailingDecision { message, code }) => {
+                let fault = Fault::new(Code::ScriptFailed, message.unwrap_or_else(|| "the script decided that the step failed".to_owned()));
+                return self.request_failed(Failure { fault, reason: code, repeat: Repeat::Never });
+            }
+            PostRequestDecision::Reauthenticate(message) => {
+                let detail = with_message("the script asked for a new authentication, but there is no connection to renew", message);
+                let fault = Fault::new(Code::ReauthenticateFailed, detail);
+                return self.request_failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+            }
+        };
+        if payload.is_some() {
+            self.returned = payload;
+        }
+        self.proceed |= proceed;
+        self.advance(Hook::PostRequest, index);
+    }
+
+    fn retry_step(&mut self, message: Option<String>) {
+        if self.can_retry() {
+            self.errors.push(Some(Fault::new(Code::ScriptFailed, with_message("the script asked for the request again", message))));
+            return self.begin_attempt();
+        }
+        let why = match self.plan.retries {
+            0 => "the script asked for the request again, but the step has no `retry`".to_owned(),
+            n => format!("the script asked for the request again, but the step's {n} further attempts are used up"),
+        };
+        let fault = Fault::new(Code::RetriesUsed, with_message(&why, message));
+        self.request_failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+    }
+
+    fn post_hook(&mut self, index: usize, decision: PostHookDecision) {
+        match decision {
+            PostHookDecision::Keep => {}
+            PostHookDecision::Replace(payload) => self.result = payload,
+            PostHookDecision::Reject(rejection) => {
+                self.stage = Stage::Done(End::Rejected(rejection));
+                return;
+            }
+        }
+        self.advance(Hook::PostHook, index);
+    }
+
+    fn post_fail(&mut self, index: usize, decision: PostFailDecision) {
+        match decision {
+            PostFailDecision::Keep => {}
+            PostFailDecision::Recover(payload) => {
+                // There is no failure left for the rest of the list to see.
+                self.stage = Stage::Done(End::Succeeded(payload));
+                return;
+            }
+            PostFailDecision::Replace(ReplacedFailure { status, code, message }) => {
+                if let Some(failed) = &mut self.failure {
+                    failed.replaced = Some(Rejection { status, code, message });
+                }
+            }
+        }
+        self.advance(Hook::PostFail, index);
+    }
+
+    /// What the next script of a hook is given.
+    pub(super) fn input(&self, hook: Hook) -> HookInput {
+        match hook {
+            Hook::PreHook => HookInput::PreHook {
+                connector: self.plan.connector.clone(),
+                endpoint: self.plan.endpoint.clone(),
+                arguments: as_json(&self.arguments),
+            },
+            Hook::PreRequest => HookInput::PreRequest { request: self.request.clone() },
+            Hook::PostRequest => HookInput::PostRequest {
+                method: self.request.method.clone(),
+                url: self.request.url.clone(),
+                status: self.response.status,
+                headers: self.response.headers.clone(),
+                payload: self.returned.as_ref().map_or(&self.response.body, |payload| &payload.bytes).clone(),
+            },
+            Hook::PostHook | Hook::Step => HookInput::PostHook {
+                status: self.response.status,
+                headers: self.response.headers.clone(),
+                payload: self.result.bytes.clone(),
+                arguments: as_json(&self.original),
+            },
+            Hook::PostFail => self.post_fail_input(),
+        }
+    }
+
+    fn post_fail_input(&self) -> HookInput {
+        let arguments = as_json(&self.original);
+        let text = |code: &ReasonCode| match code {
+            ReasonCode::Number(number) => number.to_string(),
+            ReasonCode::Text(text) => text.clone(),
+        };
+        let Some(failed) = &self.failure else {
+            return HookInput::PostFail { status: 0, code: String::new(), message: String::new(), arguments };
+        };
+        let (status, code, message) = match &failed.replaced {
+            Some(rejection) => {
+                (rejection.status, rejection.code.as_ref().map_or_else(|| Code::Rejected.to_string(), text), rejection.message.clone())
+            }
+            None => {
+                let Failure { fault, reason, .. } = &failed.failure;
+                (failed.status, reason.as_ref().map_or_else(|| fault.code.to_string(), text), fault.detail.clone())
+            }
+        };
+        HookInput::PostFail { status, code, message, arguments }
+    }
+}
+
+fn with_message(why: &str, message: Option<String>) -> String {
+    match message {
+        Some(message) if !message.is_empty() => format!("{why}: {message}"),
+        _ => why.to_owned(),
+    }
+}

@@ -1,0 +1,128 @@
+//! One run of a flow: its steps one after another, and whether another run follows a failed one.
+
+use std::time::Duration;
+
+use snaphook_model::{NewResponse, Payload, Rejection, Retry};
+
+use super::call::{End, Failure, IllegalEvent, Repeat, answered};
+
+/// The definition of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunPlan {
+    /// How many steps there are.
+    pub steps: usize,
+    /// New runs after a failed one.
+    pub retry: Option<Retry>,
+    /// Which of these runs this is, from 1.
+    pub attempt: u32,
+}
+
+/// A run and everything that has happened in it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    plan: RunPlan,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone)]
+enum Stage {
+    Step(usize, Payload),
+    Done(RunEnd),
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RunAction<'r> {
+    /// Run a step with this payload and tell how it ended.
+    RunStep(usize, &'r Payload),
+    /// Nothing: the run has ended.
+    Finish(&'r RunEnd),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEnd {
+    /// Every step succeeded; the last one's payload.
+    Succeeded(Payload),
+    /// A hook rejected a step's call. Scripts decided it, so the run is not made again.
+    Rejected(Rejection),
+    /// A step failed; the run is made again after this delay, if at all.
+    Failed(Failure, Option<Duration>),
+}
+
+/// Where a script asks for another run and the flow has no `retry`.
+const ONCE_MORE: Retry = Retry { attempts: 1, delay_s: 60, backoff: 1 };
+
+/// Delays grow with `backoff`; a month is far beyond any use and keeps the sums inside the calendar.
+const MAX_DELAY_S: u64 = 30 * 24 * 60 * 60;
+
+impl RunPlan {
+    /// How long to wait before the run that a script asks for; none where no run may follow.
+    #[must_use]
+    pub fn asked(&self) -> Option<Duration> {
+        self.delay(self.retry.unwrap_or(ONCE_MORE))
+    }
+
+    fn delay(&self, retry: Retry) -> Option<Duration> {
+        if self.attempt > retry.attempts {
+            return None;
+        }
+        let factor = u64::from(retry.backoff).saturating_pow(self.attempt.saturating_sub(1));
+        Some(Duration::from_secs(u64::from(retry.delay_s).saturating_mul(factor).min(MAX_DELAY_S)))
+    }
+}
+
+impl Run {
+    /// A run that begins with this payload.
+    #[must_use]
+    pub fn new(plan: RunPlan, input: Payload) -> Self {
+        let stage = if plan.steps == 0 { Stage::Done(RunEnd::Succeeded(input)) } else { Stage::Step(0, input) };
+        Self { plan, stage }
+    }
+
+    /// What to do next. Asking twice gives the same.
+    #[must_use]
+    pub const fn next(&self) -> RunAction<'_> {
+        match &self.stage {
+            Stage::Step(index, payload) => RunAction::RunStep(*index, payload),
+            Stage::Done(end) => RunAction::Finish(end),
+        }
+    }
+
+    /// How the run ended; none while it has not.
+    #[must_use]
+    pub fn into_end(self) -> Option<RunEnd> {
+        match self.stage {
+            Stage::Done(end) => Some(end),
+            Stage::Step(..) => None,
+        }
+    }
+
+    /// Takes in how the step that was asked for ended. An answer that a hook made itself is the step's payload, whatever its status.
+    ///
+    /// # Errors
+    /// When no step was asked for; the run is then as it was.
+    pub fn step_ended(&mut self, end: End) -> Result<(), IllegalEvent> {
+        let Stage::Step(index, _) = self.stage else {
+            return Err(IllegalEvent::new("nothing".to_owned(), "a step's end"));
+        };
+        self.stage = match end {
+            End::Succeeded(payload) => self.after(index, payload),
+            End::Responded(NewResponse { headers, body, .. }) => self.after(index, answered(&headers, &body)),
+            End::Rejected(rejection) => Stage::Done(RunEnd::Rejected(rejection)),
+            End::Failed(failure) => {
+                let delay = match failure.repeat {
+                    Repeat::Never => None,
+                    Repeat::Asked => self.plan.asked(),
+                    Repeat::AsPolicy => self.plan.retry.and_then(|retry| self.plan.delay(retry)),
+                };
+                Stage::Done(RunEnd::Failed(failure, delay))
+            }
+        };
+        Ok(())
+    }
+
+    fn after(&self, index: usize, payload: Payload) -> Stage {
+        if index + 1 < self.plan.steps { Stage::Step(index + 1, payload) } else { Stage::Done(RunEnd::Succeeded(payload)) }
+    }
+}

@@ -1,0 +1,5 @@
+//! Tables of single stories, and properties that hold for every story.
+
+mod calls;
+mod runs;
+mod stories;

@@ -1,0 +1,133 @@
+//! Every story ends, within bounds, whatever happens in it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use snaphook_model::{
+    Code, Decision, FailingDecision, Fault, Headers, Hook, HttpResponse, NewResponse, Payload, PostFailDecision, PostHookDecision,
+    PostRequestDecision, PreHookDecision, PreRequestDecision, Rejection, ReplacedFailure,
+};
+
+use super::calls::plan;
+use crate::machine::{Accept, Action, Call, CallPlan, End, Event, PayloadPath, Repeat};
+
+/// A choice among the events that may answer an action.
+fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
+    let fault = Event::Faulted(Fault::new(Code::ScriptThrew, "boom"));
+    let payload = (choice % 2 == 0).then(|| Payload::json("{\"p\":1}"));
+    let rejection = Rejection { status: 400, code: None, message: String::new() };
+    let response = NewResponse { status: 200, headers: Headers::default(), body: Bytes::new() };
+    let decided = match action {
+        Action::Finish(_) => return None,
+        Action::SendRequest(_) => {
+            let status = [200, 201, 302, 404, 500][usize::from(choice) % 5];
+            return Some(match choice {
+                0..=160 => Event::Responded(HttpResponse { status, headers: Headers::default(), body: Bytes::from_static(b"{\"a\":[1]}") }),
+                _ => Event::NotAnswered(Fault::new(Code::ALL[usize::from(choice) % Code::ALL.len()], "no")),
+            });
+        }
+        Action::RunHook { .. } if choice > 240 => return Some(fault),
+        Action::RunHook { hook, .. } => match hook {
+            Hook::PreHook => Decision::PreHook(match choice {
+                0..=200 => PreHookDecision::Call(payload.map(|p| p.bytes)),
+                201..=220 => PreHookDecision::Reject(rejection),
+                _ => PreHookDecision::Respond(response),
+            }),
+            Hook::PreRequest => Decision::PreRequest(match choice {
+                0..=200 => PreRequestDecision::Send(None),
+                201..=220 => PreRequestDecision::Reject(rejection),
+                _ => PreRequestDecision::Respond(response),
+            }),
+            Hook::PostRequest => Decision::PostRequest(match choice {
+                0..=100 => PostRequestDecision::None(payload),
+                101..=150 => PostRequestDecision::Proceed(payload),
+                151..=210 => PostRequestDecision::RetryStep(None),
+                211..=220 => PostRequestDecision::RetryRun(None),
+                221..=230 => PostRequestDecision::Fail(FailingDecision::default()),
+                _ => PostRequestDecision::Reauthenticate(None),
+            }),
+            Hook::PostHook => Decision::PostHook(match choice {
+                0..=100 => PostHookDecision::Keep,
+                101..=200 => PostHookDecision::Replace(Payload::default()),
+                _ => PostHookDecision::Reject(rejection),
+            }),
+            Hook::PostFail | Hook::Step => Decision::PostFail(match choice {
+                0..=100 => PostFailDecision::Keep,
+                101..=170 => PostFailDecision::Recover(Payload::default()),
+                _ => PostFailDecision::Replace(ReplacedFailure { status: 500, code: None, message: String::new() }),
+            }),
+        },
+    };
+    Some(Event::Decided(decided))
+}
+
+fn any_plan() -> impl Strategy<Value = CallPlan> {
+    let accept = prop_oneof![Just(Accept::Success), Just(Accept::Any), Just(Accept::Listed(vec![200, 404]))];
+    let path = prop_oneof![Just(None), Just(Some("a.0")), Just(Some("missing"))];
+    (prop::array::uniform5(0..4_usize), 0..=10_u32, accept, path).prop_map(|(bound, retries, accept, path)| {
+        let bound: Vec<_> = Hook::ALL.into_iter().zip(bound).collect();
+        CallPlan { retries, accept, payload_path: path.map(PayloadPath::parse), ..plan(&bound) }
+    })
+}
+
+/// What must hold of any story, told to its end.
+fn tell(plan: &CallPlan, choices: &[u8], may_repeat: bool) -> Result<(), TestCaseError> {
+    let mut call = Call::new(plan, Payload::json("{}"), may_repeat);
+    let (mut ran, mut requests, mut events) = (BTreeMap::<Hook, usize>::new(), 0, 0);
+    let bound = |hook| plan.bound.of(hook);
+    let per_attempt = bound(Hook::PreRequest) + 1 + bound(Hook::PostRequest);
+    let most = bound(Hook::PreHook) + (plan.retries as usize + 1) * per_attempt + bound(Hook::PostHook).max(bound(Hook::PostFail));
+    while let Some(event) = answer(&call.next(), choices.get(events % choices.len().max(1)).copied().unwrap_or(0)) {
+        match call.next() {
+            Action::RunHook { hook, index, .. } => {
+                prop_assert!(index < bound(hook));
+                *ran.entry(hook).or_default() += 1;
+            }
+            Action::SendRequest(_) => requests += 1,
+            Action::Finish(_) => {}
+        }
+        prop_assert!(call.apply(event).is_ok());
+        events += 1;
+        prop_assert!(events <= most, "more than {most} events");
+    }
+    prop_assert!(call.attempt() <= plan.retries + 1);
+    prop_assert!(requests <= plan.retries + 1);
+    prop_assert!(!(ran.contains_key(&Hook::PostHook) && ran.contains_key(&Hook::PostFail)), "post-hook and post-fail in one call");
+    prop_assert_eq!(call.attempt_errors().len(), call.attempt() as usize, "every attempt has ended");
+    prop_assert!(call.apply(Event::Faulted(Fault::new(Code::Fuel, ""))).is_err(), "nothing happens after the end");
+    let asked = matches!(call.into_end(), Some(End::Failed(failure)) if failure.repeat == Repeat::Asked);
+    prop_assert!(may_repeat || !asked);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_story_ends_within_bounds(plan in any_plan(), choices in prop::collection::vec(any::<u8>(), 1..80), may_repeat in any::<bool>()) {
+        tell(&plan, &choices, may_repeat)?;
+    }
+
+    #[test]
+    fn a_wrong_event_is_refused_and_changes_nothing(plan in any_plan(), choices in prop::collection::vec(any::<u8>(), 0..20)) {
+        let mut call = Call::new(&plan, Payload::json("{}"), true);
+        for choice in choices {
+            let before = format!("{:?}", call.next());
+            let wrong = match call.next() {
+                Action::SendRequest(_) => Event::Faulted(Fault::new(Code::Fuel, "")),
+                Action::RunHook { .. } => Event::Decided(Decision::Step(snaphook_model::StepDecision(None))),
+                Action::Finish(_) => Event::NotAnswered(Fault::new(Code::Dns, "")),
+            };
+            prop_assert!(call.apply(wrong).is_err());
+            prop_assert_eq!(format!("{:?}", call.next()), before);
+            let Some(event) = answer(&call.next(), choice) else { break };
+            prop_assert!(call.apply(event).is_ok());
+        }
+    }
+
+    #[test]
+    fn no_body_and_no_path_makes_the_pick_panic(path in ".{0,20}", body in prop::collection::vec(any::<u8>(), 0..60)) {
+        let _ = PayloadPath::parse(&path).pick(&Bytes::from(body));
+    }
+}

@@ -1,0 +1,32 @@
+//! How calls and runs end, for whoever asked for them.
+
+use snaphook_model::{Fault, NewResponse, Payload, ReasonCode, Rejection, RunId};
+
+/// A call or run that has ended; its record is on its way into the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// Names the run, also when it failed.
+    pub run: RunId,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a call or run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It succeeded with this payload: the call's, or the last step's.
+    Payload(Payload),
+    /// A hook answered a direct call itself, with a status of its own. A flow's step takes such an answer's body as its payload.
+    Responded(NewResponse),
+    /// A hook rejected the call or replaced its failure: code `rejected`, and the caller gets the status, reason code and message given here.
+    Rejected(Rejection),
+    /// It failed.
+    Failed {
+        /// Why.
+        fault: Fault,
+        /// What a script gave as the code of its `fail`.
+        reason_code: Option<ReasonCode>,
+        /// The queued run that repeats this one.
+        retry_run: Option<RunId>,
+    },
+}

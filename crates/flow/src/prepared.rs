@@ -1,0 +1,84 @@
+//! Definitions with everything resolved: programs loaded, URLs put together, parameters as text. Made once, used by many calls.
+//!
+//! They hold what was current when they were made. Whoever keeps them drops an endpoint when its connector changes, and a flow when any
+//! connector of its tenant changes; script versions never change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::seam::Program;
+use snaphook_model::{Hook, Name, Retry, Variables};
+
+use crate::machine::CallPlan;
+
+/// An endpoint, ready to be called by [`crate::Runner::call`].
+#[derive(Debug)]
+pub struct PreparedEndpoint {
+    /// `connector/endpoint` of a direct call; a step's name in a flow.
+    pub(crate) name: String,
+    pub(crate) plan: CallPlan,
+    /// Lists by hook, in the order of [`Hook::ALL`].
+    pub(crate) hooks: [Vec<PreparedBinding>; 5],
+    /// Of each request.
+    pub(crate) timeout: Duration,
+    /// Followed for GET and HEAD.
+    pub(crate) redirects: u8,
+}
+
+/// One version of a flow, ready to be run by [`crate::Runner::run_flow`].
+#[derive(Debug)]
+pub struct PreparedFlow {
+    pub(crate) name: Name,
+    pub(crate) version: u32,
+    pub(crate) steps: Vec<PreparedStep>,
+    /// What every run begins with.
+    pub(crate) variables: Arc<Variables>,
+    pub(crate) retry: Option<Retry>,
+    /// Whether any script could read the results of earlier steps; else they are not kept.
+    pub(crate) scripted: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct PreparedStep {
+    pub(crate) name: Arc<str>,
+    /// The name in camel case, under which scripts find the step's result.
+    pub(crate) key: String,
+    pub(crate) action: PreparedAction,
+}
+
+#[derive(Debug)]
+pub(crate) enum PreparedAction {
+    /// `call` and `url` alike.
+    Request(Box<PreparedEndpoint>),
+    Script(PreparedBinding),
+}
+
+/// A script version at a hook, loaded.
+#[derive(Debug)]
+pub struct PreparedBinding {
+    pub(crate) script: Name,
+    pub(crate) version: u32,
+    /// JSON text.
+    pub(crate) parms: Arc<str>,
+    pub(crate) program: Program,
+}
+
+impl PreparedEndpoint {
+    pub(crate) fn bindings(&self, hook: Hook) -> &[PreparedBinding] {
+        self.hooks.get(hook as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a call runs no script at all.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plan.bound.is_empty()
+    }
+}
+
+impl PreparedFlow {
+    /// The version of the definition.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.version
+    }
+}

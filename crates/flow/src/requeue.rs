@@ -1,0 +1,155 @@
+//! Runs that begin later: found when they are due, driven a bounded number at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use snaphook_model::{Code, Fault, Flow, Tenant};
+use snaphook_store::{ClaimedRun, QueuedRun};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::drive::{self, Start};
+use crate::runner::Inner;
+use crate::{prepare, record};
+
+/// How long a run that another process queued may lie unnoticed past its time. One indexed look-up a second costs nothing.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// When the store did not answer: time for it to come back.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a run is begun again when the store does not answer; after that it waits in the store for the next start of a node.
+const BEGINNINGS: u32 = 5;
+
+/// The nearest run that this process itself has queued.
+#[derive(Default)]
+pub(crate) struct Due {
+    /// Held for a comparison only.
+    next: Mutex<Option<Timestamp>>,
+    changed: Notify,
+}
+
+impl Due {
+    /// A run was queued for this time.
+    pub(crate) fn at(&self, time: Timestamp) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if next.is_none_or(|next| time < next) {
+            *next = Some(time);
+            self.changed.notify_one();
+        }
+    }
+
+    /// How long until the nearest; forgets it once it is due, since it is then taken from the store.
+    fn wait(&self, now: Timestamp) -> Duration {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        match *next {
+            Some(time) if time <= now => {
+                *next = None;
+                Duration::ZERO
+            }
+            Some(time) => Duration::try_from(time.duration_since(now)).unwrap_or_default().min(LOOK),
+            None => LOOK,
+        }
+    }
+}
+
+/// One round: takes what is due, drives it to its end, says how many there were.
+pub(crate) async fn run_due(inner: &Arc<Inner>) -> Result<usize, Fault> {
+    let claimed = claim(inner, inner.config.queued_at_once).await?;
+    let count = claimed.len();
+    futures_util::future::join_all(claimed.into_iter().map(|run| Box::pin(begin(inner, run)))).await;
+    Ok(count)
+}
+
+/// Rounds without end, each as large as there is room, until shutdown.
+pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
+    if let Err(error) = inner.parts.store.requeue_claimed().await {
+        record::store_fault(error);
+    }
+    let places = Arc::new(Semaphore::new(inner.config.queued_at_once as usize));
+    let under_way = TaskTracker::new();
+    while !shutdown.is_cancelled() {
+        let pause = tokio::select! {
+            () = shutdown.cancelled() => break,
+            pause = round(&inner, &places, &under_way) => pause,
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = inner.due.changed.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    under_way.close();
+    under_way.wait().await;
+}
+
+/// Waits for room, fills it with what is due, and says how long to wait for the next round.
+async fn round(inner: &Arc<Inner>, places: &Arc<Semaphore>, under_way: &TaskTracker) -> Duration {
+    let Ok(first) = places.clone().acquire_owned().await else { return PAUSE };
+    let mut room = vec![first];
+    while let Ok(place) = places.clone().try_acquire_owned() {
+        room.push(place);
+    }
+    // Asked before the claim: what becomes due after it is in the next round.
+    let wait = inner.due.wait(inner.parts.clock.now());
+    match claim(inner, u32::try_from(room.len()).unwrap_or(u32::MAX)).await {
+        Err(_) => PAUSE,
+        Ok(claimed) if claimed.is_empty() => wait,
+        Ok(claimed) => {
+            for (run, place) in claimed.into_iter().zip(room) {
+                under_way.spawn(begin_in(inner.clone(), run, place));
+            }
+            // There may be more than there was room for.
+            Duration::ZERO
+        }
+    }
+}
+
+async fn begin_in(inner: Arc<Inner>, run: ClaimedRun, _place: OwnedSemaphorePermit) {
+    begin(&inner, run).await;
+}
+
+async fn claim(inner: &Inner, limit: u32) -> Result<Vec<ClaimedRun>, Fault> {
+    inner.parts.store.claim_due_runs(inner.parts.clock.now(), limit).await.map_err(record::store_fault)
+}
+
+/// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone.
+async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run }: ClaimedRun) {
+    for _ in 0..BEGINNINGS {
+        let tenant = match inner.parts.store.tenant(&tenant).await.map_err(record::store_fault) {
+            Ok(Some(stored)) => Tenant::new(stored.name, stored.document).map_err(Fault::from),
+            // Its runs went with it.
+            Ok(None) => return,
+            Err(fault) => Err(fault),
+        };
+        let fault = match tenant {
+            Err(fault) => fault,
+            Ok(tenant) => {
+                let tenant = Arc::new(tenant);
+                match Box::pin(prepare_claimed(inner, &tenant, &run)).await {
+                    Ok(flow) => {
+                        let deadline = Instant::now() + inner.config.queued_deadline;
+                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(run), deadline)).await;
+                        return;
+                    }
+                    Err(fault) if fault.code == Code::StoreUnavailable => fault,
+                    Err(fault) => return drive::refuse_run(inner, &tenant, run, fault).await,
+                }
+            }
+        };
+        tracing::warn!(run = %run.record.id, code = %fault.code, "a queued run could not begin; it is tried again");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn prepare_claimed(inner: &Inner, tenant: &Tenant, run: &QueuedRun) -> Result<crate::PreparedFlow, Fault> {
+    let (Some(name), Some(version)) = (&run.record.flow, run.record.flow_version) else {
+        return Err(Fault::new(Code::NotFound, "a queued run belongs to no flow"));
+    };
+    let stored = inner.parts.store.flow_version(&tenant.name, name, version).await.map_err(record::store_fault)?;
+    let stored = stored.ok_or_else(|| Fault::new(Code::NotFound, format!("flow `{name}` has no version {version} any more")))?;
+    let flow = Flow::parse(stored.document)?;
+    prepare::flow(&inner.parts, &tenant.name, name, version, &flow).await
+}

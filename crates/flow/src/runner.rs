@@ -1,0 +1,123 @@
+//! The way in: prepares definitions and drives calls and flows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::seam::Egress;
+use crate::seam::Sandbox;
+use bytes::Bytes;
+use snaphook_model::{Connector, Fault, Flow, Name, Payload, Tenant, TenantName, Variables};
+use snaphook_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::outcome::Finished;
+use crate::prepared::{PreparedEndpoint, PreparedFlow};
+use crate::programs::Programs;
+use crate::{drive, prepare, requeue};
+
+/// Drives calls and flows. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Runner {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What a runner works with.
+pub struct RunnerParts {
+    /// Runs hooks and script steps.
+    pub sandbox: Sandbox,
+    /// Sends requests.
+    pub egress: Egress,
+    /// Keeps records and queued runs.
+    pub store: Arc<dyn Store>,
+    /// Finds programs and tenants.
+    pub programs: Arc<dyn Programs>,
+    /// Time and identity.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Bounds of what a runner does by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunnerConfig {
+    /// Queued runs that are driven at once.
+    pub queued_at_once: u32,
+    /// How long a queued run may take; callers give the deadline of runs they wait for.
+    pub queued_deadline: Duration,
+}
+
+impl Default for RunnerConfig {
+    fn default() -> Self {
+        // A quarter of an hour is longer than a step with every retry at the usual upstream's speed, and short enough that a stuck
+        // upstream does not keep a place for ever. Sixteen places leave most of a small node to callers who wait.
+        Self { queued_at_once: 16, queued_deadline: Duration::from_mins(15) }
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) parts: RunnerParts,
+    pub(crate) config: RunnerConfig,
+    pub(crate) due: requeue::Due,
+    /// Direct calls begin with none; shared until a script writes one.
+    pub(crate) no_variables: Arc<Variables>,
+}
+
+impl Runner {
+    /// A runner over these parts. Queued runs begin only once [`Runner::requeue`] is driven.
+    #[must_use]
+    pub fn new(parts: RunnerParts, config: RunnerConfig) -> Self {
+        Self { inner: Arc::new(Inner { parts, config, due: requeue::Due::default(), no_variables: Arc::default() }) }
+    }
+
+    /// Resolves an endpoint of a connector: programs of its hooks, the URL, defaults. To be kept and shared by many calls.
+    ///
+    /// # Errors
+    /// `not-found` when the connector has no such endpoint or a bound version is gone, `url` when the base URL is none, `conflict` when a
+    /// binding has no version, and what loading a program may end with.
+    pub async fn prepare_endpoint(
+        &self,
+        tenant: &TenantName,
+        connector: &Name,
+        document: &Connector,
+        endpoint: &Name,
+    ) -> Result<PreparedEndpoint, Fault> {
+        prepare::endpoint(&*self.inner.parts.programs, tenant, connector, document, endpoint).await
+    }
+
+    /// Resolves a flow version: its steps, the connectors they call (read from the store) and the programs of all hooks.
+    ///
+    /// # Errors
+    /// As [`Runner::prepare_endpoint`], with the step's path; `store-unavailable` when the store does not answer.
+    pub async fn prepare_flow(&self, tenant: &TenantName, flow: &Name, version: u32, document: &Flow) -> Result<PreparedFlow, Fault> {
+        prepare::flow(&self.inner.parts, tenant, flow, version, document).await
+    }
+
+    /// Calls an endpoint with the caller's JSON text as arguments, empty for none. Ends by the deadline.
+    ///
+    /// The record is in the store's queue when this returns. A direct call belongs to no flow: a script's `retry-run` fails it with
+    /// `script-failed`, and no new run is made.
+    pub async fn call(&self, tenant: &Arc<Tenant>, endpoint: &PreparedEndpoint, arguments: Bytes, deadline: Instant) -> Finished {
+        drive::direct_call(&self.inner, tenant, endpoint, arguments, deadline).await
+    }
+
+    /// Runs a flow from its first step. Ends by the deadline.
+    ///
+    /// The record is in the store's queue when this returns; where another run was queued, both are durable.
+    pub async fn run_flow(&self, tenant: &Arc<Tenant>, flow: &PreparedFlow, input: Payload, deadline: Instant) -> Finished {
+        drive::run_flow(&self.inner, tenant, flow, drive::Start::new(&*self.inner.parts.clock, input), deadline).await
+    }
+
+    /// Takes the queued runs that are due, drives them to their end, and says how many there were. At most `queued_at_once` are taken.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn run_due(&self) -> Result<usize, Fault> {
+        requeue::run_due(&self.inner).await
+    }
+
+    /// Drives queued runs as they become due, until `shutdown`; returns when those under way have ended. For one task of the node's.
+    ///
+    /// Runs that a killed process had begun are begun again.
+    pub async fn requeue(self, shutdown: CancellationToken) {
+        requeue::requeue(self.inner, shutdown).await;
+    }
+}
