@@ -6,11 +6,15 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(test)]
+mod conformance;
 mod documents;
 mod error;
 mod page;
 mod runs;
 mod scripts;
+mod sql;
+mod sqlite;
 mod tenants;
 
 use std::pin::Pin;
@@ -20,6 +24,7 @@ pub use error::StoreError;
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use runs::{ClaimedRun, QueuedRun, RunFilter, RunStore};
 pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
+pub use sqlite::{OpenError, SqliteStore};
 pub use tenants::{StoredTenant, TenantStore, TokenHash};
 
 /// What every method gives back, boxed so that the traits can be used as `dyn`.

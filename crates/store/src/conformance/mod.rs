@@ -1,0 +1,155 @@
+//! What every backend must do, as tests that know only the traits. `conformance!` runs them all on stores that a function makes.
+
+pub(crate) mod documents;
+pub(crate) mod isolation;
+pub(crate) mod queue;
+pub(crate) mod runs;
+pub(crate) mod scripts;
+pub(crate) mod tenants;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use snaphook_model::{
+    Dialect, Hook, HookSet, Language, Name, Payload, RunId, RunRecord, RunStatus, RunUsage, ScriptKind, ScriptVersion, TenantDocument,
+    TenantName, TokenRecord, TokenScope, TokenScopes,
+};
+use uuid::Uuid;
+
+use crate::{AddedVersion, NewDocument, NewVersion, Page, PageRequest, QueuedRun, ScriptPin, Store, StoreFuture, StoredComponent};
+
+/// Makes a test of each function of the suite. `$open` is an async function that gives an empty store and something to keep until the end.
+macro_rules! conformance {
+    ($open:path; $($area:ident: $($test:ident),+;)+) => {
+        $(mod $area {
+            $(#[tokio::test]
+            async fn $test() {
+                let (store, _keep) = $open().await;
+                $crate::conformance::$area::$test(&*store).await;
+                store.close().await.unwrap();
+            })+
+        })+
+    };
+    ($open:path) => {
+        $crate::conformance::conformance! { $open;
+            tenants: are_put_and_read, are_listed_in_pages, take_everything_along, have_tokens, refuse_tokens_that_are_taken, need_to_exist,
+                meta_values_are_kept;
+            scripts: count_their_versions, keep_equal_uploads_once, keep_bytes, number_versions_under_concurrency, never_reuse_a_number,
+                are_listed_in_pages, components_are_replaced, stale_components_are_found, need_their_tenant;
+            documents: connectors_are_put_and_read, connectors_are_listed_in_pages, flows_keep_their_versions, flows_keep_counting,
+                flows_are_listed_in_pages, flows_are_numbered_under_concurrency, bind_versions_that_exist,
+                bound_versions_stay, only_the_latest_flow_version_binds, need_their_tenant;
+            runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
+                without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors;
+            queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
+                refuses_unknown_tenants, goes_with_its_tenant;
+            isolation: definitions_of_another_are_invisible, writes_of_another_change_nothing, runs_of_another_are_invisible;
+        }
+    };
+}
+pub(crate) use conformance;
+
+pub(crate) fn tenant(text: &str) -> TenantName {
+    TenantName::new(text).unwrap()
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A time, in seconds after an arbitrary moment.
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+pub(crate) async fn with_tenant(store: &dyn Store, text: &str) -> TenantName {
+    let tenant = tenant(text);
+    store.put_tenant(&tenant, &TenantDocument::default(), at(0)).await.unwrap();
+    tenant
+}
+
+/// An upload whose hash and bytes come from `text`.
+pub(crate) fn upload(script: &str, text: &str) -> NewVersion {
+    NewVersion {
+        name: name(script),
+        hash: blake3::hash(text.as_bytes()).to_string(),
+        kind: ScriptKind::Script,
+        language: Language::JavaScript,
+        dialect: Dialect::Native,
+        hooks: [Hook::PreHook].into_iter().collect::<HookSet>(),
+        deploy_ms: 12,
+        warnings: Vec::new(),
+        created_at: at(1),
+        source: Bytes::copy_from_slice(text.as_bytes()),
+        component: StoredComponent { bytes: Bytes::from(format!("wasm of {text}")), interpreter: Some("interpreter-1".to_owned()) },
+    }
+}
+
+pub(crate) async fn deploy(store: &dyn Store, tenant: &TenantName, script: &str, text: &str) -> ScriptVersion {
+    match store.add_version(tenant, upload(script, text)).await.unwrap() {
+        AddedVersion::Created(version) => version,
+        AddedVersion::Unchanged(version) => panic!("{version:?} was there already"),
+    }
+}
+
+pub(crate) fn pin(place: &str, script: &str, version: u32) -> ScriptPin {
+    ScriptPin { place: place.to_owned(), script: name(script), version }
+}
+
+pub(crate) fn document<'a>(document: &'a Value, pins: &'a [ScriptPin]) -> NewDocument<'a> {
+    NewDocument { document, pins, now: at(2) }
+}
+
+pub(crate) fn token(id: &str) -> TokenRecord {
+    let scopes = TokenScopes(vec![TokenScope::Deploy, TokenScope::Read]);
+    TokenRecord { id: id.to_owned(), name: format!("{id} for tests"), scopes, created_at: at(0), expires_at: Some(at(3600)) }
+}
+
+/// The id of the run that was made as the `number`-th.
+pub(crate) fn run_id(number: u64) -> RunId {
+    RunId(Uuid::from_u128((0x0190_0000_0000_7000_8000_u128 << 48) | (u128::from(number) << 80) | u128::from(number)))
+}
+
+pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunRecord {
+    RunRecord {
+        id: run_id(number),
+        flow: flow.map(name),
+        flow_version: flow.map(|_| 1),
+        call: flow.is_none().then(|| "crm/send".to_owned()),
+        status,
+        code: None,
+        message: None,
+        retry_of: None,
+        retry_run: None,
+        attempt: 1,
+        started_at: at(i64::try_from(number).unwrap()),
+        ended_at: matches!(status, RunStatus::Succeeded | RunStatus::Failed).then(|| at(1000)),
+        usage: RunUsage::default(),
+        steps: Vec::new(),
+    }
+}
+
+/// A run that is due `number` seconds after the beginning of time.
+pub(crate) fn queued(number: u64) -> QueuedRun {
+    let record = run(number, Some("orders"), RunStatus::Queued);
+    QueuedRun { record, input: Payload::json(json!({ "number": number }).to_string()) }
+}
+
+/// Reads a list to its end, `limit` items at a time.
+pub(crate) async fn all<T>(limit: u32, mut list: impl AsyncFnMut(&PageRequest) -> Page<T>) -> Vec<T> {
+    let (mut request, mut items) = (PageRequest::first(limit), Vec::new());
+    loop {
+        let page = list(&request).await;
+        assert!(page.items.len() <= limit as usize, "a page holds at most what was asked for");
+        items.extend(page.items);
+        match page.next {
+            Some(next) => request.after = Some(next),
+            None => return items,
+        }
+    }
+}
+
+/// The text of a failure that must come.
+pub(crate) async fn failure<T: std::fmt::Debug>(future: StoreFuture<'_, T>) -> String {
+    future.await.unwrap_err().to_string()
+}

@@ -1,0 +1,98 @@
+//! Runs that wait for their time.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use snaphook_model::{RunStatus, TenantName};
+
+use super::{at, failure, queued, run, run_id, tenant, with_tenant};
+use crate::{RunFilter, Store, StoreError};
+
+async fn status(store: &dyn Store, tenant: &TenantName, number: u64) -> RunStatus {
+    store.run(tenant, run_id(number)).await.unwrap().unwrap().status
+}
+
+pub(crate) async fn gives_each_run_once(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    for number in [30, 10, 20] {
+        store.queue_run(&acme, &queued(number)).await.unwrap();
+        store.queue_run(&other, &queued(number + 1)).await.unwrap();
+    }
+    assert!(matches!(store.queue_run(&acme, &queued(10)).await, Err(StoreError::Exists(_))));
+    assert_eq!(status(store, &acme, 10).await, RunStatus::Queued);
+    assert_eq!(store.claim_due_runs(at(9), 10).await.unwrap(), []);
+
+    let claimed = store.claim_due_runs(at(20), 2).await.unwrap();
+    let shown: Vec<_> = claimed.iter().map(|c| (c.tenant.as_str(), c.run.record.id)).collect();
+    assert_eq!(shown, [("acme", run_id(10)), ("other", run_id(11))], "earliest first");
+    let first = &claimed[0].run;
+    assert_eq!(first.input, queued(10).input);
+    assert_eq!((first.record.status, first.record.started_at), (RunStatus::Running, at(20)));
+    let read = store.run(&acme, run_id(10)).await.unwrap().unwrap();
+    assert_eq!(&read, &first.record, "a reader sees the claim");
+
+    let rest = join_all((0..8).map(|_| store.claim_due_runs(at(99), 1))).await;
+    let ids: Vec<_> = rest.into_iter().flat_map(|claimed| claimed.unwrap()).map(|claimed| claimed.run.record.id).collect();
+    assert_eq!(ids.len(), 4, "at the same time, too, each is given out once");
+    assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), [20, 21, 30, 31].map(run_id).into());
+}
+
+pub(crate) async fn takes_failed_and_next_together(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let (mut failed, mut next) = (run(1, Some("orders"), RunStatus::Failed), queued(2));
+    failed.retry_run = Some(run_id(2));
+    next.record.retry_of = Some(run_id(1));
+    store.end_run(&acme, &failed, Some(&next)).await.unwrap();
+    assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(failed.clone()));
+    assert_eq!(store.run(&acme, run_id(2)).await.unwrap(), Some(next.record.clone()));
+
+    failed.id = run_id(3);
+    failure(store.end_run(&acme, &failed, Some(&next))).await;
+    assert_eq!(store.run(&acme, run_id(3)).await.unwrap(), None, "both or none");
+}
+
+pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    store.queue_run(&acme, &queued(1)).await.unwrap();
+    let claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
+    let mut ended = claimed.run.record;
+    ended.status = RunStatus::Succeeded;
+    store.end_run(&acme, &ended, None).await.unwrap();
+    assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(ended));
+    assert_eq!(store.requeue_claimed().await.unwrap(), 0);
+    assert_eq!(store.claim_due_runs(at(9), 1).await.unwrap(), []);
+}
+
+pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in 1..=3 {
+        store.queue_run(&acme, &queued(number)).await.unwrap();
+    }
+    assert_eq!(store.claim_due_runs(at(2), 5).await.unwrap().len(), 2);
+    // Run 1 had ended before the node died, though nobody took it out of the queue.
+    store.record_run(&acme, &run(1, Some("orders"), RunStatus::Succeeded)).await.unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(store.requeue_claimed().await.unwrap(), 1);
+    assert_eq!(status(store, &acme, 1).await, RunStatus::Succeeded);
+    assert_eq!(status(store, &acme, 2).await, RunStatus::Queued);
+    let again = store.claim_due_runs(at(9), 5).await.unwrap();
+    assert_eq!(again.iter().map(|c| c.run.record.id).collect::<Vec<_>>(), [2, 3].map(run_id));
+    let filter = RunFilter { status: Some(RunStatus::Running), ..RunFilter::default() };
+    assert_eq!(store.runs(&acme, &filter, &crate::PageRequest::first(5)).await.unwrap().items.len(), 2);
+}
+
+pub(crate) async fn refuses_unknown_tenants(store: &dyn Store) {
+    let nobody = tenant("nobody");
+    assert_eq!(failure(store.queue_run(&nobody, &queued(1))).await, "tenant `nobody` does not exist");
+    let ended = run(1, None, RunStatus::Failed);
+    assert_eq!(failure(store.end_run(&nobody, &ended, Some(&queued(2)))).await, "tenant `nobody` does not exist");
+    assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
+}
+
+pub(crate) async fn goes_with_its_tenant(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    store.queue_run(&acme, &queued(1)).await.unwrap();
+    store.delete_tenant(&acme).await.unwrap();
+    assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
+    failure(store.end_run(&acme, &run(1, None, RunStatus::Failed), None)).await;
+}

@@ -1,0 +1,110 @@
+//! Records of runs.
+
+use snaphook_model::RunStatus::{Failed, Running, Succeeded};
+use snaphook_model::{RunRecord, TenantName};
+
+use super::{all, at, name, run, run_id, tenant, with_tenant};
+use crate::{Cursor, PageRequest, RunFilter, Store, StoreError};
+
+async fn record(store: &dyn Store, tenant: &TenantName, runs: &[RunRecord]) {
+    for run in runs {
+        store.record_run(tenant, run).await.unwrap();
+    }
+}
+
+async fn listed(store: &dyn Store, tenant: &TenantName, filter: &RunFilter) -> Vec<u64> {
+    let runs = all(2, async |page| store.runs(tenant, filter, page).await.unwrap()).await;
+    runs.iter().map(|run| (0..100).find(|number| run_id(*number) == run.id).unwrap()).collect()
+}
+
+pub(crate) async fn are_read_at_once(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in 0..20 {
+        let mut written = run(number, Some("orders"), Failed);
+        written.message = Some("with \u{0} and \"quotes\" and ü".to_owned());
+        store.record_run(&acme, &written).await.unwrap();
+        assert_eq!(store.run(&acme, written.id).await.unwrap(), Some(written));
+    }
+    assert_eq!(store.run(&acme, run_id(99)).await.unwrap(), None);
+}
+
+pub(crate) async fn are_listed_newest_first(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    record(store, &acme, &[3, 1, 4, 0, 2].map(|number| run(number, None, Succeeded))).await;
+    assert_eq!(listed(store, &acme, &RunFilter::default()).await, [4, 3, 2, 1, 0]);
+}
+
+pub(crate) async fn are_filtered(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let runs = [(0, None, Succeeded), (1, Some("a"), Succeeded), (2, Some("a"), Failed), (3, Some("b"), Failed), (4, None, Failed)];
+    record(store, &acme, &runs.map(|(number, flow, status)| run(number, flow, status))).await;
+    let by = |flow: Option<&str>, status, since: Option<i64>| RunFilter { flow: flow.map(name), status, since: since.map(at) };
+    for (filter, expected) in [
+        (by(Some("a"), None, None), vec![2, 1]),
+        (by(None, Some(Failed), None), vec![4, 3, 2]),
+        (by(None, Some(Succeeded), None), vec![1, 0]),
+        (by(None, Some(Running), None), vec![]),
+        (by(Some("a"), Some(Succeeded), None), vec![1]),
+        (by(Some("b"), Some(Failed), None), vec![3]),
+        (by(None, None, Some(3)), vec![4, 3]),
+        (by(Some("a"), Some(Failed), Some(3)), vec![]),
+        (by(Some("none"), None, None), vec![]),
+    ] {
+        assert_eq!(listed(store, &acme, &filter).await, expected, "{filter:?}");
+    }
+}
+
+pub(crate) async fn pages_hold_while_runs_arrive(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    record(store, &acme, &[1, 2, 3, 4].map(|number| run(number, None, Succeeded))).await;
+    let filter = RunFilter::default();
+    let first = store.runs(&acme, &filter, &PageRequest::first(2)).await.unwrap();
+    record(store, &acme, &[5, 6].map(|number| run(number, None, Succeeded))).await;
+    let second = store.runs(&acme, &filter, &PageRequest { limit: 5, after: first.next }).await.unwrap();
+    let ids: Vec<_> = first.items.iter().chain(&second.items).map(|run| run.id).collect();
+    assert_eq!(ids, [4, 3, 2, 1].map(run_id));
+}
+
+pub(crate) async fn may_be_written_twice(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let (first, mut second) = (run(1, Some("orders"), Running), run(1, Some("orders"), Succeeded));
+    second.message = Some("the later one stands".to_owned());
+    // Both in one batch, then again one by one.
+    record(store, &acme, &[first.clone(), run(2, None, Succeeded), second.clone()]).await;
+    assert_eq!(store.run(&acme, second.id).await.unwrap(), Some(second.clone()));
+    record(store, &acme, std::slice::from_ref(&first)).await;
+    assert_eq!(store.run(&acme, first.id).await.unwrap(), Some(first));
+    record(store, &acme, std::slice::from_ref(&second)).await;
+    assert_eq!(store.runs(&acme, &RunFilter::default(), &PageRequest::first(5)).await.unwrap().items.len(), 2);
+}
+
+pub(crate) async fn without_a_tenant_are_left_out(store: &dyn Store) {
+    let (acme, nobody) = (with_tenant(store, "acme").await, tenant("nobody"));
+    record(store, &nobody, &[run(1, None, Succeeded)]).await;
+    record(store, &acme, &[run(2, None, Succeeded)]).await;
+    assert!(store.run(&acme, run_id(2)).await.unwrap().is_some(), "the rest of the batch is written");
+    assert_eq!(store.run(&nobody, run_id(1)).await.unwrap(), None);
+}
+
+/// A page is bounded in bytes, and the list goes on after it.
+pub(crate) async fn large_pages_are_cut(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in 0..8 {
+        let mut large = run(number, None, Succeeded);
+        large.message = Some("x".repeat(3 << 20));
+        store.record_run(&acme, &large).await.unwrap();
+    }
+    let filter = RunFilter::default();
+    let first = store.runs(&acme, &filter, &PageRequest::first(8)).await.unwrap();
+    assert!((1..8).contains(&first.items.len()), "{} items", first.items.len());
+    assert_eq!(listed(store, &acme, &filter).await, [7, 6, 5, 4, 3, 2, 1, 0]);
+}
+
+pub(crate) async fn refuse_foreign_cursors(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let page = PageRequest { limit: 5, after: Some(Cursor("' OR 1=1".to_owned())) };
+    assert!(matches!(store.runs(&acme, &RunFilter::default(), &page).await, Err(StoreError::Cursor)));
+    assert!(matches!(store.versions(&acme, &name("a"), &page).await, Err(StoreError::Cursor)));
+    assert!(matches!(store.stale_components("a", &page).await, Err(StoreError::Cursor)));
+    assert_eq!(store.scripts(&acme, &page).await.unwrap().items, []);
+}

@@ -1,0 +1,71 @@
+//! Runs and the queue of those that wait.
+
+use std::fmt::Write;
+
+use crate::RunFilter;
+use snaphook_model::RunStatus;
+
+/// Columns of a row that [`put`] takes.
+pub(crate) const COLUMNS: usize = 6;
+
+/// Puts `rows` records at once; those of tenants who do not exist are left out.
+pub(crate) fn put(rows: usize) -> String {
+    let mut values = String::new();
+    for row in 0..rows {
+        let comma = if row == 0 { "" } else { ", " };
+        let [a, b, c, d, e, f] = [1, 2, 3, 4, 5, 6].map(|column| row * COLUMNS + column);
+        write!(values, "{comma}(${a}, ${b}, ${c}, ${d}, CAST(${e} AS BIGINT), ${f})").expect("a String takes every text");
+    }
+    format!(
+        "INSERT INTO runs (tenant, id, flow, status, started_at, record) \
+         SELECT column1, column2, column3, column4, column5, column6 FROM (VALUES {values}) AS new \
+         WHERE EXISTS (SELECT 1 FROM tenants WHERE name = new.column1) \
+         ON CONFLICT (tenant, id) DO UPDATE SET \
+         flow = excluded.flow, status = excluded.status, started_at = excluded.started_at, record = excluded.record"
+    )
+}
+
+pub(crate) const GET: &str = "SELECT id, status, started_at, record FROM runs WHERE tenant = $1 AND id = $2";
+
+/// Lists what the filter lets through: $1 tenant, $2 the cursor, $3 since, $4 the limit, then flow and status, each where it is filtered.
+/// One text per kind of filter lets each use its index.
+pub(crate) fn list(filter: &RunFilter) -> &'static str {
+    macro_rules! list {
+        ($filter:literal) => {
+            concat!(
+                "SELECT id, status, started_at, record FROM runs WHERE tenant = $1 AND id < $2 AND started_at >= $3",
+                $filter,
+                " ORDER BY id DESC LIMIT $4"
+            )
+        };
+    }
+    let succeeded = filter.status == Some(RunStatus::Succeeded);
+    match (filter.flow.is_some(), filter.status.is_some()) {
+        (false, false) => list!(""),
+        (true, false) => list!(" AND flow = $5"),
+        (false, true) if succeeded => list!(" AND status = $5"),
+        // The second condition is what the index of runs that did not succeed asks for.
+        (false, true) => list!(" AND status = $5 AND status <> 'succeeded'"),
+        (true, true) => list!(" AND flow = $5 AND status = $6"),
+    }
+}
+
+pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input) VALUES ($1, $2, $3, 0, $4, $5)";
+pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2";
+pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
+pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input FROM run_queue AS q JOIN runs AS r \
+     ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1 ORDER BY q.due_at LIMIT $2";
+pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1 WHERE tenant = $1 AND id = $2";
+pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', started_at = $3 WHERE tenant = $1 AND id = $2";
+
+/// A run that ended without being taken out of the queue must not be run again.
+pub(crate) const DEQUEUE_ENDED: &str = "DELETE FROM run_queue WHERE claimed = 1 AND EXISTS (SELECT 1 FROM runs AS r \
+     WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status IN ('succeeded', 'failed'))";
+pub(crate) const SET_QUEUED: &str =
+    "UPDATE runs SET status = 'queued' WHERE (tenant, id) IN (SELECT q.tenant, q.id FROM run_queue AS q WHERE q.claimed = 1)";
+pub(crate) const RELEASE: &str = "UPDATE run_queue SET claimed = 0 WHERE claimed = 1";
+
+/// Deletes some of a tenant's runs, so that a tenant with millions of them does not hold up every writer.
+pub(crate) const DELETE_SOME: &str =
+    "DELETE FROM runs WHERE tenant = $1 AND id IN (SELECT r.id FROM runs AS r WHERE r.tenant = $1 LIMIT $2)";
+pub(crate) const DELETE_ALL: &str = "DELETE FROM runs WHERE tenant = $1";

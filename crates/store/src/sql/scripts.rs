@@ -1,0 +1,25 @@
+//! Scripts, versions and their bytes.
+
+pub(crate) const COUNT_UP: &str = "INSERT INTO scripts (tenant, name, last_version) VALUES ($1, $2, 1) \
+     ON CONFLICT (tenant, name) DO UPDATE SET last_version = scripts.last_version + 1";
+pub(crate) const LAST_NUMBER: &str = "SELECT last_version FROM scripts WHERE tenant = $1 AND name = $2";
+pub(crate) const ADD: &str =
+    "INSERT INTO script_versions (tenant, script, version, hash, interpreter, record) VALUES ($1, $2, $3, $4, $5, $6)";
+pub(crate) const ADD_BYTES: &str = "INSERT INTO script_bytes (tenant, script, version, source, component) VALUES ($1, $2, $3, $4, $5)";
+pub(crate) const LATEST: &str = "SELECT record, hash FROM script_versions WHERE tenant = $1 AND script = $2 ORDER BY version DESC LIMIT 1";
+pub(crate) const GET: &str = "SELECT record FROM script_versions WHERE tenant = $1 AND script = $2 AND version = $3";
+pub(crate) const LIST: &str = "SELECT script, record FROM script_versions AS v WHERE tenant = $1 AND script > $2 AND version = \
+     (SELECT MAX(w.version) FROM script_versions AS w WHERE w.tenant = v.tenant AND w.script = v.script) ORDER BY script LIMIT $3";
+pub(crate) const LIST_VERSIONS: &str = "SELECT version, record FROM script_versions WHERE tenant = $1 AND script = $2 AND version < $3 \
+     ORDER BY version DESC LIMIT $4";
+pub(crate) const SOURCE: &str = "SELECT source FROM script_bytes WHERE tenant = $1 AND script = $2 AND version = $3";
+pub(crate) const COMPONENT: &str = "SELECT b.component, v.interpreter FROM script_bytes AS b JOIN script_versions AS v \
+     ON v.tenant = b.tenant AND v.script = b.script AND v.version = b.version WHERE b.tenant = $1 AND b.script = $2 AND b.version = $3";
+pub(crate) const REPLACE: &str =
+    "UPDATE script_versions SET interpreter = $4, record = $5 WHERE tenant = $1 AND script = $2 AND version = $3";
+pub(crate) const REPLACE_BYTES: &str = "UPDATE script_bytes SET component = $4 WHERE tenant = $1 AND script = $2 AND version = $3";
+pub(crate) const STALE: &str = "SELECT tenant, script, version FROM script_versions \
+     WHERE interpreter <> $1 AND (tenant, script, version) > ($2, $3, $4) ORDER BY tenant, script, version LIMIT $5";
+pub(crate) const BOUND: &str =
+    "SELECT kind, document, place FROM bindings WHERE tenant = $1 AND script = $2 AND version = $3 ORDER BY kind, document, place LIMIT 20";
+pub(crate) const DELETE: &str = "DELETE FROM script_versions WHERE tenant = $1 AND script = $2 AND version = $3";

@@ -1,0 +1,17 @@
+//! Tenants, tokens and the node's own values.
+
+pub(crate) const INSERT: &str =
+    "INSERT INTO tenants (name, document, created_at, updated_at) VALUES ($1, $2, $3, $3) ON CONFLICT (name) DO NOTHING";
+pub(crate) const UPDATE: &str = "UPDATE tenants SET document = $2, updated_at = $3 WHERE name = $1";
+pub(crate) const GET: &str = "SELECT name, document, created_at, updated_at FROM tenants WHERE name = $1";
+pub(crate) const LIST: &str = "SELECT name, document, created_at, updated_at FROM tenants WHERE name > $1 ORDER BY name LIMIT $2";
+pub(crate) const DELETE: &str = "DELETE FROM tenants WHERE name = $1";
+
+pub(crate) const ADD_TOKEN: &str = "INSERT INTO tokens (tenant, id, hash, record) VALUES ($1, $2, $3, $4)";
+pub(crate) const LIST_TOKENS: &str = "SELECT id, record FROM tokens WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3";
+pub(crate) const DELETE_TOKEN: &str = "DELETE FROM tokens WHERE tenant = $1 AND id = $2";
+pub(crate) const FIND_TOKEN: &str = "SELECT tenant, record FROM tokens WHERE hash = $1";
+
+pub(crate) const GET_META: &str = "SELECT value FROM meta WHERE name = $1";
+pub(crate) const SET_META: &str = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+pub(crate) const PING: &str = "SELECT name FROM tenants LIMIT 1";

@@ -1,0 +1,148 @@
+//! Connectors, flows and what they bind.
+
+use snaphook_model::{Name, TenantName};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::rows::{Item, from_json, name, number, page, text, time, to_json, write_error};
+use super::{SqliteStore, begin};
+use crate::sql::documents as sql;
+use crate::{
+    Change, DocumentStore, NewDocument, Page, PageRequest, PutFlow, ScriptPin, StoreError, StoreFuture, StoredConnector, StoredFlow,
+};
+
+const CONNECTOR: &str = "connector";
+const FLOW: &str = "flow";
+
+impl DocumentStore for SqliteStore {
+    fn put_connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, new: NewDocument<'a>) -> StoreFuture<'a, Change> {
+        Box::pin(async move {
+            let document = to_json(CONNECTOR, new.document)?;
+            let mut writers = self.writers.lock().await?;
+            let mut transaction = begin(&mut writers.durable).await?;
+            let put = |sql| {
+                let query = sqlx::query(sql).bind(tenant.as_str()).bind(name.as_str());
+                query.bind(document.as_str()).bind(new.now.as_microsecond())
+            };
+            let inserted = put(sql::INSERT_CONNECTOR).execute(&mut *transaction).await;
+            let created = inserted.map_err(|error| write_error(tenant, error))?.rows_affected() > 0;
+            if !created {
+                put(sql::UPDATE_CONNECTOR).execute(&mut *transaction).await?;
+            }
+            bind(&mut transaction, tenant, (CONNECTOR, name), new.pins).await?;
+            transaction.commit().await?;
+            Ok(if created { Change::Created } else { Change::Changed })
+        })
+    }
+
+    fn connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, Option<StoredConnector>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::CONNECTOR).bind(tenant.as_str()).bind(name.as_str());
+            query.fetch_optional(&self.readers).await?.map(|row| stored_connector(&row)).transpose()
+        })
+    }
+
+    fn connectors<'a>(&'a self, tenant: &'a TenantName, request: &'a PageRequest) -> StoreFuture<'a, Page<StoredConnector>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::CONNECTORS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
+            page(request, query.fetch(&self.readers), |row| {
+                let value = stored_connector(row)?;
+                Ok(Item { cursor: value.name.to_string(), bytes: text(row, 1)?.len(), value })
+            })
+            .await
+        })
+    }
+
+    fn delete_connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
+        Box::pin(self.delete_document(tenant, (CONNECTOR, name), sql::DELETE_CONNECTOR))
+    }
+
+    fn put_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, new: NewDocument<'a>) -> StoreFuture<'a, PutFlow> {
+        Box::pin(async move {
+            let document = to_json(FLOW, new.document)?;
+            let mut writers = self.writers.lock().await?;
+            let mut transaction = begin(&mut writers.durable).await?;
+            let flow = |sql| sqlx::query(sql).bind(tenant.as_str()).bind(name.as_str());
+            let latest = flow(sql::FLOW).fetch_optional(&mut *transaction).await?;
+            if let Some(row) = &latest
+                && text(row, 1)? == document
+            {
+                return Ok(PutFlow { change: Change::Unchanged, version: number(row, 3)?, updated_at: time(row, 2)? });
+            }
+            flow(sql::COUNT_UP).execute(&mut *transaction).await.map_err(|error| write_error(tenant, error))?;
+            let version = number(&flow(sql::LAST_NUMBER).fetch_one(&mut *transaction).await?, 0)?;
+            let insert = flow(sql::ADD_FLOW).bind(i64::from(version)).bind(document).bind(new.now.as_microsecond());
+            insert.execute(&mut *transaction).await?;
+            bind(&mut transaction, tenant, (FLOW, name), new.pins).await?;
+            transaction.commit().await?;
+            let change = if latest.is_some() { Change::Changed } else { Change::Created };
+            Ok(PutFlow { change, version, updated_at: new.now })
+        })
+    }
+
+    fn flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, Option<StoredFlow>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::FLOW).bind(tenant.as_str()).bind(name.as_str());
+            query.fetch_optional(&self.readers).await?.map(|row| stored_flow(&row)).transpose()
+        })
+    }
+
+    fn flow_version<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, version: u32) -> StoreFuture<'a, Option<StoredFlow>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::FLOW_VERSION).bind(tenant.as_str()).bind(name.as_str()).bind(i64::from(version));
+            query.fetch_optional(&self.readers).await?.map(|row| stored_flow(&row)).transpose()
+        })
+    }
+
+    fn flows<'a>(&'a self, tenant: &'a TenantName, request: &'a PageRequest) -> StoreFuture<'a, Page<StoredFlow>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::FLOWS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
+            page(request, query.fetch(&self.readers), |row| {
+                let value = stored_flow(row)?;
+                Ok(Item { cursor: value.name.to_string(), bytes: text(row, 1)?.len(), value })
+            })
+            .await
+        })
+    }
+
+    fn delete_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
+        Box::pin(self.delete_document(tenant, (FLOW, name), sql::DELETE_FLOW))
+    }
+}
+
+impl SqliteStore {
+    async fn delete_document(&self, tenant: &TenantName, document: (&str, &Name), sql: &'static str) -> Result<bool, StoreError> {
+        let mut writers = self.writers.lock().await?;
+        let mut transaction = begin(&mut writers.durable).await?;
+        let delete = sqlx::query(sql).bind(tenant.as_str()).bind(document.1.as_str());
+        let deleted = delete.execute(&mut *transaction).await?.rows_affected();
+        bind(&mut transaction, tenant, document, &[]).await?;
+        transaction.commit().await?;
+        Ok(deleted > 0)
+    }
+}
+
+/// Replaces what a document (its kind and name) binds.
+async fn bind(
+    connection: &mut SqliteConnection,
+    tenant: &TenantName,
+    (kind, document): (&str, &Name),
+    pins: &[ScriptPin],
+) -> Result<(), StoreError> {
+    let query = |sql| sqlx::query(sql).bind(tenant.as_str()).bind(kind).bind(document.as_str());
+    query(sql::UNBIND).execute(&mut *connection).await?;
+    for pin in pins {
+        let insert = query(sql::BIND).bind(pin.place.as_str()).bind(pin.script.as_str()).bind(i64::from(pin.version));
+        if insert.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Err(StoreError::UnknownVersion { place: pin.place.clone(), script: pin.script.clone(), version: pin.version });
+        }
+    }
+    Ok(())
+}
+
+fn stored_connector(row: &SqliteRow) -> Result<StoredConnector, StoreError> {
+    Ok(StoredConnector { name: name(row, 0)?, document: from_json(CONNECTOR, text(row, 1)?)?, updated_at: time(row, 2)? })
+}
+
+fn stored_flow(row: &SqliteRow) -> Result<StoredFlow, StoreError> {
+    Ok(StoredFlow { name: name(row, 0)?, version: number(row, 3)?, document: from_json(FLOW, text(row, 1)?)?, updated_at: time(row, 2)? })
+}

@@ -1,0 +1,180 @@
+//! Opening a data directory: who may read it, who may have it, and which form its database has.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use tokio::sync::Mutex;
+
+use super::queue::RunQueue;
+use super::{PATIENCE, SqliteStore, WriteConnections, Writers, writer};
+use crate::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Readers beyond the number of cores only wait for each other; each is a thread and a cache of pages.
+const READERS: u32 = 4;
+
+/// Pages of 8 KiB hold two records of a usual run each, where 4 KiB hold one and leave a quarter empty.
+const PAGE_BYTES: u32 = 8192;
+
+/// Pages in the write-ahead log from which on a commit copies them into the file: 16 MiB, so that busy nodes copy a page once for many writes.
+const CHECKPOINT_PAGES: &str = "2000";
+
+/// The log shrinks to this after a burst.
+const LOG_BYTES: &str = "67108864";
+
+/// Why a data directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file in it cannot be made or read.
+    #[error("cannot use `{path}`", path = path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("`{path}` is in use by another node", path = .0.display())]
+    InUse(PathBuf),
+    /// A later release wrote it.
+    #[error("`{path}` was written by a later release (its form {version} is unknown here); use that release", path = path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its form.
+        version: i64,
+    },
+    /// SQLite cannot open it or bring it up to date.
+    #[error("cannot open the database `{path}`", path = path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl SqliteStore {
+    /// Opens the store in a directory, making both where they are missing and bringing an older database up to date.
+    /// Directory and files are for the owner alone.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(data_dir: &Path) -> Result<Self, OpenError> {
+        let file = database_file(data_dir);
+        let lock = prepare_files(data_dir, &file)?;
+        let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
+        let mut durable = options(&file).synchronous(SqliteSynchronous::Full).connect().await.map_err(failed)?;
+        MIGRATIONS.run(&mut durable).await.map_err(|error| migration_error(&file, error))?;
+        let quick = options(&file).synchronous(SqliteSynchronous::Normal).connect().await.map_err(failed)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(PATIENCE)
+            // A connection to a file does not go stale.
+            .test_before_acquire(false)
+            .max_lifetime(None)
+            .connect_with(options(&file).read_only(true))
+            .await
+            .map_err(failed)?;
+        let writers = Arc::new(Writers(Mutex::new(Some(WriteConnections { durable, quick }))));
+        let queue = Arc::new(RunQueue::new());
+        let emptying = tokio::spawn(writer::empty(Arc::clone(&queue), Arc::clone(&writers)));
+        Ok(Self { file, readers, writers, queue, emptying: Mutex::new(Some(emptying)), _lock: lock })
+    }
+
+    /// Looks for damage in a directory that a node may be running on; changes nothing. Empty when sound.
+    ///
+    /// # Errors
+    /// When the database cannot be opened at all.
+    pub async fn inspect(data_dir: &Path) -> Result<Vec<String>, OpenError> {
+        let file = database_file(data_dir);
+        fs::metadata(&file).map_err(|source| OpenError::File { path: file.clone(), source })?;
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Database { path: file.clone(), source };
+        let mut connection = options(&file).read_only(true).connect().await.map_err(|error| failed(error.into()))?;
+        let findings = findings(&mut connection, &file).await.map_err(|error| failed(error.into()))?;
+        connection.close().await.map_err(|error| failed(error.into()))?;
+        Ok(findings)
+    }
+}
+
+fn database_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("snaphook.db")
+}
+
+/// Makes the files before SQLite would make them readable for everybody; its log takes over the rights of the database.
+fn prepare_files(data_dir: &Path, file: &Path) -> Result<File, OpenError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::File { path, source }
+    };
+    if !data_dir.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(at(data_dir))?;
+    }
+    let open = |path: &Path| OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(at(path));
+    let lock_path = data_dir.join("snaphook.lock");
+    let lock = open(&lock_path)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => OpenError::InUse(data_dir.to_owned()),
+        TryLockError::Error(source) => at(&lock_path)(source),
+    })?;
+    open(file)?.set_permissions(Permissions::from_mode(0o600)).map_err(at(file))?;
+    Ok(lock)
+}
+
+fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .page_size(PAGE_BYTES)
+        .journal_mode(SqliteJournalMode::Wal)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("journal_size_limit", LOG_BYTES)
+        // Rows of a page may be megabytes each, so few of them wait in memory for whoever reads them.
+        .row_buffer_size(4)
+        .thread_name(|number| format!("store-{number}"))
+}
+
+fn migration_error(file: &Path, error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(version) => OpenError::Newer { path: file.to_owned(), version },
+        other => OpenError::Database { path: file.to_owned(), source: other.into() },
+    }
+}
+
+/// What is wrong with a database.
+pub(super) async fn findings(connection: &mut SqliteConnection, file: &Path) -> Result<Vec<String>, StoreError> {
+    let mut findings = Vec::new();
+    for row in sqlx::query("PRAGMA integrity_check").fetch_all(&mut *connection).await? {
+        let line: String = row.try_get(0)?;
+        if line != "ok" {
+            findings.push(format!("damaged: {line}"));
+        }
+    }
+    for row in sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut *connection).await? {
+        let (table, parent): (String, String) = (row.try_get(0)?, row.try_get(2)?);
+        findings.push(format!("a row of `{table}` names one of `{parent}` that does not exist"));
+    }
+    let directory = file.parent().unwrap_or(file);
+    for path in [directory, file] {
+        if let Ok(metadata) = fs::metadata(path)
+            && metadata.permissions().mode() & 0o077 != 0
+        {
+            findings.push(format!(
+                "`{}` can be used by others than its owner (mode {:o})",
+                path.display(),
+                metadata.permissions().mode() & 0o777
+            ));
+        }
+    }
+    Ok(findings)
+}

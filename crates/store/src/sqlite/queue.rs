@@ -1,0 +1,198 @@
+//! The queue between those who record runs and the one task that writes them. Bounded in bytes and in entries; a full queue lets callers wait.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use snaphook_model::{Name, RunId, RunStatus, TenantName};
+use tokio::sync::{Notify, Semaphore, watch};
+
+use super::PATIENCE;
+use crate::StoreError;
+
+/// Room in the queue, in units of [`UNIT_BYTES`]. 32 MiB outlast a checkpoint on a slow disk at thousands of runs a second.
+const ROOM: usize = 32 << 10;
+
+/// A record takes at least one unit, so the room bounds the number of entries as well.
+const UNIT_BYTES: usize = 1 << 10;
+
+/// Entries at which a batch is worth writing at once.
+const FULL_BATCH: usize = 256;
+
+/// A record on its way to the database.
+#[derive(Debug)]
+pub(super) struct PendingRun {
+    pub(super) tenant: TenantName,
+    pub(super) id: RunId,
+    pub(super) flow: Option<Name>,
+    pub(super) status: RunStatus,
+    pub(super) started_at: Timestamp,
+    pub(super) record: Arc<str>,
+}
+
+#[derive(Debug)]
+pub(super) struct RunQueue {
+    /// Held to push one entry or to take all, never across a wait.
+    state: Mutex<State>,
+    room: Semaphore,
+    /// Something is queued, or the queue was closed.
+    filled: Notify,
+    /// Do not wait for more: the batch is full or somebody waits for its end.
+    hurry: Notify,
+    progress: watch::Sender<Progress>,
+    failing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: Vec<PendingRun>,
+    /// Entries ever queued.
+    queued: u64,
+    closed: bool,
+}
+
+/// How far the writer is, as positions in the order of queueing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// Entries that the writer is done with.
+    done: u64,
+    /// The last entry that was lost.
+    lost: u64,
+}
+
+/// What the writer takes at once.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) runs: Vec<PendingRun>,
+    /// Position of its last entry.
+    end: u64,
+    /// Room that its entries took.
+    units: usize,
+}
+
+impl PendingRun {
+    fn units(&self) -> usize {
+        // A record larger than the whole room waits until it is alone.
+        self.record.len().div_ceil(UNIT_BYTES).clamp(1, ROOM)
+    }
+}
+
+impl RunQueue {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            room: Semaphore::new(ROOM),
+            filled: Notify::new(),
+            hurry: Notify::new(),
+            progress: watch::Sender::default(),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// Queues a record; waits for room.
+    pub(super) async fn push(&self, run: PendingRun) -> Result<(), StoreError> {
+        let units = u32::try_from(run.units()).expect("the room has fewer units than a u32 counts");
+        let permit = match self.room.try_acquire_many(units) {
+            Ok(permit) => permit,
+            Err(_) => match tokio::time::timeout(PATIENCE, self.room.acquire_many(units)).await {
+                Ok(permit) => permit.map_err(|_| StoreError::Closed)?,
+                Err(_) => return Err(StoreError::Busy),
+            },
+        };
+        let length = {
+            let mut state = self.state();
+            if state.closed {
+                return Err(StoreError::Closed);
+            }
+            state.pending.push(run);
+            state.queued += 1;
+            state.pending.len()
+        };
+        // The writer gives the room back when the record is written.
+        permit.forget();
+        match length {
+            1 => self.filled.notify_one(),
+            FULL_BATCH => self.hurry.notify_one(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Waits until everything queued before this call is written.
+    pub(super) async fn flush(&self) -> Result<(), StoreError> {
+        let mut progress = self.progress.subscribe();
+        let end = self.state().queued;
+        let before = *progress.borrow();
+        if before.done >= end {
+            return Ok(());
+        }
+        self.hurry.notify_one();
+        let reached = tokio::time::timeout(PATIENCE, progress.wait_for(|progress| progress.done >= end)).await;
+        let after = *reached.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Closed)?;
+        if after.lost > before.done {
+            return Err(StoreError::Unavailable("run records could not be written".into()));
+        }
+        Ok(())
+    }
+
+    /// Lets nothing in any more; the writer ends when it has written the rest.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.filled.notify_one();
+        self.hurry.notify_one();
+    }
+
+    /// Whether the last batch was lost.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Waits until something is queued. False: nothing is, and nothing will be.
+    pub(super) async fn wait(&self) -> bool {
+        loop {
+            {
+                let state = self.state();
+                if !state.pending.is_empty() {
+                    return true;
+                }
+                if state.closed {
+                    return false;
+                }
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Waits until there is a reason to write at once.
+    pub(super) async fn hurried(&self) {
+        self.hurry.notified().await;
+    }
+
+    /// Takes everything that is queued.
+    pub(super) fn take(&self) -> Batch {
+        let (runs, end) = {
+            let mut state = self.state();
+            (mem::take(&mut state.pending), state.queued)
+        };
+        let units = runs.iter().map(PendingRun::units).sum();
+        Batch { runs, end, units }
+    }
+
+    /// Gives back a batch's room and lets go of those who wait for it.
+    pub(super) fn finish(&self, batch: &Batch, written: bool) {
+        self.failing.store(!written, Ordering::Relaxed);
+        self.room.add_permits(batch.units);
+        self.progress.send_modify(|progress| {
+            progress.done = batch.end;
+            if !written {
+                progress.lost = batch.end;
+            }
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under the lock can leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

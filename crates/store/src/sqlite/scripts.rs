@@ -1,0 +1,190 @@
+//! Scripts, their versions and their bytes.
+
+use bytes::Bytes;
+use snaphook_model::{Name, ScriptVersion, TenantName};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Row as _, Sqlite};
+
+use super::rows::{Item, from_json, name, number, page, tenant_name, text, to_json, write_error};
+use super::{SqliteStore, begin};
+use crate::sql::scripts as sql;
+use crate::{
+    AddedVersion, DeletedVersion, NewVersion, Page, PageRequest, ScriptStore, StaleComponent, StoreError, StoreFuture, StoredComponent,
+};
+
+/// What a record is called in a [`StoreError::Form`].
+const RECORD: &str = "a script version";
+
+impl ScriptStore for SqliteStore {
+    fn add_version<'a>(&'a self, tenant: &'a TenantName, new: NewVersion) -> StoreFuture<'a, AddedVersion> {
+        Box::pin(async move {
+            let mut writers = self.writers.lock().await?;
+            let mut transaction = begin(&mut writers.durable).await?;
+            let script = |sql| sqlx::query(sql).bind(tenant.as_str()).bind(new.name.as_str());
+            if let Some(row) = script(sql::LATEST).fetch_optional(&mut *transaction).await?
+                && text(&row, 1)? == new.hash
+            {
+                return Ok(AddedVersion::Unchanged(from_json(RECORD, text(&row, 0)?)?));
+            }
+            script(sql::COUNT_UP).execute(&mut *transaction).await.map_err(|error| write_error(tenant, error))?;
+            let version = number(&script(sql::LAST_NUMBER).fetch_one(&mut *transaction).await?, 0)?;
+            let (record, source, component) = numbered(new, version);
+            insert_version(&mut transaction, tenant, &record, source, component).await?;
+            transaction.commit().await?;
+            Ok(AddedVersion::Created(record))
+        })
+    }
+
+    fn latest_version<'a>(&'a self, tenant: &'a TenantName, script: &'a Name) -> StoreFuture<'a, Option<ScriptVersion>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::LATEST).bind(tenant.as_str()).bind(script.as_str());
+            let row = query.fetch_optional(&self.readers).await?;
+            row.map(|row| from_json(RECORD, text(&row, 0)?)).transpose()
+        })
+    }
+
+    fn version<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<ScriptVersion>> {
+        Box::pin(async move {
+            let row = of_version(sql::GET, tenant, script, version).fetch_optional(&self.readers).await?;
+            row.map(|row| from_json(RECORD, text(&row, 0)?)).transpose()
+        })
+    }
+
+    fn scripts<'a>(&'a self, tenant: &'a TenantName, request: &'a PageRequest) -> StoreFuture<'a, Page<ScriptVersion>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::LIST).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
+            page(request, query.fetch(&self.readers), |row| {
+                let record = text(row, 1)?;
+                Ok(Item { value: from_json(RECORD, record)?, cursor: text(row, 0)?.to_owned(), bytes: record.len() })
+            })
+            .await
+        })
+    }
+
+    fn versions<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, request: &'a PageRequest) -> StoreFuture<'a, Page<ScriptVersion>> {
+        Box::pin(async move {
+            let before = match &request.after {
+                Some(cursor) => cursor.0.parse().map_err(|_| StoreError::Cursor)?,
+                None => i64::MAX,
+            };
+            let query = sqlx::query(sql::LIST_VERSIONS).bind(tenant.as_str()).bind(script.as_str()).bind(before).bind(request.rows());
+            page(request, query.fetch(&self.readers), |row| {
+                let record = text(row, 1)?;
+                Ok(Item { value: from_json(RECORD, record)?, cursor: number(row, 0)?.to_string(), bytes: record.len() })
+            })
+            .await
+        })
+    }
+
+    fn source<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let row = of_version(sql::SOURCE, tenant, script, version).fetch_optional(&self.readers).await?;
+            Ok(row.map(|row| row.try_get::<Vec<u8>, _>(0).map(Bytes::from)).transpose()?)
+        })
+    }
+
+    fn component<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<StoredComponent>> {
+        Box::pin(async move {
+            let row = of_version(sql::COMPONENT, tenant, script, version).fetch_optional(&self.readers).await?;
+            let read = |row: sqlx::sqlite::SqliteRow| {
+                Ok(StoredComponent { bytes: row.try_get::<Vec<u8>, _>(0)?.into(), interpreter: row.try_get(1)? })
+            };
+            row.map(read).transpose()
+        })
+    }
+
+    fn replace_component<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        script: &'a Name,
+        version: u32,
+        component: StoredComponent,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut writers = self.writers.lock().await?;
+            let mut transaction = begin(&mut writers.durable).await?;
+            let row = of_version(sql::GET, tenant, script, version).fetch_optional(&mut *transaction).await?;
+            let Some(row) = row else { return Ok(false) };
+            let mut record: ScriptVersion = from_json(RECORD, text(&row, 0)?)?;
+            record.component_bytes = component.bytes.len() as u64;
+            let update = of_version(sql::REPLACE, tenant, script, version).bind(component.interpreter).bind(to_json(RECORD, &record)?);
+            update.execute(&mut *transaction).await?;
+            let update = of_version(sql::REPLACE_BYTES, tenant, script, version).bind(Vec::from(component.bytes));
+            update.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+    }
+
+    fn stale_components<'a>(&'a self, interpreter: &'a str, request: &'a PageRequest) -> StoreFuture<'a, Page<StaleComponent>> {
+        Box::pin(async move {
+            let (tenant, script, version) = stale_cursor(request)?;
+            let query = sqlx::query(sql::STALE).bind(interpreter).bind(tenant).bind(script).bind(version).bind(request.rows());
+            page(request, query.fetch(&self.readers), |row| {
+                let value = StaleComponent { tenant: tenant_name(row, 0)?, script: name(row, 1)?, version: number(row, 2)? };
+                let cursor = format!("{}/{}/{}", value.tenant, value.script, value.version);
+                Ok(Item { bytes: cursor.len(), value, cursor })
+            })
+            .await
+        })
+    }
+
+    fn delete_version<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, DeletedVersion> {
+        Box::pin(async move {
+            let mut writers = self.writers.lock().await?;
+            let mut transaction = begin(&mut writers.durable).await?;
+            let rows = of_version(sql::BOUND, tenant, script, version).fetch_all(&mut *transaction).await?;
+            if !rows.is_empty() {
+                let place = |row| Ok(format!("{} {}, {}", text(row, 0)?, text(row, 1)?, text(row, 2)?));
+                return rows.iter().map(place).collect::<Result<_, StoreError>>().map(DeletedVersion::Bound);
+            }
+            let deleted = of_version(sql::DELETE, tenant, script, version).execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            Ok(if deleted > 0 { DeletedVersion::Deleted } else { DeletedVersion::Unknown })
+        })
+    }
+}
+
+fn of_version(sql: &'static str, tenant: &TenantName, script: &Name, version: u32) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
+    sqlx::query(sql).bind(tenant.to_string()).bind(script.to_string()).bind(i64::from(version))
+}
+
+fn numbered(new: NewVersion, version: u32) -> (ScriptVersion, Bytes, StoredComponent) {
+    let record = ScriptVersion {
+        name: new.name,
+        version,
+        hash: new.hash,
+        kind: new.kind,
+        language: new.language,
+        dialect: new.dialect,
+        hooks: new.hooks,
+        source_bytes: new.source.len() as u64,
+        component_bytes: new.component.bytes.len() as u64,
+        deploy_ms: new.deploy_ms,
+        warnings: new.warnings,
+        created_at: new.created_at,
+    };
+    (record, new.source, new.component)
+}
+
+async fn insert_version(
+    connection: &mut SqliteConnection,
+    tenant: &TenantName,
+    record: &ScriptVersion,
+    source: Bytes,
+    component: StoredComponent,
+) -> Result<(), StoreError> {
+    let insert = of_version(sql::ADD, tenant, &record.name, record.version).bind(record.hash.clone());
+    insert.bind(component.interpreter).bind(to_json(RECORD, record)?).execute(&mut *connection).await?;
+    let insert = of_version(sql::ADD_BYTES, tenant, &record.name, record.version).bind(Vec::from(source));
+    insert.bind(Vec::from(component.bytes)).execute(connection).await?;
+    Ok(())
+}
+
+/// Cursors of this list are `tenant/script/version`; names hold no slash.
+fn stale_cursor(request: &PageRequest) -> Result<(&str, &str, i64), StoreError> {
+    let Some(cursor) = &request.after else { return Ok(("", "", 0)) };
+    let mut parts = cursor.0.splitn(3, '/');
+    let (Some(tenant), Some(script), Some(version)) = (parts.next(), parts.next(), parts.next()) else { return Err(StoreError::Cursor) };
+    Ok((tenant, script, version.parse().map_err(|_| StoreError::Cursor)?))
+}
