@@ -40,7 +40,7 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
 /// Bytes as a value.
 #[track_caller]
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(Into::into)
+    Ok(serde_json::from_slice(bytes)?)
 }
 
 /// JSON text of a value that a test or a constructor gives; a map with keys that are no text is a mistake in the program itself.
@@ -63,7 +63,7 @@ macro_rules! readers {
         /// When it is not UTF-8.
         #[track_caller]
         pub fn text(&self) -> $crate::Result<&str> {
-            $crate::body::text(self.body.bytes()).map_err(Into::into)
+            Ok($crate::body::text(self.body.bytes())?)
         }
 
         #[doc = concat!($what, ", read as JSON.")]

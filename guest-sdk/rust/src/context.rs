@@ -41,7 +41,7 @@ impl Context {
     /// When they are not of this type. A binding without parameters has an empty object.
     #[track_caller]
     pub fn parms<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.parms).map_err(Into::into)
+        Ok(serde_json::from_str(&self.parms)?)
     }
 
     /// The binding's parameters as JSON text.
@@ -71,7 +71,7 @@ pub(crate) enum Refusal {
 #[track_caller]
 fn read<T: DeserializeOwned>(scope: Scope, key: &str) -> Result<Option<T>> {
     match host::get(scope, key) {
-        Some(json) => serde_json::from_str(&json).map_err(Into::into),
+        Some(json) => Ok(serde_json::from_str(&json)?),
         None => Ok(None),
     }
 }

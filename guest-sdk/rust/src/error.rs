@@ -51,7 +51,8 @@ impl Error {
         self.0.kind
     }
 
-    /// Where in the guest's source it arose.
+    /// Where in the guest's source it arose. A conversion by `map_err(Into::into)` in place of `?` has lost that place and gives one in the
+    /// standard library.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
         self.0.at

@@ -6,7 +6,17 @@ mod adapter;
 /// Exports the hooks of a type: `export!(MyHooks: PreHook, PostRequest);`, once in a crate.
 ///
 /// The component gets exactly the hooks that are named here, and each must be implemented. On other targets than wasm nothing is
-/// exported, but the traits are checked all the same.
+/// exported, but the traits are checked all the same:
+///
+/// ```compile_fail,E0277
+/// struct Nothing;
+/// snaphook_guest::export!(Nothing: PreHook);
+/// ```
+///
+/// ```compile_fail
+/// struct Nothing;
+/// snaphook_guest::export!(Nothing: Middleware);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($hooks:ty: $($hook:ident),+ $(,)?) => {

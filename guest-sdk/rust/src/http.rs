@@ -94,7 +94,7 @@ impl Pending {
     /// When there was no response.
     #[track_caller]
     pub fn wait(self) -> Result<Response> {
-        host::http_wait(&[self.0]).1.map_err(Into::into)
+        Ok(host::http_wait(&[self.0]).1?)
     }
 }
 

@@ -176,7 +176,10 @@ impl From<Error> for wit::Fault {
             ErrorKind::Threw => wit::FaultKind::Threw,
             ErrorKind::Contract => wit::FaultKind::Contract,
         };
-        let location = wit::Location { line: at.line(), column: at.column() };
-        Self { kind, message: error.message().to_owned(), location: Some(location), stack: ["at ", at.file()].concat() }
+        // A place inside the standard library would only mislead whoever looks there.
+        let known = !at.file().contains("/library/core/src/");
+        let location = known.then(|| wit::Location { line: at.line(), column: at.column() });
+        let stack = if known { ["at ", at.file()].concat() } else { String::new() };
+        Self { kind, message: error.message().to_owned(), location, stack }
     }
 }
