@@ -1,0 +1,49 @@
+//! What the host knows about one invocation: the data of its store. Lives and dies with it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use snaphook_model::Hook;
+
+use crate::chance::Chance;
+use crate::host::http::Requests;
+use crate::host::variables::Overlay;
+use crate::host::wasi::Wasi;
+use crate::log::Log;
+use crate::meter::Meter;
+
+/// The data of a store.
+pub(crate) struct Data {
+    /// What `input.body` gives.
+    pub(crate) body: Bytes,
+    /// What `input.arguments` gives.
+    pub(crate) arguments: Bytes,
+    pub(crate) log: Log,
+    pub(crate) variables: Overlay,
+    pub(crate) requests: Requests,
+    pub(crate) chance: Chance,
+    pub(crate) meter: Meter,
+    /// When the invocation ends, whatever it does.
+    pub(crate) deadline: Instant,
+    /// The frozen clock, in milliseconds since the Unix epoch.
+    pub(crate) started_at_ms: u64,
+    /// Made when a guest first asks for anything of WASI; scripts never do.
+    pub(crate) wasi: Option<Box<Wasi>>,
+}
+
+/// Why the host ends an invocation. Travels through the engine as an error and is found again by its type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The deadline has passed, while running or while waiting.
+    #[error("the deadline has passed")]
+    Deadline,
+    /// More requests than the limit allows.
+    #[error("too many host calls")]
+    HostCalls,
+    /// The program does not have the hook that is asked for.
+    #[error("there is no hook `{0}`")]
+    NoHook(Hook),
+    /// A host function was given something that it does not take.
+    #[error("{0}")]
+    Contract(String),
+}

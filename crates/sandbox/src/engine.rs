@@ -1,0 +1,136 @@
+//! The engine's settings: one set for the node and for the compile child, so that code made by one loads in the other.
+
+use std::num::NonZeroUsize;
+
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::SandboxError;
+
+/// Largest linear memory of a guest; a tenant's limit may go up to here.
+pub(crate) const MAX_MEMORY_BYTES: u64 = 1 << 30;
+/// Memories of one component. Composed components have one per part; more parts than this is a program for another place.
+pub(crate) const MAX_MEMORIES: u32 = 4;
+/// Tables of one component: a handful of core instances with one or two each.
+pub(crate) const MAX_TABLES: u32 = 8;
+/// Elements of one table. Large programs with many function pointers stay below 20,000.
+pub(crate) const MAX_TABLE_ELEMENTS: u32 = 20_000;
+/// Core instances of one component: a Rust guest has three, a composed one a few more.
+pub(crate) const MAX_CORE_INSTANCES: u32 = 24;
+
+/// Address space of a linear memory. With 4 GiB and a guard behind them, every 32-bit address is either inside or faults, so
+/// compiled code needs no bounds checks. It is address space only: a thousand slots take 4 of the 128 TiB that a process has.
+const RESERVATION_BYTES: u64 = 4 << 30;
+const GUARD_BYTES: u64 = 32 << 20;
+/// Deep enough for the interpreter's own recursion limit, small enough that thousands of stacks are cheap.
+const WASM_STACK_BYTES: usize = 512 << 10;
+/// The guest's stack and as much again for the host functions it calls, which run on the same stack.
+const ASYNC_STACK_BYTES: usize = 1 << 20;
+/// Memory that a slot may keep between two invocations. The interpreter's memory fits in whole, so that a reset is a few copied pages.
+pub(crate) const KEEP_RESIDENT_BYTES: u64 = 1 << 20;
+
+/// What decides about the code that Cranelift writes, and so must be the same wherever that code is used.
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        // Each invocation has one task; the machinery for several costs time in every store.
+        .concurrency_support(false)
+        .memory_reservation(RESERVATION_BYTES)
+        .memory_guard_size(GUARD_BYTES)
+        // Pool slots cannot move, and compiled code that knows it keeps the base in a register.
+        .memory_may_move(false)
+        // Same input, same output, whatever the machine has.
+        .relaxed_simd_deterministic(true)
+        // Neither native unwinding nor offsets in backtraces are used; both would be a good part of a small script's code.
+        .native_unwind_info(false)
+        .generate_address_map(false)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(8))
+        // The memory of a trapped interpreter tells where in the script it stood.
+        .coredump_on_trap(true)
+        .wasm_memory64(false)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES);
+    config
+}
+
+/// An engine for work at deploy: it allocates on demand, and its code loads in the node's engine.
+///
+/// # Errors
+/// When the machine has no place for it.
+pub fn engine_for_compile() -> Result<Engine, SandboxError> {
+    Engine::new(&config()).map_err(SandboxError::engine)
+}
+
+/// How the pool is laid out, for printing at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// What the operator gave.
+    pub memory_budget_bytes: u64,
+    /// Invocations at the same time.
+    pub slots: u32,
+    /// Largest linear memory that a limit may allow.
+    pub max_memory_bytes: u64,
+    /// Linear memory of all invocations together; beyond it they get `overloaded`.
+    pub pool_bytes: u64,
+    /// Loaded programs; beyond it those not used for the longest time are dropped.
+    pub program_bytes: u64,
+    /// Whether the kernel tells which pages an invocation wrote.
+    pub pagemap_scan: bool,
+}
+
+impl Settings {
+    /// Three quarters of the budget for running guests, one for loaded programs.
+    pub(crate) fn new(memory_budget_bytes: u64, max_concurrent: Option<u32>) -> Self {
+        let pool_bytes = memory_budget_bytes / 4 * 3;
+        // An idle slot keeps no more than this, so the slots alone cannot outgrow the pool's share.
+        let fitting = u32::try_from(pool_bytes / KEEP_RESIDENT_BYTES).unwrap_or(u32::MAX);
+        let slots = max_concurrent.unwrap_or(fitting).clamp(8, 4096);
+        Self {
+            memory_budget_bytes,
+            slots,
+            max_memory_bytes: MAX_MEMORY_BYTES,
+            pool_bytes,
+            program_bytes: memory_budget_bytes - pool_bytes,
+            pagemap_scan: PoolingAllocationConfig::is_pagemap_scan_available(),
+        }
+    }
+}
+
+/// The node's engine, whose instances live in a pool.
+pub(crate) fn pooling_engine(settings: &mut Settings) -> Result<Engine, SandboxError> {
+    loop {
+        let mut config = config();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
+        match Engine::new(&config) {
+            Ok(engine) => return Ok(engine),
+            // Some machines have less address space, or a limit on it: fewer slots then.
+            Err(_) if settings.slots > 8 => settings.slots /= 2,
+            Err(error) => return Err(SandboxError::engine(error)),
+        }
+    }
+}
+
+fn pool(settings: &Settings) -> PoolingAllocationConfig {
+    let slots = settings.slots;
+    // One more component than there are permits, since a post mortem looks at a trapped instance with a second one.
+    let instances = slots + slots / 8 + 1;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))
+        .total_memories(instances.saturating_mul(MAX_MEMORIES))
+        .total_tables(instances.saturating_mul(MAX_TABLES))
+        .total_stacks(instances)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_memories_per_component(MAX_MEMORIES)
+        .max_tables_per_component(MAX_TABLES)
+        .max_tables_per_module(MAX_TABLES)
+        .table_elements(MAX_TABLE_ELEMENTS as usize)
+        .max_memory_size(usize::try_from(MAX_MEMORY_BYTES).unwrap_or(usize::MAX))
+        .linear_memory_keep_resident(usize::try_from(KEEP_RESIDENT_BYTES).unwrap_or(usize::MAX))
+        .table_keep_resident(MAX_TABLE_ELEMENTS as usize * size_of::<usize>())
+        // A slot that was warm once is taken before a cold one: the number of touched slots follows the load.
+        .max_unused_warm_slots(slots / 4)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}

@@ -1,0 +1,55 @@
+//! What a guest may call. One linker holds it all; a component gets what it imports of it.
+
+pub(crate) mod crypto;
+pub(crate) mod http;
+pub(crate) mod input;
+pub(crate) mod log;
+pub(crate) mod variables;
+pub(crate) mod wasi;
+
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::data::Data;
+
+/// Interfaces that a component may import, with the versions that are served.
+pub(crate) const OFFERED: &[(&str, &str)] = &[
+    ("snaphook:hook/types", "0.1."),
+    ("snaphook:hook/input", "0.1."),
+    ("snaphook:hook/log", "0.1."),
+    ("snaphook:hook/variables", "0.1."),
+    ("snaphook:hook/http", "0.1."),
+    ("snaphook:hook/crypto", "0.1."),
+    ("wasi:cli/environment", "0.2."),
+    ("wasi:cli/exit", "0.2."),
+    ("wasi:cli/stdin", "0.2."),
+    ("wasi:cli/stdout", "0.2."),
+    ("wasi:cli/stderr", "0.2."),
+    ("wasi:cli/terminal-input", "0.2."),
+    ("wasi:cli/terminal-output", "0.2."),
+    ("wasi:cli/terminal-stdin", "0.2."),
+    ("wasi:cli/terminal-stdout", "0.2."),
+    ("wasi:cli/terminal-stderr", "0.2."),
+    ("wasi:clocks/monotonic-clock", "0.2."),
+    ("wasi:clocks/wall-clock", "0.2."),
+    ("wasi:filesystem/preopens", "0.2."),
+    ("wasi:filesystem/types", "0.2."),
+    ("wasi:io/error", "0.2."),
+    ("wasi:io/poll", "0.2."),
+    ("wasi:io/streams", "0.2."),
+    ("wasi:random/insecure", "0.2."),
+    ("wasi:random/insecure-seed", "0.2."),
+    ("wasi:random/random", "0.2."),
+];
+
+/// A linker with everything that is offered.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Data>> {
+    let mut linker = Linker::new(engine);
+    input::add(&mut linker)?;
+    log::add(&mut linker)?;
+    variables::add(&mut linker)?;
+    http::add(&mut linker)?;
+    crypto::add(&mut linker)?;
+    wasi::add(&mut linker)?;
+    Ok(linker)
+}

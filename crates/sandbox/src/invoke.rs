@@ -1,0 +1,253 @@
+//! One invocation: a new store, a new instance, one call, and nothing left of it afterwards.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use snaphook_model::{Context, Decision, Fault, HookInput, Limits, LogEntry, Usage, VariableWrite, Variables};
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout_at;
+use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
+use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmCoreDump};
+
+use crate::abi::{
+    ContextIn, FailureIn, FaultOut, PostFailOut, PostHookOut, PostRequestOut, PreHookOut, PreRequestOut, RequestIn, ResponseIn, StepOut,
+};
+use crate::chance::Chance;
+use crate::check;
+use crate::convert::Decided;
+use crate::data::{Data, Stop};
+use crate::fault::{self, Phase};
+use crate::host::http::{GuestHttp, Requests};
+use crate::host::variables::Overlay;
+use crate::log::Log;
+use crate::meter::Meter;
+use crate::program::Program;
+use crate::sandbox::Sandbox;
+
+/// What a hook is called with.
+pub struct Invocation {
+    /// The hook and what it acts on.
+    pub input: HookInput,
+    /// Circumstances; the guest's clock and chance come from here.
+    pub context: Context,
+    /// Budgets. A memory limit beyond [`crate::Settings::max_memory_bytes`] is that.
+    pub limits: Limits,
+    /// The call's own deadline. The invocation ends then, or when `limits.wall_ms` are over, whichever is first.
+    pub deadline: Option<Instant>,
+    /// What the guest reads by key.
+    pub variables: Arc<Variables>,
+    /// Sends the guest's own requests. Absent: not granted.
+    pub http: Option<Arc<dyn GuestHttp>>,
+}
+
+/// What an invocation left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the hook decided, checked; or why there is no decision.
+    pub result: Result<Decision, Fault>,
+    /// What it spent, beside its limits.
+    pub usage: Usage,
+    /// In order, within `log_bytes`.
+    pub logs: Vec<LogEntry>,
+    /// Variables that it wrote. To be applied only when the result is a decision.
+    pub writes: Vec<VariableWrite>,
+    /// From the call of `invoke` to its return, in microseconds.
+    pub duration_us: u64,
+    /// When `invoke` was called.
+    pub started_at: Timestamp,
+}
+
+/// Beyond its deadline, a guest that waits where only the engine knows is dropped after this.
+const GRACE: Duration = Duration::from_millis(5);
+/// What a guest may pass to the host at once, besides what its memory can hold: nothing. Overlapping lists could be endless.
+const MAX_PASSED_BYTES: u64 = 256 << 20;
+/// Handles of resources that a component may hold.
+const MAX_HANDLES: usize = 4096;
+
+impl Sandbox {
+    /// Calls one hook of a program in a fresh sandbox. Never fails: what goes wrong is in the outcome.
+    ///
+    /// Runs on the task that awaits it, and lets others run at every millisecond. Dropping the future ends the invocation.
+    pub async fn invoke(&self, program: &Program, invocation: Invocation) -> Outcome {
+        let started_at = Timestamp::now();
+        let begun = Instant::now();
+        let mut limits = invocation.limits;
+        limits.memory_bytes = limits.memory_bytes.min(self.settings().max_memory_bytes);
+        let wall = begun + Duration::from_millis(limits.wall_ms);
+        let deadline = invocation.deadline.map_or(wall, |deadline| deadline.min(wall));
+        let mut outcome = match self.permit(deadline).await {
+            Some(_permit) => self.run(program, invocation, limits, deadline, started_at).await,
+            None => Outcome {
+                result: Err(fault::overloaded()),
+                usage: Usage { fuel_limit: limits.fuel, memory_limit_bytes: limits.memory_bytes, ..Usage::default() },
+                logs: Vec::new(),
+                writes: Vec::new(),
+                duration_us: 0,
+                started_at,
+            },
+        };
+        outcome.duration_us = micros(begun.elapsed());
+        outcome
+    }
+
+    /// A place to run, as soon as there is one before the deadline.
+    async fn permit(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
+        let permits = self.permits();
+        match permits.try_acquire() {
+            Ok(permit) => Some(permit),
+            Err(_) => timeout_at(deadline.into(), permits.acquire()).await.ok()?.ok(),
+        }
+    }
+
+    async fn run(&self, program: &Program, invocation: Invocation, limits: Limits, deadline: Instant, started_at: Timestamp) -> Outcome {
+        let Invocation { input, context, variables, http, .. } = invocation;
+        let (body, arguments) = large(&input);
+        let data = Data {
+            body,
+            arguments,
+            log: Log::new(usize::try_from(limits.log_bytes).unwrap_or(usize::MAX)),
+            variables: Overlay::new(variables),
+            requests: Requests::new(http, limits.host_calls),
+            chance: Chance::new(context.seed, "snaphook random 1"),
+            meter: Meter::new(Arc::clone(self.pool()), limits.memory_bytes),
+            deadline,
+            started_at_ms: context.started_at_ms,
+            wasi: None,
+        };
+        let begun = Instant::now();
+        let mut store = self.store(data, &limits);
+        let called = match timeout_at((deadline + GRACE).into(), call(&mut store, program, &input, &context, &limits)).await {
+            Ok(called) => called,
+            Err(_) => Err((Phase::Calling, Stop::Deadline.into())),
+        };
+        let spent = begun.elapsed();
+        let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        let result = match called {
+            Ok(Ok(decision)) => check::decision(decision, limits.output_bytes),
+            Ok(Err(report)) => Err(fault::reported(report, program, store.data(), &limits, spent)),
+            Err((phase, error)) => {
+                let fault = fault::of_error(&error, phase, store.data(), &limits, spent);
+                Err(self.located(fault, &error, program, &mut store).await)
+            }
+        };
+        let data = store.into_data();
+        Outcome {
+            result,
+            usage: Usage {
+                fuel,
+                fuel_limit: limits.fuel,
+                memory_bytes: data.meter.used(),
+                memory_limit_bytes: limits.memory_bytes,
+                wall_us: micros(spent),
+            },
+            logs: logs(data.log, data.wasi.as_deref()),
+            writes: data.variables.into_writes(),
+            duration_us: 0,
+            started_at,
+        }
+    }
+
+    fn store(&self, data: Data, limits: &Limits) -> Store<Data> {
+        let mut store = Store::new(self.engine(), data);
+        store.limiter(|data| &mut data.meter);
+        // Fuel is on in this engine, which is all that setting it asks for.
+        let _ = store.set_fuel(limits.fuel);
+        store.set_hostcall_fuel(usize::try_from(limits.memory_bytes.min(MAX_PASSED_BYTES)).unwrap_or(usize::MAX));
+        store.set_max_component_handles(MAX_HANDLES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(tick);
+        store
+    }
+
+    /// The fault with the place where the script stood, if it runs in the interpreter and was stopped in the middle.
+    async fn located(&self, fault: Fault, error: &wasmtime::Error, program: &Program, store: &mut Store<Data>) -> Fault {
+        let stopped = error.is::<Trap>() || error.is::<Stop>();
+        let (true, true, Some(post_mortem), Some(dump)) =
+            (stopped, program.is_script(), self.post_mortem(), error.downcast_ref::<WasmCoreDump>())
+        else {
+            return fault;
+        };
+        match post_mortem.place(dump, store).await {
+            Some(place) => fault::at(fault, program, place.line, place.column),
+            None => fault,
+        }
+    }
+}
+
+/// At every tick: the end, or others' turn.
+fn tick(store: StoreContextMut<'_, Data>) -> wasmtime::Result<UpdateDeadline> {
+    if Instant::now() >= store.data().deadline {
+        return Err(Stop::Deadline.into());
+    }
+    Ok(UpdateDeadline::Yield(1))
+}
+
+type Called = Result<Result<Decision, FaultOut>, (Phase, wasmtime::Error)>;
+
+async fn call(store: &mut Store<Data>, program: &Program, input: &HookInput, context: &Context, limits: &Limits) -> Called {
+    let hook = input.hook();
+    let Some(export) = program.export(hook) else {
+        return Err((Phase::Calling, Stop::NoHook(hook).into()));
+    };
+    let instance = program.pre().instantiate_async(&mut *store).await.map_err(|error| (Phase::Instantiating, error))?;
+    let Some(function) = instance.get_func(&mut *store, export) else {
+        return Err((Phase::Calling, Stop::NoHook(hook).into()));
+    };
+    let mut run_id = [0; 36];
+    let context = ContextIn::new(context, context.run.0.hyphenated().encode_lower(&mut run_id), limits);
+    let called = match input {
+        HookInput::PreHook { connector, endpoint, .. } => {
+            typed::<_, PreHookOut>(store, function, (&**connector, &**endpoint, context)).await
+        }
+        HookInput::PreRequest { request } => {
+            let request = RequestIn { method: &request.method, url: &request.url, headers: &request.headers.0 };
+            typed::<_, PreRequestOut>(store, function, (request, context)).await
+        }
+        HookInput::PostRequest { method, url, status, headers, .. } => {
+            let response = ResponseIn { method, url, status: *status, headers: &headers.0 };
+            typed::<_, PostRequestOut>(store, function, (response, context)).await
+        }
+        HookInput::PostHook { status, headers, .. } => typed::<_, PostHookOut>(store, function, (*status, &headers.0[..], context)).await,
+        HookInput::PostFail { status, code, message, .. } => {
+            let failure = FailureIn { status: *status, code, message };
+            typed::<_, PostFailOut>(store, function, (failure, context)).await
+        }
+        HookInput::Step { payload } => typed::<_, StepOut>(store, function, (&*payload.content_type, context)).await,
+    };
+    called.map_err(|error| (Phase::Calling, error))
+}
+
+/// Calls a hook. Its type was checked when the program was loaded, and is again: that is cheaper than to be wrong about it.
+async fn typed<In, Out>(store: &mut Store<Data>, function: Func, input: In) -> wasmtime::Result<Result<Decision, FaultOut>>
+where
+    In: ComponentNamedList + Lower + Send + Sync,
+    Out: Decided + Lift + Send + Sync + 'static,
+{
+    let function = function.typed::<In, (Result<Out, FaultOut>,)>(&*store)?;
+    let (answer,) = function.call_async(store, input).await?;
+    Ok(answer.map(Decided::decision))
+}
+
+/// What `input.body` and `input.arguments` give.
+fn large(input: &HookInput) -> (Bytes, Bytes) {
+    match input {
+        HookInput::PreHook { arguments, .. } | HookInput::PostFail { arguments, .. } => (Bytes::new(), arguments.clone()),
+        HookInput::PreRequest { request } => (request.body.clone(), Bytes::new()),
+        HookInput::PostRequest { payload, .. } => (payload.clone(), Bytes::new()),
+        HookInput::PostHook { payload, arguments, .. } => (payload.clone(), arguments.clone()),
+        HookInput::Step { payload } => (payload.bytes.clone(), Bytes::new()),
+    }
+}
+
+fn logs(mut log: Log, wasi: Option<&crate::host::wasi::Wasi>) -> Vec<LogEntry> {
+    if let Some(wasi) = wasi {
+        wasi.take_printed().append_to(&mut log);
+    }
+    log.finish()
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

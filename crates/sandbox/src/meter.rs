@@ -1,0 +1,120 @@
+//! Memory that a guest may take: its own limit, and its part of what all guests together may have.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::ResourceLimiter;
+
+use crate::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+
+/// Linear memory of all invocations together.
+pub(crate) struct MemoryPool {
+    limit: u64,
+    used: AtomicU64,
+}
+
+impl MemoryPool {
+    pub(crate) const fn new(limit: u64) -> Self {
+        Self { limit, used: AtomicU64::new(0) }
+    }
+
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        // Counting is all that happens here; no memory is read on the strength of it.
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.checked_add(bytes).is_some_and(|after| after <= self.limit);
+        if !fits {
+            self.give_back(bytes);
+        }
+        fits
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Who said no to more memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The invocation's own limit.
+    Limit {
+        /// Bytes that it would have had.
+        wanted: u64,
+    },
+    /// The node has no more for anybody.
+    Node,
+    /// A table would have outgrown its fixed size.
+    Table,
+}
+
+/// What one invocation has taken.
+pub(crate) struct Meter {
+    pool: Arc<MemoryPool>,
+    limit: u64,
+    used: u64,
+    refused: Option<Refused>,
+}
+
+impl Meter {
+    pub(crate) const fn new(pool: Arc<MemoryPool>, limit: u64) -> Self {
+        Self { pool, limit, used: 0, refused: None }
+    }
+
+    /// Bytes of linear memory. A memory never shrinks, so this is also the most there ever was.
+    pub(crate) const fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// The last refusal, if there was any.
+    pub(crate) const fn refused(&self) -> Option<Refused> {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current) as u64;
+        let wanted = self.used.saturating_add(more);
+        if wanted > self.limit {
+            self.refused = Some(Refused::Limit { wanted });
+            return Ok(false);
+        }
+        if !self.pool.take(more) {
+            self.refused = Some(Refused::Node);
+            return Ok(false);
+        }
+        self.used = wanted;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let fits = desired <= MAX_TABLE_ELEMENTS as usize;
+        if !fits {
+            self.refused = Some(Refused::Table);
+        }
+        Ok(fits)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_CORE_INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES as usize
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.pool.give_back(self.used);
+    }
+}

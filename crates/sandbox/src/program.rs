@@ -1,0 +1,74 @@
+//! A component that is compiled, checked and linked: ready to be instantiated.
+
+use std::sync::Arc;
+
+use snaphook_model::{Hook, HookSet};
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+
+use crate::data::Data;
+use crate::inspect::{Exports, Linked};
+use crate::positions::Positions;
+
+/// A program: a script version that can be invoked. Cheap to clone.
+#[derive(Clone)]
+pub struct Program {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pre: InstancePre<Data>,
+    exports: Exports,
+    /// Where the upload's text is not the text that runs.
+    positions: Option<Positions>,
+    /// Whether it runs in the interpreter, which can say where it stood when it was stopped.
+    is_script: bool,
+    /// Memory that it takes, about.
+    bytes: usize,
+}
+
+impl Program {
+    pub(crate) fn new(linked: Linked, map: &[u8], is_script: bool, code_bytes: usize) -> Self {
+        // A map in an uploaded component is its author's text, which nobody asked for.
+        let positions = if is_script { Positions::new(map) } else { None };
+        let bytes = code_bytes + positions.as_ref().map_or(0, Positions::bytes);
+        Self { inner: Arc::new(Inner { pre: linked.pre, exports: linked.exports, positions, is_script, bytes }) }
+    }
+
+    /// The hooks that may be invoked.
+    #[must_use]
+    pub fn hooks(&self) -> HookSet {
+        self.inner.exports.hooks()
+    }
+
+    /// Memory that the loaded program takes, about.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.inner.bytes
+    }
+
+    pub(crate) fn pre(&self) -> &InstancePre<Data> {
+        &self.inner.pre
+    }
+
+    pub(crate) fn export(&self, hook: Hook) -> Option<&ComponentExportIndex> {
+        self.inner.exports.of(hook)
+    }
+
+    pub(crate) fn is_script(&self) -> bool {
+        self.inner.is_script
+    }
+
+    /// A place in the upload for a place in what runs.
+    pub(crate) fn uploaded(&self, line: u32, column: u32) -> Option<(u32, u32)> {
+        match &self.inner.positions {
+            Some(positions) => positions.uploaded(line, column),
+            None => Some((line, column)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("hooks", &self.hooks()).field("is_script", &self.is_script()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,207 @@
+//! The sandbox of a node: one engine, one pool, one linker, and the programs that are loaded.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::artifact;
+use crate::code::{self, CodeStore, Kind, Loaded};
+use crate::data::Data;
+use crate::engine::{self, Settings};
+use crate::error::chain;
+use crate::inspect::{self, InterpreterCode};
+use crate::meter::MemoryPool;
+use crate::post_mortem::PostMortem;
+use crate::program::Program;
+use crate::ticker::Ticker;
+use crate::{ComponentError, ProgramKey, SandboxError, host};
+
+/// What a sandbox is made of.
+pub struct SandboxConfig {
+    /// Memory for running guests and loaded programs together, in bytes.
+    pub memory_budget_bytes: u64,
+    /// Where compiled code is kept. Made when it is missing.
+    pub code_dir: PathBuf,
+    /// Without it only uploaded components run.
+    pub interpreter: Option<InterpreterCode>,
+    /// Invocations at the same time, 8 to 4096. Absent: as many as the budget allows.
+    pub max_concurrent: Option<u32>,
+}
+
+/// Runs programs. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    /// Shared by all programs: linking a program looks its imports up here.
+    linker: Linker<Data>,
+    interpreter: Option<Interpreter>,
+    codes: CodeStore,
+    /// Loaded programs, those used last. Loading one is done once, however many ask for it.
+    programs: Cache<ProgramKey, Program>,
+    pool: Arc<MemoryPool>,
+    /// One permit per invocation, so that the pool is never asked for more than it has.
+    permits: Semaphore,
+    settings: Settings,
+    /// Dropped with the rest.
+    _ticker: Ticker,
+}
+
+struct Interpreter {
+    name: String,
+    post_mortem: PostMortem,
+}
+
+/// Why a program is not there.
+enum Absent {
+    /// No code, or code that another build made.
+    Code,
+    /// Code that cannot be a program.
+    Component(ComponentError),
+}
+
+/// What a loaded program takes besides its code: tables of types and functions. As measured with scripts of several sizes.
+const PROGRAM_OVERHEAD: usize = 16 << 10;
+
+impl Sandbox {
+    /// Starts the engine, its pool and its ticker.
+    ///
+    /// # Errors
+    /// When the machine has no place for the pool, the interpreter's code does not load, or the directory cannot be used.
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let mut settings = Settings::new(config.memory_budget_bytes, config.max_concurrent);
+        let engine = engine::pooling_engine(&mut settings)?;
+        let mut linker = host::linker(&engine).map_err(SandboxError::engine)?;
+        let interpreter = config.interpreter.map(|code| supply(&engine, &mut linker, code)).transpose()?;
+        let codes = CodeStore::open(&config.code_dir)?;
+        let programs = Cache::builder()
+            .max_capacity(settings.program_bytes)
+            .weigher(|_, program: &Program| u32::try_from(program.memory_bytes()).unwrap_or(u32::MAX))
+            // A program that is asked for is about to run, however seldom it was before.
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        let ticker = Ticker::start(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                linker,
+                interpreter,
+                codes,
+                programs,
+                pool: Arc::new(MemoryPool::new(settings.pool_bytes)),
+                permits: Semaphore::new(settings.slots as usize),
+                settings,
+                _ticker: ticker,
+            }),
+        })
+    }
+
+    /// How the pool is laid out.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.inner.settings
+    }
+
+    /// The key under which a component's code is kept.
+    #[must_use]
+    pub fn key(component: &[u8]) -> ProgramKey {
+        ProgramKey::of(component)
+    }
+
+    /// Keeps a component's code, as [`crate::check_component`] or [`crate::precompile_component`] gave it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn admit(&self, key: &ProgramKey, code: &[u8]) -> Result<(), SandboxError> {
+        self.inner.codes.put(key, code)
+    }
+
+    /// The program under a key, from memory or from the code directory. `None` when its code is not there, or was made by another
+    /// build of the sandbox or the interpreter: the component is to be compiled again.
+    ///
+    /// # Errors
+    /// When the code is whole, but no component that a sandbox can run.
+    pub fn load(&self, key: &ProgramKey) -> Result<Option<Program>, ComponentError> {
+        if let Some(program) = self.inner.programs.get(key) {
+            return Ok(Some(program));
+        }
+        match self.inner.programs.try_get_with(*key, || self.read(key)) {
+            Ok(program) => Ok(Some(program)),
+            Err(absent) => match &*absent {
+                Absent::Code => Ok(None),
+                Absent::Component(error) => Err(error.clone()),
+            },
+        }
+    }
+
+    /// Programs in memory, and the bytes they are counted with.
+    #[must_use]
+    pub fn loaded(&self) -> (u64, u64) {
+        self.inner.programs.run_pending_tasks();
+        (self.inner.programs.entry_count(), self.inner.programs.weighted_size())
+    }
+
+    /// Linear memory of all running invocations, in bytes.
+    #[must_use]
+    pub fn pool_used_bytes(&self) -> u64 {
+        self.inner.pool.used()
+    }
+
+    fn read(&self, key: &ProgramKey) -> Result<Program, Absent> {
+        let file = self.inner.codes.get(key).ok_or(Absent::Code)?;
+        let absent = || {
+            self.inner.codes.remove(key);
+            Absent::Code
+        };
+        let parts = artifact::split(&file).ok_or_else(absent)?;
+        let Ok(Loaded::Component(component)) = code::deserialize(&self.inner.engine, parts.code, Kind::Component) else {
+            // Not damaged, since it verified: wasmtime or its settings changed.
+            return Err(absent());
+        };
+        let name = self.inner.interpreter.as_ref().map(|interpreter| interpreter.name.as_str());
+        let linked = match inspect::link(&self.inner.linker, &component, name) {
+            Ok(linked) => linked,
+            Err(ComponentError::Imports(names)) if names.iter().any(|name| name.starts_with("interpreter-h")) => return Err(absent()),
+            Err(error) => return Err(Absent::Component(error)),
+        };
+        let is_script = name.is_some_and(|name| imports(&component, name));
+        Ok(Program::new(linked, parts.map, is_script, parts.code.len() + PROGRAM_OVERHEAD))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<MemoryPool> {
+        &self.inner.pool
+    }
+
+    pub(crate) fn permits(&self) -> &Semaphore {
+        &self.inner.permits
+    }
+
+    pub(crate) fn post_mortem(&self) -> Option<&PostMortem> {
+        self.inner.interpreter.as_ref().map(|interpreter| &interpreter.post_mortem)
+    }
+}
+
+fn imports(component: &Component, name: &str) -> bool {
+    component.component_type().get_import(component.engine(), name).is_some()
+}
+
+/// Gives the interpreter to every script that imports it.
+fn supply(engine: &Engine, linker: &mut Linker<Data>, code: InterpreterCode) -> Result<Interpreter, SandboxError> {
+    let module = code.module(engine)?;
+    let failed = |error: wasmtime::Error| SandboxError::Interpreter(chain(&error));
+    linker.root().module(&code.name, &module).map_err(failed)?;
+    let post_mortem = PostMortem::new(engine, &module).map_err(failed)?;
+    Ok(Interpreter { name: code.name, post_mortem })
+}
