@@ -1,8 +1,8 @@
 //! kill -9 at any moment: what was acknowledged is there afterwards, and the database is sound.
 
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 use snaphook_testkit::Upstream;
@@ -36,7 +36,8 @@ async fn acknowledged_uploads_survive_a_kill() {
                 for i in 0..1000 {
                     let source = format!("export function preHook() {{ return {{ round: {round}, i: {i} }}; }}");
                     let path = format!("/v1/scripts/s{i}");
-                    let sent = tenant.client.try_send("PUT", &path, &[("content-type", "application/javascript")], source.clone().into()).await;
+                    let sent =
+                        tenant.client.try_send("PUT", &path, &[("content-type", "application/javascript")], source.clone().into()).await;
                     match sent {
                         Ok(answer) if answer.status == 201 => done.push((format!("{path}/versions/1/source"), source)),
                         _ => break,

@@ -18,7 +18,15 @@ async fn the_same_input_gives_the_same_output_and_fuel_a_hundred_times() {
     }";
     let version = tenant.js("s", source).await;
     let body = json!({"hook": "pre-hook", "arguments": {"b": [1, 2, {"c": "ü"}], "a": null}});
-    let result = |value: serde_json::Value| (value["decision"].clone(), value["payload"].clone(), value["arguments"].clone(), value["usage"]["fuel"].clone(), value["usage"]["memory_bytes"].clone());
+    let result = |value: serde_json::Value| {
+        (
+            value["decision"].clone(),
+            value["payload"].clone(),
+            value["arguments"].clone(),
+            value["usage"]["fuel"].clone(),
+            value["usage"]["memory_bytes"].clone(),
+        )
+    };
     let first = tenant.test("s", version, body.clone()).await;
     assert!(first["fault"].is_null(), "{first}");
     let first = result(first);

@@ -51,8 +51,16 @@ async fn line_breaks_in_headers_never_reach_the_wire() {
 
 #[tokio::test]
 async fn a_guests_answer_cannot_split_ours() {
-    for header in [r"'x-a': 'one\r\nset-cookie: a=b'", r"'x\r\ny': '1'", "'content-length': '1'", "'transfer-encoding': 'chunked'", "'connection': 'close'"] {
-        let source = format!("import {{ respond }} from 'snaphook';\nexport function preHook() {{ return respond({{ status: 200, headers: {{ {header} }}, body: 'whole' }}); }}");
+    for header in [
+        r"'x-a': 'one\r\nset-cookie: a=b'",
+        r"'x\r\ny': '1'",
+        "'content-length': '1'",
+        "'transfer-encoding': 'chunked'",
+        "'connection': 'close'",
+    ] {
+        let source = format!(
+            "import {{ respond }} from 'snaphook';\nexport function preHook() {{ return respond({{ status: 200, headers: {{ {header} }}, body: 'whole' }}); }}"
+        );
         let (tenant, _) = hooked("pre-hook", &source).await;
         let answer = tenant.call("api/x", json!({})).await.expect(422);
         assert!(matches!(problem(&answer).0.as_str(), "script-contract" | "script-threw"), "{header}: {}", answer.text());

@@ -7,7 +7,8 @@ use crate::support::{endpoint, neighbour_is_answered, node, ok, problem};
 
 /// Runs a hostile `pre-hook` while a neighbour calls, and expects one of the codes.
 async fn fault(source: &str, codes: &[&str]) {
-    let document = json!({"limits": {"fuel": 200_000_000, "wall_ms": 5000, "memory_bytes": 16 << 20}, "egress": {"allow_private": ["127.0.0.0/8"]}});
+    let document =
+        json!({"limits": {"fuel": 200_000_000, "wall_ms": 5000, "memory_bytes": 16 << 20}, "egress": {"allow_private": ["127.0.0.0/8"]}});
     let tenant = node().tenant_with(document).await;
     let upstream = Upstream::start().await;
     upstream.on("/x", ok());
@@ -79,7 +80,11 @@ async fn deep_recursion_is_an_exception() {
 #[tokio::test]
 async fn promises_that_never_settle_are_found() {
     fault("export async function preHook() { await new Promise(() => {}); }", &["never-settles"]).await;
-    fault("export async function preHook() { const again = () => Promise.resolve().then(again); await again(); }", &["fuel", "deadline", "memory"]).await;
+    fault(
+        "export async function preHook() { const again = () => Promise.resolve().then(again); await again(); }",
+        &["fuel", "deadline", "memory"],
+    )
+    .await;
     fault("export async function preHook() { for (;;) await null; }", &["fuel", "deadline"]).await;
     fault("export async function preHook() { for (;;) await new Promise(done => setTimeout(done, 1000)); }", &["deadline", "fuel"]).await;
     fault("export async function preHook() { await new Promise(done => setTimeout(done, 60_000)); }", &["deadline"]).await;
@@ -90,7 +95,11 @@ async fn promises_that_never_settle_are_found() {
 async fn output_and_log_floods_are_bounded() {
     fault(&hook("return { a: 'x'.repeat(7 << 20) };"), &["output", "memory"]).await;
     fault(&hook("for (;;) context.log.info('x'.repeat(10000));"), &["fuel", "deadline"]).await;
-    fault(&hook("for (;;) context.variables['k' + Math.random()] = 'x'.repeat(1000);"), &["fuel", "script-threw", "memory", "script-contract"]).await;
+    fault(
+        &hook("for (;;) context.variables['k' + Math.random()] = 'x'.repeat(1000);"),
+        &["fuel", "script-threw", "memory", "script-contract"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -124,7 +133,8 @@ async fn uploads_that_do_harm_at_deploy_are_refused() {
         assert!(codes.contains(&problem(&answer).0.as_str()), "{source}: {}", answer.text());
     }
     // Text that makes a parser recurse or a compiler suffer.
-    for source in ["[".repeat(500_000), format!("export function preHook() {{ return {}1{}; }}", "(".repeat(200_000), ")".repeat(200_000))] {
+    for source in ["[".repeat(500_000), format!("export function preHook() {{ return {}1{}; }}", "(".repeat(200_000), ")".repeat(200_000))]
+    {
         let (answer, ()) = tokio::join!(tenant.upload("s", "typescript", source), neighbour_is_answered());
         assert!(matches!(problem(&answer).0.as_str(), "script-syntax" | "compile" | "script-compile"), "{}", answer.text());
     }

@@ -33,7 +33,8 @@ fn with_metadata(text: &str) -> Vec<u8> {
 }
 
 async fn tenant() -> (Tenant, Upstream) {
-    let document = json!({"limits": {"fuel": 100_000_000, "wall_ms": 5000, "memory_bytes": 16 << 20}, "egress": {"allow_private": ["127.0.0.0/8"]}});
+    let document =
+        json!({"limits": {"fuel": 100_000_000, "wall_ms": 5000, "memory_bytes": 16 << 20}, "egress": {"allow_private": ["127.0.0.0/8"]}});
     let upstream = Upstream::start().await;
     upstream.on("/x", ok());
     (node().tenant_with(document).await, upstream)
@@ -65,7 +66,11 @@ async fn components_that_misbehave_get_their_fault() {
     let recursion = "(func $r (param i32) (result i32) (i32.add (i32.const 1) (call $r (local.get 0))))";
     let cases = [
         ("endless loop", guest(looping, ""), &["fuel", "deadline"][..]),
-        ("endless start function", guest("i32.const 1024", &format!("(func $start {}) (start $start)", "(loop br 0)")), &["fuel", "deadline"]),
+        (
+            "endless start function",
+            guest("i32.const 1024", &format!("(func $start {}) (start $start)", "(loop br 0)")),
+            &["fuel", "deadline"],
+        ),
         ("unreachable", guest("unreachable", ""), &["script-trapped"]),
         ("endless recursion", guest("(call $r (i32.const 0))", recursion), &["script-trapped", "fuel"]),
         ("memory to the end", guest(grow_or_trap, ""), &["memory"]),
@@ -73,10 +78,28 @@ async fn components_that_misbehave_get_their_fault() {
         ("result outside of memory", guest("i32.const -16", ""), &["script-trapped"]),
         ("result that is not aligned", guest("i32.const 1025", ""), &["script-trapped"]),
         // ok · call · some list at 65536 of 200 MB, which is not there
-        ("list outside of memory", guest("(i32.store8 (i32.const 1032) (i32.const 1)) (i32.store (i32.const 1036) (i32.const 65536)) (i32.store (i32.const 1040) (i32.const 200000000)) i32.const 1024", ""), &["script-trapped", "script-contract", "output"]),
-        ("decision that does not exist", guest("(i32.store8 (i32.const 1028) (i32.const 9)) i32.const 1024", ""), &["script-trapped", "script-contract"]),
+        (
+            "list outside of memory",
+            guest(
+                "(i32.store8 (i32.const 1032) (i32.const 1)) (i32.store (i32.const 1036) (i32.const 65536)) (i32.store (i32.const 1040) (i32.const 200000000)) i32.const 1024",
+                "",
+            ),
+            &["script-trapped", "script-contract", "output"],
+        ),
+        (
+            "decision that does not exist",
+            guest("(i32.store8 (i32.const 1028) (i32.const 9)) i32.const 1024", ""),
+            &["script-trapped", "script-contract"],
+        ),
         ("division by zero", guest("(i32.div_u (i32.const 1) (i32.const 0))", ""), &["script-trapped"]),
-        ("table to the end", guest("(loop (br_if 0 (i32.ne (table.grow (ref.null func) (i32.const 100000)) (i32.const -1)))) unreachable", "(table 1 funcref)"), &["script-trapped", "memory", "fuel"]),
+        (
+            "table to the end",
+            guest(
+                "(loop (br_if 0 (i32.ne (table.grow (ref.null func) (i32.const 100000)) (i32.const -1)))) unreachable",
+                "(table 1 funcref)",
+            ),
+            &["script-trapped", "memory", "fuel"],
+        ),
     ];
     for (name, wasm, codes) in cases {
         fault(name, wasm, codes).await;
@@ -96,12 +119,22 @@ async fn uploads_that_are_no_component_of_ours_are_refused() {
         ("a module without metadata", wat::parse_str("(module)").unwrap(), &["component-invalid"]),
         ("a core import", with_metadata_text(r#"(import "env" "f" (func))"#), &["component-invalid", "component-imports"]),
         ("sockets", component(r#"(component (import "wasi:sockets/network@0.2.0" (instance)))"#), &["component-imports"]),
-        ("another world", component(r#"(component (import "evil:host/shell@1.0.0" (instance (export "run" (func)))))"#), &["component-imports"]),
+        (
+            "another world",
+            component(r#"(component (import "evil:host/shell@1.0.0" (instance (export "run" (func)))))"#),
+            &["component-imports"],
+        ),
         ("the interpreter", component(r#"(component (import "interpreter-h0123456789abcdef" (core module)))"#), &["component-imports"]),
         ("no hook", component("(component)"), &["script-no-hook"]),
         ("a table past every limit", guest("i32.const 1024", "(table 100000000 funcref)"), &["component-invalid", "compile"]),
         ("a memory past every limit", wat_memory(65536), &["component-invalid", "memory"]),
-        ("a hook of another type", component(r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func $f (canon lift (core func $i "f"))) (instance $h (export "pre-hook" (func $f))) (export "snaphook:hook/pre-hook@0.1.0" (instance $h)))"#), &["component-invalid"]),
+        (
+            "a hook of another type",
+            component(
+                r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func $f (canon lift (core func $i "f"))) (instance $h (export "pre-hook" (func $f))) (export "snaphook:hook/pre-hook@0.1.0" (instance $h)))"#,
+            ),
+            &["component-invalid"],
+        ),
     ];
     for (name, wasm, codes) in cases {
         let (answer, ()) = tokio::join!(tenant.upload("s", "wasm", wasm), neighbour_is_answered());

@@ -32,7 +32,8 @@ async fn limit_fuel() {
 
 #[tokio::test]
 async fn limit_wall_ms() {
-    let (tenant, _) = limited(json!({"wall_ms": 200, "fuel": 1_000_000_000_000_u64}), "export function preHook() {\n  for (;;) {}\n}").await;
+    let (tenant, _) =
+        limited(json!({"wall_ms": 200, "fuel": 1_000_000_000_000_u64}), "export function preHook() {\n  for (;;) {}\n}").await;
     let answer = tenant.call("api/x", json!({})).await;
     assert_eq!(answer.json()["line"], 2, "{}", answer.text());
     refused(answer, 422, "deadline", 200).await;
@@ -40,7 +41,8 @@ async fn limit_wall_ms() {
 
 #[tokio::test]
 async fn limit_memory_bytes() {
-    let (tenant, _) = limited(json!({"memory_bytes": 4 << 20}), "export function preHook() { return { a: new Uint8Array(8 << 20).length }; }").await;
+    let (tenant, _) =
+        limited(json!({"memory_bytes": 4 << 20}), "export function preHook() { return { a: new Uint8Array(8 << 20).length }; }").await;
     refused(tenant.call("api/x", json!({})).await, 422, "memory", 4 << 20).await;
 }
 
@@ -53,7 +55,11 @@ async fn limit_output_bytes() {
 
 #[tokio::test]
 async fn limit_log_bytes_drops_and_counts() {
-    let (tenant, _) = limited(json!({"log_bytes": 100}), "export function preHook(call, context) { for (let i = 0; i < 1000; i++) context.log.info('0123456789'); }").await;
+    let (tenant, _) = limited(
+        json!({"log_bytes": 100}),
+        "export function preHook(call, context) { for (let i = 0; i < 1000; i++) context.log.info('0123456789'); }",
+    )
+    .await;
     let answer = tenant.call("api/x", json!({})).await.expect(200);
     let messages = crate::support::messages(&tenant.record(&answer).await);
     assert_eq!(messages.iter().filter(|message| *message == "0123456789").count(), 10);

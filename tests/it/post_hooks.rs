@@ -30,7 +30,8 @@ async fn f083_a_post_hook_that_returns_nothing_leaves_the_result() {
 
 #[tokio::test]
 async fn f084_a_post_hook_replaces_the_result() {
-    let (tenant, upstream) = hooked("post-hook", "export function postHook(result) { return { ...result.payload, wasPostHooked: true }; }").await;
+    let (tenant, upstream) =
+        hooked("post-hook", "export function postHook(result) { return { ...result.payload, wasPostHooked: true }; }").await;
     upstream.on("/x", ok());
     assert_eq!(tenant.call("api/x", json!({})).await.expect(200).json(), json!({"ok": true, "wasPostHooked": true}));
 }

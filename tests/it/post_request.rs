@@ -104,7 +104,8 @@ async fn f071_the_script_runs_for_every_attempt_and_status() {
 
 #[tokio::test]
 async fn f072_a_body_on_a_200_may_requeue_the_run() {
-    let (tenant, upstream) = hooked("post-request", &returning("response.text().includes('Invalid session') ? retryRun('Invalid session') : undefined")).await;
+    let (tenant, upstream) =
+        hooked("post-request", &returning("response.text().includes('Invalid session') ? retryRun('Invalid session') : undefined")).await;
     upstream.on("/x", Answer::text("Invalid session")).on("/x", ok());
     tenant.flow("now", json!({"retry": {"attempts": 1, "delay_s": 0}, "steps": [{"call": "api/x"}]})).await;
     let answer = tenant.run("now", json!({"p": 1})).await.expect(422);
@@ -113,7 +114,10 @@ async fn f072_a_body_on_a_200_may_requeue_the_run() {
     let next = answer.json()["retry_run"].as_str().expect("a new run is named").to_owned();
     assert_eq!(upstream.received(2).await.len(), 2);
     let run = ended(&tenant, &next).await;
-    assert_eq!((run["status"].as_str(), run["retry_of"].as_str(), run["attempt"].as_u64()), (Some("succeeded"), first["id"].as_str(), Some(2)));
+    assert_eq!(
+        (run["status"].as_str(), run["retry_of"].as_str(), run["attempt"].as_u64()),
+        (Some("succeeded"), first["id"].as_str(), Some(2))
+    );
 
     // Where the flow has no retry of its own, one more attempt waits for a minute.
     upstream.on("/x", Answer::text("Invalid session"));

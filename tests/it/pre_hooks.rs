@@ -6,7 +6,8 @@ use crate::support::{endpoint, hooked, node, ok, problem, tenant};
 
 #[tokio::test]
 async fn f011_a_pre_hook_sees_the_call() {
-    let source = "export function preHook(call, context) { call.arguments = { call: { ...call }, parms: context.parms, keys: Object.keys(call) }; }";
+    let source =
+        "export function preHook(call, context) { call.arguments = { call: { ...call }, parms: context.parms, keys: Object.keys(call) }; }";
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", ok());
     tenant.js("s", source).await;
@@ -22,7 +23,8 @@ async fn f011_a_pre_hook_sees_the_call() {
 
 #[tokio::test]
 async fn f012_a_pre_hook_replaces_the_arguments() {
-    let source = "export function preHook(call, context) { return { eventData: { ...call.arguments.eventData, ...context.parms.extradata } }; }";
+    let source =
+        "export function preHook(call, context) { return { eventData: { ...call.arguments.eventData, ...context.parms.extradata } }; }";
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", ok());
     tenant.js("s", source).await;

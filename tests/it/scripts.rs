@@ -45,7 +45,8 @@ async fn f002_a_binding_without_version_takes_the_latest() {
 #[tokio::test]
 async fn f004_a_test_run_calls_nobody() {
     let (tenant, upstream) = tenant().await;
-    let source = "export default function (payload, context) { context.log.info('got ' + payload); console.warn('two'); return payload + '!'; }";
+    let source =
+        "export default function (payload, context) { context.log.info('got ' + payload); console.warn('two'); return payload + '!'; }";
     let version = tenant.js("s", source).await;
     let result = tenant.test("s", version, json!({"hook": "step", "payload": "x"})).await;
     assert_eq!(result["decision"]["kind"], "return");
@@ -70,7 +71,9 @@ async fn a_test_run_reports_the_scripts_fault_with_its_place() {
 
 #[tokio::test]
 async fn f006_wall_time_is_limited_and_neighbours_are_not_delayed() {
-    let slow = node().tenant_with(json!({"limits": {"wall_ms": 1000, "fuel": 1_000_000_000_000_u64}, "egress": {"allow_private": ["127.0.0.0/8"]}})).await;
+    let slow = node()
+        .tenant_with(json!({"limits": {"wall_ms": 1000, "fuel": 1_000_000_000_000_u64}, "egress": {"allow_private": ["127.0.0.0/8"]}}))
+        .await;
     let upstream = Upstream::start().await;
     slow.js("s", "export function preHook() { while (true) {} }").await;
     endpoint(&slow, &upstream, json!({"pre-hook": [{"script": "s"}]}), json!({})).await;
@@ -124,9 +127,11 @@ async fn equal_uploads_are_one_version_and_bound_ones_stay() {
 #[tokio::test]
 async fn errors_point_into_the_text_as_uploaded() {
     let (tenant, _) = tenant().await;
-    let syntax = tenant.upload("s", "typescript", "interface A { b: string }\nexport function preHook(call: A): void {\n  let x: = 3;\n}").await;
+    let syntax =
+        tenant.upload("s", "typescript", "interface A { b: string }\nexport function preHook(call: A): void {\n  let x: = 3;\n}").await;
     assert_eq!((problem(&syntax).0.as_str(), syntax.json()["line"].as_u64()), ("script-syntax", Some(3)));
-    let thrown = tenant.upload("s", "typescript", "type T = { a: number };\n\nconst t: T = null!;\nt.a;\nexport function preHook() {}").await;
+    let thrown =
+        tenant.upload("s", "typescript", "type T = { a: number };\n\nconst t: T = null!;\nt.a;\nexport function preHook() {}").await;
     assert_eq!((problem(&thrown).0.as_str(), thrown.json()["line"].as_u64()), ("script-compile", Some(4)));
     let nothing = tenant.upload("s", "javascript", "export const x = 1;").await;
     assert_eq!(problem(&nothing).0, "script-no-hook");

@@ -7,12 +7,40 @@ use crate::support::{node, problem};
 
 /// Special addresses in the forms that get past careless checks.
 const REFUSED: [&str; 34] = [
-    "http://127.0.0.1", "http://127.1", "http://2130706433", "http://0x7f000001", "http://0x7f.0.0.1", "http://017700000001", "http://0",
-    "http://0.0.0.0", "http://localhost", "http://LOCALHOST.", "http://[::1]", "http://[::]", "http://[::ffff:127.0.0.1]",
-    "http://[::ffff:7f00:1]", "http://[0:0:0:0:0:ffff:0a00:0001]", "http://[::127.0.0.1]", "http://[64:ff9b::7f00:1]", "http://[2002:7f00:1::]",
-    "http://169.254.169.254", "http://169.254.170.2", "http://[fd00:ec2::254]", "http://[fe80::1]", "http://10.0.0.1", "http://172.16.0.1",
-    "http://172.31.255.255", "http://192.168.1.1", "http://100.64.0.1", "http://192.0.2.1", "http://198.18.0.1", "http://224.0.0.1",
-    "http://240.0.0.1", "http://255.255.255.255", "http://[fc00::1]", "http://[ff02::1]",
+    "http://127.0.0.1",
+    "http://127.1",
+    "http://2130706433",
+    "http://0x7f000001",
+    "http://0x7f.0.0.1",
+    "http://017700000001",
+    "http://0",
+    "http://0.0.0.0",
+    "http://localhost",
+    "http://LOCALHOST.",
+    "http://[::1]",
+    "http://[::]",
+    "http://[::ffff:127.0.0.1]",
+    "http://[::ffff:7f00:1]",
+    "http://[0:0:0:0:0:ffff:0a00:0001]",
+    "http://[::127.0.0.1]",
+    "http://[64:ff9b::7f00:1]",
+    "http://[2002:7f00:1::]",
+    "http://169.254.169.254",
+    "http://169.254.170.2",
+    "http://[fd00:ec2::254]",
+    "http://[fe80::1]",
+    "http://10.0.0.1",
+    "http://172.16.0.1",
+    "http://172.31.255.255",
+    "http://192.168.1.1",
+    "http://100.64.0.1",
+    "http://192.0.2.1",
+    "http://198.18.0.1",
+    "http://224.0.0.1",
+    "http://240.0.0.1",
+    "http://255.255.255.255",
+    "http://[fc00::1]",
+    "http://[ff02::1]",
 ];
 
 #[tokio::test]
@@ -37,7 +65,9 @@ async fn nothing_reaches_a_loopback_upstream_that_is_not_allowed() {
     upstream.on("/x", Answer::json(json!({})));
     let port = upstream.address().port();
     for host in ["127.0.0.1", "localhost", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"] {
-        tenant.connector("api", json!({"base_url": format!("http://{host}:{port}"), "endpoints": {"x": {"method": "GET", "path": "/x"}}})).await;
+        tenant
+            .connector("api", json!({"base_url": format!("http://{host}:{port}"), "endpoints": {"x": {"method": "GET", "path": "/x"}}}))
+            .await;
         let _ = tenant.call("api/x", json!({})).await.expect(403);
     }
     assert_eq!((upstream.requests().len(), upstream.connections()), (0, 0));
@@ -48,7 +78,14 @@ async fn a_hook_cannot_send_a_request_elsewhere() {
     let tenant = node().tenant_with(json!({"egress": {"allow_private": ["127.0.0.1/32"]}})).await;
     let upstream = Upstream::start().await;
     upstream.on("/x", Answer::json(json!({})));
-    for url in ["http://169.254.169.254/", "http://10.0.0.1/", "http://[::1]/", "file:///etc/passwd", "gopher://127.0.0.1/", "http://user:pw@127.0.0.1/"] {
+    for url in [
+        "http://169.254.169.254/",
+        "http://10.0.0.1/",
+        "http://[::1]/",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "http://user:pw@127.0.0.1/",
+    ] {
         tenant.js("s", &format!("export function preRequest(request) {{ request.url = '{url}'; }}")).await;
         let hooks = json!({"pre-request": [{"script": "s"}]});
         crate::support::endpoint(&tenant, &upstream, hooks, json!({})).await;
@@ -66,7 +103,13 @@ async fn every_redirect_is_checked_anew() {
     let hidden = Upstream::start_at("127.0.0.2:0").await;
     hidden.on("/secret", Answer::text("secret"));
     tenant.connector("api", json!({"base_url": upstream.url(""), "endpoints": {"x": {"method": "GET", "path": "/x"}}})).await;
-    let targets = [hidden.url("/secret"), "http://169.254.169.254/".to_owned(), "http://[::1]/".to_owned(), "http://0x7f000002/".to_owned(), "http://10.0.0.1/".to_owned()];
+    let targets = [
+        hidden.url("/secret"),
+        "http://169.254.169.254/".to_owned(),
+        "http://[::1]/".to_owned(),
+        "http://0x7f000002/".to_owned(),
+        "http://10.0.0.1/".to_owned(),
+    ];
     for target in targets {
         upstream.on_request("/x", move |_| Answer::redirect(&target));
         let answer = tenant.call("api/x", json!({})).await;

@@ -14,8 +14,15 @@ async fn f126_a_tenants_things_do_not_exist_for_another() {
     let token = tokens["items"][0]["id"].as_str().unwrap().to_owned();
     let b = node().tenant().await;
 
-    let reads = ["/v1/scripts/s", "/v1/scripts/s/versions/1", "/v1/scripts/s/versions/1/source", "/v1/scripts/s/versions/1/component",
-        "/v1/connectors/api", "/v1/flows/f", "/v1/flows/f/versions/1"];
+    let reads = [
+        "/v1/scripts/s",
+        "/v1/scripts/s/versions/1",
+        "/v1/scripts/s/versions/1/source",
+        "/v1/scripts/s/versions/1/component",
+        "/v1/connectors/api",
+        "/v1/flows/f",
+        "/v1/flows/f/versions/1",
+    ];
     for path in reads.iter().map(|path| (*path).to_owned()).chain([format!("/v1/runs/{run}")]) {
         let theirs = b.client.get(&path).await.expect(404);
         assert_eq!(theirs.json()["code"], "not-found", "{path}");

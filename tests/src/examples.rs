@@ -1,1 +1,205 @@
-//! Walks `examples`.
+//! Walks `examples`: each folder is deployed as it stands, called as its `example.json` says, and compared with what that expects.
+//!
+//! `example.json`: `title`, `story`, `origin` (the documents' upstream, which the runner plays), and `calls`, each with `title`, `call` or `flow`,
+//! `input`, `upstream` (requests in order, each with its answer) and `expect` (`status`, `headers`, `body`, `run`). In what is expected, an
+//! object stands for one that has at least its keys; everything else must be equal.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use snaphook_testkit::{Answer, Recorded, Upstream};
+
+use crate::client::Response;
+use crate::node::Tenant;
+
+/// One folder of `examples`.
+pub struct Example {
+    /// The folder's name.
+    pub name: String,
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// Its `example.json`.
+    pub document: Value,
+}
+
+/// All of them, in the order of their names.
+///
+/// # Panics
+/// When one has no `example.json` or that is no JSON.
+#[must_use]
+pub fn all(root: &Path) -> Vec<Example> {
+    let folders = std::fs::read_dir(root.join("examples")).expect("the examples are there").flatten().map(|entry| entry.path());
+    let mut examples: Vec<_> = folders
+        .filter(|folder| folder.is_dir())
+        .map(|folder| {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(folder.join("example.json"))
+                .unwrap_or_else(|error| panic!("examples/{name}/example.json: {error}"));
+            let document = serde_json::from_str(&text).unwrap_or_else(|error| panic!("examples/{name}/example.json: {error}"));
+            Example { name, folder, document }
+        })
+        .collect();
+    examples.sort_by(|a, b| a.name.cmp(&b.name));
+    examples
+}
+
+/// A built Rust guest, or nothing where it was not built. With CI set it must be there.
+///
+/// # Panics
+/// With CI set, when it is missing.
+#[must_use]
+pub fn guest(root: &Path, name: &str) -> Option<Bytes> {
+    let file = root.join("target/guests").join(format!("{name}.wasm"));
+    match std::fs::read(&file) {
+        Ok(wasm) => Some(wasm.into()),
+        Err(error) if std::env::var_os("CI").is_some() => panic!("{}: {error}; `cargo xtask test` builds the guests", file.display()),
+        Err(_) => None,
+    }
+}
+
+impl Example {
+    /// The calls that the example makes.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Value> {
+        self.document["calls"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Whether the example has a guest in Rust, which must have been built.
+    #[must_use]
+    pub fn has_guest(&self) -> bool {
+        self.folder.join("guest/Cargo.toml").is_file()
+    }
+
+    /// An upstream on loopback that plays what the example's calls say.
+    pub async fn upstream(&self) -> (Upstream, Script) {
+        let upstream = Upstream::start().await;
+        let script = Script::default();
+        for exchange in self.calls().iter().flat_map(|call| call["upstream"].as_array().cloned().unwrap_or_default()) {
+            let path = exchange["request"]["path"].as_str().unwrap_or_default().split('?').next().unwrap_or_default().to_owned();
+            let script = script.clone();
+            upstream.on_request(&path, move |_| script.next());
+        }
+        (upstream, script)
+    }
+
+    /// Uploads everything with the example's origin replaced by the upstream's.
+    ///
+    /// # Panics
+    /// When something is refused.
+    pub async fn deploy(&self, tenant: &Tenant, upstream: &Upstream, guest: Option<Bytes>) {
+        // The guest's script has the example's name.
+        if let Some(wasm) = guest {
+            let _ = tenant.upload(&self.name, "wasm", wasm).await.expect(201);
+        }
+        let origin = self.document["origin"].as_str().expect("an example has an origin");
+        for (folder, content_type) in [("scripts", None), ("connectors", Some("application/json")), ("flows", Some("application/json"))] {
+            for file in files(&self.folder.join(folder)) {
+                let text = std::fs::read_to_string(&file).expect("an example's file is text").replace(origin, &upstream.url(""));
+                let extension = file.extension().unwrap_or_default().to_string_lossy().into_owned();
+                let language = if extension == "ts" { "application/typescript" } else { "application/javascript" };
+                let path = format!("/v1/{folder}/{}", file.file_stem().unwrap_or_default().to_string_lossy());
+                let headers = [("content-type", content_type.unwrap_or(language))];
+                let _ = tenant.client.send("PUT", &path, &headers, text.into()).await.expect(201);
+            }
+        }
+    }
+}
+
+/// Makes one call of an example.
+pub async fn make(tenant: &Tenant, call: &Value) -> Response {
+    match (call["call"].as_str(), call["flow"].as_str()) {
+        (Some(endpoint), None) => tenant.call(endpoint, call["input"].clone()).await,
+        (None, Some(flow)) => tenant.client.post(&format!("/v1/flows/{flow}/runs"), &call["input"]).await,
+        _ => panic!("a call names `call` or `flow`: {call}"),
+    }
+}
+
+/// What differs between what happened and what the call's `expect` and `upstream` say; empty when nothing does.
+#[must_use]
+pub fn differences(call: &Value, response: &Response, run: &Value, requests: &[Recorded]) -> Vec<String> {
+    let expect = &call["expect"];
+    let mut found = Vec::new();
+    let headers: serde_json::Map<String, Value> =
+        response.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().into())).collect();
+    let body = serde_json::from_slice(&response.body).unwrap_or_else(|_| response.text().into());
+    let actual = json!({"status": response.status, "headers": headers, "body": body, "run": run});
+    compare("", expect, &actual, &mut found);
+    let exchanges = call["upstream"].as_array().cloned().unwrap_or_default();
+    if exchanges.len() != requests.len() {
+        found.push(format!("upstream: expected {} requests, received {}", exchanges.len(), requests.len()));
+    }
+    for (i, (exchange, request)) in exchanges.iter().zip(requests).enumerate() {
+        let headers: serde_json::Map<String, Value> =
+            request.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        let body = serde_json::from_slice(&request.body).unwrap_or_else(|_| request.text().into());
+        let actual = json!({"method": request.method, "path": request.path, "headers": headers, "body": body});
+        let mut expected = exchange["request"].clone();
+        // A body is compared whole: what a hook left in is as wrong as what it left out.
+        if let Some(body) = expected.as_object_mut().and_then(|expected| expected.remove("body"))
+            && body != actual["body"]
+        {
+            found.push(format!("upstream[{i}].body: expected {body}, received {}", actual["body"]));
+        }
+        compare(&format!("upstream[{i}]"), &expected, &actual, &mut found);
+    }
+    found
+}
+
+fn compare(path: &str, expected: &Value, actual: &Value, found: &mut Vec<String>) {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            for (key, value) in expected {
+                compare(&format!("{path}.{key}"), value, actual.get(key).unwrap_or(&Value::Null), found);
+            }
+        }
+        (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
+            for (i, (expected, actual)) in expected.iter().zip(actual).enumerate() {
+                compare(&format!("{path}[{i}]"), expected, actual, found);
+            }
+        }
+        _ if expected == actual => {}
+        _ => found.push(format!("{path}: expected {expected}, got {actual}")),
+    }
+}
+
+/// Answers that an upstream gives, in order, whatever the path.
+#[derive(Clone, Default)]
+pub struct Script(Arc<Mutex<VecDeque<Answer>>>);
+
+impl Script {
+    /// Sets the answers for one call.
+    ///
+    /// # Panics
+    /// Never: the lock's holders do not panic.
+    pub fn play(&self, call: &Value) {
+        let exchanges = call["upstream"].as_array().cloned().unwrap_or_default();
+        *self.0.lock().expect("no holder panics") = exchanges.iter().map(|exchange| answer(&exchange["answer"])).collect();
+    }
+
+    fn next(&self) -> Answer {
+        let next = self.0.lock().expect("no holder panics").pop_front();
+        next.unwrap_or_else(|| Answer::text("the example foresees no further request").with_status(500))
+    }
+}
+
+fn answer(document: &Value) -> Answer {
+    let status = document["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
+    let mut answer = match &document["body"] {
+        Value::Null => Answer::status(status),
+        Value::String(text) => Answer::text(text).with_status(status),
+        body => Answer::json(body.clone()).with_status(status),
+    };
+    for (name, value) in document["headers"].as_object().into_iter().flatten() {
+        answer = answer.header(name, value.as_str().unwrap_or_default());
+    }
+    answer
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files
+}

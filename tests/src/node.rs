@@ -55,8 +55,7 @@ impl NodeProcess {
     /// Starts a node on a data directory that outlives it.
     #[must_use]
     pub fn start_in(binary: &Path, data_dir: &Path) -> Self {
-        let mut node =
-            Self { child: None, binary: binary.to_owned(), url: String::new(), data_dir: data_dir.to_owned(), _directory: None };
+        let mut node = Self { child: None, binary: binary.to_owned(), url: String::new(), data_dir: data_dir.to_owned(), _directory: None };
         node.restart();
         node
     }

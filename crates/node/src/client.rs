@@ -10,7 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-use crate::problem::{CliError, Problem};
+use crate::problem::{CliError, Problem, chain};
 
 /// Longest wait for an answer: an upload may compile for ten seconds, a flow may take its request timeouts.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -72,7 +72,8 @@ impl Client {
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
-        let request = request.body(Full::new(body)).map_err(|error| CliError::Usage(format!("`{}` is no address of a node: {error}", self.url)))?;
+        let request =
+            request.body(Full::new(body)).map_err(|error| CliError::Usage(format!("`{}` is no address of a node: {error}", self.url)))?;
         let unreachable = |error: &dyn std::error::Error| CliError::Unreachable { url: self.url.clone(), reason: chain(error) };
         let exchange = async {
             let response = self.http.request(request).await.map_err(|error| unreachable(&error))?;
@@ -85,15 +86,4 @@ impl Client {
             .await
             .map_err(|_| CliError::Unreachable { url: self.url.clone(), reason: format!("no answer within {} s", TIMEOUT.as_secs()) })?
     }
-}
-
-/// The error with its causes, since the outermost one often says only that something failed.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

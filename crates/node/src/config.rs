@@ -47,13 +47,8 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        figment = figment.merge(Env::prefixed("SNAPHOOK_").only(&[
-            "listen",
-            "data_dir",
-            "operator_token",
-            "sandbox_memory_bytes",
-            "log_format",
-        ]));
+        figment =
+            figment.merge(Env::prefixed("SNAPHOOK_").only(&["listen", "data_dir", "operator_token", "sandbox_memory_bytes", "log_format"]));
         if let Some(listen) = &args.listen {
             figment = figment.merge(("listen", listen));
         }

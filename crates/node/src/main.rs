@@ -15,6 +15,7 @@ mod doctor;
 mod folder;
 mod node;
 mod problem;
+mod progress;
 mod serve;
 mod timeline;
 

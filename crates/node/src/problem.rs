@@ -153,3 +153,14 @@ impl Diagnostic for InFile {
         Some(&self.source)
     }
 }
+
+/// An error with its causes, since the outermost one often says only that something failed.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

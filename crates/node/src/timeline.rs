@@ -23,7 +23,8 @@ pub(crate) fn draw(run: &Value) -> String {
 fn step_rows(table: &mut Table, step: &Value) {
     row(table, [text(&step["name"]), String::new(), text(&step["status"]), String::new(), String::new()]);
     // Hooks that run once per call stand under the step: those before the first request are drawn above it.
-    let (before, after): (Vec<_>, Vec<_>) = list(&step["hooks"]).partition(|hook| matches!(text(&hook["hook"]).as_str(), "pre-hook" | "step"));
+    let (before, after): (Vec<_>, Vec<_>) =
+        list(&step["hooks"]).partition(|hook| matches!(text(&hook["hook"]).as_str(), "pre-hook" | "step"));
     for hook in before {
         hook_rows(table, hook);
     }
@@ -58,7 +59,10 @@ fn hook_rows(table: &mut Table, hook: &Value) {
     let time = hook["duration_us"].as_u64().map(|us| format!("{us} µs")).unwrap_or_default();
     row(table, [format!("  {}", text(&hook["hook"])), script, decided, fuel, time]);
     for log in list(&hook["logs"]) {
-        row(table, [String::new(), String::new(), format!("{}: {}", text(&log["level"]), text(&log["message"])), String::new(), String::new()]);
+        row(
+            table,
+            [String::new(), String::new(), format!("{}: {}", text(&log["level"]), text(&log["message"])), String::new(), String::new()],
+        );
     }
 }
 

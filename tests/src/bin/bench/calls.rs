@@ -16,7 +16,8 @@ const POST_REQUEST: &str = "export function postRequest(response) { const body =
 
 /// About a kilobyte of JSON as APIs send it: strings, numbers, a list of objects.
 pub(crate) fn kilobyte() -> serde_json::Value {
-    let items: Vec<_> = (0..8).map(|i| json!({"sku": format!("SKU-{i:05}"), "quantity": i + 1, "price": 19.95, "note": "ships within two days"})).collect();
+    let items: Vec<_> =
+        (0..8).map(|i| json!({"sku": format!("SKU-{i:05}"), "quantity": i + 1, "price": 19.95, "note": "ships within two days"})).collect();
     json!({"id": 48151623, "customer": {"name": "Ada Lovelace", "email": "ada@example.com", "country": "GB"}, "currency": "EUR", "paid": true, "items": items})
 }
 
@@ -53,12 +54,14 @@ pub(crate) async fn direct(paths: &Paths, table: &mut Table) {
     tenant.js("post", POST_REQUEST).await;
     let bound = json!({"pre-hook": [{"script": "pre"}], "post-request": [{"script": "post"}]});
     let endpoint = |hooks| json!({"method": "POST", "path": "/x", "hooks": hooks});
-    let document = json!({"base_url": format!("http://{}", upstream.address), "endpoints": {"x": endpoint(bound), "bare": endpoint(json!({}))}});
+    let document =
+        json!({"base_url": format!("http://{}", upstream.address), "endpoints": {"x": endpoint(bound), "bare": endpoint(json!({}))}});
     tenant.connector("api", document).await;
 
     let body: bytes::Bytes = kilobyte().to_string().into();
     let token = tenant.client.token.clone().expect("the tenant has a token");
-    let shot = |address: &str, path: &str| Shot { address: address.to_owned(), path: path.to_owned(), token: token.clone(), body: body.clone() };
+    let shot =
+        |address: &str, path: &str| Shot { address: address.to_owned(), path: path.to_owned(), token: token.clone(), body: body.clone() };
     let node_address = node.url().trim_start_matches("http://").to_owned();
     let ours = (shot(&node_address, "/v1/call/api/x"), node.pid());
     let unhooked = (shot(&node_address, "/v1/call/api/bare"), node.pid());
@@ -104,10 +107,24 @@ async fn interleaved<const N: usize>(paths: &Paths, connections: usize, contesta
 fn report(table: &mut Table, connections: usize, measured: &[Measured]) {
     let [bare, rust, unhooked, ours] = measured else { return };
     let at = format!("direct call, 2 JavaScript hooks, 1 KB JSON, {connections} connections");
-    let speed = |m: &Measured| format!("{}/s, p50 {} µs, p99 {} µs, {} µs CPU", number(m.per_second), number(m.load.percentile_us(50)), number(m.load.percentile_us(99)), number(m.cpu_us));
+    let speed = |m: &Measured| {
+        format!(
+            "{}/s, p50 {} µs, p99 {} µs, {} µs CPU",
+            number(m.per_second),
+            number(m.load.percentile_us(50)),
+            number(m.load.percentile_us(99)),
+            number(m.cpu_us)
+        )
+    };
     table.plain(&format!("{at}: bare hyper proxy (a)"), &speed(bare));
-    table.plain(&format!("{at}: the hooks in Rust inside (a), no sandbox (b)"), &format!("{}; {} of (a)", speed(rust), number(rust.per_second / bare.per_second)));
-    table.plain(&format!("{at}: Snaphook without hooks"), &format!("{}; {} of (a)", speed(unhooked), number(unhooked.per_second / bare.per_second)));
+    table.plain(
+        &format!("{at}: the hooks in Rust inside (a), no sandbox (b)"),
+        &format!("{}; {} of (a)", speed(rust), number(rust.per_second / bare.per_second)),
+    );
+    table.plain(
+        &format!("{at}: Snaphook without hooks"),
+        &format!("{}; {} of (a)", speed(unhooked), number(unhooked.per_second / bare.per_second)),
+    );
     table.plain(&format!("{at}: Snaphook"), &speed(ours));
     table.at_least(&format!("{at}: requests per second, of (a)'s"), ours.per_second / bare.per_second, 0.25);
     table.at_most(&format!("{at}: CPU per request, of (a)'s"), ours.cpu_us / bare.cpu_us, 6.0, "×");

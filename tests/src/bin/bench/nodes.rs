@@ -32,7 +32,9 @@ pub(crate) fn invocations(paths: &Paths, table: &mut Table) {
 /// A script of about five kilobytes that differs with `i`.
 fn five_kilobytes(i: usize) -> String {
     let table: String = (0..60).map(|n| format!("  code{n}: {{ text: 'meaning of code {n} in version {i}', weight: {n} }},\n")).collect();
-    format!("const CODES = {{\n{table}}};\nexport function preHook(call) {{\n  call.arguments.codes = Object.keys(CODES).length + {i};\n}}\n")
+    format!(
+        "const CODES = {{\n{table}}};\nexport function preHook(call) {{\n  call.arguments.codes = Object.keys(CODES).length + {i};\n}}\n"
+    )
 }
 
 fn bound(upstream: &Upstream, script: &str) -> Value {

@@ -49,7 +49,8 @@ pub(crate) async fn serve(arguments: &[String]) -> ExitCode {
 
 async fn answer(role: Role, request: Request<Incoming>, target: String, forward: Forward) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.expect("the load sends whole bodies").to_bytes();
-    let json = |body: Bytes| Response::builder().header("content-type", "application/json").body(Full::new(body)).expect("the parts are valid");
+    let json =
+        |body: Bytes| Response::builder().header("content-type", "application/json").body(Full::new(body)).expect("the parts are valid");
     if role == Role::Upstream {
         return Ok(json(body));
     }

@@ -1,0 +1,101 @@
+//! `snaphook doctor`: what a person would check by hand, with what to do about each finding.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use snaphook_store::SqliteStore;
+
+use crate::cli::DoctorArgs;
+use crate::config::Config;
+use crate::node::Node;
+use crate::problem::CliError;
+
+/// One check: fine, or not quite, or broken.
+enum Finding {
+    Good(String),
+    Note(String),
+    Bad(String),
+}
+
+pub(crate) async fn run(args: DoctorArgs) -> Result<(), CliError> {
+    let mut findings = vec![kernel(), memory()];
+    if args.data_dir.exists() {
+        findings.push(rights(&args.data_dir));
+        findings.extend(database(&args.data_dir).await);
+    } else {
+        findings.push(Finding::Note(format!("{} does not exist yet; the first start makes it", args.data_dir.display())));
+    }
+    findings.push(node_starts().await);
+    let mut broken = 0;
+    for finding in &findings {
+        match finding {
+            Finding::Good(text) => println!("ok    {text}"),
+            Finding::Note(text) => println!("note  {text}"),
+            Finding::Bad(text) => {
+                broken += 1;
+                println!("BAD   {text}");
+            }
+        }
+    }
+    match broken {
+        0 => Ok(()),
+        _ => Err(CliError::Start(format!("{broken} of {} checks found something broken", findings.len()))),
+    }
+}
+
+/// The scan of written pages came with Linux 6.7 and makes a sandbox's end several times cheaper.
+fn kernel() -> Finding {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or_default());
+    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    if version >= (6, 7) {
+        Finding::Good(format!("kernel {release} tells which pages a sandbox wrote"))
+    } else {
+        Finding::Note(format!("kernel {release} is older than 6.7: sandboxes work, but each costs about three times as much"))
+    }
+}
+
+fn memory() -> Finding {
+    let budget = Config::defaults("./snaphook-data".into()).sandbox_memory_bytes >> 20;
+    if budget >= 512 {
+        Finding::Good(format!("{budget} MiB for sandboxes by default"))
+    } else {
+        Finding::Note(format!("only {budget} MiB for sandboxes by default; fewer invocations will run at once"))
+    }
+}
+
+fn rights(data_dir: &Path) -> Finding {
+    let shown = data_dir.display();
+    match std::fs::metadata(data_dir).map(|metadata| metadata.permissions().mode() & 0o077) {
+        Ok(0) => Finding::Good(format!("{shown} is for its owner alone")),
+        Ok(_) => Finding::Bad(format!("{shown} can be read by others: run `chmod 700 {shown}`")),
+        Err(error) => Finding::Bad(format!("{shown} cannot be read: {error}")),
+    }
+}
+
+async fn database(data_dir: &Path) -> Vec<Finding> {
+    match SqliteStore::inspect(data_dir).await {
+        Ok(damage) if damage.is_empty() => vec![Finding::Good("the database is sound".to_owned())],
+        Ok(damage) => damage.into_iter().map(|text| Finding::Bad(format!("database: {text}"))).collect(),
+        Err(error) => vec![Finding::Bad(crate::problem::chain(&error))],
+    }
+}
+
+/// Starts a whole node in a temporary directory: interpreter, sandbox pool, database and listener.
+async fn node_starts() -> Finding {
+    let directory = std::env::temp_dir().join(format!("snaphook-doctor-{}", std::process::id()));
+    let mut config = Config::defaults(directory.clone());
+    config.listen = ([127, 0, 0, 1], 0).into();
+    let finding = match Node::start(config).await {
+        Ok(node) => {
+            let slots = node.settings().slots;
+            node.stop().await;
+            Finding::Good(format!("a node starts, with {slots} invocations at once"))
+        }
+        Err(error) => Finding::Bad(format!("a node does not start: {error}")),
+    };
+    // What is left in a temporary directory does no harm.
+    drop(std::fs::remove_dir_all(&directory));
+    finding
+}

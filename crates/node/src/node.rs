@@ -1,0 +1,165 @@
+//! Puts the parts together: from a configuration to a listening node, and back down in order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, new_token, serve, token_hash};
+use snaphook_compile::{Compiler, CompilerConfig, Interpreter, prepare_interpreter};
+use snaphook_egress::{Egress, EgressConfig};
+use snaphook_flow::{Runner, RunnerConfig, RunnerParts, SystemClock};
+use snaphook_sandbox::{InterpreterCode, Sandbox, SandboxConfig, Settings};
+use snaphook_store::{SqliteStore, Store, TokenHash};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::problem::CliError;
+use crate::progress;
+
+/// Where the store keeps the hash of the operator's token.
+const OPERATOR_TOKEN: &str = "operator-token-hash";
+
+/// A node that listens.
+pub(crate) struct Node {
+    address: SocketAddr,
+    settings: Settings,
+    new_operator_token: Option<String>,
+    store: Arc<dyn Store>,
+    stopping: CancellationToken,
+    serving: JoinHandle<std::io::Result<()>>,
+    requeue: JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// When the data directory cannot be used, the address is taken, or the machine has no place for the sandboxes.
+    pub(crate) async fn start(config: Config) -> Result<Self, CliError> {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir).await.map_err(start_error)?);
+        let interpreter = interpreter(&config.data_dir).await?;
+        let sandbox = sandbox(&config, &interpreter)?;
+        let settings = sandbox.settings();
+        let (operator, new_operator_token) = operator_token(store.as_ref(), config.operator_token.as_deref()).await?;
+        let programs = Arc::new(Programs::new(ProgramsParts {
+            store: Arc::clone(&store),
+            compiler: compiler(&config.data_dir)?,
+            sandbox: sandbox.clone(),
+            interpreter: interpreter.name.clone(),
+        }));
+        let parts = RunnerParts {
+            sandbox,
+            egress: Egress::new(EgressConfig::default()).map_err(start_error)?,
+            store: Arc::clone(&store),
+            programs: programs.clone(),
+            clock: Arc::new(SystemClock),
+        };
+        let runner = Runner::new(parts, RunnerConfig::default());
+        let api = Api::new(
+            ApiConfig::new(operator),
+            ApiParts { store: Arc::clone(&store), programs: Arc::clone(&programs), runner: runner.clone() },
+        );
+
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.map_err(|error| CliError::Start(format!("cannot listen on {}: {error}", config.listen)))?;
+        let address = listener.local_addr().map_err(start_error)?;
+        let stopping = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, api, stopping.clone().cancelled_owned()));
+        let requeue = tokio::spawn(runner.requeue(stopping.clone()));
+        tokio::spawn(refresh(programs, stopping.clone()));
+        Ok(Self { address, settings, new_operator_token, store, stopping, serving, requeue })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How the sandboxes are laid out.
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// The operator's token, if it was made at this start.
+    pub(crate) fn new_operator_token(&self) -> Option<&str> {
+        self.new_operator_token.as_deref()
+    }
+
+    /// Stops in order: no new connections, what is under way ends, the store writes what is queued.
+    pub(crate) async fn stop(self) {
+        self.stopping.cancel();
+        if let Ok(Err(error)) = self.serving.await {
+            tracing::error!(%error, "the listener broke");
+        }
+        if tokio::time::timeout(DRAIN, self.requeue).await.is_err() {
+            tracing::warn!("queued runs under way did not end in time; they begin again at the next start");
+        }
+        if let Err(error) = self.store.close().await {
+            tracing::error!(%error, "the store did not close in order");
+        }
+    }
+}
+
+/// How long queued runs may go on after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Snapshotting and compiling the interpreter takes seconds, once for each build of ours; later starts read what was kept.
+async fn interpreter(data_dir: &Path) -> Result<Interpreter, CliError> {
+    let data_dir = data_dir.to_owned();
+    let preparing = tokio::task::spawn_blocking(move || prepare_interpreter(&data_dir));
+    let prepared = progress::while_longer("compiling the interpreter (at the first start only)", preparing).await;
+    prepared.map_err(start_error)?.map_err(start_error)
+}
+
+fn sandbox(config: &Config, interpreter: &Interpreter) -> Result<Sandbox, CliError> {
+    let code = InterpreterCode { name: interpreter.name.clone(), code: Arc::clone(&interpreter.code) };
+    let sandbox = SandboxConfig {
+        memory_budget_bytes: config.sandbox_memory_bytes,
+        code_dir: code_dir(&config.data_dir),
+        interpreter: Some(code),
+        max_concurrent: None,
+    };
+    Sandbox::new(sandbox).map_err(start_error)
+}
+
+fn compiler(data_dir: &Path) -> Result<Compiler, CliError> {
+    let executable = std::env::current_exe().map_err(start_error)?;
+    Ok(Compiler::new(CompilerConfig::new(executable, vec!["compile-child".into()], data_dir.to_owned())))
+}
+
+/// Compiled code of programs, which can be made again at any time.
+pub(crate) fn code_dir(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("code")
+}
+
+/// The configured token counts for this process; without one, the token that was made at the first start.
+async fn operator_token(store: &dyn Store, configured: Option<&str>) -> Result<(TokenHash, Option<String>), CliError> {
+    if let Some(token) = configured {
+        return Ok((token_hash(token), None));
+    }
+    let stored = store.meta(OPERATOR_TOKEN).await.map_err(start_error)?;
+    if let Some(hash) = stored.as_deref().and_then(|hex| blake3::Hash::from_hex(hex).ok()) {
+        return Ok((TokenHash(hash.into()), None));
+    }
+    let token = new_token();
+    let hash = token_hash(&token);
+    store.set_meta(OPERATOR_TOKEN, blake3::Hash::from(hash.0).to_hex().as_str()).await.map_err(start_error)?;
+    Ok((hash, Some(token)))
+}
+
+/// After an upgrade, components of the earlier interpreter are made again before somebody waits for them.
+async fn refresh(programs: Arc<Programs>, stopping: CancellationToken) {
+    match stopping.run_until_cancelled(programs.refresh()).await {
+        Some(Ok(0)) | None => {}
+        Some(Ok(count)) => tracing::info!(count, "scripts were compiled again for this build's interpreter"),
+        Some(Err(error)) => tracing::error!(%error, "scripts could not all be compiled again; each is when it is called"),
+    }
+}
+
+/// The error with its causes: the outermost often says only that something failed.
+fn start_error(error: impl std::error::Error) -> CliError {
+    CliError::Start(crate::problem::chain(&error))
+}

@@ -1,0 +1,58 @@
+//! `snaphook serve`: a node until a signal says stop.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::ServeArgs;
+use crate::config::{Config, LogFormat};
+use crate::node::Node;
+use crate::problem::CliError;
+
+pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
+    let config = Config::load(&args)?;
+    start_log(config.log_format);
+    let data_dir = config.data_dir.clone();
+    let node = Node::start(config).await?;
+    let settings = node.settings();
+    println!("data      {}", data_dir.display());
+    println!(
+        "sandbox   {} invocations at once, {} MiB for them together, {} MiB for loaded programs, page scan {}",
+        settings.slots,
+        settings.pool_bytes >> 20,
+        settings.program_bytes >> 20,
+        if settings.pagemap_scan { "on" } else { "not offered by this kernel" },
+    );
+    if let Some(token) = node.new_operator_token() {
+        println!("operator  {token}  (made now and shown this once; it manages tenants)");
+    }
+    println!("listening on http://{}", node.address());
+    stop_signal().await;
+    tracing::info!("stopping: what is under way ends first; a second signal ends at once");
+    tokio::select! {
+        () = node.stop() => Ok(()),
+        () = stop_signal() => Err(CliError::Start("ended at once; what was under way is lost".to_owned())),
+    }
+}
+
+/// The node's own log goes to standard error; RUST_LOG says what of it.
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+/// Resolves on an interrupt or a request to terminate.
+pub(crate) async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        // Without a handler for one, the other still works.
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
