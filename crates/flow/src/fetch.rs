@@ -1,13 +1,12 @@
 //! `fetch` of a script step: only for tenants who have the grant, only to their connectors or to hosts the operator named.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::seam::GuestHttp;
-use crate::seam::Outbound;
+use snaphook_egress::Outbound;
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
 use snaphook_model::{Code, Connector, Fault, HttpRequest, HttpResponse, Name, Tenant};
+use snaphook_sandbox::{GuestHttp, HttpFuture};
 use url::Url;
 
 use crate::prepare::{DEFAULT_REDIRECTS, parse_url, read_connector};
@@ -28,7 +27,7 @@ impl Fetch {
 }
 
 impl GuestHttp for Fetch {
-    fn start(&self, request: HttpRequest) -> Pin<Box<dyn Future<Output = Result<HttpResponse, Fault>> + Send>> {
+    fn start(&self, request: HttpRequest) -> HttpFuture {
         let Self { inner, tenant, deadline } = self;
         Box::pin(send(inner.clone(), tenant.clone(), *deadline, request))
     }

@@ -17,7 +17,6 @@ mod programs;
 mod record;
 mod requeue;
 mod runner;
-mod seam;
 
 pub use clock::{Clock, SystemClock};
 pub use outcome::{Finished, Outcome};

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::seam::Program;
 use snaphook_model::{Hook, Name, Retry, Variables};
+use snaphook_sandbox::Program;
 
 use crate::machine::CallPlan;
 
@@ -68,6 +68,12 @@ impl PreparedEndpoint {
         self.hooks.get(hook as usize).map_or(&[], Vec::as_slice)
     }
 
+    /// Memory that the programs of its hooks take, about; a program that sits at several hooks counts at each.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.hooks.iter().flatten().map(|binding| binding.program.memory_bytes()).sum()
+    }
+
     /// Whether a call runs no script at all.
     #[must_use]
     pub fn is_plain(&self) -> bool {
@@ -80,5 +86,15 @@ impl PreparedFlow {
     #[must_use]
     pub const fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Memory that the programs of its scripts take, about.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let of = |step: &PreparedStep| match &step.action {
+            PreparedAction::Request(endpoint) => endpoint.memory_bytes(),
+            PreparedAction::Script(binding) => binding.program.memory_bytes(),
+        };
+        self.steps.iter().map(of).sum()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::pin::Pin;
 
-use crate::seam::Program;
 use snaphook_model::{Fault, Name, TenantName};
+use snaphook_sandbox::Program;
 
 /// A program, some time from now.
 pub type ProgramsFuture<'a> = Pin<Box<dyn Future<Output = Result<Program, Fault>> + Send + 'a>>;

@@ -1,12 +1,12 @@
 //! What a run leaves behind: bounded bodies, masked headers, warnings near limits.
 
-use crate::seam::Outcome;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use snaphook_model::{
     Attempt, BodyText, DecisionRecord, Fault, Headers, Hook, HttpRequest, HttpResponse, Invocation, Limits, LogEntry, LogLevel,
     RequestRecord, ResponseRecord, RunUsage, StepRecord, StepStatus, Usage,
 };
+use snaphook_sandbox::Outcome;
 use snaphook_store::StoreError;
 
 use crate::prepared::PreparedBinding;

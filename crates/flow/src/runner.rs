@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::seam::Egress;
-use crate::seam::Sandbox;
 use bytes::Bytes;
+use snaphook_egress::Egress;
 use snaphook_model::{Connector, Fault, Flow, Name, Payload, Tenant, TenantName, Variables};
+use snaphook_sandbox::Sandbox;
 use snaphook_store::Store;
 use tokio_util::sync::CancellationToken;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::seam::Outbound;
-use crate::seam::{GuestHttp, Invocation};
+use snaphook_egress::Outbound;
 use snaphook_model::{Code, Context, Decision, Fault, Hook, HookInput, HttpRequest, HttpResponse, Payload, RunId, StepRecord};
+use snaphook_sandbox::{GuestHttp, Invocation};
 
 use super::{Scope, internal};
 use crate::machine::{Action, Call, End, Event};

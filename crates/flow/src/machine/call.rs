@@ -316,6 +316,18 @@ impl<'p> Call<'p> {
     }
 }
 
+impl End {
+    /// The payload for the next step. An answer that a hook made itself is its step's payload, whatever its status.
+    #[must_use]
+    pub fn payload(&self) -> Option<Payload> {
+        match self {
+            Self::Succeeded(payload) => Some(payload.clone()),
+            Self::Responded(NewResponse { headers, body, .. }) => Some(answered(headers, body)),
+            Self::Rejected(_) | Self::Failed(_) => None,
+        }
+    }
+}
+
 impl IllegalEvent {
     pub(super) const fn new(awaited: String, happened: &'static str) -> Self {
         Self { awaited, happened }
@@ -339,7 +351,7 @@ fn received(response: &HttpResponse) -> Payload {
 }
 
 /// The same for the parts of an answer, an upstream's or a hook's.
-pub(super) fn answered(headers: &Headers, body: &Bytes) -> Payload {
+fn answered(headers: &Headers, body: &Bytes) -> Payload {
     let content_type = headers.get("content-type").map_or_else(
         || {
             let payload = Payload::json(body.clone());

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use snaphook_model::{NewResponse, Payload, Rejection, Retry};
+use snaphook_model::{Payload, Rejection, Retry};
 
-use super::call::{End, Failure, IllegalEvent, Repeat, answered};
+use super::call::{End, Failure, IllegalEvent, Repeat};
 
 /// The definition of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Run {
         }
     }
 
-    /// Takes in how the step that was asked for ended. An answer that a hook made itself is the step's payload, whatever its status.
+    /// Takes in how the step that was asked for ended.
     ///
     /// # Errors
     /// When no step was asked for; the run is then as it was.
@@ -106,9 +106,9 @@ impl Run {
         let Stage::Step(index, _) = self.stage else {
             return Err(IllegalEvent::new("nothing".to_owned(), "a step's end"));
         };
+        let payload = end.payload();
         self.stage = match end {
-            End::Succeeded(payload) => self.after(index, payload),
-            End::Responded(NewResponse { headers, body, .. }) => self.after(index, answered(&headers, &body)),
+            End::Succeeded(_) | End::Responded(_) => self.after(index, payload.unwrap_or_default()),
             End::Rejected(rejection) => Stage::Done(RunEnd::Rejected(rejection)),
             End::Failed(failure) => {
                 let delay = match failure.repeat {

@@ -15,7 +15,7 @@ use crate::machine::{Accept, Action, Call, CallPlan, End, Event, PayloadPath, Re
 /// A choice among the events that may answer an action.
 fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
     let fault = Event::Faulted(Fault::new(Code::ScriptThrew, "boom"));
-    let payload = (choice % 2 == 0).then(|| Payload::json("{\"p\":1}"));
+    let payload = choice.is_multiple_of(2).then(|| Payload::json("{\"p\":1}"));
     let rejection = Rejection { status: 400, code: None, message: String::new() };
     let response = NewResponse { status: 200, headers: Headers::default(), body: Bytes::new() };
     let decided = match action {

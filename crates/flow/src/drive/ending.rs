@@ -1,0 +1,115 @@
+//! How runs are written down and handed to the store when they end.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use snaphook_model::{Code, Fault, Payload, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
+use snaphook_store::QueuedRun;
+
+use super::Start;
+use crate::machine::{End, Failure};
+use crate::outcome::Outcome;
+use crate::record;
+use crate::runner::Inner;
+
+/// Puts the ended run into the store, with the run that repeats it; gives that one's id once it is durable.
+pub(super) async fn finish_run(
+    inner: &Inner,
+    tenant: &Tenant,
+    mut record: RunRecord,
+    start: Start,
+    delay: Option<Duration>,
+) -> Option<RunId> {
+    let store = &inner.parts.store;
+    let next = delay.map(|delay| next_run(&inner.parts.clock.run_id(), &record, start.input, delay));
+    record.retry_run = next.as_ref().map(|next| next.record.id);
+    let stored = match &next {
+        None if !start.claimed => store.record_run(&tenant.name, &record).await,
+        next => store.end_run(&tenant.name, &record, next.as_ref()).await,
+    };
+    if let Err(error) = stored {
+        record::store_fault(error);
+        return None;
+    }
+    if let Some(next) = &next {
+        inner.due.at(next.record.started_at);
+    }
+    record.retry_run
+}
+
+/// The run that repeats one: same input, same flow version, from the first step.
+fn next_run(id: &RunId, ended: &RunRecord, input: Payload, delay: Duration) -> QueuedRun {
+    let now = ended.ended_at.unwrap_or(ended.started_at);
+    let due = now.checked_add(delay).unwrap_or(Timestamp::MAX);
+    let record = RunRecord {
+        id: *id,
+        flow: ended.flow.clone(),
+        flow_version: ended.flow_version,
+        call: None,
+        status: RunStatus::Queued,
+        code: None,
+        message: None,
+        retry_of: Some(ended.id),
+        retry_run: None,
+        attempt: ended.attempt + 1,
+        started_at: due,
+        ended_at: None,
+        usage: RunUsage::default(),
+        steps: Vec::new(),
+    };
+    QueuedRun { record, input }
+}
+
+/// Ends a queued run that cannot even begin.
+pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, run: QueuedRun, fault: Fault) {
+    let (flow, version) = (run.record.flow.clone(), run.record.flow_version);
+    let start = Start::claimed(run);
+    let mut record = blank_record(&start, RunUsage::default());
+    (record.flow, record.flow_version) = (flow, version);
+    close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
+    finish_run(inner, tenant, record, start, None).await;
+}
+
+pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {
+    RunRecord {
+        id: start.id,
+        flow: None,
+        flow_version: None,
+        call: None,
+        status: RunStatus::Running,
+        code: None,
+        message: None,
+        retry_of: start.retry_of,
+        retry_run: None,
+        attempt: start.attempt,
+        started_at: start.at,
+        ended_at: None,
+        usage,
+        steps: Vec::new(),
+    }
+}
+
+pub(super) fn close_step(step: &mut StepRecord, end: &End) {
+    match end {
+        End::Succeeded(_) | End::Responded(_) => {}
+        End::Rejected(rejection) => {
+            step.status = StepStatus::Failed;
+            step.code = Some(Code::Rejected);
+            step.message = Some(rejection.message.clone());
+        }
+        End::Failed(Failure { fault, .. }) => {
+            step.status = StepStatus::Failed;
+            step.code = Some(fault.code);
+            step.message = Some(fault.detail.clone());
+        }
+    }
+}
+
+pub(super) fn close_record(record: &mut RunRecord, outcome: &Outcome, now: Timestamp) {
+    record.ended_at = Some(now);
+    (record.status, record.code, record.message) = match outcome {
+        Outcome::Payload(_) | Outcome::Responded(_) => (RunStatus::Succeeded, None, None),
+        Outcome::Rejected(rejection) => (RunStatus::Failed, Some(Code::Rejected), Some(rejection.message.clone())),
+        Outcome::Failed { fault, .. } => (RunStatus::Failed, Some(fault.code), Some(fault.detail.clone())),
+    };
+}

@@ -1,0 +1,129 @@
+//! Drives one run of a flow: its steps one after another, and what follows.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use snaphook_model::{Code, Decision, Fault, HookInput, Payload, RunUsage, StepDecision, StepRecord, Tenant, Variables};
+use snaphook_sandbox::GuestHttp;
+
+use super::ending::{blank_record, close_record, close_step, finish_run};
+use super::{Scope, Start, call, internal};
+use crate::fetch::Fetch;
+use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, as_json};
+use crate::outcome::{Finished, Outcome};
+use crate::prepared::{PreparedAction, PreparedBinding, PreparedFlow};
+use crate::record;
+use crate::runner::Inner;
+
+/// Results of a run's steps may together be this many times the largest response: a run holds them all in memory until it ends.
+const RESULTS: u64 = 4;
+
+/// Runs a flow from its first step to its record, and queues the run that repeats it where one follows.
+pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &PreparedFlow, start: Start, deadline: Instant) -> Finished {
+    let plan = RunPlan { steps: flow.steps.len(), retry: flow.retry, attempt: start.attempt };
+    let mut scope = Scope {
+        inner,
+        tenant,
+        run: start.id,
+        flow: Some(flow.name.as_str()),
+        step: None,
+        step_index: 0,
+        deadline,
+        variables: flow.variables.clone(),
+        usage: RunUsage::default(),
+    };
+    let mut steps = Vec::with_capacity(flow.steps.len());
+    let end = drive_steps(&mut scope, flow, plan, start.input.clone(), &mut steps).await;
+    let mut record = blank_record(&start, scope.usage);
+    record.flow = Some(flow.name.clone());
+    record.flow_version = Some(flow.version);
+    record.steps = steps;
+    let (mut outcome, delay) = match end {
+        RunEnd::Succeeded(payload) => (Outcome::Payload(payload), None),
+        RunEnd::Rejected(rejection) => (Outcome::Rejected(rejection), None),
+        RunEnd::Failed(Failure { fault, reason, .. }, delay) => (Outcome::Failed { fault, reason_code: reason, retry_run: None }, delay),
+    };
+    close_record(&mut record, &outcome, inner.parts.clock.now());
+    let queued = finish_run(inner, tenant, record, start, delay).await;
+    if let Outcome::Failed { retry_run, .. } = &mut outcome {
+        *retry_run = queued;
+    }
+    Finished { run: scope.run, outcome }
+}
+
+async fn drive_steps<'a>(
+    scope: &mut Scope<'a>,
+    flow: &'a PreparedFlow,
+    plan: RunPlan,
+    input: Payload,
+    steps: &mut Vec<StepRecord>,
+) -> RunEnd {
+    let mut results = Results { kept: flow.scripted, bytes: 0, limit: scope.tenant.limits.response_body_bytes.saturating_mul(RESULTS) };
+    if let Err(fault) = results.keep(&mut scope.variables, "trigger", &input) {
+        return RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None);
+    }
+    let may_repeat = plan.asked().is_some();
+    let mut run = Run::new(plan, input);
+    while let RunAction::RunStep(index, payload) = run.next() {
+        let step = &flow.steps[index];
+        let payload = payload.clone();
+        scope.step = Some(&step.name);
+        scope.step_index = index as u64;
+        let mut record = record::step(&step.name);
+        let mut end = match &step.action {
+            PreparedAction::Request(endpoint) => Box::pin(call::drive(scope, endpoint, payload, may_repeat, &mut record)).await,
+            PreparedAction::Script(binding) => Box::pin(script_step(scope, binding, payload, &mut record)).await,
+        };
+        if index + 1 < plan.steps
+            && let Some(payload) = end.payload()
+            && let Err(fault) = results.keep(&mut scope.variables, &step.key, &payload)
+        {
+            end = End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+        }
+        close_step(&mut record, &end);
+        steps.push(record);
+        if let Err(error) = run.step_ended(end) {
+            return RunEnd::Failed(internal(&error.to_string()), None);
+        }
+    }
+    run.into_end().unwrap_or_else(|| RunEnd::Failed(internal("a run without next step has not ended"), None))
+}
+
+/// Results of earlier steps, for later scripts to read.
+struct Results {
+    /// Whether there is any script.
+    kept: bool,
+    /// So far.
+    bytes: u64,
+    limit: u64,
+}
+
+impl Results {
+    fn keep(&mut self, variables: &mut Arc<Variables>, key: &str, payload: &Payload) -> Result<(), Fault> {
+        if !self.kept {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&as_json(payload)).into_owned();
+        self.bytes = self.bytes.saturating_add(text.len() as u64);
+        if self.bytes > self.limit {
+            let detail = format!("the results of the run's steps take {} bytes together; at most {}", self.bytes, self.limit);
+            return Err(Fault::new(Code::ResponseSize, detail).of_limit(self.limit, Some(self.bytes)));
+        }
+        Arc::make_mut(variables).step_results.insert(key.to_owned(), text);
+        Ok(())
+    }
+}
+
+async fn script_step(scope: &mut Scope<'_>, binding: &PreparedBinding, payload: Payload, record: &mut StepRecord) -> End {
+    let http = scope.tenant.grants.fetch.then(|| Arc::new(Fetch::new(scope.inner, scope.tenant, scope.deadline)) as Arc<dyn GuestHttp>);
+    // JSON of no bytes is what an answer without a body leaves; no parser takes it.
+    let given = if payload.is_json() && payload.bytes.is_empty() { Payload::default() } else { payload.clone() };
+    let place = call::Place { index: 0, attempt: 1 };
+    let (invocation, result) = call::invoke(scope, binding, place, HookInput::Step { payload: given }, http).await;
+    record.hooks.push(invocation);
+    match result {
+        Ok(Decision::Step(StepDecision(next))) => End::Succeeded(next.unwrap_or(payload)),
+        Ok(_) => End::Failed(internal("a script step gave another hook's decision")),
+        Err(fault) => End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }),
+    }
+}
