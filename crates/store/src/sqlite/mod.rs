@@ -10,9 +10,9 @@ mod queue;
 mod rows;
 mod runs;
 mod scripts;
+mod tenants;
 #[cfg(test)]
 mod tests;
-mod tenants;
 mod writer;
 
 use std::fs::File;

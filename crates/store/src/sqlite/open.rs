@@ -164,16 +164,13 @@ pub(super) async fn findings(connection: &mut SqliteConnection, file: &Path) -> 
         let (table, parent): (String, String) = (row.try_get(0)?, row.try_get(2)?);
         findings.push(format!("a row of `{table}` names one of `{parent}` that does not exist"));
     }
-    let directory = file.parent().unwrap_or(file);
-    for path in [directory, file] {
+    // Who may write the directory may put another database in the place of this one.
+    for (path, others) in [(file.parent().unwrap_or(file), 0o022), (file, 0o077)] {
         if let Ok(metadata) = fs::metadata(path)
-            && metadata.permissions().mode() & 0o077 != 0
+            && metadata.permissions().mode() & others != 0
         {
-            findings.push(format!(
-                "`{}` can be used by others than its owner (mode {:o})",
-                path.display(),
-                metadata.permissions().mode() & 0o777
-            ));
+            let mode = metadata.permissions().mode() & 0o777;
+            findings.push(format!("others than its owner can use `{}` (mode {mode:o})", path.display()));
         }
     }
     Ok(findings)

@@ -107,9 +107,13 @@ async fn files_are_for_the_owner_alone() {
         assert_eq!(mode(&data.join(file)), 0o600, "{file}");
     }
     assert_eq!(SqliteStore::inspect(&data).await.unwrap(), Vec::<String>::new(), "also while a node runs on it");
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(data.join("snaphook.db"), fs::Permissions::from_mode(0o644)).unwrap();
     let findings = SqliteStore::inspect(&data).await.unwrap();
-    assert!(findings.len() == 1 && findings[0].contains("mode 755"), "{findings:?}");
+    assert!(findings.len() == 2 && findings[0].contains("mode 777") && findings[1].contains("mode 644"), "{findings:?}");
+    drop(store);
+    SqliteStore::open(&data).await.unwrap();
+    assert_eq!(mode(&data.join("snaphook.db")), 0o600, "opening takes the file back");
 }
 
 #[tokio::test]
@@ -148,7 +152,8 @@ async fn an_older_database_is_brought_up_to_date_and_a_newer_one_refused() {
     drop(store);
 
     let mut connection = other_release.connect().await.unwrap();
-    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', 1, x'00', 0)";
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', 1, x'00', 0)";
     sqlx::query(newer).execute(&mut connection).await.unwrap();
     let error = SqliteStore::open(directory.path()).await.unwrap_err();
     assert!(matches!(error, OpenError::Newer { version: 9999, .. }), "{error}");
