@@ -30,11 +30,17 @@ declare module "snaphook" {
     /** In capitals. */
     method: string;
     /** Absolute, query included. */
-    url: string;
+    get url(): string;
+    set url(value: string | URL);
     /** `host`, `content-length`, `transfer-encoding`, `connection` and other hop-by-hop headers may not be set. */
-    readonly headers: Headers;
-    /** Text and bytes are sent as they are, any other value as its JSON text. */
-    body: unknown;
+    get headers(): Headers;
+    set headers(value: HeadersInit);
+    /**
+     * Reads JSON as a value, other text as a string, anything else as `Uint8Array`, by the content type.
+     * Set, text and bytes are sent as they are, any other value as its JSON text. `null` empties it.
+     */
+    get body(): any;
+    set body(value: unknown);
   }
 
   /** An HTTP response, whatever its status. */
@@ -44,9 +50,15 @@ declare module "snaphook" {
     /** The URL of the request that was answered. */
     readonly url: string;
     readonly status: number;
+    /** Whether the status is a 2xx. */
+    readonly ok: boolean;
     readonly headers: Headers;
-    /** Setting it changes the payload, as returning a value does. */
-    body: unknown;
+    /** As a request's. Setting it, or changing it in place, changes the payload, as returning a value does. */
+    get body(): any;
+    set body(value: unknown);
+    /** The same as `body`. */
+    get payload(): any;
+    set payload(value: unknown);
   }
 
   /** The result of a call that succeeded. */
@@ -63,11 +75,11 @@ declare module "snaphook" {
   export interface Failure<Arguments = any> {
     /** As the caller gave them. */
     readonly arguments: Arguments;
-    /** 0 when there was no response. */
-    readonly status: number;
+    /** 0 when there was no response. Setting it, `code` or `message` is the same as `replace`. */
+    status: number;
     /** One of the codes of the HTTP contract, or the reason code of a rejection as text. */
-    readonly code: string;
-    readonly message: string;
+    code: ReasonCode;
+    message: string;
   }
 
   /** Appends to the run's log. Beyond the limit `log_bytes` text is dropped and counted. */
@@ -84,20 +96,20 @@ declare module "snaphook" {
   /** Circumstances of one invocation. */
   export interface Context<Parms = any> {
     readonly tenant: string;
-    /** Absent in a direct call. */
-    readonly flow?: string;
-    /** Absent in a direct call. */
-    readonly step?: string;
+    /** `null` in a direct call. */
+    readonly flow: string | null;
+    /** `null` in a direct call. */
+    readonly step: string | null;
     readonly runId: string;
     /** The attempt within the step, from 1. */
     readonly attempt: number;
-    /** The frozen clock. */
-    readonly startedAt: Date;
+    /** The frozen clock, in RFC 3339 UTC: `2024-05-01T12:00:00.000Z`. `Date.now()` gives the same moment. */
+    readonly startedAt: string;
     /** The binding's parameters; `{}` when it has none. */
     readonly parms: Parms;
     /** The flow's configuration, by display name. */
     readonly config: Readonly<Record<string, any>>;
-    /** Values of the run: later hooks and steps see what is written. */
+    /** Values of the run, by key: later hooks and steps see what is written. Only what is asked for crosses. */
     readonly variables: Record<string, any>;
     /** Texts of the run, at most 10,240 bytes of keys and values together. */
     readonly meta: Record<string, string>;
@@ -120,7 +132,7 @@ declare module "snaphook" {
   export function respond(response: {
     /** Default 200. */
     status?: number;
-    headers?: Headers | Record<string, string> | Iterable<[string, string]>;
+    headers?: HeadersInit;
     /** Text and bytes as they are, any other value as its JSON text. */
     body?: unknown;
   }): Decision<"respond">;
@@ -152,11 +164,11 @@ declare module "snaphook" {
     context: Context<Parms>,
   ) => Awaitable<Arguments | Decision<"reject"> | Decision<"respond"> | void>;
 
-  /** What `preRequest` may return in place of the request it was given. */
+  /** What `preRequest` may return: what it leaves out stays as it was given. */
   export interface NewRequest {
-    method: string;
-    url: string;
-    headers?: Headers | Record<string, string> | Iterable<[string, string]>;
+    method?: string;
+    url?: string | URL;
+    headers?: HeadersInit;
     body?: unknown;
   }
 
@@ -175,11 +187,11 @@ declare module "snaphook" {
     context: Context<Parms>,
   ) => unknown;
 
-  /** Once per call, after final failure. Gives `recover(…)`, `replace(…)`, or nothing to keep the failure. */
+  /** Once per call, after final failure. Gives `recover(…)`, `replace(…)`, or nothing to keep the failure with its changes. */
   export type PostFail<Arguments = any, Parms = any> = (
     failure: Failure<Arguments>,
     context: Context<Parms>,
-  ) => Awaitable<Decision<"recover"> | Decision<"replace"> | void>;
+  ) => Awaitable<Failure | Decision<"recover"> | Decision<"replace"> | void>;
 
   /** A script step, the module's default export. Gives the next payload, or nothing to keep the one given with its changes. */
   export type Step<Payload = any, Parms = any> = (payload: Payload, context: Context<Parms>) => unknown;
@@ -187,14 +199,18 @@ declare module "snaphook" {
 
 /** Writes to the run's log at the level of the method. */
 interface Console {
+  metric(...values: unknown[]): void;
   trace(...values: unknown[]): void;
   debug(...values: unknown[]): void;
   info(...values: unknown[]): void;
   log(...values: unknown[]): void;
   warn(...values: unknown[]): void;
   error(...values: unknown[]): void;
+  dir(...values: unknown[]): void;
 }
 declare var console: Console;
+
+type HeadersInit = Headers | Record<string, string | string[]> | Iterable<[string, string]>;
 
 /** Header names and values; names compare without regard to case. */
 interface Headers extends Iterable<[string, string]> {
@@ -211,7 +227,7 @@ interface Headers extends Iterable<[string, string]> {
 }
 declare var Headers: {
   prototype: Headers;
-  new (init?: Headers | Record<string, string> | Iterable<[string, string]>): Headers;
+  new (init?: HeadersInit): Headers;
 };
 
 interface URLSearchParams extends Iterable<[string, string]> {
@@ -333,7 +349,7 @@ declare function fetch(
   url: string | URL,
   options?: {
     method?: string;
-    headers?: Headers | Record<string, string> | Iterable<[string, string]>;
+    headers?: HeadersInit;
     body?: string | ArrayBuffer | ArrayBufferView;
   },
 ): Promise<FetchResponse>;

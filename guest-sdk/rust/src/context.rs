@@ -23,6 +23,8 @@ pub struct Context {
     pub started_at_ms: u64,
     /// All chance of the invocation follows from this.
     pub seed: u64,
+    /// Wall time that the invocation may take, in milliseconds.
+    pub deadline_ms: u32,
     /// The run's variables: later hooks and steps of the run see what is written.
     pub variables: Variables,
     /// Texts of the run, at most 10,240 bytes of keys and values together.

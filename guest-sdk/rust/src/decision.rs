@@ -30,7 +30,7 @@ impl Payload {
 
     /// Plain text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::new("text/plain; charset=utf-8", text.into())
+        Self::new("text/plain", text.into())
     }
 }
 

@@ -36,6 +36,7 @@ impl Test {
             attempt: 1,
             started_at_ms: 1_700_000_000_000,
             seed: 1,
+            deadline_ms: 10_000,
             variables: Variables,
             meta: crate::context::Meta,
             config: crate::context::Config,

@@ -126,6 +126,7 @@ impl From<wit::Context> for Context {
             attempt: given.attempt,
             started_at_ms: given.started_at_ms,
             seed: given.seed,
+            deadline_ms: given.deadline_ms,
             variables: Variables,
             meta: Meta,
             config: Config,
