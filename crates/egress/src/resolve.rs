@@ -77,7 +77,7 @@ impl Resolve for Checked {
                 }
                 Err(_) => return Err(stop(Code::Dns, format!("`{}` did not resolve within {timeout:?}", name.as_str()))),
             };
-            let checked = allowed_of(name.as_str(), &found, &allowed).map_err(|fault| Box::new(fault::Stopped(fault)))?;
+            let checked = allowed_of(name.as_str(), &found, &allowed).map_err(fault::Stopped)?;
             // The port is the URL's.
             Ok(Box::new(checked.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
