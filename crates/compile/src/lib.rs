@@ -1,1 +1,25 @@
+//! Source or wasm to a checked component: `design.md`, "How a script becomes a component".
+//!
+//! [`Compiler`] hands each upload to a child process with limits, [`child_main`] is that process. Alone owns oxc and wit-component; the engine
+//! is the sandbox's.
 
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod child;
+mod compiler;
+mod evaluate;
+mod frame;
+mod fresh;
+mod image;
+mod interpreter;
+mod job;
+mod script;
+mod shape;
+mod upload;
+mod world;
+
+pub use child::child_main;
+pub use compiler::{Compiler, CompilerConfig};
+pub use interpreter::{Interpreter, PrepareError, prepare_interpreter};
+pub use job::{CompileError, Compiled, Upload, compile_here};

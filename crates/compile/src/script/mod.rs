@@ -1,0 +1,105 @@
+//! Source text to text that the interpreter evaluates: syntax checked, TypeScript's types taken out, positions kept or mapped.
+
+mod erase;
+mod lines;
+#[cfg(test)]
+mod tests;
+mod transform;
+
+use std::borrow::Cow;
+
+use oxc::allocator::Allocator;
+use oxc::diagnostics::OxcDiagnostic;
+use oxc::parser::Parser;
+use oxc::parser::config::TokensParserConfig;
+use oxc::semantic::SemanticBuilder;
+use oxc::span::SourceType;
+use oxc_sourcemap::SourceMap;
+use snaphook_model::{Code, Fault, Language};
+
+pub(crate) use transform::uploaded;
+
+use lines::position;
+
+/// Text for the interpreter.
+#[derive(Debug)]
+pub(crate) struct Prepared<'s> {
+    pub(crate) text: Cow<'s, str>,
+    /// Present when lines and columns differ from those of the upload.
+    pub(crate) map: Option<SourceMap<'static>>,
+}
+
+/// Further errors named beside the first: enough to fix in one go, few enough to read.
+const MORE_ERRORS: usize = 4;
+
+/// Checks the syntax and takes the types out.
+pub(crate) fn prepare(bytes: &[u8], language: Language) -> Result<Prepared<'_>, Fault> {
+    let source = utf8(bytes)?;
+    let typescript = language == Language::TypeScript;
+    let source_type = if typescript { SourceType::ts().with_module(true) } else { SourceType::mjs() };
+    let allocator = Allocator::default();
+    let parsed = Parser::new(&allocator, source, source_type).with_config(TokensParserConfig).parse();
+    refuse(source, &parsed.diagnostics)?;
+    // Enum members are evaluated for the transformer, which inlines them into each other.
+    let checked = SemanticBuilder::new().with_check_syntax_error(true).with_enum_eval(typescript).build(&parsed.program);
+    refuse(source, &checked.diagnostics)?;
+    if !typescript {
+        return Ok(Prepared { text: Cow::Borrowed(source), map: None });
+    }
+    let scoping = checked.semantic.into_scoping();
+    match erase::erase(source, &parsed.tokens, &scoping, &parsed.program) {
+        erase::Erased::Whole(text) => Ok(Prepared { text: Cow::Owned(text), map: None }),
+        erase::Erased::Unsupported { offset, what } => Err(syntax(source, offset as usize, format!("{what} are not supported"))),
+        erase::Erased::NeedsCode => {
+            let mut program = parsed.program;
+            transform::transform(&allocator, source, scoping, &mut program)
+        }
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        syntax(&valid, valid.len(), "the source is not UTF-8".to_owned())
+    })
+}
+
+fn syntax(source: &str, offset: usize, detail: String) -> Fault {
+    let (line, column) = position(source, offset);
+    Fault::new(Code::ScriptSyntax, detail).at(line, column)
+}
+
+/// The first error with its place; further ones are named in its sentence.
+fn refuse(source: &str, diagnostics: &oxc::diagnostics::Diagnostics) -> Result<(), Fault> {
+    let mut errors = diagnostics.errors();
+    let Some(first) = errors.next() else { return Ok(()) };
+    let mut detail = sentence(first);
+    for (i, error) in errors.enumerate() {
+        if i == MORE_ERRORS {
+            detail.push_str("; and more");
+            break;
+        }
+        match offset(error) {
+            Some(offset) => {
+                let (line, column) = position(source, offset);
+                detail.push_str(&format!("; at {line}:{column}: {}", sentence(error)));
+            }
+            None => detail.push_str(&format!("; {}", sentence(error))),
+        }
+    }
+    match offset(first) {
+        Some(offset) => Err(syntax(source, offset, detail)),
+        None => Err(Fault::new(Code::ScriptSyntax, detail)),
+    }
+}
+
+fn sentence(error: &OxcDiagnostic) -> String {
+    match &error.help {
+        Some(help) => format!("{} ({help})", error.message.trim_end_matches('.')),
+        None => error.message.clone().into_owned(),
+    }
+}
+
+fn offset(error: &OxcDiagnostic) -> Option<usize> {
+    error.labels.first().map(|label| label.offset() as usize)
+}
