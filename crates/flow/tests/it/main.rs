@@ -1,0 +1,6 @@
+//! Calls and flows against real parts: sandbox, egress, SQLite, and an upstream on loopback.
+
+mod calls;
+mod flows;
+mod queued;
+mod rig;
