@@ -1,0 +1,76 @@
+//! Changes to the engine's source that cannot be made from outside. Each names text that must be there, so a new version of the engine
+//! fails the build where a change no longer fits.
+
+use std::path::Path;
+
+use crate::Failure;
+
+/// One change of text.
+enum Patch {
+    /// Replaces text that occurs this many times.
+    Replace(&'static str, &'static str, usize),
+    /// Replaces everything from the first text up to the second, which stays.
+    Cut(&'static str, &'static str, &'static str),
+}
+use Patch::{Cut, Replace};
+
+const PATCHES: &[Patch] = &[
+    // Memory: our heap in place of the engine's arenas, and references to sealed objects are not counted.
+    Replace(
+        "#define JS_GC_MARK(p)   (js_rc(p)->mark)\n",
+        "#define JS_GC_MARK(p)   (js_rc(p)->mark)\n#include \"heap.h\"\n#include \"allocator.c\"\n",
+        1,
+    ),
+    Cut("void *js_calloc_rt(JSRuntime *rt, size_t count, size_t size)\n{", "/**\n * This used to be implemented as malloc + memset", ""),
+    Replace("--JS_REF_COUNT(p) ", "js_rc_dec(p) ", 2),
+    Replace("--JS_REF_COUNT(str) ", "js_rc_dec(str) ", 1),
+    Replace("--JS_REF_COUNT(ctx) ", "js_rc_dec(ctx) ", 1),
+    Replace("--JS_REF_COUNT(sh) ", "js_rc_dec(sh) ", 1),
+    Replace("--JS_REF_COUNT(var_ref) ", "js_rc_dec(var_ref) ", 1),
+    Replace("--JS_REF_COUNT(s) ", "js_rc_dec(s) ", 1),
+    Replace("JS_REF_COUNT(str)--;", "js_rc_dec(str);", 1),
+    Replace("JS_REF_COUNT(p)++;", "js_rc_inc(p);", 8),
+    Replace("JS_REF_COUNT(ctx)++;", "js_rc_inc(ctx);", 1),
+    Replace("JS_REF_COUNT(sh)++;", "js_rc_inc(sh);", 1),
+    Replace("JS_REF_COUNT(s)++;", "js_rc_inc(s);", 1),
+    Replace("JS_REF_COUNT(b)++;", "js_rc_inc(b);", 1),
+    Replace("JS_REF_COUNT(var_ref)++;", "js_rc_inc(var_ref);", 6),
+    Replace("JS_REF_COUNT(sf->cur_gc_obj)++;", "js_rc_inc(sf->cur_gc_obj);", 1),
+    // The collector counts for itself: what it takes away from a sealed object it must be able to give back.
+    Replace("    js_rc_inc(p);\n    if (JS_REF_COUNT(p) == 1) {", "    JS_REF_COUNT(p)++;\n    if (JS_REF_COUNT(p) == 1) {", 1),
+    Replace("static void gc_scan_incref_child2(JSRuntime *rt, JSGCObjectHeader *p)\n{\n    js_rc_inc(p);", "static void gc_scan_incref_child2(JSRuntime *rt, JSGCObjectHeader *p)\n{\n    JS_REF_COUNT(p)++;", 1),
+    // Fuel and epochs interrupt us from outside; what remains of polling is that jumps leave their place for `snaphook_where`.
+    Replace("    if (js_poll_interrupts(caller_ctx))\n        return JS_EXCEPTION;\n", "", 1),
+    Replace("            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;", "            sf->cur_pc = pc + 1;\n            BREAK;", 3),
+    Replace("                if (unlikely(js_poll_interrupts(ctx)))\n                    goto exception;\n            }\n            BREAK;", "                sf->cur_pc = pc + 1;\n            }\n            BREAK;", 4),
+    Replace("    if (unlikely(--ctx->interrupt_counter <= 0)) {\n        return __js_poll_interrupts(ctx);\n    } else {\n        return 0;\n    }", "    (void)ctx;\n    return 0;", 1),
+    Replace("static no_inline __exception int __js_poll_interrupts(JSContext *ctx)", "static __maybe_unused no_inline __exception int __js_poll_interrupts(JSContext *ctx)", 1),
+    // Positions of throws, for what is thrown without a stack trace.
+    Replace("JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n", "JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n    note_throw();\n", 1),
+];
+
+/// Writes `quickjs-patched.c`.
+pub(crate) fn apply(quickjs: &Path, out: &Path) -> Result<(), Failure> {
+    let path = quickjs.join("quickjs.c");
+    let mut text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    for patch in PATCHES {
+        text = patch.apply(&text).map_err(|wanted| format!("quickjs.c is not the version that the build knows: it lacks `{wanted}`"))?;
+    }
+    std::fs::write(out.join("quickjs-patched.c"), text).map_err(|error| error.to_string())
+}
+
+impl Patch {
+    fn apply(&self, text: &str) -> Result<String, String> {
+        match *self {
+            Replace(from, to, times) => {
+                let found = text.matches(from).count();
+                if found == times { Ok(text.replace(from, to)) } else { Err(format!("{from} ({found} of {times})")) }
+            }
+            Cut(from, until, to) => {
+                let start = text.find(from).ok_or(from)?;
+                let end = text[start..].find(until).ok_or(until)? + start;
+                Ok(format!("{}{to}{}", &text[..start], &text[end..]))
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// QuickJS-ng with our changes, and the few functions that need its insides. Everything else uses its public interface.
+static void note_throw(void);
+
+#include "quickjs-patched.c"
+
+#include "interpreter.h"
+
+#undef malloc
+#undef free
+#undef realloc
+
+// What stays free below the limit for C functions that do not check: number formatting and the regular expression compiler.
+#define STACK_RESERVE (24 * 1024)
+
+#include "engine_text.c"
+#include "json.c"
+#include "where.c"
+
+void engine_seed(uint64_t seed)
+{
+    // The generator stands still at 0. Mixing keeps neighbouring seeds apart.
+    seed = (seed ^ (seed >> 33)) * 0xff51afd7ed558ccdull;
+    js->random_state = seed == 0 ? 0x9e3779b97f4a7c15ull : seed;
+}
+
+void engine_set_stack_limit(void)
+{
+    // The stack lies at the lower end of memory, so it may be used down to the reserve.
+    runtime->stack_size = 1;
+    runtime->stack_limit = STACK_RESERVE;
+}
+
+JSValue engine_data_property(JSValueConst object, const char *name)
+{
+    if (JS_VALUE_GET_TAG(object) != JS_TAG_OBJECT)
+        return JS_UNDEFINED;
+    JSAtom atom = JS_NewAtom(js, name);
+    JSValue value = JS_UNDEFINED;
+    for (JSObject *p = JS_VALUE_GET_OBJ(object); p != NULL && p->class_id != JS_CLASS_PROXY; p = p->shape->proto) {
+        JSProperty *property;
+        JSShapeProperty *shape = find_own_property(&property, p, atom);
+        if (shape == NULL)
+            continue;
+        if ((shape->flags & JS_PROP_TMASK) == JS_PROP_NORMAL)
+            value = js_dup(property->u.value);
+        break;
+    }
+    JS_FreeAtom(js, atom);
+    return value;
+}
+
+bool engine_is_error(JSValueConst value)
+{
+    return JS_VALUE_GET_TAG(value) == JS_TAG_OBJECT && JS_VALUE_GET_OBJ(value)->class_id == JS_CLASS_ERROR;
+}
+
+void engine_collect_and_seal(bool own_page)
+{
+    JS_RunGC(runtime);
+    heap_seal(own_page);
+    // Collecting touches every page, so it waits for more garbage than an ordinary invocation makes.
+    JS_SetGCThreshold(runtime, runtime->malloc_state.malloc_size + (8u << 20));
+}
+
+// `Promise.resolve` of the language, whatever became of the global.
+JSValue engine_resolve(JSValueConst value)
+{
+    return js_promise_resolve(js, js->promise_ctor, 1, &value, 0);
+}
+
+JSAtom engine_symbol_iterator(void)
+{
+    return JS_ATOM_Symbol_iterator;
+}
+
+bool engine_view_bytes(JSValueConst value, uint8_t **bytes, size_t *length)
+{
+    JSObject *p = JS_VALUE_GET_OBJ(value);
+    if (p->class_id < JS_CLASS_UINT8C_ARRAY || p->class_id > JS_CLASS_DATAVIEW)
+        return false;
+    JSTypedArray *view = p->class_id == JS_CLASS_DATAVIEW ? p->u.typed_array : p->u.array.u1.typed_array;
+    JSArrayBuffer *buffer = view->buffer->u.array_buffer;
+    *bytes = buffer->data + view->offset;
+    *length = 0;
+    if (!buffer->detached && view->offset <= (uint32_t)buffer->byte_length) {
+        size_t rest = (size_t)buffer->byte_length - view->offset;
+        *length = view->track_rab || view->length > rest ? rest : view->length;
+    }
+    return true;
+}
+
+__attribute__((noinline)) void stack_wipe(void)
+{
+    // The stack begins at address 0. What this function itself keeps is above `here`.
+    uint8_t *here = __builtin_frame_address(0);
+    for (volatile uint8_t *at = (uint8_t *)16; at < here - 64; at += 8)
+        *(volatile uint64_t *)at = 0;
+}

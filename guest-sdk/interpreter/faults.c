@@ -1,0 +1,131 @@
+// Faults: what an exception becomes for the host, with the script's position. No code of the script runs here.
+#include "heap.h"
+#include "interpreter.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+JSValue throw_contract(const char *format, ...)
+{
+    char message[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    JS_ThrowTypeError(js, "%s", message);
+    JSValue error = JS_GetException(js);
+    invocation.contract_error = JS_DupValue(js, error);
+    return JS_Throw(js, error);
+}
+
+static bool digits(const uint8_t **at, const uint8_t *end, uint32_t *number)
+{
+    const uint8_t *start = *at;
+    *number = 0;
+    for (; *at < end && **at >= '0' && **at <= '9' && *at - start < 9; ++*at)
+        *number = *number * 10 + (uint32_t)(**at - '0');
+    return *at > start;
+}
+
+// The first position in a stack trace that lies in the script: `name:line:column`.
+static bool position_in(Text stack, snaphook_hook_types_location_t *location)
+{
+    Text name;
+    if (script.name == JS_ATOM_NULL || !engine_text(JS_AtomToString(js, script.name), &name))
+        return false;
+    const uint8_t *end = stack.ptr + stack.len;
+    for (const uint8_t *at = stack.ptr; at + name.len < end; at++) {
+        if ((at > stack.ptr && at[-1] != '(' && at[-1] != ' ') || memcmp(at, name.ptr, name.len) != 0 || at[name.len] != ':')
+            continue;
+        const uint8_t *number = at + name.len + 1;
+        if (digits(&number, end, &location->line) && number < end && *number == ':') {
+            number++;
+            if (digits(&number, end, &location->column))
+                return true;
+        }
+    }
+    return false;
+}
+
+// A text property without running code; empty when it is none.
+static Text property_text(JSValueConst object, const char *name)
+{
+    Text text = TEXT("");
+    JSValue value = engine_data_property(object, name);
+    if (JS_IsString(value))
+        engine_text(value, &text);
+    return text;
+}
+
+static Text describe(JSValueConst exception)
+{
+    Builder builder = {0};
+    Text text = TEXT("");
+    if (engine_is_error(exception)) {
+        Text name = property_text(exception, "name"), message = property_text(exception, "message");
+        build_text(&builder, name.len == 0 ? TEXT("Error") : name);
+        if (message.len > 0) {
+            build(&builder, ": ");
+            build_text(&builder, message);
+        }
+        return built(&builder);
+    }
+    build(&builder, "Uncaught ");
+    if (JS_IsString(exception)) {
+        engine_text(exception, &text);
+        build_json_string(&builder, text);
+    } else if (JS_IsSymbol(exception)) {
+        build(&builder, "symbol");
+    } else if (JS_IsFunction(js, exception)) {
+        build(&builder, "function");
+    } else if (JS_IsObject(exception) && property_text(exception, "message").len > 0) {
+        text = property_text(exception, "message");
+        build(&builder, "object with the message ");
+        build_json_string(&builder, text);
+    } else if (JS_IsObject(exception)) {
+        build(&builder, "object");
+    } else if (text_of(exception, &text)) {
+        build_text(&builder, text);
+    }
+    return built(&builder);
+}
+
+// Frames of the interpreter's own preludes tell an author nothing.
+static Text own_frames(Text stack)
+{
+    Builder builder = {0};
+    for (size_t start = 0; start < stack.len;) {
+        size_t end = start;
+        while (end < stack.len && stack.ptr[end] != '\n')
+            end++;
+        if (memmem(stack.ptr + start, end - start, "(snaphook:", 10) == NULL)
+            build_bytes(&builder, stack.ptr + start, end - start + (end < stack.len));
+        start = end + 1;
+    }
+    return built(&builder);
+}
+
+void fault_of_exception(JSValue exception, Fault *fault)
+{
+    bool contract = JS_IsObject(exception) && JS_IsObject(invocation.contract_error) &&
+                    JS_VALUE_GET_PTR(exception) == JS_VALUE_GET_PTR(invocation.contract_error);
+    Text message = property_text(exception, "message");
+    bool memory = heap.exhausted && (JS_IsNull(exception) || text_equals(message, "out of memory"));
+    if (memory)
+        heap_open_reserve();
+    Text stack = engine_is_error(exception) ? property_text(exception, "stack") : TEXT("");
+    fault->kind = memory ? SNAPHOOK_HOOK_TYPES_FAULT_KIND_MEMORY
+                  : contract ? SNAPHOOK_HOOK_TYPES_FAULT_KIND_CONTRACT
+                             : SNAPHOOK_HOOK_TYPES_FAULT_KIND_THREW;
+    fault->message = memory ? TEXT("the script ran out of memory") : contract ? message : describe(exception);
+    fault->location.is_some = position_in(stack, &fault->location.val);
+    if (!fault->location.is_some && (stack.len == 0 || memory))
+        fault->location.is_some = engine_last_throw(&fault->location.val);
+    fault->stack = own_frames(stack);
+}
+
+void fault_contract(Fault *fault, Text message)
+{
+    *fault = (Fault){.kind = SNAPHOOK_HOOK_TYPES_FAULT_KIND_CONTRACT, .message = message, .stack = TEXT("")};
+}

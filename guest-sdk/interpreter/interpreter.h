@@ -1,0 +1,213 @@
+// What the parts of the interpreter share: the engine's handles, the invocation in progress, and each part's entry points.
+#ifndef SNAPHOOK_INTERPRETER_H
+#define SNAPHOOK_INTERPRETER_H
+
+#include "hooks.h"
+#include "quickjs.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef hooks_string_t Text;
+typedef snaphook_hook_types_context_t ContextRecord;
+typedef snaphook_hook_types_fault_t Fault;
+typedef snaphook_hook_types_headers_t HeaderList;
+typedef hooks_tuple2_string_string_t HeaderPair;
+
+#define TEXT(literal) ((Text){(uint8_t *)(literal), sizeof(literal) - 1})
+
+// In the order of the host's hook sets, whose bits they number.
+typedef enum Hook {
+    HOOK_PRE_HOOK,
+    HOOK_PRE_REQUEST,
+    HOOK_POST_REQUEST,
+    HOOK_POST_HOOK,
+    HOOK_POST_FAIL,
+    HOOK_STEP,
+    HOOK_COUNT,
+    // Top-level code runs, at deploy.
+    HOOK_LOADING = HOOK_COUNT,
+} Hook;
+
+// The export's name in a script: `preHook`, `default` for a step.
+extern const char *const hook_names[HOOK_COUNT];
+
+// The one script of this image.
+typedef struct Script {
+    JSValue functions[HOOK_COUNT]; // Undefined where there is none.
+    JSAtom name;                   // File name in positions; 0 before a script is loaded.
+} Script;
+
+// The one invocation of this instance.
+typedef struct Invocation {
+    Hook hook;
+    const ContextRecord *context;
+    JSValue contract_error;    // The last error that we threw because a hook may not do what it did.
+    JSValue pending_decision;  // The last decision made by a helper, until it is returned.
+    bool has_body;             // `body` has crossed.
+    hooks_list_u8_t body;
+    bool has_arguments;        // `arguments` have crossed.
+    hooks_list_u8_t arguments;
+} Invocation;
+
+extern JSRuntime *runtime;
+extern JSContext *js;
+extern Script script;
+extern Invocation invocation;
+extern double clock_ms;    // Now, moved by timers.
+extern double deadline_ms; // Where virtual time ends.
+
+// engine.c: what needs the engine's insides.
+void engine_seed(uint64_t seed);
+void engine_set_stack_limit(void);
+// The UTF-8 of a string value; lone surrogates become U+FFFD. Points into the string where it can. False on exhausted memory.
+bool engine_text(JSValueConst string, Text *text);
+// A data property of an object or of its prototypes, read without running any code; undefined where there is none.
+JSValue engine_data_property(JSValueConst object, const char *name);
+bool engine_is_error(JSValueConst value);
+bool engine_last_throw(snaphook_hook_types_location_t *location);
+// Where the script stands now.
+bool engine_position(snaphook_hook_types_location_t *location);
+void engine_collect_and_seal(bool own_page);
+JSValue engine_resolve(JSValueConst value);
+JSAtom engine_symbol_iterator(void);
+// The bytes that a typed array or a DataView shows; false when the value is neither.
+bool engine_view_bytes(JSValueConst value, uint8_t **bytes, size_t *length);
+// JSON text to a value; throws SyntaxError.
+JSValue json_parse(const uint8_t *bytes, size_t length);
+// A value to JSON text. False and an exception when it throws; `text->ptr` NULL when the value has no JSON form.
+bool json_write(JSValueConst value, Text *text);
+
+// text.c
+JSValue string_of(Text text);
+// The text of any value, by the language's rules; false when that threw.
+bool text_of(JSValueConst value, Text *text);
+bool text_equals(Text text, const char *other);
+bool same_text(Text a, Text b);
+bool text_equals_ignoring_case(Text text, const char *other);
+Text text_copy(const uint8_t *bytes, size_t length);
+// Grows; `failed` once memory is exhausted.
+typedef struct Builder {
+    uint8_t *bytes;
+    size_t length, capacity;
+    bool failed;
+} Builder;
+void build_bytes(Builder *builder, const void *bytes, size_t length);
+void build(Builder *builder, const char *text);
+void build_text(Builder *builder, Text text);
+void build_number(Builder *builder, int64_t number);
+void build_json_string(Builder *builder, Text text);
+Text built(Builder *builder);
+
+// faults.c
+// Throws a TypeError that ends the invocation as `contract`, unless the script catches it.
+JSValue throw_contract(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void fault_of_exception(JSValue exception, Fault *fault);
+void fault_contract(Fault *fault, Text message);
+
+// headers.c
+void headers_define_class(JSValueConst globals);
+JSValue headers_new(HeaderList list);
+HeaderList *headers_of(JSValueConst value);
+bool headers_changed(JSValueConst value);
+// Reads `Headers`, pairs, or an object of name and text or texts. False when it threw.
+bool headers_read(JSValueConst value, HeaderList *list);
+void headers_append(HeaderList *list, Text name, Text value);
+bool headers_find(const HeaderList *list, const char *name, Text *value);
+
+// payload.c
+// Text for a string, bytes for buffers, JSON for the rest; `what` names the value in errors. False when it threw.
+bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes, Text *content_type);
+// JSON as a value, `text/*` as a string, anything else as bytes.
+JSValue payload_read(hooks_list_u8_t bytes, Text content_type);
+const hooks_list_u8_t *input_body(void);
+const hooks_list_u8_t *input_arguments(void);
+bool same_bytes(const hooks_list_u8_t *a, const hooks_list_u8_t *b);
+
+// message.c: requests and responses.
+void message_define_classes(void);
+JSValue request_new(snaphook_hook_types_request_t *request);
+JSValue response_new(snaphook_hook_types_response_t *response);
+// Whether anything of it was changed; false in `*changed` leaves `request` alone. False when it threw.
+bool request_changes(JSValueConst request, bool *changed, snaphook_hook_types_new_request_t *result);
+bool request_read(JSValueConst given, JSValueConst value, snaphook_hook_types_new_request_t *result);
+bool response_changes(JSValueConst response, bool *changed, snaphook_hook_types_payload_t *result);
+bool is_request(JSValueConst value);
+bool is_response(JSValueConst value);
+
+// given.c: what the other hooks are given.
+void given_define_classes(void);
+JSValue call_new(Text connector, Text endpoint);
+bool call_changes(JSValueConst call, bool *changed, hooks_list_u8_t *arguments);
+bool is_call(JSValueConst value);
+JSValue result_new(uint16_t status, HeaderList headers);
+bool result_changes(JSValueConst result, bool *changed, snaphook_hook_types_payload_t *payload);
+bool is_result(JSValueConst value);
+JSValue failure_new(snaphook_hook_types_failure_t *failure);
+bool failure_changes(JSValueConst value, const snaphook_hook_types_failure_t *given, bool *changed, snaphook_hook_types_replaced_failure_t *result);
+bool is_failure(JSValueConst value);
+
+// context.c
+void context_define_classes(JSValueConst log);
+JSValue context_new(const ContextRecord *record);
+// Hands values that were changed in place to the host. False when it threw.
+bool context_flush(void);
+
+// decisions.c
+typedef enum DecisionKind {
+    DECISION_REJECT,
+    DECISION_RESPOND,
+    DECISION_PROCEED,
+    DECISION_RETRY,
+    DECISION_RETRY_RUN,
+    DECISION_FAIL,
+    DECISION_REAUTHENTICATE,
+    DECISION_RECOVER,
+    DECISION_REPLACE,
+} DecisionKind;
+typedef struct Decision {
+    DecisionKind kind;
+    bool has_payload;
+    uint16_t status;
+    snaphook_hook_types_option_reason_code_t code;
+    hooks_option_string_t message;
+    snaphook_hook_types_payload_t payload;
+    HeaderList headers;
+} Decision;
+void decisions_define(void);
+Decision *decision_of(JSValueConst value);
+const char *decision_name(DecisionKind kind);
+// A reason code; undefined and null give none. False when it threw.
+bool reason_code_read(JSValueConst value, snaphook_hook_types_option_reason_code_t *code);
+bool status_read(JSValueConst value, const char *what, uint16_t *status);
+
+// waiting.c: promises, timers and requests in flight.
+void waiting_define(JSValueConst globals, JSValueConst native);
+// Runs jobs, timers and requests until a value that may be a promise is settled. False: `fault` is filled.
+bool settle(JSValue *value, Fault *fault);
+// Logs the rejections that nobody handled.
+void warn_of_rejections(void);
+
+// host.c: log, chance, digests.
+// Gives the object `context.log`.
+JSValue host_define(JSValueConst globals, JSValueConst native);
+void host_log(snaphook_hook_log_level_t level, Text message);
+void define_functions(JSValueConst object, const JSCFunctionListEntry *entries, int count);
+// A class without a constructor, for what only the host makes.
+void define_class(JSClassID *class, const char *name, const JSCFunctionListEntry *entries, int count);
+
+// load.c
+void load_define(void);
+// Adds to what the deploy's answer warns of, once per line. `message` must live for ever.
+void load_warning(const char *message);
+// The hook in a sentence.
+const char *hook_title(Hook hook);
+
+// start.c
+extern const char *start_problem; // Why the interpreter itself did not start.
+
+// Wipes what lies below the caller, so that it does not become part of an image.
+void stack_wipe(void);
+
+#endif

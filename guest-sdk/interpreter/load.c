@@ -1,0 +1,185 @@
+// Loading the script at deploy: its module is evaluated once, its hooks are found, and its image is sealed.
+#include "heap.h"
+#include "interpreter.h"
+
+#include <string.h>
+
+const char *const hook_names[HOOK_COUNT] = {"preHook", "preRequest", "postRequest", "postHook", "postFail", "default"};
+
+#define WARNINGS 16
+
+static struct {
+    const char *message;
+    bool placed;
+    snaphook_hook_types_location_t location;
+} warnings[WARNINGS];
+static int warning_count;
+
+const char *hook_title(Hook hook)
+{
+    return hook == HOOK_STEP ? "a step" : hook_names[hook];
+}
+
+void load_warning(const char *message)
+{
+    snaphook_hook_types_location_t location;
+    bool placed = engine_position(&location);
+    for (int i = 0; i < warning_count; i++)
+        if (warnings[i].message == message && warnings[i].location.line == location.line)
+            return;
+    if (warning_count == WARNINGS)
+        return;
+    warnings[warning_count].message = message;
+    warnings[warning_count].placed = placed;
+    warnings[warning_count++].location = location;
+}
+
+static JSModuleDef *import(JSContext *ctx, const char *name, void *opaque)
+{
+    throw_contract("cannot import \"%s\": a script can import \"snaphook\" and nothing else", name);
+    return NULL;
+}
+
+static char *same_name(JSContext *ctx, const char *base, const char *name, void *opaque)
+{
+    return js_strdup(ctx, name);
+}
+
+void load_define(void)
+{
+    JS_SetModuleLoaderFunc(runtime, same_name, import, NULL);
+}
+
+static bool failed(Fault *fault)
+{
+    fault_of_exception(JS_GetException(js), fault);
+    return false;
+}
+
+// Evaluates the module and fills `script`. False: `fault` is filled, and `kind` where it is a syntax error.
+static bool evaluate(const char *source, size_t length, const char *name, unsigned *hooks, Fault *fault, bool *syntax)
+{
+    JSValue module = JS_Eval(js, source, length, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    if (JS_IsException(module)) {
+        *syntax = true;
+        return failed(fault);
+    }
+    JSModuleDef *definition = JS_VALUE_GET_PTR(module);
+    JSValue done = JS_EvalFunction(js, module);
+    if (JS_IsException(done))
+        return failed(fault);
+    if (!settle(&done, fault))
+        return false;
+    JSValue namespace = JS_GetModuleNamespace(js, definition);
+    if (JS_IsException(namespace))
+        return failed(fault);
+    for (int hook = 0; hook < HOOK_COUNT; hook++) {
+        JSValue function = JS_GetPropertyStr(js, namespace, hook_names[hook]);
+        if (JS_IsException(function))
+            return failed(fault);
+        if (JS_IsUndefined(function))
+            continue;
+        if (!JS_IsFunction(js, function)) {
+            throw_contract("the export `%s` must be a function", hook_names[hook]);
+            return failed(fault);
+        }
+        script.functions[hook] = function;
+        *hooks |= 1u << hook;
+    }
+    return true;
+}
+
+static void tell_position(Builder *builder, bool placed, const snaphook_hook_types_location_t *location)
+{
+    if (!placed) {
+        build(builder, "\"line\":null,\"column\":null");
+        return;
+    }
+    build(builder, "\"line\":");
+    build_number(builder, location->line);
+    build(builder, ",\"column\":");
+    build_number(builder, location->column);
+}
+
+static void tell_warnings(Builder *builder)
+{
+    for (int i = 0; i < warning_count; i++) {
+        build(builder, i == 0 ? "{\"message\":" : ",{\"message\":");
+        build_json_string(builder, (Text){(uint8_t *)warnings[i].message, strlen(warnings[i].message)});
+        build(builder, ",");
+        tell_position(builder, warnings[i].placed, &warnings[i].location);
+        build(builder, "}");
+    }
+}
+
+static void tell_fault(Builder *builder, const Fault *fault, bool syntax)
+{
+    static const char *const kinds[] = {"threw", "contract", "contract", "memory", "contract"};
+    syntax = syntax && fault->kind == SNAPHOOK_HOOK_TYPES_FAULT_KIND_THREW;
+    build(builder, "{\"kind\":\"");
+    build(builder, syntax ? "syntax" : kinds[fault->kind]);
+    build(builder, "\",\"message\":");
+    build_json_string(builder, fault->message);
+    build(builder, ",");
+    tell_position(builder, fault->location.is_some, &fault->location.val);
+    build(builder, ",\"stack\":");
+    build_json_string(builder, fault->stack);
+    build(builder, "}");
+}
+
+// The answer lies in static memory: in the heap it would become part of every script's image.
+static uint32_t *tell(unsigned hooks, const Fault *fault, bool syntax)
+{
+    static uint32_t result[2];
+    static uint8_t room[2048];
+    Builder builder = {room, 0, sizeof room, false};
+    if (fault != NULL)
+        builder = (Builder){0};
+    build(&builder, "{\"hooks\":");
+    build_number(&builder, hooks);
+    build(&builder, ",\"warnings\":[");
+    tell_warnings(&builder);
+    build(&builder, "],\"error\":");
+    if (fault == NULL)
+        build(&builder, "null");
+    else
+        tell_fault(&builder, fault, syntax);
+    build(&builder, "}");
+    memset(warnings, 0, sizeof warnings);
+    warning_count = 0;
+    result[0] = (uint32_t)(uintptr_t)builder.bytes;
+    result[1] = (uint32_t)builder.length;
+    return result;
+}
+
+static __attribute__((noinline)) uint32_t *load(char *source, uint32_t length, const char *name, uint32_t name_length)
+{
+    Fault fault = {.stack = TEXT("")};
+    unsigned hooks = 0;
+    bool syntax = false;
+    if (start_problem != NULL) {
+        fault_contract(&fault, (Text){(uint8_t *)start_problem, strlen(start_problem)});
+        return tell(0, &fault, false);
+    }
+    script.name = JS_NewAtomLen(js, name, name_length);
+    source[length] = '\0';
+    if (!evaluate(source, length, JS_AtomToCString(js, script.name), &hooks, &fault, &syntax))
+        return tell(0, &fault, syntax);
+    engine_collect_and_seal(false);
+    heap_finish_loading();
+    return tell(hooks, NULL, false);
+}
+
+// Called once per image, before it is taken. `source` must come from `cabi_realloc`, which leaves a byte behind it. The answer is JSON text:
+// {"hooks": bits, "warnings": [{"message","line","column"}], "error": null or {"kind","message","line","column","stack"}}.
+__attribute__((export_name("snaphook_load"))) uint32_t *snaphook_load(char *source, uint32_t length, const char *name, uint32_t name_length,
+                                                                      uint32_t dialect, uint32_t time_low, uint32_t time_high)
+{
+    (void)dialect; // There is one so far: 0, native.
+    clock_ms = (double)((uint64_t)time_high << 32 | time_low);
+    deadline_ms = clock_ms + 10000;
+    engine_seed((uint64_t)time_high << 32 | time_low);
+    uint32_t *result = load(source, length, name, name_length);
+    stack_wipe();
+    return result;
+}

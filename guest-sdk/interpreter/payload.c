@@ -1,0 +1,111 @@
+// Payloads and bodies: from values to bytes with a content type, and back.
+#include "heap.h"
+#include "interpreter.h"
+
+#include <string.h>
+
+const hooks_list_u8_t *input_body(void)
+{
+    if (!invocation.has_body) {
+        snaphook_hook_input_body(&invocation.body);
+        invocation.has_body = true;
+    }
+    return &invocation.body;
+}
+
+const hooks_list_u8_t *input_arguments(void)
+{
+    if (!invocation.has_arguments) {
+        snaphook_hook_input_arguments(&invocation.arguments);
+        invocation.has_arguments = true;
+    }
+    return &invocation.arguments;
+}
+
+bool same_bytes(const hooks_list_u8_t *a, const hooks_list_u8_t *b)
+{
+    return a->len == b->len && (a->ptr == b->ptr || memcmp(a->ptr, b->ptr, a->len) == 0);
+}
+
+// The bytes of an ArrayBuffer or of a view; false when the value is neither.
+static bool bytes_of(JSValueConst value, hooks_list_u8_t *bytes)
+{
+    if (!JS_IsObject(value))
+        return false;
+    if (JS_IsArrayBuffer(value)) {
+        bytes->ptr = JS_GetArrayBuffer(js, &bytes->len, value);
+        return true;
+    }
+    return engine_view_bytes(value, &bytes->ptr, &bytes->len);
+}
+
+static const char *unusable(JSValueConst value)
+{
+    if (JS_IsSymbol(value))
+        return "a symbol";
+    if (JS_IsBigInt(value))
+        return "a BigInt";
+    if (JS_IsFunction(js, value))
+        return "a function";
+    if (JS_IsUndefined(value))
+        return "undefined";
+    return decision_of(value) != NULL ? "a decision" : NULL;
+}
+
+bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes, Text *content_type)
+{
+    const char *wrong = unusable(value);
+    if (wrong != NULL) {
+        throw_contract("%s cannot be %s", what, wrong);
+        return false;
+    }
+    if (JS_IsString(value)) {
+        Text text;
+        if (!engine_text(value, &text))
+            return false;
+        *bytes = (hooks_list_u8_t){text.ptr, text.len};
+        *content_type = TEXT("text/plain");
+        return true;
+    }
+    if (bytes_of(value, bytes)) {
+        *content_type = TEXT("application/octet-stream");
+        return true;
+    }
+    Text text;
+    if (!json_write(value, &text))
+        return false;
+    if (text.ptr == NULL) {
+        throw_contract("%s has no JSON form", what);
+        return false;
+    }
+    *bytes = (hooks_list_u8_t){text.ptr, text.len};
+    *content_type = TEXT("application/json");
+    return true;
+}
+
+static bool starts_with(Text text, const char *prefix)
+{
+    size_t length = strlen(prefix);
+    return text.len >= length && text_equals_ignoring_case((Text){text.ptr, length}, prefix);
+}
+
+static bool is_json(Text essence)
+{
+    return text_equals_ignoring_case(essence, "application/json") ||
+           (essence.len > 5 && text_equals_ignoring_case((Text){essence.ptr + essence.len - 5, 5}, "+json"));
+}
+
+JSValue payload_read(hooks_list_u8_t bytes, Text content_type)
+{
+    Text essence = content_type;
+    for (size_t i = 0; i < essence.len; i++)
+        if (essence.ptr[i] == ';')
+            essence.len = i;
+    while (essence.len > 0 && essence.ptr[essence.len - 1] == ' ')
+        essence.len--;
+    if (is_json(essence))
+        return json_parse(bytes.ptr, bytes.len);
+    if (starts_with(essence, "text/"))
+        return JS_NewStringLen(js, (const char *)bytes.ptr, bytes.len);
+    return JS_NewUint8ArrayCopy(js, bytes.ptr, bytes.len);
+}

@@ -1,0 +1,155 @@
+// Positions: which line of the script a frame stands at, also in the memory of an instance that was stopped. Included by engine.c.
+
+// Frames that are looked at; recursion makes many.
+#define FRAMES 24
+
+static JSFunctionBytecode *frame_bytecode(const JSStackFrame *frame)
+{
+    if (JS_VALUE_GET_TAG(frame->cur_func) != JS_TAG_OBJECT)
+        return NULL;
+    JSObject *function = JS_VALUE_GET_OBJ(frame->cur_func);
+    return js_class_has_bytecode(function->class_id) ? function->u.func.function_bytecode : NULL;
+}
+
+static bool frame_position(const JSStackFrame *frame, snaphook_hook_types_location_t *location)
+{
+    JSFunctionBytecode *code = frame_bytecode(frame);
+    if (code == NULL || script.name == JS_ATOM_NULL || code->filename != script.name)
+        return false;
+    int column = 1;
+    uint32_t pc = frame->cur_pc == NULL ? 0 : (uint32_t)(frame->cur_pc - code->byte_code_buf) - 1;
+    int line = find_line_num(js, code, pc, &column);
+    *location = (snaphook_hook_types_location_t){(uint32_t)(line < 1 ? 1 : line), (uint32_t)(column < 1 ? 1 : column)};
+    return true;
+}
+
+bool engine_position(snaphook_hook_types_location_t *location)
+{
+    for (JSStackFrame *frame = runtime->current_stack_frame; frame != NULL; frame = frame->prev_frame)
+        if (frame_position(frame, location))
+            return true;
+    *location = (snaphook_hook_types_location_t){0, 0};
+    return false;
+}
+
+static struct {
+    bool known;
+    snaphook_hook_types_location_t location;
+} last_throw;
+
+// Called by the engine whenever something is thrown.
+static void note_throw(void)
+{
+    last_throw.known = engine_position(&last_throw.location);
+}
+
+bool engine_last_throw(snaphook_hook_types_location_t *location)
+{
+    *location = last_throw.location;
+    return last_throw.known;
+}
+
+// A builder without an allocator: the instance may have been stopped inside it.
+static struct {
+    size_t length;
+    char bytes[4096];
+} account;
+
+static void account_put(const char *text, size_t length)
+{
+    if (length > sizeof account.bytes - account.length)
+        length = sizeof account.bytes - account.length;
+    memcpy(account.bytes + account.length, text, length);
+    account.length += length;
+}
+
+static void account_text(const char *text)
+{
+    account_put(text, strlen(text));
+}
+
+static void account_number(uint32_t number)
+{
+    char digits[12];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    account_put(digits + at, sizeof digits - at);
+}
+
+// A name inside a JSON string; what is not plain ASCII shows as a question mark.
+static void account_atom(JSAtom atom)
+{
+    if (__JS_AtomIsTaggedInt(atom)) {
+        account_number(__JS_AtomToUInt32(atom));
+        return;
+    }
+    if (atom >= (uint32_t)runtime->atom_size || atom_is_free(runtime->atom_array[atom]))
+        return;
+    JSString *p = runtime->atom_array[atom];
+    for (uint32_t i = 0; i < p->len && i < 80; i++) {
+        int c = string_get(p, (int)i);
+        char byte = c < 0x20 || c > 0x7e || c == '"' || c == '\\' ? '?' : (char)c;
+        account_put(&byte, 1);
+    }
+}
+
+static JSAtom frame_function(const JSStackFrame *frame)
+{
+    JSFunctionBytecode *code = frame_bytecode(frame);
+    return code == NULL || code->func_name == JS_ATOM_NULL ? JS_ATOM_empty_string : code->func_name;
+}
+
+static __attribute__((noinline)) uint32_t *describe(void)
+{
+    static uint32_t result[2];
+    snaphook_hook_types_location_t location;
+    JSStackFrame *frame = runtime == NULL ? NULL : runtime->current_stack_frame;
+    account.length = 0;
+    int frames = 0;
+    for (; frame != NULL && frames < 100000 && !frame_position(frame, &location); frames++)
+        frame = frame->prev_frame;
+    if (frame == NULL || frames == 100000) {
+        account_text("{\"line\":null,\"column\":null,\"function\":\"\",\"stack\":\"\"}");
+    } else {
+        account_text("{\"line\":");
+        account_number(location.line);
+        account_text(",\"column\":");
+        account_number(location.column);
+        account_text(",\"function\":\"");
+        account_atom(frame_function(frame));
+        account_text("\",\"stack\":\"");
+        for (frames = 0; frame != NULL && frames < FRAMES && account.length < sizeof account.bytes - 300; frame = frame->prev_frame) {
+            if (!frame_position(frame, &location))
+                continue;
+            account_text("    at ");
+            if (frame_function(frame) == JS_ATOM_empty_string)
+                account_text("<anonymous>");
+            else
+                account_atom(frame_function(frame));
+            account_text(" (");
+            account_atom(script.name);
+            account_text(":");
+            account_number(location.line);
+            account_text(":");
+            account_number(location.column);
+            account_text(")\\n");
+            frames++;
+        }
+        account_text("\"}");
+    }
+    result[0] = (uint32_t)(uintptr_t)account.bytes;
+    result[1] = (uint32_t)account.length;
+    return result;
+}
+
+// Describes the innermost frame of the script as JSON, with the frames around it. Called in a fresh instance that was given the memory of a
+// stopped one, whose stack it must not write over: it runs on one of its own. Reads memory and nothing else.
+__attribute__((export_name("snaphook_where"))) uint32_t *snaphook_where(void)
+{
+    static _Alignas(16) uint8_t stack[4096];
+    __asm__ volatile("local.get %0\n\tglobal.set __stack_pointer" : : "r"(stack + sizeof stack));
+    return describe();
+}
