@@ -75,11 +75,11 @@ impl Auth {
     }
 
     async fn find(&self, hash: TokenHash) -> Result<Arc<Known>, Problem> {
-        let load = async {
+        let load = async || {
             let found = self.store.find_token(hash).await?;
             Ok::<_, Problem>(found.map(|(tenant, record)| Arc::new(Known { tenant, record })))
         };
-        let known = self.known.get_or(hash, load).await?.ok_or_else(unknown)?;
+        let known = self.known.get_or(&hash, load).await?.ok_or_else(unknown)?;
         // Only a token that expires costs a look at the clock.
         if known.record.expires_at.is_some_and(|at| at <= ambient::now()) {
             return Err(unknown());

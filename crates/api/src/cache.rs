@@ -17,7 +17,18 @@ where
     V: Clone + Send + Sync + 'static,
 {
     pub(crate) fn new(entries: u64) -> Self {
-        Self { entries: moka::sync::Cache::new(entries), changes: AtomicU64::new(0) }
+        Self::of(moka::sync::Cache::builder().max_capacity(entries))
+    }
+
+    /// Bounded by the sum of weights, in bytes.
+    pub(crate) fn weighed(bytes: u64, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
+        let weigher = move |key: &K, value: &V| u32::try_from(weigh(key, value)).unwrap_or(u32::MAX);
+        Self::of(moka::sync::Cache::builder().max_capacity(bytes).weigher(weigher))
+    }
+
+    fn of(builder: moka::sync::CacheBuilder<K, V, moka::sync::Cache<K, V>>) -> Self {
+        // What was just asked for is about to be used, however seldom it was before.
+        Self { entries: builder.eviction_policy(moka::policy::EvictionPolicy::lru()).build(), changes: AtomicU64::new(0) }
     }
 
     /// What is kept under a key.
@@ -30,15 +41,19 @@ where
     }
 
     /// What is kept under a key, else what `load` finds. What is not there is not remembered.
-    pub(crate) async fn get_or<E>(&self, key: K, load: impl Future<Output = Result<Option<V>, E>>) -> Result<Option<V>, E> {
-        if let Some(value) = self.get(&key) {
+    pub(crate) async fn get_or<E, F>(&self, key: &K, load: impl FnOnce() -> F) -> Result<Option<V>, E>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+    {
+        if let Some(value) = self.get(key) {
             return Ok(Some(value));
         }
         let before = self.changes.load(Ordering::SeqCst);
-        let Some(value) = load.await? else { return Ok(None) };
+        // Boxed, so that who finds the value does not carry the loader's state around.
+        let Some(value) = Box::pin(load()).await? else { return Ok(None) };
         self.entries.insert(key.clone(), value.clone());
         if self.changes.load(Ordering::SeqCst) != before {
-            self.entries.invalidate(&key);
+            self.entries.invalidate(key);
         }
         Ok(Some(value))
     }
@@ -76,13 +91,13 @@ mod tests {
     #[tokio::test]
     async fn a_value_that_changes_while_it_is_loaded_is_not_kept() {
         let cache = Cache::<u8, &str>::new(10);
-        let old = cache.get_or(1, async {
+        let old = cache.get_or(&1, async || {
             cache.forget(&1);
             Ok::<_, ()>(Some("old"))
         });
         assert_eq!(old.await, Ok(Some("old")));
         assert_eq!(cache.get(&1), None);
-        assert_eq!(cache.get_or(1, async { Ok::<_, ()>(Some("new")) }).await, Ok(Some("new")));
+        assert_eq!(cache.get_or(&1, async || Ok::<_, ()>(Some("new"))).await, Ok(Some("new")));
         assert_eq!(cache.get(&1), Some("new"));
         cache.forget_where(|key, _| *key == 1);
         assert_eq!(cache.get(&1), None);

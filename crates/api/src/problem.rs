@@ -110,8 +110,7 @@ impl Problem {
 
     /// The node takes no more work for the moment.
     pub(crate) fn overloaded(detail: &str) -> Self {
-        // A second: work in flight is bounded by deadlines of seconds, and a client that waits less only adds to the load.
-        Self::new(Code::Overloaded, detail).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        Self::new(Code::Overloaded, detail)
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -156,6 +155,10 @@ impl Problem {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            // A second: work in flight is bounded by deadlines of seconds, and a client that waits less only adds to the load.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if let Some((name, value)) = header {
             headers.insert(name, value.clone());
         }

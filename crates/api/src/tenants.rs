@@ -23,11 +23,11 @@ impl Tenants {
 
     /// A tenant; absent when there is none of this name.
     pub(crate) async fn get(&self, name: &TenantName) -> Result<Option<Arc<Tenant>>, StoreError> {
-        let load = async {
+        let load = async || {
             let stored = self.store.tenant(name).await?;
             stored.map(in_force).transpose()
         };
-        self.kept.get_or(name.clone(), load).await
+        self.kept.get_or(name, load).await
     }
 
     /// After a tenant was changed or deleted.

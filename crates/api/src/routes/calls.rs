@@ -38,7 +38,7 @@ where
     let (connector, endpoint) = names(parts.uri.path()).ok_or_else(|| Problem::not_found("path"))?;
     let (connector, endpoint) = (Name::new(connector)?, Name::new(endpoint)?);
     let body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes)).await?;
-    run(core, &tenant, connector, &endpoint, &parts.headers, &body.bytes).await
+    run(core, &tenant, connector, endpoint, &parts.headers, &body.bytes).await
 }
 
 /// Call an endpoint with its hooks
@@ -56,10 +56,10 @@ pub(crate) async fn call(
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Answer {
-    run(&core, &tenant, connector, &endpoint, &headers, &body.bytes).await
+    run(&core, &tenant, connector, endpoint, &headers, &body.bytes).await
 }
 
-async fn run(core: &Core, tenant: &Arc<Tenant>, connector: Name, endpoint: &Name, headers: &HeaderMap, arguments: &Bytes) -> Answer {
+async fn run(core: &Core, tenant: &Arc<Tenant>, connector: Name, endpoint: Name, headers: &HeaderMap, arguments: &Bytes) -> Answer {
     refuse_idempotency(headers)?;
     check_json(arguments)?;
     let prepared = core.definitions.endpoint(&tenant.name, connector, endpoint).await?;

@@ -1,0 +1,59 @@
+//! Connectors and their bindings.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+use snaphook_model::Hook;
+
+use crate::support::TestNode;
+
+fn connector(hooks: Value) -> Value {
+    json!({"base_url": "https://api.example.com", "endpoints": {"send": {"method": "POST", "path": "/send", "hooks": hooks}}})
+}
+
+#[tokio::test]
+async fn a_connector_is_created_replaced_and_deleted() {
+    let node = TestNode::start().await;
+    let acme = node.tenant("acme").await;
+    assert_eq!(acme.seed_script("s", &[Hook::PreHook]).await, 1);
+    assert_eq!(acme.seed_script("s", &[Hook::PreHook, Hook::PostHook]).await, 2);
+    let bound = connector(json!({"pre-hook": [{"script": "s", "parms": {"a": 1}}, {"script": "s", "version": 1}]}));
+    assert_snapshot!(acme.put("/v1/connectors/crm", bound.clone()).await.shown(), @"");
+    acme.put("/v1/connectors/crm", bound).await.expect(200);
+    assert_eq!(acme.get("/v1/connectors/crm").await.expect(200).json()["endpoints"]["send"]["hooks"]["pre-hook"][0]["version"], 2);
+    assert_eq!(acme.get("/v1/connectors").await.expect(200).json()["items"][0]["name"], "crm");
+
+    let kept = acme.send("DELETE", "/v1/scripts/s/versions/2", Value::Null).await;
+    assert_snapshot!(kept.shown(), @"");
+    acme.send("DELETE", "/v1/connectors/crm", Value::Null).await.expect(204);
+    assert_snapshot!(acme.get("/v1/connectors/crm").await.shown(), @"");
+    acme.send("DELETE", "/v1/connectors/crm", Value::Null).await.expect(404);
+    acme.send("DELETE", "/v1/scripts/s/versions/2", Value::Null).await.expect(204);
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_connector_is_named_by_its_path() {
+    let node = TestNode::start().await;
+    let acme = node.tenant("acme").await;
+    acme.seed_script("s", &[Hook::PreHook]).await;
+    let put = async |document: Value| acme.put("/v1/connectors/crm", document).await;
+    assert_snapshot!(put(connector(json!({"pre-hook": [{"script": "nope"}]}))).await.shown(), @"");
+    assert_snapshot!(put(connector(json!({"pre-hook": [{"script": "s"}, {"script": "s", "version": 7}]}))).await.shown(), @"");
+    assert_snapshot!(put(connector(json!({"post-hook": [{"script": "s"}]}))).await.shown(), @"");
+    assert_snapshot!(put(connector(json!({"before": [{"script": "s"}]}))).await.shown(), @"");
+    let mut unknown = connector(json!({}));
+    unknown["endpoints"]["send"]["colour"] = "red".into();
+    assert_snapshot!(put(unknown).await.shown(), @"");
+    let mut method = connector(json!({}));
+    method["endpoints"]["send"]["method"] = "post".into();
+    assert_eq!(put(method).await.expect(400).json()["path"], "endpoints.send.method");
+    acme.get("/v1/connectors/crm").await.expect(404);
+}
+
+#[tokio::test]
+async fn another_tenants_script_does_not_exist() {
+    let node = TestNode::start().await;
+    let (acme, other) = (node.tenant("acme").await, node.tenant("other").await);
+    other.seed_script("theirs", &[Hook::PreHook]).await;
+    let refused = acme.put("/v1/connectors/crm", connector(json!({"pre-hook": [{"script": "theirs"}]}))).await.expect(400).json();
+    assert_eq!(refused["path"], "endpoints.send.hooks.pre-hook[0].script");
+}

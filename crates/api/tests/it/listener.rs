@@ -1,0 +1,127 @@
+//! The listener: protocols, slow clients, and the way down.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::json;
+use snaphook_testkit::{Answer, Gate, Upstream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::support::TestNode;
+
+struct Listening {
+    address: std::net::SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+async fn listen(node: &TestNode) -> Listening {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let api = node.api.clone();
+    let served = tokio::spawn(async move {
+        snaphook_api::serve(listener, api, async {
+            let _ = stopped.await;
+        })
+        .await
+    });
+    Listening { address, stop, served }
+}
+
+#[tokio::test]
+async fn both_protocols_are_spoken() {
+    let node = TestNode::start().await;
+    let listening = listen(&node).await;
+    for http2 in [false, true] {
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
+        for _ in 0..3 {
+            let request = Request::get(format!("http://{}/healthz", listening.address)).body(Full::default()).unwrap();
+            let response = client.request(request).await.unwrap();
+            assert_eq!((response.status().as_u16(), response.version() == http::Version::HTTP_2), (200, http2));
+            assert!(response.headers().contains_key("x-request-id"));
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "{\"status\":\"ok\"}");
+        }
+    }
+    listening.stop.send(()).unwrap();
+    listening.served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_sends_nothing_or_half_a_head_is_put_out() {
+    let node = TestNode::with(|config| config.head_timeout = Duration::from_millis(50)).await;
+    let listening = listen(&node).await;
+    for sent in ["", "P", "GET /healthz HTTP/1.1\r\nhost:"] {
+        let mut stream = TcpStream::connect(listening.address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        assert!(closed.is_ok(), "{sent:?}: the connection stays open");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
+    let node = TestNode::start().await;
+    let acme = node.tenant_with("acme", json!({"limits": {"request_body_bytes": 100}})).await;
+    let listening = listen(&node).await;
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
+    let head = format!(
+        "POST /v1/call/a/b HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 1000000\r\nexpect: 100-continue\r\n\r\n",
+        acme.token
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("\"limit\":100"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait() {
+    let node = TestNode::with(|config| config.max_connections = 1).await;
+    let listening = listen(&node).await;
+    let ask = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut first = TcpStream::connect(listening.address).await.unwrap();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut piece = [0; 16];
+    first.read_exact(&mut piece).await.unwrap();
+    let mut second = TcpStream::connect(listening.address).await.unwrap();
+    second.write_all(ask.as_bytes()).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), second.read_u8()).await.is_err(), "the second is served beside the first");
+    drop(first);
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(5), second.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.contains("200 OK"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_shutdown_finishes_what_is_under_way() {
+    let node = TestNode::start().await;
+    let (acme, upstream, gate) = (node.tenant("acme").await, Upstream::start().await, Gate::closed());
+    upstream.on("/send", Answer::json(json!("done")).after(&gate));
+    let document = json!({"base_url": upstream.url(""), "endpoints": {"send": {"method": "POST", "path": "/send"}}});
+    acme.put("/v1/connectors/crm", document).await.expect(201);
+    let listening = listen(&node).await;
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let request =
+        Request::post(format!("http://{}/v1/call/crm/send", listening.address)).header("authorization", format!("Bearer {}", acme.token));
+    let answer = tokio::spawn(client.request(request.body(Full::from("{}")).unwrap()));
+    upstream.received(1).await;
+    listening.stop.send(()).unwrap();
+    // No new connection, and the probe turns balancers away, while the call goes on.
+    while TcpStream::connect(listening.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    node.send("GET", "/readyz", &[], "").await.expect(503);
+    assert!(!listening.served.is_finished());
+    gate.open();
+    assert_eq!(answer.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes(), "\"done\"");
+    listening.served.await.unwrap().unwrap();
+}
