@@ -13,6 +13,7 @@ static void note_throw(void);
 #define STACK_RESERVE (24 * 1024)
 
 #include "engine_text.c"
+#include "utf8.c"
 #include "json.c"
 #include "where.c"
 

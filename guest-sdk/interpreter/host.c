@@ -85,6 +85,30 @@ static JSValue random(JSContext *ctx, JSValueConst this, int argc, JSValueConst 
     return JS_DupValue(ctx, argv[0]);
 }
 
+static JSValue utf8(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    Text text;
+    return text_of(argv[0], &text) ? JS_NewUint8ArrayCopy(ctx, text.ptr, text.len) : JS_EXCEPTION;
+}
+
+static JSValue from_utf8(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    hooks_list_u8_t bytes;
+    return bytes_argument(argv[0], &bytes) ? engine_decode(bytes.ptr, bytes.len, JS_ToBool(ctx, argv[1]) > 0) : JS_EXCEPTION;
+}
+
+static JSValue unfinished(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    hooks_list_u8_t bytes;
+    return bytes_argument(argv[0], &bytes) ? JS_NewUint32(ctx, (uint32_t)engine_unfinished(bytes.ptr, bytes.len)) : JS_EXCEPTION;
+}
+
+static JSValue parse_json(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    hooks_list_u8_t bytes;
+    return bytes_argument(argv[0], &bytes) ? body_json(&bytes) : JS_EXCEPTION;
+}
+
 static JSValue set_inspect(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
     inspect = JS_DupValue(ctx, argv[0]);
@@ -95,6 +119,10 @@ static const JSCFunctionListEntry internal[] = {
     JS_CFUNC_DEF("digest", 2, digest),
     JS_CFUNC_DEF("hmac", 3, hmac),
     JS_CFUNC_DEF("random", 1, random),
+    JS_CFUNC_DEF("utf8", 1, utf8),
+    JS_CFUNC_DEF("fromUtf8", 2, from_utf8),
+    JS_CFUNC_DEF("unfinished", 1, unfinished),
+    JS_CFUNC_DEF("parseJSON", 1, parse_json),
     JS_CFUNC_DEF("setInspect", 1, set_inspect),
 };
 

@@ -63,6 +63,9 @@ void engine_seed(uint64_t seed);
 void engine_set_stack_limit(void);
 // The UTF-8 of a string value; lone surrogates become U+FFFD. Points into the string where it can. False on exhausted memory.
 bool engine_text(JSValueConst string, Text *text);
+// Bytes as UTF-8, broken or not; with `fatal` broken ones throw.
+JSValue engine_decode(const uint8_t *bytes, size_t length, bool fatal);
+size_t engine_unfinished(const uint8_t *bytes, size_t length);
 // A data property of an object or of its prototypes, read without running any code; undefined where there is none.
 JSValue engine_data_property(JSValueConst object, const char *name);
 bool engine_is_error(JSValueConst value);
@@ -121,6 +124,10 @@ bool headers_find(const HeaderList *list, const char *name, Text *value);
 bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes, Text *content_type);
 // JSON as a value, `text/*` as a string, anything else as bytes.
 JSValue payload_read(hooks_list_u8_t bytes, Text content_type);
+// Text of a body: UTF-8 without its mark.
+JSValue body_text(const hooks_list_u8_t *bytes);
+// JSON of a body, which may begin with the mark.
+JSValue body_json(const hooks_list_u8_t *bytes);
 const hooks_list_u8_t *input_body(void);
 const hooks_list_u8_t *input_arguments(void);
 bool same_bytes(const hooks_list_u8_t *a, const hooks_list_u8_t *b);

@@ -191,9 +191,9 @@ static JSValue read(JSContext *ctx, JSValueConst this, int argc, JSValueConst *a
         return JS_EXCEPTION;
     switch ((Reader)magic) {
     case AS_TEXT:
-        return JS_NewStringLen(ctx, (const char *)bytes.ptr, bytes.len);
+        return body_text(&bytes);
     case AS_JSON:
-        return json_parse(bytes.ptr, bytes.len);
+        return body_json(&bytes);
     case AS_BYTES:
         return JS_NewUint8ArrayCopy(ctx, bytes.ptr, bytes.len);
     }

@@ -95,6 +95,24 @@ static bool is_json(Text essence)
            (essence.len > 5 && text_equals_ignoring_case((Text){essence.ptr + essence.len - 5, 5}, "+json"));
 }
 
+static hooks_list_u8_t without_mark(const hooks_list_u8_t *bytes)
+{
+    bool marked = bytes->len >= 3 && memcmp(bytes->ptr, "\xef\xbb\xbf", 3) == 0;
+    return marked ? (hooks_list_u8_t){bytes->ptr + 3, bytes->len - 3} : *bytes;
+}
+
+JSValue body_text(const hooks_list_u8_t *bytes)
+{
+    hooks_list_u8_t text = without_mark(bytes);
+    return engine_decode(text.ptr, text.len, false);
+}
+
+JSValue body_json(const hooks_list_u8_t *bytes)
+{
+    hooks_list_u8_t text = without_mark(bytes);
+    return json_parse(text.ptr, text.len);
+}
+
 JSValue payload_read(hooks_list_u8_t bytes, Text content_type)
 {
     Text essence = content_type;
@@ -104,8 +122,8 @@ JSValue payload_read(hooks_list_u8_t bytes, Text content_type)
     while (essence.len > 0 && essence.ptr[essence.len - 1] == ' ')
         essence.len--;
     if (is_json(essence))
-        return json_parse(bytes.ptr, bytes.len);
+        return body_json(&bytes);
     if (starts_with(essence, "text/"))
-        return JS_NewStringLen(js, (const char *)bytes.ptr, bytes.len);
+        return body_text(&bytes);
     return JS_NewUint8ArrayCopy(js, bytes.ptr, bytes.len);
 }
