@@ -41,12 +41,12 @@ impl NodeProcess {
         node
     }
 
-    /// Starts a node on a data directory that a warm one has filled with compiled code, which saves compiling the interpreter again.
+    /// Starts a node with a warm one's prepared interpreter, which saves compiling it again.
     #[must_use]
     pub fn start_like(warm: &Self) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let data_dir = directory.path().join("data");
-        copy(&warm.data_dir.join("code"), &data_dir.join("code"));
+        copy(&warm.data_dir.join("interpreter"), &data_dir.join("interpreter"));
         let mut node = Self::start_in(&warm.binary, &data_dir);
         node._directory = Some(directory);
         node

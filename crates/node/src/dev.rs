@@ -121,7 +121,7 @@ fn watch(folder: &Path, data_dir: &Path, changes: mpsc::Sender<()>) -> Result<no
         let foreign = |path: &PathBuf| !path.starts_with(&own);
         if !event.kind.is_access() && event.paths.iter().any(foreign) {
             // A full channel means that a change is noted already.
-            drop(changes.try_send(()));
+            let _ = changes.try_send(());
         }
     })
     .map_err(failed)?;

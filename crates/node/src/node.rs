@@ -44,9 +44,10 @@ impl Node {
         let sandbox = sandbox(&config, &interpreter)?;
         let settings = sandbox.settings();
         let (operator, new_operator_token) = operator_token(store.as_ref(), config.operator_token.as_deref()).await?;
+        let compiler = compiler(&config.data_dir)?;
         let programs = Arc::new(Programs::new(ProgramsParts {
             store: Arc::clone(&store),
-            compiler: compiler(&config.data_dir)?,
+            compiler: compiler.clone(),
             sandbox: sandbox.clone(),
             interpreter: interpreter.name.clone(),
         }));
@@ -70,6 +71,7 @@ impl Node {
         let serving = tokio::spawn(serve(listener, api, stopping.clone().cancelled_owned()));
         let requeue = tokio::spawn(runner.requeue(stopping.clone()));
         tokio::spawn(refresh(programs, stopping.clone()));
+        tokio::spawn(async move { compiler.warm().await });
         Ok(Self { address, settings, new_operator_token, store, stopping, serving, requeue })
     }
 

@@ -14,7 +14,8 @@ pub(crate) fn demo(arguments: &[String]) -> Result<(), String> {
         println!("note: the Rust example is left out: {reason}");
     }
     println!("building (the first time takes about ten minutes, most of it wasmtime)");
-    run(cargo().args(["build", "--package", "snaphook", "--package", "snaphook-tests"]))?;
+    // The whole workspace, as `test` builds it, so that neither builds the other's dependencies again with other features.
+    run(cargo().args(["build", "--workspace", "--bins"]))?;
     let target = target_dir("debug");
     run(std::process::Command::new(target.join("demo")).arg(target.join("snaphook")).args(arguments).current_dir(root()))
 }
@@ -24,9 +25,11 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), String> {
     setup::clang()?;
     guest::prepare()?;
     guest::build_all()?;
-    run(cargo().args(["build", "--release", "--package", "snaphook", "--package", "snaphook-tests"]))?;
+    run(cargo().args(["build", "--release", "--workspace", "--bins", "--examples"]))?;
     let target = target_dir("release");
-    run(std::process::Command::new(target.join("bench")).arg(target.join("snaphook")).args(arguments).current_dir(root()))
+    let mut bench = std::process::Command::new(target.join("bench"));
+    bench.arg(target.join("snaphook")).arg(target.join("examples/invocations")).arg(root().join("target/guests/contract.wasm"));
+    run(bench.args(arguments).current_dir(root()))
 }
 
 fn target_dir(profile: &str) -> std::path::PathBuf {

@@ -101,9 +101,7 @@ fn debian_can() -> bool {
 }
 
 fn library_name(folder: &Path) -> Result<String, String> {
-    let manifest = output(
-        Command::new("cargo").args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(folder),
-    )?;
+    let manifest = output(Command::new("cargo").args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(folder))?;
     let metadata: serde_json::Value = serde_json::from_str(&manifest).map_err(|error| error.to_string())?;
     let targets = metadata["packages"][0]["targets"].as_array().cloned().unwrap_or_default();
     let library = targets.iter().find(|target| target["crate_types"].to_string().contains("cdylib"));

@@ -29,5 +29,9 @@ pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
 /// What the program prints.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    if output.status.success() { Ok(String::from_utf8_lossy(&output.stdout).into_owned()) } else { Err(format!("{command:?} ended with {}", output.status)) }
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{command:?} ended with {}", output.status))
+    }
 }

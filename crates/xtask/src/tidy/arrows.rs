@@ -16,15 +16,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("snaphook-api", &["snaphook-compile", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
     (
         "snaphook",
-        &[
-            "snaphook-api",
-            "snaphook-compile",
-            "snaphook-egress",
-            "snaphook-flow",
-            "snaphook-model",
-            "snaphook-sandbox",
-            "snaphook-store",
-        ],
+        &["snaphook-api", "snaphook-compile", "snaphook-egress", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"],
     ),
     ("snaphook-testkit", &[]),
     ("snaphook-tests", &["snaphook-testkit"]),

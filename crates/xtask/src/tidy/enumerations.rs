@@ -36,7 +36,8 @@ fn names(text: &str) -> Vec<String> {
 /// Every row has a test named after it (`f041_…`) or stands in the list of open ones, not both.
 fn conformance(tests: &[String]) -> Vec<String> {
     let tested = |row: usize| tests.iter().any(|name| name.starts_with(&format!("f{row:03}_")));
-    let open: BTreeSet<usize> = text(Path::new("tests/conformance-open.txt")).lines().filter_map(|line| line.trim().strip_prefix('F')?.parse().ok()).collect();
+    let open: BTreeSet<usize> =
+        text(Path::new("tests/conformance-open.txt")).lines().filter_map(|line| line.trim().strip_prefix('F')?.parse().ok()).collect();
     let mut complaints = Vec::new();
     for row in 1..=ROWS {
         match (tested(row), open.contains(&row)) {

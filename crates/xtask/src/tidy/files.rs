@@ -15,8 +15,16 @@ const BINARIES: [&str; 8] = ["wasm", "cwasm", "so", "a", "o", "exe", "db", "sqli
 
 /// Text that may stand in some places only: what, where, why.
 const WORDS: [(&str, &[&str], &str); 4] = [
-    ("std::env::var", &["crates/node/", "crates/xtask/", "tests/", "build.rs", "/tests/"], "the process environment is read in `node` alone"),
-    ("StatusCode::", &["crates/api/", "crates/egress/", "crates/testkit/", "tests/", "/tests/"], "our HTTP status codes are known in `api` alone"),
+    (
+        "std::env::var",
+        &["crates/node/", "crates/xtask/", "tests/", "build.rs", "/tests/"],
+        "the process environment is read in `node` alone",
+    ),
+    (
+        "StatusCode::",
+        &["crates/api/", "crates/egress/", "crates/testkit/", "tests/", "/tests/"],
+        "our HTTP status codes are known in `api` alone",
+    ),
     ("SystemTime::now", &["crates/node/", "tests/", "/tests/"], "time is handed in"),
     ("#[allow(", &[], "use #[expect(…, reason = \"…\")]"),
 ];
@@ -54,7 +62,8 @@ fn complaints(path: &Path) -> Vec<String> {
 /// Production lines, and lines of the test module at the end of the file.
 fn lines(text: &str) -> (usize, usize) {
     let all = text.lines().count();
-    let inside = text.lines().position(|line| line == "#[cfg(test)]").filter(|at| text.lines().nth(at + 1).is_some_and(|line| line.ends_with('{')));
+    let inside =
+        text.lines().position(|line| line == "#[cfg(test)]").filter(|at| text.lines().nth(at + 1).is_some_and(|line| line.ends_with('{')));
     match inside {
         Some(at) => (at, all - at),
         None => (all, 0),

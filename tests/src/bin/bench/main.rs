@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: one table of speeds, each beside what was promised and, where that says more, beside something measured in the same run.
 //!
-//! usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY [--quick]
+//! usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick]
 
 #![forbid(unsafe_code)]
 
@@ -20,14 +20,14 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
     match arguments.first().map(String::as_str) {
         Some("peer") => runtime.block_on(peers::serve(&arguments[1..])),
-        Some(binary) if arguments.len() >= 2 => {
+        Some(binary) if arguments.len() >= 3 => {
             let quick = arguments.iter().any(|argument| argument == "--quick");
-            let paths = Paths { snaphook: binary.into(), invocations: arguments[1].clone().into(), quick };
+            let paths = Paths { snaphook: binary.into(), invocations: arguments[1].clone().into(), rust_guest: arguments[2].clone().into(), quick };
             runtime.block_on(run(&paths));
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY [--quick]");
+            eprintln!("usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick]");
             ExitCode::from(2)
         }
     }
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 pub(crate) struct Paths {
     pub(crate) snaphook: PathBuf,
     pub(crate) invocations: PathBuf,
+    pub(crate) rust_guest: PathBuf,
     /// A tenth of the work, to see that everything runs.
     pub(crate) quick: bool,
 }

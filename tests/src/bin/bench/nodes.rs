@@ -15,7 +15,7 @@ use crate::table::Table;
 /// Fresh-sandbox invocations, measured inside one process by the example `invocations` of `compile`.
 pub(crate) fn invocations(paths: &Paths, table: &mut Table) {
     let count = if paths.quick { "500" } else { "20000" };
-    let output = Command::new(&paths.invocations).arg(count).output().expect("the example was built");
+    let output = Command::new(&paths.invocations).arg(count).arg(&paths.rust_guest).output().expect("the example was built");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let row: Value = serde_json::from_str(line).expect("the example prints a JSON object per line");
