@@ -8,9 +8,10 @@ use crate::support::node;
 async fn the_same_input_gives_the_same_output_and_fuel_a_hundred_times() {
     let tenant = node().tenant().await;
     let source = "export async function preHook(call, context) {
-        const seen = { now: Date.now(), random: [Math.random(), Math.random()], uuid: crypto.randomUUID(), bytes: [...crypto.getRandomValues(new Uint8Array(8))] };
+        const begun = Date.now();
+        const seen = { random: [Math.random(), Math.random()], uuid: crypto.randomUUID(), bytes: [...crypto.getRandomValues(new Uint8Array(8))] };
         await new Promise(done => setTimeout(done, 5));
-        seen.later = Date.now() - seen.now;
+        seen.later = Date.now() - begun;
         seen.sorted = Object.keys(call.arguments).sort();
         seen.hash = [...new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(JSON.stringify(call.arguments))))];
         for (const key in call.arguments) context.variables[key] = call.arguments[key];

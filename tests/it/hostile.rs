@@ -93,7 +93,7 @@ async fn promises_that_never_settle_are_found() {
 
 #[tokio::test]
 async fn output_and_log_floods_are_bounded() {
-    fault(&hook("return { a: 'x'.repeat(7 << 20) };"), &["output", "memory"]).await;
+    fault(&hook("return { a: 'x'.repeat(7 << 20) };"), &["output", "memory", "fuel"]).await;
     fault(&hook("for (;;) context.log.info('x'.repeat(10000));"), &["fuel", "deadline"]).await;
     fault(
         &hook("for (;;) context.variables['k' + Math.random()] = 'x'.repeat(1000);"),

@@ -24,7 +24,7 @@ async fn refused(answer: Response, status: u16, code: &str, limit: u64) {
 
 #[tokio::test]
 async fn limit_fuel() {
-    let (tenant, _) = limited(json!({"fuel": 2_000_000}), "export function preHook() { while (true) {} }").await;
+    let (tenant, _upstream) = limited(json!({"fuel": 2_000_000}), "export function preHook() { while (true) {} }").await;
     let answer = tenant.call("api/x", json!({})).await;
     assert_eq!(answer.json()["line"], 1, "{}", answer.text());
     refused(answer, 422, "fuel", 2_000_000).await;
@@ -55,7 +55,7 @@ async fn limit_output_bytes() {
 
 #[tokio::test]
 async fn limit_log_bytes_drops_and_counts() {
-    let (tenant, _) = limited(
+    let (tenant, _upstream) = limited(
         json!({"log_bytes": 100}),
         "export function preHook(call, context) { for (let i = 0; i < 1000; i++) context.log.info('0123456789'); }",
     )
@@ -98,11 +98,11 @@ async fn limit_component_bytes() {
 
 #[tokio::test]
 async fn limit_request_body_bytes() {
-    let (tenant, upstream) = limited(json!({"request_body_bytes": 100}), "export function preHook() {}").await;
-    let big = json!({"a": "x".repeat(100)});
-    refused(tenant.call("api/x", big.clone()).await, 413, "too-large", 100).await;
-    refused(tenant.run("f", big.clone()).await, 413, "too-large", 100).await;
-    refused(tenant.client.put("/v1/connectors/c", &big).await, 413, "too-large", 100).await;
+    let (tenant, upstream) = limited(json!({"request_body_bytes": 2000}), "export function preHook() {}").await;
+    let big = json!({"a": "x".repeat(2000)});
+    refused(tenant.call("api/x", big.clone()).await, 413, "too-large", 2000).await;
+    refused(tenant.run("f", big.clone()).await, 413, "too-large", 2000).await;
+    refused(tenant.client.put("/v1/connectors/c", &big).await, 413, "too-large", 2000).await;
     assert_eq!(upstream.requests().len(), 0);
 }
 

@@ -72,7 +72,7 @@ async fn a_test_run_reports_the_scripts_fault_with_its_place() {
 #[tokio::test]
 async fn f006_wall_time_is_limited_and_neighbours_are_not_delayed() {
     let slow = node()
-        .tenant_with(json!({"limits": {"wall_ms": 1000, "fuel": 1_000_000_000_000_u64}, "egress": {"allow_private": ["127.0.0.0/8"]}}))
+        .tenant_with(json!({"limits": {"wall_ms": 4000, "fuel": 1_000_000_000_000_u64}, "egress": {"allow_private": ["127.0.0.0/8"]}}))
         .await;
     let upstream = Upstream::start().await;
     slow.js("s", "export function preHook() { while (true) {} }").await;
@@ -89,13 +89,13 @@ async fn f006_wall_time_is_limited_and_neighbours_are_not_delayed() {
     assert!(!looping.is_finished(), "the neighbour waited for the loop");
     let ended = looping.await.unwrap();
     assert_eq!(problem(&ended).0, "deadline");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(upstream.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn f007_memory_is_limited() {
-    let bomb = "export function preHook() { const a = []; while (true) a.push(new Array(1000).fill(1)); }";
+    let bomb = "export function preHook() { const a = []; while (true) a.push('x'.repeat(1000000) + a.length); }";
     let (tenant, upstream) = crate::support::hooked("pre-hook", bomb).await;
     upstream.on("/x", ok());
     for _ in 0..3 {

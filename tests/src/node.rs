@@ -1,5 +1,6 @@
 //! A node as a process of its own, on a port and a data directory of its own.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -46,6 +47,7 @@ impl NodeProcess {
     pub fn start_like(warm: &Self) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let data_dir = directory.path().join("data");
+        std::fs::DirBuilder::new().mode(0o700).create(&data_dir).expect("our own directory");
         copy(&warm.data_dir.join("interpreter"), &data_dir.join("interpreter"));
         let mut node = Self::start_in(&warm.binary, &data_dir);
         node._directory = Some(directory);
@@ -202,6 +204,8 @@ fn spawn(binary: &Path, data_dir: &Path) -> (Child, String) {
         .arg(binary)
         .args(["serve", "--listen", "127.0.0.1:0", "--operator-token", OPERATOR, "--sandbox-memory-bytes", "2147483648", "--data-dir"])
         .arg(data_dir)
+        // What goes wrong is of interest to a test, what goes right is not.
+        .env("RUST_LOG", "warn")
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     std::thread::spawn(move || {

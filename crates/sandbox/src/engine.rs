@@ -21,10 +21,10 @@ pub(crate) const MAX_CORE_INSTANCES: u32 = 24;
 /// compiled code needs no bounds checks. It is address space only: a thousand slots take 4 of the 128 TiB that a process has.
 const RESERVATION_BYTES: u64 = 4 << 30;
 const GUARD_BYTES: u64 = 32 << 20;
-/// Deep enough for the interpreter's own recursion limit, small enough that thousands of stacks are cheap.
-const WASM_STACK_BYTES: usize = 512 << 10;
-/// The guest's stack and as much again for the host functions it calls, which run on the same stack.
-const ASYNC_STACK_BYTES: usize = 1 << 20;
+/// The interpreter counts its own stack in linear memory, where its frames are several times smaller than here; its limit must be met first.
+const WASM_STACK_BYTES: usize = 2 << 20;
+/// The guest's stack and half a megabyte for the host functions it calls, which run on the same stack.
+const ASYNC_STACK_BYTES: usize = (2 << 20) + (512 << 10);
 /// Memory that a slot may keep between two invocations. The interpreter's memory fits in whole, so that a reset is a few copied pages.
 pub(crate) const KEEP_RESIDENT_BYTES: u64 = 1 << 20;
 
