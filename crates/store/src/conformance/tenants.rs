@@ -1,11 +1,10 @@
 //! Tenants, tokens and the node's own values.
 
 use serde_json::json;
-use snaphook_model::{Code, TenantDocument};
+use snaphook_model::{Code, RunStatus, TenantDocument};
 
 use super::{all, at, deploy, document, failure, name, pin, queued, run, tenant, token, with_tenant};
 use crate::{Change, PageRequest, RunFilter, Store, StoreError, TokenHash};
-use snaphook_model::RunStatus;
 
 pub(crate) async fn are_put_and_read(store: &dyn Store) {
     let acme = tenant("acme");
@@ -47,6 +46,7 @@ pub(crate) async fn take_everything_along(store: &dyn Store) {
     }
     store.queue_run(&acme, &queued(2000)).await.unwrap();
     store.flush().await.unwrap();
+    store.record_run(&acme, &run(2001, None, RunStatus::Succeeded)).await.unwrap();
 
     assert!(store.delete_tenant(&acme).await.unwrap());
     with_tenant(store, "acme").await;

@@ -196,3 +196,68 @@ impl RunQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::{PendingRun, ROOM, RunQueue, UNIT_BYTES};
+    use crate::StoreError;
+    use crate::conformance::{run_id, tenant};
+
+    fn pending(bytes: usize) -> PendingRun {
+        PendingRun {
+            tenant: tenant("acme"),
+            id: run_id(1),
+            flow: None,
+            status: snaphook_model::RunStatus::Succeeded,
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            record: "x".repeat(bytes).into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_lets_callers_wait_for_room() {
+        let queue = RunQueue::new();
+        // More than the whole room, and so alone in it.
+        queue.push(pending(ROOM * UNIT_BYTES + 1)).await.unwrap();
+        let mut push = Box::pin(queue.push(pending(1)));
+        assert!(poll!(&mut push).is_pending());
+        let batch = queue.take();
+        assert!(poll!(&mut push).is_pending(), "taken is not written");
+        queue.finish(&batch, true);
+        push.await.unwrap();
+        for _ in 1..ROOM {
+            queue.push(pending(0)).await.unwrap();
+        }
+        assert!(poll!(Box::pin(queue.push(pending(0)))).is_pending(), "entries without bytes take room as well");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_lost_batch_learns_of_it() {
+        let queue = RunQueue::new();
+        queue.push(pending(1)).await.unwrap();
+        let mut flush = Box::pin(queue.flush());
+        assert!(poll!(&mut flush).is_pending());
+        let batch = queue.take();
+        queue.push(pending(1)).await.unwrap();
+        queue.finish(&batch, false);
+        assert!(matches!(flush.await, Err(StoreError::Unavailable(_))));
+        assert!(queue.is_failing());
+        let batch = queue.take();
+        queue.finish(&batch, true);
+        queue.flush().await.unwrap();
+        assert!(!queue.is_failing());
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_is_emptied_and_takes_no_more() {
+        let queue = RunQueue::new();
+        queue.push(pending(1)).await.unwrap();
+        queue.close();
+        assert!(matches!(queue.push(pending(1)).await, Err(StoreError::Closed)));
+        assert!(queue.wait().await);
+        assert_eq!(queue.take().runs.len(), 1);
+        assert!(!queue.wait().await);
+    }
+}

@@ -60,6 +60,9 @@ impl TenantStore for SqliteStore {
             sqlx::query(runs::DELETE_ALL).bind(tenant.as_str()).execute(&mut *transaction).await?;
             let deleted = sqlx::query(sql::DELETE).bind(tenant.as_str()).execute(&mut *transaction).await?.rows_affected();
             transaction.commit().await?;
+            drop(writers);
+            // Records still queued are dropped now, rather than written for a tenant of the same name who is made next.
+            self.queue.flush().await?;
             Ok(deleted > 0)
         })
     }

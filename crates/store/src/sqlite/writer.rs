@@ -17,11 +17,11 @@ use crate::sql::runs as sql;
 /// A batch waits this long for company: a transaction costs as much as a dozen records. What a killed process may lose is as much.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// Rows per statement. Few sizes, so that all of them stay prepared.
-const ROWS: [usize; 4] = [64, 16, 4, 1];
+/// Rows per statement. Few sizes, so that all of them stay prepared; none large, since SQLite looks numbered parameters up one after another.
+const ROWS: [usize; 3] = [16, 4, 1];
 
 /// The statement for each number of [`ROWS`].
-static PUT: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| ROWS.map(|rows| sql::put(rows).into()));
+static PUT: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ROWS.map(|rows| sql::put(rows).into()));
 
 /// Waits before trying a batch again. Together shorter than callers wait for room.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
