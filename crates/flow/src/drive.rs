@@ -13,7 +13,7 @@ use snaphook_model::{Code, Fault, Payload, RunId, RunUsage, Tenant, Variables};
 use snaphook_store::QueuedRun;
 
 use crate::clock::Clock;
-use crate::machine::{End, Failure, Repeat};
+use crate::machine::{Arguments, End, Failure, Repeat};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedEndpoint;
 use crate::record;
@@ -71,7 +71,7 @@ pub(crate) async fn direct_call(
     deadline: Instant,
 ) -> Finished {
     let clock = &inner.parts.clock;
-    let start = Start::new(&**clock, Payload::json(arguments));
+    let start = Start::new(&**clock, Payload::default());
     let mut scope = Scope {
         inner,
         tenant,
@@ -84,7 +84,7 @@ pub(crate) async fn direct_call(
         usage: RunUsage::default(),
     };
     let mut step = record::step(&endpoint.name);
-    let end = call::drive(&mut scope, endpoint, start.input.clone(), false, &mut step).await;
+    let end = call::drive(&mut scope, endpoint, Arguments::checked(arguments), false, &mut step).await;
     close_step(&mut step, &end);
     let mut record = blank_record(&start, scope.usage);
     record.call = Some(endpoint.name.clone());

@@ -91,7 +91,7 @@ impl Runner {
         prepare::flow(&self.inner.parts, tenant, flow, version, document).await
     }
 
-    /// Calls an endpoint with the caller's JSON text as arguments, empty for none. Ends by the deadline.
+    /// Calls an endpoint with the caller's arguments: JSON text that was checked, or empty for none. Ends by the deadline.
     ///
     /// The record is in the store's queue when this returns. A direct call belongs to no flow: a script's `retry-run` fails it with
     /// `script-failed`, and no new run is made.

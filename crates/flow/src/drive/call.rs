@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snaphook_egress::Outbound;
-use snaphook_model::{Code, Context, Decision, Fault, Hook, HookInput, HttpRequest, HttpResponse, Payload, RunId, StepRecord};
+use snaphook_model::{Code, Context, Decision, Fault, Hook, HookInput, HttpRequest, HttpResponse, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 
 use super::{Scope, internal};
-use crate::machine::{Action, Call, End, Event};
+use crate::machine::{Action, Arguments, Call, End, Event};
 use crate::prepared::{PreparedBinding, PreparedEndpoint};
 use crate::record;
 
@@ -25,7 +25,7 @@ pub(super) struct Place {
 pub(super) async fn drive(
     scope: &mut Scope<'_>,
     endpoint: &PreparedEndpoint,
-    arguments: Payload,
+    arguments: Arguments,
     may_repeat_run: bool,
     step: &mut StepRecord,
 ) -> End {

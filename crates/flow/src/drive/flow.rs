@@ -71,7 +71,7 @@ async fn drive_steps<'a>(
         scope.step_index = index as u64;
         let mut record = record::step(&step.name);
         let mut end = match &step.action {
-            PreparedAction::Request(endpoint) => Box::pin(call::drive(scope, endpoint, payload, may_repeat, &mut record)).await,
+            PreparedAction::Request(endpoint) => Box::pin(call::drive(scope, endpoint, payload.into(), may_repeat, &mut record)).await,
             PreparedAction::Script(binding) => Box::pin(script_step(scope, binding, payload, &mut record)).await,
         };
         if index + 1 < plan.steps

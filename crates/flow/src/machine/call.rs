@@ -11,7 +11,7 @@ use snaphook_model::{
     Blame, Code, Decision, Fault, Headers, Hook, HookInput, HttpRequest, HttpResponse, NewResponse, Payload, ReasonCode, Rejection,
 };
 
-use super::input::as_json;
+use super::input::{Arguments, as_json};
 use super::plan::CallPlan;
 
 /// A call and everything that has happened in it.
@@ -21,9 +21,9 @@ pub struct Call<'p> {
     /// Whether another run may follow where a script asks for one.
     may_repeat_run: bool,
     /// As the caller gave them; the hooks after the call see these.
-    original: Payload,
+    original: Arguments,
     /// As the pre-hooks made them.
-    arguments: Payload,
+    arguments: Arguments,
     /// From 1; 0 before the first.
     attempt: u32,
     /// Of the latest attempt.
@@ -136,10 +136,10 @@ struct Failed {
 }
 
 impl<'p> Call<'p> {
-    /// A call with these arguments; empty bytes mean none. `may_repeat_run` says whether a script that decides `retry-run` can have its way;
+    /// A call with these arguments. `may_repeat_run` says whether a script that decides `retry-run` can have its way;
     /// else that decision is a final failure like any other.
     #[must_use]
-    pub fn new(plan: &'p CallPlan, arguments: Payload, may_repeat_run: bool) -> Self {
+    pub fn new(plan: &'p CallPlan, arguments: Arguments, may_repeat_run: bool) -> Self {
         let mut call = Self {
             plan,
             may_repeat_run,
@@ -251,7 +251,7 @@ impl<'p> Call<'p> {
 
     fn begin_attempt(&mut self) {
         self.attempt += 1;
-        self.request = self.plan.request.fill(&self.arguments);
+        self.request = self.plan.request.fill(self.arguments.payload());
         self.response = HttpResponse::default();
         self.returned = None;
         self.proceed = false;

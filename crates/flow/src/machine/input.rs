@@ -1,8 +1,41 @@
-//! Payloads as hooks are given them.
+//! Arguments and payloads as hooks are given them.
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 use snaphook_model::{BodyText, Payload};
+
+/// The arguments of a call.
+#[derive(Debug, Clone)]
+pub struct Arguments {
+    payload: Payload,
+    /// Whether somebody has looked that they are JSON; a direct call's are checked at the door.
+    known_json: bool,
+}
+
+impl Arguments {
+    /// JSON text that was checked, or empty for none.
+    #[must_use]
+    pub fn checked(json: Bytes) -> Self {
+        Self { payload: Payload::json(json), known_json: true }
+    }
+
+    /// What goes out as the body.
+    #[must_use]
+    pub const fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// What hooks see.
+    pub(super) fn as_json(&self) -> Bytes {
+        if self.known_json && !self.payload.bytes.is_empty() { self.payload.bytes.clone() } else { as_json(&self.payload) }
+    }
+}
+
+impl From<Payload> for Arguments {
+    fn from(payload: Payload) -> Self {
+        Self { payload, known_json: false }
+    }
+}
 
 /// A payload as JSON text: itself where it is JSON, null where it is empty, else a JSON string, or `{"base64": …}` where it is no text.
 ///
@@ -12,7 +45,9 @@ pub fn as_json(payload: &Payload) -> Bytes {
     if payload.bytes.is_empty() {
         return Bytes::from_static(b"null");
     }
-    if payload.is_json() && serde_json::from_slice::<IgnoredAny>(&payload.bytes).is_ok() {
+    // `IgnoredAny` skips over strings without looking for broken UTF-8 in them.
+    let text = std::str::from_utf8(&payload.bytes).ok().filter(|_| payload.is_json());
+    if text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
         return payload.bytes.clone();
     }
     serde_json::to_vec(&BodyText(payload.bytes.clone())).map_or_else(|_| Bytes::from_static(b"null"), Bytes::from)

@@ -9,7 +9,7 @@ pub mod plan;
 pub mod run;
 
 pub use call::{Action, Call, End, Event, Failure, IllegalEvent, Repeat};
-pub use input::as_json;
+pub use input::{Arguments, as_json};
 pub use path::PayloadPath;
 pub use plan::{Accept, Body, BoundHooks, CallPlan, RequestTemplate};
 pub use run::{Run, RunAction, RunEnd, RunPlan};

@@ -2,5 +2,7 @@
 
 mod calls;
 mod flows;
+mod hooks;
 mod queued;
 mod rig;
+mod scripts;

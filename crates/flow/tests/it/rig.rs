@@ -1,16 +1,20 @@
 //! A runner over real parts in a directory of its own, with a clock that stands still until it is told.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use snaphook_compile::{Interpreter, Upload, compile_here, prepare_interpreter};
 use snaphook_egress::{Egress, EgressConfig};
 use snaphook_flow::{Clock, Finished, Outcome, PreparedFlow, Programs, ProgramsFuture, Runner, RunnerConfig, RunnerParts};
-use snaphook_model::{Code, Connector, Fault, Flow, Name, Payload, RunId, RunRecord, Tenant, TenantDocument, TenantName};
-use snaphook_sandbox::{Program, Sandbox, SandboxConfig};
+use snaphook_model::{
+    Code, Connector, Dialect, Fault, Flow, Language, Name, Payload, RunId, RunRecord, Tenant, TenantDocument, TenantName,
+};
+use snaphook_sandbox::{InterpreterCode, Program, Sandbox, SandboxConfig};
 use snaphook_store::{NewDocument, SqliteStore, Store};
 use tempfile::TempDir;
 
@@ -71,7 +75,8 @@ impl Rig {
     pub(crate) async fn of(tenant: Value) -> Self {
         let directory = TempDir::new().unwrap();
         let code_dir = directory.path().join("code");
-        let interpreter = crate::rig::interpreter();
+        let Interpreter { name, code, .. } = interpreter().clone();
+        let interpreter = Some(InterpreterCode { name, code });
         let sandbox =
             Sandbox::new(SandboxConfig { memory_budget_bytes: 256 << 20, code_dir, interpreter, max_concurrent: Some(8) }).unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path()).await.unwrap());
@@ -89,6 +94,23 @@ impl Rig {
         };
         let runner = Runner::new(parts, RunnerConfig::default());
         Self { runner, store, clock, scripts, sandbox, tenant, _directory: directory }
+    }
+
+    /// Deploys JavaScript as version 1 of a script.
+    pub(crate) fn deploy(&self, script: &str, source: &str) {
+        let upload = Upload {
+            name: name(script),
+            language: Language::JavaScript,
+            dialect: Dialect::Native,
+            bytes: Bytes::from(source.to_owned()),
+            limits: self.tenant.limits,
+            now_ms: 0,
+        };
+        let compiled = compile_here(upload, interpreter()).unwrap_or_else(|error| panic!("{script}: {error}"));
+        let key = Sandbox::key(&compiled.component);
+        self.sandbox.admit(&key, &compiled.code).unwrap();
+        let program = self.sandbox.load(&key).unwrap().expect("the code was admitted");
+        self.scripts.0.lock().unwrap().insert((name(script), 1), program);
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -143,6 +165,10 @@ pub(crate) fn failure(finished: &Finished) -> (&Fault, Option<RunId>) {
     }
 }
 
-pub(crate) fn interpreter() -> Option<snaphook_sandbox::InterpreterCode> {
-    None
+/// Made once for all tests and kept in the target directory.
+fn interpreter() -> &'static Interpreter {
+    static INTERPRETER: LazyLock<Interpreter> = LazyLock::new(|| {
+        prepare_interpreter(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("flow")).expect("the interpreter is part of the build")
+    });
+    &INTERPRETER
 }

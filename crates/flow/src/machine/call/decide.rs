@@ -6,7 +6,6 @@ use snaphook_model::{
 };
 
 use super::{Call, End, Failure, IllegalEvent, Repeat, Stage};
-use crate::machine::input::as_json;
 
 impl Call<'_> {
     pub(super) fn faulted(&mut self, hook: Hook, fault: Fault) {
@@ -35,7 +34,7 @@ impl Call<'_> {
         match decision {
             PreHookDecision::Call(arguments) => {
                 if let Some(arguments) = arguments {
-                    self.arguments = Payload::json(arguments);
+                    self.arguments = Payload::json(arguments).into();
                 }
                 self.advance(Hook::PreHook, index);
             }
@@ -138,7 +137,7 @@ impl Call<'_> {
             Hook::PreHook => HookInput::PreHook {
                 connector: self.plan.connector.clone(),
                 endpoint: self.plan.endpoint.clone(),
-                arguments: as_json(&self.arguments),
+                arguments: self.arguments.as_json(),
             },
             Hook::PreRequest => HookInput::PreRequest { request: self.request.clone() },
             Hook::PostRequest => HookInput::PostRequest {
@@ -152,14 +151,14 @@ impl Call<'_> {
                 status: self.response.status,
                 headers: self.response.headers.clone(),
                 payload: self.result.bytes.clone(),
-                arguments: as_json(&self.original),
+                arguments: self.original.as_json(),
             },
             Hook::PostFail => self.post_fail_input(),
         }
     }
 
     fn post_fail_input(&self) -> HookInput {
-        let arguments = as_json(&self.original);
+        let arguments = self.original.as_json();
         let text = |code: &ReasonCode| match code {
             ReasonCode::Number(number) => number.to_string(),
             ReasonCode::Text(text) => text.clone(),

@@ -27,7 +27,7 @@ pub(super) fn plan(bound: &[(Hook, usize)]) -> CallPlan {
 }
 
 fn start(plan: &CallPlan) -> Call<'_> {
-    Call::new(plan, Payload::json(r#"{"a":1}"#), true)
+    Call::new(plan, Payload::json(r#"{"a":1}"#).into(), true)
 }
 
 pub(super) fn response(status: u16, body: &'static str) -> Event {
@@ -306,7 +306,7 @@ fn a_run_that_is_made_again_has_not_failed_for_good() {
     let plan = plan(&[(Hook::PostRequest, 1), (Hook::PostFail, 1)]);
     let again = || [response(200, "1"), post_request(PostRequestDecision::RetryRun(None))];
     assert_eq!(failure(end(start(&plan), again())).repeat, Repeat::Asked);
-    let last = after(Call::new(&plan, Payload::json("1"), false), again());
+    let last = after(Call::new(&plan, Payload::json("1").into(), false), again());
     assert_eq!(at(&last), Some((Hook::PostFail, 0)));
     assert_eq!(failure(end(last, [post_fail(PostFailDecision::Keep)])).repeat, Repeat::Never);
 }
@@ -335,7 +335,7 @@ fn arguments_cross_as_json_and_go_out_as_they_are() {
     ];
     for (bytes, content_type, shown) in cases {
         let given = Payload { bytes: Bytes::copy_from_slice(bytes), content_type: content_type.to_owned() };
-        let call = Call::new(&plan, given, false);
+        let call = Call::new(&plan, given.into(), false);
         let HookInput::PreHook { arguments, .. } = input(&call) else { panic!("a pre-hook's input") };
         assert_eq!(arguments, shown);
         assert_eq!(sent(&after(call, [pre_hook(PreHookDecision::Call(None))])).1, bytes);

@@ -73,7 +73,7 @@ fn any_plan() -> impl Strategy<Value = CallPlan> {
 
 /// What must hold of any story, told to its end.
 fn tell(plan: &CallPlan, choices: &[u8], may_repeat: bool) -> Result<(), TestCaseError> {
-    let mut call = Call::new(plan, Payload::json("{}"), may_repeat);
+    let mut call = Call::new(plan, Payload::json("{}").into(), may_repeat);
     let (mut ran, mut requests, mut events) = (BTreeMap::<Hook, usize>::new(), 0, 0);
     let bound = |hook| plan.bound.of(hook);
     let per_attempt = bound(Hook::PreRequest) + 1 + bound(Hook::PostRequest);
@@ -111,7 +111,7 @@ proptest! {
 
     #[test]
     fn a_wrong_event_is_refused_and_changes_nothing(plan in any_plan(), choices in prop::collection::vec(any::<u8>(), 0..20)) {
-        let mut call = Call::new(&plan, Payload::json("{}"), true);
+        let mut call = Call::new(&plan, Payload::json("{}").into(), true);
         for choice in choices {
             let before = format!("{:?}", call.next());
             let wrong = match call.next() {
