@@ -31,9 +31,11 @@ fn refused(reason: &str) -> Fault {
 }
 
 /// What the client's error means. `host` is the only part of the URL that gets into the fault.
-pub(crate) fn of_client(error: &reqwest::Error, host: &str) -> Fault {
-    tracing::debug!(host, error = error as &dyn Error, "request failed");
-    for cause in causes(error) {
+pub(crate) fn of_client(error: reqwest::Error, host: &str) -> Fault {
+    // The log has no use for a query with secrets either.
+    let error = error.without_url();
+    tracing::debug!(host, error = &error as &dyn Error, "request failed");
+    for cause in causes(&error) {
         if let Some(Stopped(fault)) = cause.downcast_ref() {
             return fault.clone();
         }
@@ -50,13 +52,13 @@ pub(crate) fn of_client(error: &reqwest::Error, host: &str) -> Fault {
         }
     }
     if error.is_connect() {
-        return of_connecting(error, host);
+        return of_connecting(&error, host);
     }
     if error.is_builder() {
         return Fault::new(Code::Url, "the URL cannot be sent in a request");
     }
     // Bytes arrived, but they do not unpack: the error comes from the decoder, not from the connection below it.
-    if error.is_decode() && !causes(error).any(<dyn Error>::is::<hyper::Error>) {
+    if error.is_decode() && !causes(&error).any(<dyn Error>::is::<hyper::Error>) {
         return Fault::new(Code::ResponseHeader, format!("the body from `{host}` is not what its `content-encoding` says"));
     }
     Fault::new(Code::Reset, format!("`{host}` closed the connection before its answer was whole"))

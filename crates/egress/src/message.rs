@@ -74,7 +74,7 @@ async fn body(mut response: Response, max_bytes: u64, host: &str) -> Result<Byte
         match response.chunk().await {
             Ok(Some(chunk)) => whole = whole.and(chunk, length),
             Ok(None) => return Ok(whole.into_bytes()),
-            Err(error) => return Err(fault::of_client(&error, host)),
+            Err(error) => return Err(fault::of_client(error, host)),
         }
         if whole.len() > max_bytes {
             return Err(too_large(whole.len()));

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use snaphook_model::{Code, Fault, TenantName};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -53,22 +53,31 @@ impl Permits {
     /// # Errors
     /// `overloaded`, when the deadline comes first or the queue is full.
     pub(crate) async fn enter(&self, tenant: &TenantName, url: &Url, deadline: Instant) -> Result<Permit<'_>, Fault> {
-        let overloaded = |reason: &str| {
-            let of_host = format!("{} requests of this tenant to `{}` may be under way at once", self.per_host, target::label(url));
-            Fault::new(Code::Overloaded, format!("{of_host}, and {reason}"))
-        };
         let key = self.hasher.hash_one((tenant, url.host_str(), url.port_or_known_default()));
-        let (place, host) = self.take_place(key).ok_or_else(|| overloaded("too many wait already"))?;
+        let (place, host) = self.take_place(key).ok_or_else(|| self.overloaded(url, "as many as may wait for one wait already"))?;
         // The host's permit first: whoever waits for a slow host holds nothing that others could use.
-        let waiting = async {
-            let of_host = host.acquire_owned().await;
-            (of_host, self.all.acquire().await)
+        let of_host = match timeout_at(deadline, host.acquire_owned()).await {
+            Ok(permit) => permit.map_err(closed)?,
+            Err(_) => return Err(self.overloaded(url, "none became free before the deadline")),
         };
-        match timeout_at(deadline, waiting).await {
-            Ok((Ok(of_host), Ok(of_node))) => Ok(Permit { _of_node: of_node, _of_host: of_host, _place: place }),
-            Ok(_) => Err(Fault::new(Code::Internal, "egress is closed")),
-            Err(_) => Err(overloaded("none became free before the deadline")),
-        }
+        let of_node = match timeout_at(deadline, self.all.acquire()).await {
+            Ok(permit) => permit.map_err(closed)?,
+            Err(_) => {
+                return Err(Fault::new(
+                    Code::Overloaded,
+                    "the node has as many requests under way as it may, and none ended before the deadline",
+                ));
+            }
+        };
+        Ok(Permit { _of_node: of_node, _of_host: of_host, _place: place })
+    }
+
+    fn overloaded(&self, url: &Url, reason: &str) -> Fault {
+        let host = target::label(url);
+        Fault::new(
+            Code::Overloaded,
+            format!("{} requests of this tenant to `{host}` may be under way at once, and {reason}", self.per_host),
+        )
     }
 
     fn take_place(&self, key: u64) -> Option<(Place<'_>, Arc<Semaphore>)> {
@@ -84,6 +93,11 @@ impl Permits {
     fn hosts(&self) -> MutexGuard<'_, HashMap<u64, Host>> {
         self.hosts.lock().expect("no holder of the lock panics")
     }
+}
+
+/// Nothing closes the permits while they can be asked for.
+fn closed(_: AcquireError) -> Fault {
+    Fault::new(Code::Internal, "egress is closed")
 }
 
 impl Drop for Place<'_> {

@@ -63,7 +63,7 @@ async fn exchange(client: &Client, outbound: &Outbound<'_>, method: &Method, url
     if own_origin && !outbound.request.body.is_empty() {
         *request.body_mut() = Some(outbound.request.body.clone().into());
     }
-    let response = client.execute(request).await.map_err(|error| fault::of_client(&error, &label))?;
+    let response = client.execute(request).await.map_err(|error| fault::of_client(error, &label))?;
     if follows && let Some(next) = redirect_of(&response)? {
         return Ok(Step::Redirect(next));
     }

@@ -13,7 +13,7 @@ use crate::support::{Sender, request};
 async fn answer(answer: Answer) -> HttpResponse {
     let upstream = Upstream::start().await;
     upstream.on("/", answer);
-    Sender::new().on_loopback().get(&upstream.url("/")).await.unwrap()
+    Sender::new().on_loopback().get(&upstream.url("/")).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -64,6 +64,8 @@ async fn answers_without_a_body_need_none_whatever_they_declare() {
     let head = sender.send(request("HEAD", &upstream.url("/"))).await.unwrap();
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(sender.get(&upstream.url("/304")).await.unwrap().status, 304);
+    upstream.on("/empty", Answer::bytes("").header("content-encoding", "gzip"));
+    assert_eq!(sender.get(&upstream.url("/empty")).await.unwrap().body.len(), 0);
 }
 
 #[tokio::test]

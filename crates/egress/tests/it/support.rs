@@ -26,7 +26,7 @@ impl Sender {
     }
 
     pub(crate) fn with(config: EgressConfig) -> Self {
-        Self::sharing(&Arc::new(Egress::new(config).unwrap()))
+        Self::sharing(&Arc::new(Egress::new(config).expect("the test gives a configuration")))
     }
 
     /// Another policy over the same pools.
@@ -36,7 +36,7 @@ impl Sender {
     }
 
     pub(crate) fn allowing_private(mut self, nets: &[&str]) -> Self {
-        self.policy.allow_private = nets.iter().map(|net| net.parse().unwrap()).collect();
+        self.policy.allow_private = nets.iter().map(|net| net.parse().expect("the test gives networks")).collect();
         self
     }
 
@@ -46,12 +46,12 @@ impl Sender {
     }
 
     pub(crate) fn allowing(mut self, rules: &[&str]) -> Self {
-        self.policy.allow = Some(rules.iter().map(|rule| HostRule::parse(rule).unwrap()).collect());
+        self.policy.allow = Some(rules.iter().map(|rule| HostRule::parse(rule).expect("the test gives rules")).collect());
         self
     }
 
     pub(crate) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Fault> {
-        let tenant = TenantName::new("acme").unwrap();
+        let tenant = TenantName::new("acme").expect("a name");
         let outbound = Outbound {
             tenant: &tenant,
             request,
@@ -96,7 +96,7 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn with(mut self, name: &str, addresses: &[&str]) -> Self {
-        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let addresses = addresses.iter().map(|address| address.parse().expect("the test gives addresses")).collect();
         self.answers.entry(name.to_owned()).or_default().push(addresses);
         self
     }
@@ -108,7 +108,7 @@ impl Names {
 
 impl Resolver for Names {
     fn resolve(&self, name: &str) -> Resolving {
-        let mut asked = self.asked.lock().unwrap();
+        let mut asked = self.asked.lock().expect("no holder panics");
         let count = asked.entry(name.to_owned()).or_default();
         let answer = self.answers.get(name).map(|answers| answers[(*count).min(answers.len() - 1)].clone());
         *count += 1;
