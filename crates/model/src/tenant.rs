@@ -1,6 +1,7 @@
 //! Tenants and the rules they live under.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -65,9 +66,21 @@ impl HostRule {
             Some((host, port)) if !rest.ends_with(']') => (host, Some(port.parse().map_err(|_| format!("`{port}` is no port"))?)),
             _ => (rest, None),
         };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        if host.is_empty() || host.contains(['*', '/', '@', ' ', '?', '#']) {
-            return Err(format!("`{text}` is no host; write `api.example.com`, `*.example.com` or `10.1.2.3:8443`"));
+        let invalid = || format!("`{text}` is no host; write `api.example.com`, `*.example.com`, `10.1.2.3:8443` or `[2001:db8::1]`");
+        let host = if let Some(address) = host.strip_prefix('[') {
+            let address: Ipv6Addr = address.strip_suffix(']').and_then(|address| address.parse().ok()).ok_or_else(invalid)?;
+            // The shortest form, which is the one of URLs.
+            address.to_string()
+        } else if host.contains([':', '*', '/', '@', ' ', '?', '#', '[', ']']) {
+            return Err(invalid());
+        } else if !host.is_ascii() {
+            return Err(format!("`{text}` must be written as it goes over the wire, with `xn--` in front of such a label"));
+        } else {
+            // `example.com.` is `example.com`, said to be complete.
+            host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+        };
+        if host.is_empty() {
+            return Err(invalid());
         }
         Ok(Self { host, any_subdomain, port })
     }
@@ -87,9 +100,11 @@ impl HostRule {
 impl fmt::Display for HostRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let star = if self.any_subdomain { "*." } else { "" };
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{star}{open}{}{close}", self.host)?;
         match self.port {
-            Some(port) => write!(f, "{star}{}:{port}", self.host),
-            None => write!(f, "{star}{}", self.host),
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
         }
     }
 }
@@ -150,5 +165,54 @@ fn check_limits(limits: &Limits) -> Result<(), Invalid> {
     match ranges.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
         Some((field, value, low, high)) => Err(Invalid::new(format!("limits.{field}"), format!("{value} is not between {low} and {high}"))),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostRule;
+
+    fn allows(rule: &str, host: &str, port: u16) -> bool {
+        HostRule::parse(rule).unwrap().allows(host, port)
+    }
+
+    #[test]
+    fn a_rule_names_a_host_or_what_is_below_a_domain() {
+        assert!(allows("API.example.com.", "api.example.com", 443));
+        assert!(allows("*.example.com", "a.b.example.com", 80));
+        assert!(allows("10.1.2.3:8443", "10.1.2.3", 8443));
+        assert!(allows("[2001:DB8:0::1]:8443", "2001:db8::1", 8443));
+        assert!(allows("[::1]", "::1", 80));
+        for (host, port) in [("example.com", 443), ("xexample.com", 443), (".example.com", 443), ("example.com.evil.example", 443)] {
+            assert!(!allows("*.example.com", host, port), "{host}");
+        }
+        assert!(!allows("10.1.2.3:8443", "10.1.2.3", 443));
+        for text in ["*.example.com", "api.example.com:8443", "[2001:db8::1]:443", "[::1]"] {
+            assert_eq!(HostRule::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_rule() {
+        for text in [
+            "",
+            "*",
+            "*.",
+            "a/b",
+            "http://a",
+            "a b",
+            "a:b",
+            "a:99999",
+            "fd00::1",
+            "2001:db8::1:80",
+            "fd00::",
+            "[::1",
+            "[a]",
+            "u@a",
+            "bücher.example",
+            "a*.b",
+        ] {
+            assert!(HostRule::parse(text).is_err(), "{text}");
+        }
     }
 }
