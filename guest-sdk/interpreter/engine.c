@@ -1,5 +1,12 @@
 // QuickJS-ng with our changes, and the few functions that need its insides. Everything else uses its public interface.
+#include "heap.c"
+
 static void note_throw(void);
+
+#include "quickjs.h"
+
+static JSValue json_parse_text(JSValueConst text);
+static JSValue json_write_text(JSValueConst value);
 
 #include "quickjs-patched.c"
 
@@ -14,7 +21,11 @@ static void note_throw(void);
 
 #include "engine_text.c"
 #include "utf8.c"
-#include "json.c"
+#include "json_shapes.c"
+#include "json_scan.c"
+#include "json_parse.c"
+#include "json_write.c"
+#include "json_walk.c"
 #include "where.c"
 
 void engine_seed(uint64_t seed)

@@ -51,7 +51,8 @@ static uint8_t *utf8_put(uint8_t *at, uint32_t code)
     return at;
 }
 
-static void utf8_fill(JSString *p, uint8_t *at)
+// Lone surrogates, which UTF-8 cannot say, become U+FFFD unless they are to be kept.
+static void utf8_fill(JSString *p, uint8_t *at, bool keep_surrogates)
 {
     if (!p->is_wide_char) {
         const uint8_t *bytes = str8(p);
@@ -64,7 +65,7 @@ static void utf8_fill(JSString *p, uint8_t *at)
         uint32_t code = units[i];
         if (is_hi_surrogate(code) && i + 1 < p->len && is_lo_surrogate(units[i + 1]))
             code = from_surrogate(code, units[++i]);
-        else if (code >= 0xd800 && code < 0xe000)
+        else if (code >= 0xd800 && code < 0xe000 && !keep_surrogates)
             code = 0xfffd;
         at = utf8_put(at, code);
     }
@@ -98,7 +99,7 @@ bool engine_text(JSValueConst value, Text *text)
         JS_ThrowOutOfMemory(js);
         return false;
     }
-    utf8_fill(p, bytes);
+    utf8_fill(p, bytes, false);
     *text = (Text){bytes, length};
     return true;
 }

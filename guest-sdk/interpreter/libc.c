@@ -53,8 +53,10 @@ __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *block, siz
 {
     if (size == 0)
         return (void *)align;
-    void *fresh = block != NULL ? heap_resize(block, size) : loading ? heap_scratch(size) : heap_allocate(size);
+    // A 0 behind the data ends texts for those who read up to one.
+    uint8_t *fresh = block != NULL ? heap_resize(block, size + 1) : loading ? heap_scratch(size) : heap_allocate(size + 1);
     if (fresh == NULL)
         __builtin_trap();
+    fresh[size] = 0;
     return fresh;
 }

@@ -49,6 +49,44 @@ static uint32_t utf8_next(Utf8Reader *reader)
     return code;
 }
 
+// As `utf8_next`, but takes a surrogate where one stands: that is how a string with a lone one is written down here.
+static uint32_t wtf8_next(Utf8Reader *reader)
+{
+    const uint8_t *at = reader->at;
+    if (at[0] == 0xed && reader->end - at >= 3 && at[1] >= 0xa0 && at[1] <= 0xbf && (at[2] & 0xc0) == 0x80) {
+        reader->at += 3;
+        return 0xd000u | (uint32_t)(at[1] & 0x3f) << 6 | (at[2] & 0x3f);
+    }
+    return utf8_next(reader);
+}
+
+// Copies within blocks of our heap, whose sizes are whole words: what lies behind the text in its last word may be written over.
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t length)
+{
+    if (length > 64) {
+        memcpy(to, from, length);
+        return;
+    }
+    for (size_t i = 0; i < length; i += 8)
+        memcpy(to + i, from + i, 8);
+}
+
+static inline bool same_short(const uint8_t *a, const uint8_t *b, size_t length)
+{
+    size_t i = 0;
+    for (; i + 8 <= length; i += 8) {
+        uint64_t left, right;
+        memcpy(&left, a + i, 8);
+        memcpy(&right, b + i, 8);
+        if (left != right)
+            return false;
+    }
+    for (; i < length; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 static bool is_ascii(const uint8_t *bytes, size_t length)
 {
     uint64_t high = 0;

@@ -47,6 +47,17 @@ const PATCHES: &[Patch] = &[
     Replace("static no_inline __exception int __js_poll_interrupts(JSContext *ctx)", "static __maybe_unused no_inline __exception int __js_poll_interrupts(JSContext *ctx)", 1),
     // Positions of throws, for what is thrown without a stack trace.
     Replace("JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n", "JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n    note_throw();\n", 1),
+    // JSON in its common forms is ours.
+    Replace(
+        "    str = JS_ToCStringLen(ctx, &len, argv[0]);\n    if (!str)\n        return JS_EXCEPTION;\n    if (argc > 1 && JS_IsFunction(ctx, argv[1])) {\n        JSONParseRecord",
+        "    if (argc < 2 || !JS_IsFunction(ctx, argv[1]))\n        return json_parse_text(argv[0]);\n    str = JS_ToCStringLen(ctx, &len, argv[0]);\n    if (!str)\n        return JS_EXCEPTION;\n    if (argc > 1 && JS_IsFunction(ctx, argv[1])) {\n        JSONParseRecord",
+        1,
+    ),
+    Replace(
+        "    // stringify(val, replacer, space)\n",
+        "    // stringify(val, replacer, space)\n    if (!JS_IsObject(argv[1]) && (JS_IsUndefined(argv[2]) || JS_IsNull(argv[2])))\n        return json_write_text(argv[0]);\n",
+        1,
+    ),
 ];
 
 /// Writes `quickjs-patched.c`.
