@@ -16,18 +16,18 @@ use crate::problem::Problem;
 pub(crate) struct BodyLimit {
     pub(crate) bytes: u64,
     pub(crate) code: Code,
-    /// The limit's name, for the sentence.
+    /// What the limit is, as the end of a sentence.
     pub(crate) name: &'static str,
 }
 
 impl BodyLimit {
     /// The limit of ordinary requests.
     pub(crate) const fn request(bytes: u64) -> Self {
-        Self { bytes, code: Code::TooLarge, name: "request_body_bytes" }
+        Self { bytes, code: Code::TooLarge, name: "the tenant's limit `request_body_bytes`" }
     }
 
     fn exceeded(self, used: Option<u64>) -> Problem {
-        Fault::new(self.code, format!("the body is larger than {} = {} bytes", self.name, self.bytes)).of_limit(self.bytes, used).into()
+        Fault::new(self.code, format!("the body is larger than {} bytes, {}", self.bytes, self.name)).of_limit(self.bytes, used).into()
     }
 }
 

@@ -81,15 +81,19 @@ fn unfit_path(rejection: &PathRejection) -> Problem {
     }
 }
 
-/// The query, of known parameters only.
+/// The query, of known parameters only. Its values are texts; who reads a number of one says itself what is wrong with it.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Query<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
-        let axum::extract::Query(query) =
-            axum::extract::Query::try_from_uri(&parts.uri).map_err(|rejection| Problem::new(Code::Invalid, rejection.body_text()))?;
-        Ok(Self(query))
+        let mut given = serde_json::Map::new();
+        for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+            if given.insert(name.to_string(), value.into_owned().into()).is_some() {
+                return Err(Invalid::new(name, "is given twice in the query").into());
+            }
+        }
+        shaped(given.into()).map(Self)
     }
 }
 
@@ -121,7 +125,7 @@ impl FromRequest<Shared> for Document {
     async fn from_request(request: Request, core: &Shared) -> Result<Self, Problem> {
         let limit = limit_of(&request)?;
         let limit = if limit.bytes > DOCUMENT_BYTES {
-            BodyLimit { name: "a document's size", ..BodyLimit::request(DOCUMENT_BYTES) }
+            BodyLimit { name: "the most that a document may have", ..BodyLimit::request(DOCUMENT_BYTES) }
         } else {
             limit
         };
@@ -164,6 +168,9 @@ fn is_yaml(headers: &HeaderMap) -> Result<bool, Problem> {
 
 /// Reads JSON; what does not parse is named with its line and column.
 pub(crate) fn from_json(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(Problem::new(Code::Invalid, "the body is empty; a JSON document belongs there"));
+    }
     serde_json::from_slice(bytes).map_err(|error| not_json(&error))
 }
 

@@ -16,8 +16,8 @@ const DEFAULT_LIMIT: u32 = 50;
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// Items wanted, 1 to 200; default 50.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
@@ -31,15 +31,14 @@ pub(crate) struct List<T> {
 }
 
 impl PageQuery {
-    pub(crate) fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
+    pub(crate) fn new(limit: Option<String>, cursor: Option<String>) -> Self {
         Self { limit, cursor }
     }
 
     pub(crate) fn request(self) -> Result<PageRequest, Problem> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        if !(1..=MAX_PAGE).contains(&limit) {
-            return Err(Invalid::new("limit", format!("must be 1 to {MAX_PAGE}")).into());
-        }
+        let limit = self.limit.as_ref().map_or(Some(DEFAULT_LIMIT), |text| text.parse().ok());
+        let limit = limit.filter(|limit| (1..=MAX_PAGE).contains(limit));
+        let limit = limit.ok_or_else(|| Invalid::new("limit", format!("must be a number from 1 to {MAX_PAGE}")))?;
         Ok(PageRequest { limit, after: self.cursor.map(Cursor) })
     }
 }

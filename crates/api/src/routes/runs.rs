@@ -66,8 +66,8 @@ pub(crate) struct RunsQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<String>,
     /// Items wanted, 1 to 200; default 50.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
 }

@@ -81,9 +81,11 @@ pub(crate) async fn put(
     };
     let language = language_of(&request)?;
     let limit = match language {
-        Language::Wasm => BodyLimit { bytes: tenant.limits.component_bytes, code: Code::SourceSize, name: "component_bytes" },
+        Language::Wasm => {
+            BodyLimit { bytes: tenant.limits.component_bytes, code: Code::SourceSize, name: "the tenant's limit `component_bytes`" }
+        }
         Language::JavaScript | Language::TypeScript => {
-            BodyLimit { bytes: tenant.limits.source_bytes, code: Code::SourceSize, name: "source_bytes" }
+            BodyLimit { bytes: tenant.limits.source_bytes, code: Code::SourceSize, name: "the tenant's limit `source_bytes`" }
         }
     };
     let body = core.read(request.into_body(), limit).await?;

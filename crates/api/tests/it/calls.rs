@@ -43,14 +43,96 @@ async fn what_is_no_call_is_refused_before_anything_runs() {
         let headers: Vec<_> = [("authorization", authorization.as_str())].iter().chain(headers).copied().collect();
         node.send("POST", path, &headers, body).await
     };
-    assert_snapshot!(call("/v1/call/nope/send", &[], "{}").await.shown(), @"");
-    assert_snapshot!(call("/v1/call/crm/nope", &[], "{}").await.shown(), @"");
-    assert_snapshot!(call("/v1/call/crm/se!nd", &[], "{}").await.shown(), @"");
-    assert_snapshot!(call("/v1/call/crm/send", &[], "{\"a\": }").await.shown(), @"");
-    assert_snapshot!(call("/v1/call/crm/send?x=1", &[], "{}").await.shown(), @"");
-    assert_snapshot!(call("/v1/call/crm/send", &[("idempotency-key", "k")], "{}").await.shown(), @"");
+    assert_snapshot!(call("/v1/call/nope/send", &[], "{}").await.shown(), @r#"
+    404 application/problem+json
+    {
+      "type": "/errors/not-found",
+      "title": "not found",
+      "status": 404,
+      "code": "not-found",
+      "blame": "caller",
+      "detail": "there is no connector `nope`",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(call("/v1/call/crm/nope", &[], "{}").await.shown(), @r#"
+    404 application/problem+json
+    {
+      "type": "/errors/not-found",
+      "title": "not found",
+      "status": 404,
+      "code": "not-found",
+      "blame": "caller",
+      "detail": "there is no endpoint `nope` of connector `crm`",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(call("/v1/call/crm/se!nd", &[], "{}").await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/name",
+      "title": "not a valid name",
+      "status": 400,
+      "code": "name",
+      "blame": "caller",
+      "detail": "`se!nd` is not a name: it must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(call("/v1/call/crm/send", &[], "{\"a\": }").await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "the body is not JSON: expected value",
+      "line": 1,
+      "column": 7,
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(call("/v1/call/crm/send?x=1", &[], "{}").await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "this route takes no query parameters",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(call("/v1/call/crm/send", &[("idempotency-key", "k")], "{}").await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "this release does not keep idempotency keys; leave the header out",
+      "path": "idempotency-key",
+      "request_id": "[request_id]"
+    }
+    "#);
     let large: &'static str = Box::leak(format!("\"{}\"", "x".repeat(500)).into_boxed_str());
-    assert_snapshot!(call("/v1/call/crm/send", &[], large).await.shown(), @"");
+    assert_snapshot!(call("/v1/call/crm/send", &[], large).await.shown(), @r#"
+    413 application/problem+json
+    {
+      "type": "/errors/too-large",
+      "title": "body is too large",
+      "status": 413,
+      "code": "too-large",
+      "blame": "caller",
+      "detail": "the body is larger than request_body_bytes = 500 bytes",
+      "limit": 500,
+      "used": 502,
+      "request_id": "[request_id]"
+    }
+    "#);
     assert!(upstream.requests().is_empty());
 }
 
@@ -66,7 +148,19 @@ async fn failures_of_the_way_out_are_problems_with_their_run() {
     upstream.on("/send", Answer::status(418));
     let status = acme.send("POST", "/v1/call/crm/send", json!({})).await;
     assert_eq!(status.header("x-run-id"), status.json()["run"].as_str());
-    assert_snapshot!(status.shown(), @"");
+    assert_snapshot!(status.shown(), @r#"
+    502 application/problem+json
+    {
+      "type": "/errors/status",
+      "title": "status is not accepted",
+      "status": 502,
+      "code": "status",
+      "blame": "upstream",
+      "detail": "the upstream answered 418; accepted: 2xx",
+      "request_id": "[request_id]",
+      "run": "[run]"
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -100,7 +194,18 @@ async fn a_full_node_says_when_to_come_again_and_takes_up_work_again() {
     let (held, refused) = tokio::join!(held, refused);
     held.expect(200);
     assert_eq!(refused.header("retry-after"), Some("1"));
-    assert_snapshot!(refused.shown(), @"");
+    assert_snapshot!(refused.shown(), @r#"
+    503 application/problem+json
+    {
+      "type": "/errors/overloaded",
+      "title": "node is at its limit",
+      "status": 503,
+      "code": "overloaded",
+      "blame": "platform",
+      "detail": "this node has as many requests in flight as it takes",
+      "request_id": "[request_id]"
+    }
+    "#);
     acme.send("POST", "/v1/call/crm/send", json!({})).await.expect(200);
 }
 

@@ -31,10 +31,61 @@ async fn yaml_and_json_are_the_same_document() {
 async fn what_does_not_parse_is_placed() {
     let node = TestNode::start().await;
     let acme = node.tenant("acme").await;
-    assert_snapshot!(put(&acme, "application/json", "{\n  \"base_url\": }").await.shown(), @"");
-    assert_snapshot!(put(&acme, "application/yaml", "base_url: [a\nendpoints: {}").await.shown(), @"");
-    assert_snapshot!(put(&acme, "text/plain", "{}").await.shown(), @"");
-    assert_snapshot!(put(&acme, "application/json", "").await.shown(), @"");
+    assert_snapshot!(put(&acme, "application/json", "{\n  \"base_url\": }").await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "the body is not JSON: expected value",
+      "line": 2,
+      "column": 15,
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(put(&acme, "application/yaml", "base_url: [a\nendpoints: {}").await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "the body is not YAML: illegal placement of ':' indicator at line 2, column 10",
+      "line": 2,
+      "column": 10,
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(put(&acme, "text/plain", "{}").await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "a document is `application/json` or `application/yaml`, not `text/plain`",
+      "path": "content-type",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(put(&acme, "application/json", "").await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "the body is not JSON: EOF while parsing a value",
+      "line": 1,
+      "column": 0,
+      "request_id": "[request_id]"
+    }
+    "#);
     put(&acme, "application/json", "[1]").await.expect(400);
     put(&acme, "application/json", &b"{\"base_url\": \"\xff\"}"[..]).await.expect(400);
     put(&acme, "application/json", "[".repeat(100_000)).await.expect(400);
@@ -57,5 +108,18 @@ async fn a_document_is_at_most_one_mebibyte() {
     let node = TestNode::start().await;
     let acme = node.tenant("acme").await;
     let refused = put(&acme, "application/json", " ".repeat((1 << 20) + 1)).await;
-    assert_snapshot!(refused.shown(), @"");
+    assert_snapshot!(refused.shown(), @r#"
+    413 application/problem+json
+    {
+      "type": "/errors/too-large",
+      "title": "body is too large",
+      "status": 413,
+      "code": "too-large",
+      "blame": "caller",
+      "detail": "the body is larger than a document's size = 1048576 bytes",
+      "limit": 1048576,
+      "used": 1048577,
+      "request_id": "[request_id]"
+    }
+    "#);
 }

@@ -65,7 +65,41 @@ async fn runs_are_filtered() {
 async fn what_is_wrong_in_a_start_is_named() {
     let node = TestNode::start().await;
     let acme = node.tenant("acme").await;
-    assert_snapshot!(acme.send("POST", "/v1/flows/f/runs", json!({"payload": 1})).await.shown(), @"");
-    assert_snapshot!(acme.send("POST", "/v1/flows/f/runs", json!({"subject": "p-1"})).await.shown(), @"");
-    assert_snapshot!(acme.send("POST", "/v1/flows/f/runs", json!([1])).await.shown(), @"");
+    assert_snapshot!(acme.send("POST", "/v1/flows/f/runs", json!({"payload": 1})).await.shown(), @r#"
+    404 application/problem+json
+    {
+      "type": "/errors/not-found",
+      "title": "not found",
+      "status": 404,
+      "code": "not-found",
+      "blame": "caller",
+      "detail": "there is no flow `f`",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(acme.send("POST", "/v1/flows/f/runs", json!({"subject": "p-1"})).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "subjects are not supported by this release",
+      "path": "subject",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(acme.send("POST", "/v1/flows/f/runs", json!([1])).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "the body is an object such as {\"payload\": …}",
+      "request_id": "[request_id]"
+    }
+    "#);
 }

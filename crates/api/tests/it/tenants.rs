@@ -8,9 +8,62 @@ use crate::support::TestNode;
 #[tokio::test]
 async fn a_tenant_is_created_changed_and_deleted() {
     let node = TestNode::start().await;
-    assert_snapshot!(node.as_operator("PUT", "/v1/tenants/acme", Value::Null).await.shown(), @"");
+    assert_snapshot!(node.as_operator("PUT", "/v1/tenants/acme", Value::Null).await.shown(), @r#"
+    201 application/json
+    {
+      "name": "acme",
+      "limits": {
+        "fuel": 1000000000,
+        "wall_ms": 10000,
+        "memory_bytes": 67108864,
+        "output_bytes": 6291456,
+        "log_bytes": 65536,
+        "host_calls": 50,
+        "source_bytes": 1048576,
+        "component_bytes": 16777216,
+        "request_body_bytes": 6291456,
+        "response_body_bytes": 16777216
+      },
+      "grants": {
+        "fetch": false
+      },
+      "egress": {},
+      "created_at": "[created_at]",
+      "updated_at": "[updated_at]"
+    }
+    "#);
     let document = json!({"limits": {"fuel": 5_000_000}, "grants": {"fetch": true}, "egress": {"allow": ["*.example.org"], "allow_private": ["10.0.0.0/8"]}});
-    assert_snapshot!(node.as_operator("PUT", "/v1/tenants/acme", document).await.shown(), @"");
+    assert_snapshot!(node.as_operator("PUT", "/v1/tenants/acme", document).await.shown(), @r#"
+    200 application/json
+    {
+      "name": "acme",
+      "limits": {
+        "fuel": 5000000,
+        "wall_ms": 10000,
+        "memory_bytes": 67108864,
+        "output_bytes": 6291456,
+        "log_bytes": 65536,
+        "host_calls": 50,
+        "source_bytes": 1048576,
+        "component_bytes": 16777216,
+        "request_body_bytes": 6291456,
+        "response_body_bytes": 16777216
+      },
+      "grants": {
+        "fetch": true
+      },
+      "egress": {
+        "allow": [
+          "*.example.org"
+        ],
+        "allow_private": [
+          "10.0.0.0/8"
+        ]
+      },
+      "created_at": "[created_at]",
+      "updated_at": "[updated_at]"
+    }
+    "#);
     let read = node.as_operator("GET", "/v1/tenants/acme", Value::Null).await.expect(200).json();
     assert_eq!((read["limits"]["fuel"].as_u64(), read["grants"]["fetch"].as_bool()), (Some(5_000_000), Some(true)));
 
@@ -18,7 +71,18 @@ async fn a_tenant_is_created_changed_and_deleted() {
     node.json("GET", "/v1/scripts", &token, Value::Null).await.expect(200);
     node.as_operator("DELETE", "/v1/tenants/acme", Value::Null).await.expect(204);
     node.json("GET", "/v1/scripts", &token, Value::Null).await.expect(401);
-    assert_snapshot!(node.as_operator("GET", "/v1/tenants/acme", Value::Null).await.shown(), @"");
+    assert_snapshot!(node.as_operator("GET", "/v1/tenants/acme", Value::Null).await.shown(), @r#"
+    404 application/problem+json
+    {
+      "type": "/errors/not-found",
+      "title": "not found",
+      "status": 404,
+      "code": "not-found",
+      "blame": "caller",
+      "detail": "there is no tenant `acme`",
+      "request_id": "[request_id]"
+    }
+    "#);
     node.as_operator("DELETE", "/v1/tenants/acme", Value::Null).await.expect(404);
 }
 
@@ -26,11 +90,58 @@ async fn a_tenant_is_created_changed_and_deleted() {
 async fn what_is_wrong_in_a_tenant_is_named_by_its_path() {
     let node = TestNode::start().await;
     let refused = async |document: Value| node.as_operator("PUT", "/v1/tenants/acme", document).await;
-    assert_snapshot!(refused(json!({"limits": {"fuel": 1}})).await.shown(), @"");
-    assert_snapshot!(refused(json!({"limits": {"petrol": 1}})).await.shown(), @"");
-    assert_snapshot!(refused(json!({"egress": {"allow": ["ok.example", "http://x"]}})).await.shown(), @"");
+    assert_snapshot!(refused(json!({"limits": {"fuel": 1}})).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "1 is not between 100000 and 1000000000000",
+      "path": "limits.fuel",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(refused(json!({"limits": {"petrol": 1}})).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "unknown field `petrol`, expected one of `fuel`, `wall_ms`, `memory_bytes`, `output_bytes`, `log_bytes`, `host_calls`, `source_bytes`, `component_bytes`, `request_body_bytes`, `response_body_bytes`",
+      "path": "limits.petrol",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(refused(json!({"egress": {"allow": ["ok.example", "http://x"]}})).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "`//x` is no port",
+      "path": "egress.allow[1]",
+      "request_id": "[request_id]"
+    }
+    "#);
     assert_eq!(refused(json!({"quota": {}})).await.expect(400).json()["path"], "quota");
-    assert_snapshot!(node.as_operator("PUT", "/v1/tenants/-bad", json!({})).await.shown(), @"");
+    assert_snapshot!(node.as_operator("PUT", "/v1/tenants/-bad", json!({})).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/name",
+      "title": "not a valid name",
+      "status": 400,
+      "code": "name",
+      "blame": "caller",
+      "detail": "`-bad` is not a name: it must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+      "request_id": "[request_id]"
+    }
+    "#);
     node.as_operator("GET", "/v1/tenants/acme", Value::Null).await.expect(404);
 }
 
@@ -57,8 +168,42 @@ async fn lists_come_in_pages() {
     assert_eq!(names(&first), ["a", "b"]);
     let second = page(format!("?limit=2&cursor={}", first["next_cursor"].as_str().unwrap())).await.expect(200).json();
     assert_eq!((names(&second), &second["next_cursor"]), (vec!["c".to_owned()], &Value::Null));
-    assert_snapshot!(page("?limit=0".to_owned()).await.shown(), @"");
-    assert_snapshot!(page("?limit=ten".to_owned()).await.shown(), @"");
-    assert_snapshot!(page("?page=2".to_owned()).await.shown(), @"");
-    assert_snapshot!(page("?cursor=nonsense%00".to_owned()).await.shown(), @"");
+    assert_snapshot!(page("?limit=0".to_owned()).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "must be 1 to 200",
+      "path": "limit",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(page("?limit=ten".to_owned()).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "Failed to deserialize query string: limit: invalid digit found in string",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(page("?page=2".to_owned()).await.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "Failed to deserialize query string: page: unknown field `page`, expected `limit` or `cursor`",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_eq!(page("?limit=1&limit=2".to_owned()).await.expect(400).json()["path"], "limit");
 }

@@ -10,14 +10,64 @@ async fn a_token_is_made_used_and_deleted() {
     let node = TestNode::start().await;
     let acme = node.tenant("acme").await;
     let made = acme.send("POST", "/v1/tokens", json!({"name": "ci", "scopes": ["read", "deploy", "read"], "expires_s": 60})).await;
-    assert_snapshot!(made.shown(), @"");
+    assert_snapshot!(made.shown(), @r#"
+    201 application/json
+    {
+      "id": "[id]",
+      "name": "ci",
+      "scopes": [
+        "deploy",
+        "read"
+      ],
+      "created_at": "[created_at]",
+      "expires_at": "[expires_at]",
+      "token": "[token]"
+    }
+    "#);
     let (id, token) = (made.json()["id"].as_str().unwrap().to_owned(), made.json()["token"].as_str().unwrap().to_owned());
-    assert_snapshot!(acme.get("/v1/tokens").await.shown(), @"");
+    assert_snapshot!(acme.get("/v1/tokens").await.shown(), @r#"
+    200 application/json
+    {
+      "items": [
+        {
+          "id": "[id]",
+          "name": "ci",
+          "scopes": [
+            "deploy",
+            "read"
+          ],
+          "created_at": "[created_at]",
+          "expires_at": "[expires_at]"
+        },
+        {
+          "id": "[id]",
+          "name": "test",
+          "scopes": [
+            "admin"
+          ],
+          "created_at": "[created_at]",
+          "expires_at": null
+        }
+      ],
+      "next_cursor": null
+    }
+    "#);
 
     node.json("GET", "/v1/flows", &token, Value::Null).await.expect(200);
     acme.send("DELETE", &format!("/v1/tokens/{id}"), Value::Null).await.expect(204);
     // It was kept in memory a moment ago.
-    assert_snapshot!(node.json("GET", "/v1/flows", &token, Value::Null).await.shown(), @"");
+    assert_snapshot!(node.json("GET", "/v1/flows", &token, Value::Null).await.shown(), @r#"
+    401 application/problem+json
+    {
+      "type": "/errors/unauthorized",
+      "title": "token missing or unknown",
+      "status": 401,
+      "code": "unauthorized",
+      "blame": "caller",
+      "detail": "the token is unknown or has expired",
+      "request_id": "[request_id]"
+    }
+    "#);
     acme.send("DELETE", &format!("/v1/tokens/{id}"), Value::Null).await.expect(404);
 }
 
@@ -63,7 +113,29 @@ async fn what_is_wrong_in_a_token_is_named() {
     assert_eq!(path(json!({"name": "x", "scopes": ["read"], "expires_s": 0})).await.as_deref(), Some("expires_s"));
     assert_eq!(path(json!({"name": "x", "scopes": ["read"], "extra": 1})).await.as_deref(), Some("extra"));
     let unknown = node.as_operator("POST", "/v1/tenants/nobody/tokens", json!({"name": "x", "scopes": ["read"]})).await;
-    assert_snapshot!(unknown.shown(), @"");
+    assert_snapshot!(unknown.shown(), @r#"
+    404 application/problem+json
+    {
+      "type": "/errors/not-found",
+      "title": "not found",
+      "status": 404,
+      "code": "not-found",
+      "blame": "caller",
+      "detail": "tenant `nobody` does not exist",
+      "request_id": "[request_id]"
+    }
+    "#);
     let stray = acme.send("POST", "/v1/tokens?x=1", json!({"name": "x", "scopes": ["read"]})).await;
-    assert_snapshot!(stray.shown(), @"");
+    assert_snapshot!(stray.shown(), @r#"
+    400 application/problem+json
+    {
+      "type": "/errors/invalid",
+      "title": "request or document is not valid",
+      "status": 400,
+      "code": "invalid",
+      "blame": "caller",
+      "detail": "Failed to deserialize query string: x: unknown field `x`, there are no fields",
+      "request_id": "[request_id]"
+    }
+    "#);
 }
