@@ -197,6 +197,7 @@ pub(crate) type StepOut = Option<PayloadOut>;
 #[derive(ComponentType, Lift, Clone, Copy, PartialEq, Eq, Debug)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "the engine makes these out of what the guest passes")]
 pub(crate) enum FaultKindOut {
     #[component(name = "threw")]
     Threw,

@@ -16,6 +16,8 @@ use crate::{ComponentError, SandboxError};
 
 /// The custom section with the source map.
 const MAP_SECTION: &str = "snaphook:map";
+/// wasmtime counts memories in pages.
+const PAGE_BYTES: u64 = 64 << 10;
 
 /// The interpreter's compiled code and the name under which scripts import it.
 #[derive(Clone)]
@@ -125,7 +127,7 @@ fn check_size(component: &Component) -> Result<(), ComponentError> {
     let Some(resources) = component.resources_required() else { return Ok(()) };
     let found = [
         ("memories", u64::from(resources.num_memories), u64::from(engine::MAX_MEMORIES)),
-        ("bytes of initial memory", resources.max_initial_memory_size.unwrap_or(0), engine::MAX_MEMORY_BYTES),
+        ("bytes of initial memory", resources.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE_BYTES), engine::MAX_MEMORY_BYTES),
         ("tables", u64::from(resources.num_tables), u64::from(engine::MAX_TABLES)),
         ("elements in a table", resources.max_initial_table_size.unwrap_or(0), u64::from(engine::MAX_TABLE_ELEMENTS)),
     ];

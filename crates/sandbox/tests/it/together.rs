@@ -1,0 +1,73 @@
+//! Invocations beside each other: nobody holds up anybody.
+
+use std::time::{Duration, Instant};
+
+use snaphook_model::{Code, Limits};
+
+use crate::guests::{KEEP, stepper};
+use crate::support::{Bench, code, limits, step, within};
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_endless_loop_holds_up_nobody_on_the_same_thread() {
+    let bench = Bench::new();
+    let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
+    let quick = bench.program(&stepper(&[], "", KEEP));
+    let forever = Limits { fuel: u64::MAX, wall_ms: 300, ..limits() };
+    let looping = bench.sandbox.invoke(&endless, step(forever));
+    let beside = async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let begun = Instant::now();
+            let outcome = bench.sandbox.invoke(&quick, step(limits())).await;
+            assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+            slowest = slowest.max(begun.elapsed());
+            tokio::task::yield_now().await;
+        }
+        (Instant::now(), slowest)
+    };
+    let begun = Instant::now();
+    let (looped, (done, slowest)) = tokio::join!(looping, beside);
+    assert_eq!(code(&looped), Code::Deadline);
+    assert!(done - begun < Duration::from_millis(250), "the others were done after {:?}", done - begun);
+    assert!(slowest < Duration::from_millis(200), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn more_invocations_than_places_wait_their_turn() {
+    let bench = Bench::new();
+    let program = bench.program(&stepper(&[], "", KEEP));
+    let all = (0..200).map(|_| bench.sandbox.invoke(&program, step(limits())));
+    for outcome in within(Duration::from_secs(20), futures_util::future::join_all(all)).await {
+        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    }
+}
+
+#[tokio::test]
+async fn without_a_place_before_the_deadline_the_node_is_overloaded() {
+    let bench = Bench::new();
+    let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
+    let forever = Limits { fuel: u64::MAX, wall_ms: 300, ..limits() };
+    let occupy = futures_util::future::join_all((0..32).map(|_| bench.sandbox.invoke(&endless, step(forever))));
+    let one_more = async {
+        let mut invocation = step(forever);
+        invocation.deadline = Some(Instant::now() + Duration::from_millis(50));
+        bench.sandbox.invoke(&endless, invocation).await
+    };
+    let (occupied, refused) = tokio::join!(occupy, one_more);
+    assert!(occupied.iter().all(|outcome| code(outcome) == Code::Deadline));
+    assert_eq!((code(&refused), refused.usage.fuel), (Code::Overloaded, 0));
+}
+
+#[tokio::test]
+async fn an_invocation_that_is_dropped_gives_everything_back() {
+    let bench = Bench::new();
+    let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
+    for _ in 0..40 {
+        let forever = Limits { fuel: u64::MAX, ..limits() };
+        let invocation = bench.sandbox.invoke(&endless, step(forever));
+        assert!(tokio::time::timeout(Duration::from_millis(3), invocation).await.is_err());
+    }
+    assert_eq!(bench.sandbox.pool_used_bytes(), 0);
+    let quick = bench.step(&stepper(&[], "", KEEP), limits()).await;
+    assert!(quick.result.is_ok());
+}
