@@ -1,7 +1,5 @@
 //! The one place of this crate that looks at the clock and draws chance.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
 /// The time of a record that is written now, or of a check against an expiry.
@@ -21,7 +19,7 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A short id for something that a person may have to name, such as a token's record.
+/// An id of something that is listed; ids sort by the time they were made.
 pub(crate) fn new_id() -> String {
-    URL_SAFE_NO_PAD.encode(random::<12>())
+    uuid::Uuid::now_v7().to_string()
 }

@@ -107,12 +107,14 @@ impl Programs {
         loop {
             let stale = self.parts.store.stale_components(&self.parts.interpreter, &page).await?;
             for version in stale.items {
-                match self.ready(&version.tenant, &version.script, version.version).await {
+                // Not `ready`: a program of the old component may still be in memory.
+                let key = (version.tenant, version.script, version.version);
+                match self.flights.run(&key, async || self.make_ready(&key).await).await {
                     Ok(_) => refreshed += 1,
                     Err(error) => tracing::warn!(
-                        tenant = version.tenant.as_str(),
-                        script = version.script.as_str(),
-                        version = version.version,
+                        tenant = key.0.as_str(),
+                        script = key.1.as_str(),
+                        version = key.2,
                         error = error.to_string(),
                         "a script cannot be made again for this interpreter"
                     ),

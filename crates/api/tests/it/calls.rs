@@ -127,7 +127,7 @@ async fn what_is_no_call_is_refused_before_anything_runs() {
       "status": 413,
       "code": "too-large",
       "blame": "caller",
-      "detail": "the body is larger than request_body_bytes = 500 bytes",
+      "detail": "the body is larger than 500 bytes, the tenant's limit `request_body_bytes`",
       "limit": 500,
       "used": 502,
       "request_id": "[request_id]"

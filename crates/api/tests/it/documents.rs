@@ -80,9 +80,7 @@ async fn what_does_not_parse_is_placed() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "the body is not JSON: EOF while parsing a value",
-      "line": 1,
-      "column": 0,
+      "detail": "the body is empty; a JSON document belongs there",
       "request_id": "[request_id]"
     }
     "#);
@@ -116,7 +114,7 @@ async fn a_document_is_at_most_one_mebibyte() {
       "status": 413,
       "code": "too-large",
       "blame": "caller",
-      "detail": "the body is larger than a document's size = 1048576 bytes",
+      "detail": "the body is larger than 1048576 bytes, the most that a document may have",
       "limit": 1048576,
       "used": 1048577,
       "request_id": "[request_id]"

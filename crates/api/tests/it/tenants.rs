@@ -176,7 +176,7 @@ async fn lists_come_in_pages() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "must be 1 to 200",
+      "detail": "must be a number from 1 to 200",
       "path": "limit",
       "request_id": "[request_id]"
     }
@@ -189,7 +189,8 @@ async fn lists_come_in_pages() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "Failed to deserialize query string: limit: invalid digit found in string",
+      "detail": "must be a number from 1 to 200",
+      "path": "limit",
       "request_id": "[request_id]"
     }
     "#);
@@ -201,7 +202,8 @@ async fn lists_come_in_pages() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "Failed to deserialize query string: page: unknown field `page`, expected `limit` or `cursor`",
+      "detail": "unknown field `page`, expected `limit` or `cursor`",
+      "path": "page",
       "request_id": "[request_id]"
     }
     "#);

@@ -31,6 +31,15 @@ async fn a_token_is_made_used_and_deleted() {
       "items": [
         {
           "id": "[id]",
+          "name": "test",
+          "scopes": [
+            "admin"
+          ],
+          "created_at": "[created_at]",
+          "expires_at": null
+        },
+        {
+          "id": "[id]",
           "name": "ci",
           "scopes": [
             "deploy",
@@ -38,15 +47,6 @@ async fn a_token_is_made_used_and_deleted() {
           ],
           "created_at": "[created_at]",
           "expires_at": "[expires_at]"
-        },
-        {
-          "id": "[id]",
-          "name": "test",
-          "scopes": [
-            "admin"
-          ],
-          "created_at": "[created_at]",
-          "expires_at": null
         }
       ],
       "next_cursor": null
@@ -134,7 +134,8 @@ async fn what_is_wrong_in_a_token_is_named() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "Failed to deserialize query string: x: unknown field `x`, there are no fields",
+      "detail": "unknown field `x`, there are no fields",
+      "path": "x",
       "request_id": "[request_id]"
     }
     "#);

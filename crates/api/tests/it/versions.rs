@@ -88,7 +88,8 @@ async fn an_upload_is_checked_before_it_is_compiled() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "Failed to deserialize query string: speed: unknown field `speed`, expected `dialect`",
+      "detail": "unknown field `speed`, expected `dialect`",
+      "path": "speed",
       "request_id": "[request_id]"
     }
     "#);
@@ -100,7 +101,7 @@ async fn an_upload_is_checked_before_it_is_compiled() {
       "status": 413,
       "code": "source-size",
       "blame": "guest",
-      "detail": "the body is larger than source_bytes = 20 bytes",
+      "detail": "the body is larger than 20 bytes, the tenant's limit `source_bytes`",
       "limit": 20,
       "used": 21,
       "request_id": "[request_id]"

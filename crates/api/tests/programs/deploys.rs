@@ -35,14 +35,56 @@ pub(crate) async fn an_upload_becomes_a_version_and_is_called() {
     acme.put("/v1/connectors/crm", connector).await.expect(200);
     let rejected = acme.send("POST", "/v1/call/crm/send", json!({})).await;
     assert!(rejected.header("x-run-id").is_some());
-    assert_snapshot!(rejected.shown(), @"");
+    assert_snapshot!(rejected.shown(), @r#"
+    409 application/json
+    {
+      "status": 409,
+      "reason_code": "E7",
+      "status_message": "closed"
+    }
+    "#);
 }
 
 pub(crate) async fn what_an_upload_does_wrong_is_placed() {
     let node = node().await;
     let acme = node.tenant("acme").await;
-    assert_snapshot!(acme.upload("/v1/scripts/s", JS, "export function preHook() {\n  let x = ;\n}").await.shown(), @"");
-    assert_snapshot!(acme.upload("/v1/scripts/s", JS, "export const x = 1;").await.shown(), @"");
-    assert_snapshot!(acme.upload("/v1/scripts/s", "application/wasm", "not wasm").await.shown(), @"");
+    assert_snapshot!(acme.upload("/v1/scripts/s", JS, "export function preHook() {\n  let x = ;\n}").await.shown(), @r#"
+    422 application/problem+json
+    {
+      "type": "/errors/script-syntax",
+      "title": "script has a syntax error",
+      "status": 422,
+      "code": "script-syntax",
+      "blame": "guest",
+      "detail": "Unexpected token",
+      "line": 2,
+      "column": 11,
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(acme.upload("/v1/scripts/s", JS, "export const x = 1;").await.shown(), @r#"
+    422 application/problem+json
+    {
+      "type": "/errors/script-no-hook",
+      "title": "script has no such hook",
+      "status": 422,
+      "code": "script-no-hook",
+      "blame": "guest",
+      "detail": "the script exports no hook; export a function named preHook, preRequest, postRequest, postHook or postFail, or a default function for a step",
+      "request_id": "[request_id]"
+    }
+    "#);
+    assert_snapshot!(acme.upload("/v1/scripts/s", "application/wasm", "not wasm").await.shown(), @r#"
+    422 application/problem+json
+    {
+      "type": "/errors/component-invalid",
+      "title": "component is not valid",
+      "status": 422,
+      "code": "component-invalid",
+      "blame": "guest",
+      "detail": "the upload is no WebAssembly: it does not begin as a component or a module does",
+      "request_id": "[request_id]"
+    }
+    "#);
     acme.get("/v1/scripts/s").await.expect(404);
 }

@@ -18,7 +18,8 @@ pub(crate) async fn compiled_code_that_is_gone_is_made_again() {
     };
     node.store.close().await.unwrap();
     // Another start on the same data, with an empty code directory.
-    let TestNode { dir, .. } = node;
+    let TestNode { dir, api, programs, store, .. } = node;
+    drop((api, programs, store));
     let engine = engine(&dir, "code-2");
     let node = TestNode::over(dir, engine, |_| {}).await;
     let test = || node.json("POST", "/v1/scripts/s/versions/1/test", &token, json!({"hook": "pre-hook", "arguments": {}}));

@@ -38,15 +38,15 @@ pub(crate) async fn every_hook_shows_what_it_decided() {
     let acme = node.tenant("acme").await;
     acme.upload("/v1/scripts/s", "application/javascript", SCRIPT).await.expect(201);
     let pre_hook = json!({"hook": "pre-hook", "connector": "crm", "endpoint": "send", "arguments": {"a": 1}, "parms": {"value": [2]}});
-    assert_snapshot!(shown(&acme, pre_hook).await, @"");
-    assert_snapshot!(shown(&acme, json!({"hook": "pre-hook", "arguments": {"stop": true}})).await, @"");
+    assert_snapshot!(shown(&acme, pre_hook).await, @r#"{"decision":{"kind":"call"},"arguments":{"a":1,"added":[2]},"logs":[{"level":"debug","message":"crm/send"}]}"#);
+    assert_snapshot!(shown(&acme, json!({"hook": "pre-hook", "arguments": {"stop": true}})).await, @r#"{"decision":{"kind":"reject","message":"locked","status":423,"reason_code":17},"logs":[{"level":"debug","message":"/"}]}"#);
     let request = json!({"method": "POST", "url": "https://x.example/", "headers": {"Accept": ["a/b", "c/d"]}, "body": {"a": "text"}});
-    assert_snapshot!(shown(&acme, json!({"hook": "pre-request", "request": request})).await, @"");
-    assert_snapshot!(shown(&acme, json!({"hook": "post-request", "response": {"status": 201, "body": "{\"n\": 1}"}})).await, @"");
-    assert_snapshot!(shown(&acme, json!({"hook": "post-hook", "payload": {"n": 1}, "arguments": {"who": "me"}})).await, @"");
-    assert_snapshot!(shown(&acme, json!({"hook": "post-fail", "failure": {"status": 409, "code": "status"}})).await, @"");
+    assert_snapshot!(shown(&acme, json!({"hook": "pre-request", "request": request})).await, @r#"{"decision":{"kind":"send"},"request":{"method":"POST","url":"https://x.example/","headers":{"accept":["a/b","c/d"],"content-type":"application/json","x-sig":"abc"},"body":"text"},"logs":[]}"#);
+    assert_snapshot!(shown(&acme, json!({"hook": "post-request", "response": {"status": 201, "body": "{\"n\": 1}"}})).await, @r#"{"decision":{"kind":"none"},"payload":{"status":201,"body":{"n":1}},"logs":[]}"#);
+    assert_snapshot!(shown(&acme, json!({"hook": "post-hook", "payload": {"n": 1}, "arguments": {"who": "me"}})).await, @r#"{"decision":{"kind":"replace"},"payload":{"n":1,"from":"me"},"logs":[]}"#);
+    assert_snapshot!(shown(&acme, json!({"hook": "post-fail", "failure": {"status": 409, "code": "status"}})).await, @r#"{"decision":{"kind":"recover"},"payload":{"code":"status","status":409},"logs":[]}"#);
     let step = json!({"hook": "step", "payload": "x", "config": {"App Base URL": "https://app"}, "step_results": {"first": {"n": 1}}});
-    assert_snapshot!(shown(&acme, step).await, @"");
+    assert_snapshot!(shown(&acme, step).await, @r#"{"decision":{"kind":"return"},"payload":["x","https://app",{"n":1}],"logs":[]}"#);
     let usage = test(&acme, json!({"hook": "step", "payload": 1})).await.expect(200).json()["usage"].clone();
     assert!(
         usage["fuel"].as_u64().unwrap() > 0 && usage["fuel_limit"] == 1_000_000_000 && usage["memory_limit_bytes"] == 64 << 20,
@@ -60,8 +60,20 @@ pub(crate) async fn a_fault_is_an_answer() {
     let acme = node.tenant("acme").await;
     let source = "export function preHook(call) {\n  console.warn('before');\n  return call.nothing.at.all;\n}";
     acme.upload("/v1/scripts/s", "application/javascript", source).await.expect(201);
-    assert_snapshot!(shown(&acme, json!({"hook": "pre-hook"})).await, @"");
-    assert_snapshot!(test(&acme, json!({"hook": "post-hook"})).await.shown(), @"");
+    assert_snapshot!(shown(&acme, json!({"hook": "pre-hook"})).await, @r#"{"logs":[{"level":"warn","message":"before"}],"fault":{"code":"script-threw","detail":"TypeError: cannot read property 'at' of undefined","line":3,"column":10}}"#);
+    assert_snapshot!(test(&acme, json!({"hook": "post-hook"})).await.shown(), @r#"
+    422 application/problem+json
+    {
+      "type": "/errors/script-no-hook",
+      "title": "script has no such hook",
+      "status": 422,
+      "code": "script-no-hook",
+      "blame": "guest",
+      "detail": "version 1 of script `s` has no `post-hook`",
+      "path": "hook",
+      "request_id": "[request_id]"
+    }
+    "#);
 }
 
 pub(crate) async fn what_a_test_run_may_not_hold_is_named() {

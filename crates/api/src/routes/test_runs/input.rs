@@ -16,8 +16,7 @@ pub(crate) struct SampleRequest {
     url: String,
     /// Name to text, or to a list of texts.
     headers: Map<String, Value>,
-    #[schema(value_type = Value)]
-    body: BodyText,
+    body: Value,
 }
 
 /// A response as `post-request` and `post-hook` see it.
@@ -26,8 +25,7 @@ pub(crate) struct SampleRequest {
 pub(crate) struct SampleResponse {
     status: u16,
     headers: Map<String, Value>,
-    #[schema(value_type = Value)]
-    body: BodyText,
+    body: Value,
 }
 
 /// A failure as `post-fail` sees it.
@@ -43,13 +41,13 @@ pub(crate) struct SampleFailure {
 impl Default for SampleRequest {
     fn default() -> Self {
         // A name that never resolves (RFC 6761): a script that passes it on by mistake reaches nobody.
-        Self { method: "GET".to_owned(), url: "https://upstream.invalid/".to_owned(), headers: Map::new(), body: BodyText::default() }
+        Self { method: "GET".to_owned(), url: "https://upstream.invalid/".to_owned(), headers: Map::new(), body: Value::default() }
     }
 }
 
 impl Default for SampleResponse {
     fn default() -> Self {
-        Self { status: 200, headers: Map::new(), body: BodyText::default() }
+        Self { status: 200, headers: Map::new(), body: Value::default() }
     }
 }
 
@@ -69,26 +67,20 @@ pub(super) fn hook_input(test: &TestRun) -> Result<HookInput, Problem> {
             arguments: arguments(),
         },
         Hook::PreRequest => HookInput::PreRequest {
-            request: HttpRequest {
-                method: test.request.method.clone(),
-                url: test.request.url.clone(),
-                headers: headers("request.headers", &test.request.headers)?,
-                body: test.request.body.0.clone(),
+            request: {
+                let (headers, body) = message("request", &test.request.headers, given(&test.request.body))?;
+                HttpRequest { method: test.request.method.clone(), url: test.request.url.clone(), headers, body }
             },
         },
-        Hook::PostRequest => HookInput::PostRequest {
-            method: test.request.method.clone(),
-            url: test.request.url.clone(),
-            status: test.response.status,
-            headers: headers("response.headers", &test.response.headers)?,
-            payload: payload_or_body(test)?,
-        },
-        Hook::PostHook => HookInput::PostHook {
-            status: test.response.status,
-            headers: headers("response.headers", &test.response.headers)?,
-            payload: payload_or_body(test)?,
-            arguments: arguments(),
-        },
+        Hook::PostRequest => {
+            let (headers, payload) = response(test)?;
+            let (method, url) = (test.request.method.clone(), test.request.url.clone());
+            HookInput::PostRequest { method, url, status: test.response.status, headers, payload }
+        }
+        Hook::PostHook => {
+            let (headers, payload) = response(test)?;
+            HookInput::PostHook { status: test.response.status, headers, payload, arguments: arguments() }
+        }
         Hook::PostFail => HookInput::PostFail {
             status: test.failure.status,
             code: test.failure.code.clone(),
@@ -110,25 +102,40 @@ pub(super) fn variables(test: &TestRun) -> Variables {
     }
 }
 
-fn payload_or_body(test: &TestRun) -> Result<Bytes, Problem> {
-    Ok(payload(test)?.map_or_else(|| test.response.body.0.clone(), |payload| payload.bytes))
+/// The response with `payload` in its body's place, where one is given.
+fn response(test: &TestRun) -> Result<(Headers, Bytes), Problem> {
+    message("response", &test.response.headers, test.payload.as_ref().or_else(|| given(&test.response.body)))
+}
+
+/// Headers and body of a message. A body without a `content-type` gets the one of what it was given as.
+fn message(path: &str, map: &Map<String, Value>, body: Option<&Value>) -> Result<(Headers, Bytes), Problem> {
+    let mut headers = headers(&format!("{path}.headers"), map)?;
+    let Some(body) = body else { return Ok((headers, Bytes::new())) };
+    let Payload { bytes, content_type } = payload(&format!("{path}.body"), body)?;
+    if headers.get("content-type").is_none() {
+        headers.0.push(("content-type".to_owned(), content_type));
+    }
+    Ok((headers, bytes))
+}
+
+fn given(body: &Value) -> Option<&Value> {
+    (!body.is_null()).then_some(body)
 }
 
 fn step_payload(test: &TestRun) -> Result<Payload, Problem> {
-    Ok(payload(test)?.unwrap_or_default())
+    test.payload.as_ref().map_or_else(|| Ok(Payload::default()), |value| payload("payload", value))
 }
 
 /// Text is text, `{"base64": …}` is bytes, and any other value is JSON.
-fn payload(test: &TestRun) -> Result<Option<Payload>, Problem> {
-    let Some(value) = &test.payload else { return Ok(None) };
+fn payload(path: &str, value: &Value) -> Result<Payload, Problem> {
     let is_bytes = value.as_object().is_some_and(|map| map.len() == 1 && map.get("base64").is_some_and(Value::is_string));
     let content_type = match value {
         Value::String(_) => "text/plain",
         _ if is_bytes => "application/octet-stream",
         _ => "application/json",
     };
-    let body = BodyText::deserialize(value).map_err(|error| Invalid::new("payload", error.to_string()))?;
-    Ok(Some(Payload { bytes: body.0, content_type: content_type.to_owned() }))
+    let body = BodyText::deserialize(value).map_err(|error| Invalid::new(path, error.to_string()))?;
+    Ok(Payload { bytes: body.0, content_type: content_type.to_owned() })
 }
 
 fn headers(path: &str, map: &Map<String, Value>) -> Result<Headers, Fault> {
