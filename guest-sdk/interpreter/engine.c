@@ -2,6 +2,8 @@
 #include "heap.c"
 
 static void note_throw(void);
+static void note_chance(void);
+static void note_clock(void);
 
 #include "quickjs.h"
 
@@ -27,13 +29,7 @@ static JSValue json_write_text(JSValueConst value);
 #include "json_write.c"
 #include "json_walk.c"
 #include "where.c"
-
-void engine_seed(uint64_t seed)
-{
-    // The generator stands still at 0. Mixing keeps neighbouring seeds apart.
-    seed = (seed ^ (seed >> 33)) * 0xff51afd7ed558ccdull;
-    js->random_state = seed == 0 ? 0x9e3779b97f4a7c15ull : seed;
-}
+#include "layout.c"
 
 void engine_set_stack_limit(void)
 {

@@ -14,19 +14,57 @@ typedef struct Given {
 
 static JSClassID call_class, result_class, failure_class;
 
+// Accessors that each object of a class gets as properties of its own, so that `Object.keys` and `{...call}` see them. The template keeps
+// their shape alive, which the objects of an invocation then share.
+typedef struct Accessors {
+    int count;
+    JSAtom names[4];
+    JSValue getters[4], setters[4];
+    JSValue template;
+} Accessors;
+
+static Accessors call_accessors, result_accessors, failure_accessors;
+
+static bool accessors_define(JSValueConst object, const Accessors *accessors)
+{
+    for (int i = 0; i < accessors->count; i++)
+        if (JS_DefinePropertyGetSet(js, object, accessors->names[i], JS_DupValue(js, accessors->getters[i]), JS_DupValue(js, accessors->setters[i]),
+                                    JS_PROP_ENUMERABLE | JS_PROP_CONFIGURABLE) < 0)
+            return false;
+    return true;
+}
+
+static void accessors_find(JSClassID class, Accessors *accessors, const char *const *names, int count)
+{
+    JSValue prototype = JS_GetClassProto(js, class);
+    accessors->count = count;
+    for (int i = 0; i < count; i++) {
+        JSPropertyDescriptor found = {.getter = JS_UNDEFINED, .setter = JS_UNDEFINED};
+        accessors->names[i] = JS_NewAtom(js, names[i]);
+        JS_GetOwnProperty(js, &found, prototype, accessors->names[i]);
+        accessors->getters[i] = found.getter;
+        accessors->setters[i] = found.setter;
+    }
+    accessors->template = JS_NewObjectClass(js, (int)class);
+    accessors_define(accessors->template, accessors);
+    JS_FreeValue(js, prototype);
+}
+
 static Given *given_of(JSValueConst value)
 {
     JSClassID class = JS_GetClassID(value);
     return class == call_class || class == result_class || class == failure_class ? JS_GetOpaque(value, class) : NULL;
 }
 
-static JSValue given_new(JSClassID class, Given **given)
+static JSValue given_new(JSClassID class, const Accessors *accessors, Given **given)
 {
     *given = heap_allocate(sizeof **given);
     JSValue object = *given == NULL ? JS_ThrowOutOfMemory(js) : JS_NewObjectClass(js, (int)class);
     if (!JS_IsException(object)) {
         **given = (Given){.headers = JS_UNDEFINED, .arguments = JS_UNDEFINED, .payload = JS_UNDEFINED};
         JS_SetOpaque(object, *given);
+        if (!accessors_define(object, accessors))
+            return JS_EXCEPTION;
     }
     return object;
 }
@@ -34,7 +72,7 @@ static JSValue given_new(JSClassID class, Given **given)
 JSValue call_new(Text connector, Text endpoint)
 {
     Given *given;
-    JSValue object = given_new(call_class, &given);
+    JSValue object = given_new(call_class, &call_accessors, &given);
     if (!JS_IsException(object)) {
         given->connector = connector;
         given->endpoint = endpoint;
@@ -45,7 +83,7 @@ JSValue call_new(Text connector, Text endpoint)
 JSValue result_new(uint16_t status, HeaderList headers)
 {
     Given *given;
-    JSValue object = given_new(result_class, &given);
+    JSValue object = given_new(result_class, &result_accessors, &given);
     if (!JS_IsException(object)) {
         given->status = status;
         given->list = headers;
@@ -56,7 +94,7 @@ JSValue result_new(uint16_t status, HeaderList headers)
 JSValue failure_new(snaphook_hook_types_failure_t *failure)
 {
     Given *given;
-    JSValue object = given_new(failure_class, &given);
+    JSValue object = given_new(failure_class, &failure_accessors, &given);
     if (JS_IsException(object))
         return object;
     JS_DefinePropertyValueStr(js, object, "status", JS_NewInt32(js, failure->status), JS_PROP_C_W_E);
@@ -220,4 +258,7 @@ void given_define_classes(void)
     define_class(&call_class, "Call", call_parts, sizeof call_parts / sizeof *call_parts);
     define_class(&result_class, "Result", result_parts, sizeof result_parts / sizeof *result_parts);
     define_class(&failure_class, "Failure", failure_parts, sizeof failure_parts / sizeof *failure_parts);
+    accessors_find(call_class, &call_accessors, (const char *const[]){"connector", "endpoint", "arguments"}, 3);
+    accessors_find(result_class, &result_accessors, (const char *const[]){"arguments", "status", "headers", "payload"}, 4);
+    accessors_find(failure_class, &failure_accessors, (const char *const[]){"arguments"}, 1);
 }

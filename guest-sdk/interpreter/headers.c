@@ -33,7 +33,7 @@ static bool name_of(JSValueConst value, Text *name)
         upper = upper || (name->ptr[i] >= 'A' && name->ptr[i] <= 'Z');
     }
     if (!valid) {
-        JS_ThrowTypeError(js, "\"%.*s\" is not a valid header name", (int)name->len, (const char *)name->ptr);
+        throw_contract("\"%.*s\" is not a valid header name", (int)name->len, (const char *)name->ptr);
         return false;
     }
     if (upper) {
@@ -64,7 +64,7 @@ static bool value_of(JSValueConst value, Text name, Text *result)
     for (size_t i = 0; i < result->len; i++) {
         uint8_t byte = result->ptr[i];
         if (byte == 0 || byte == '\r' || byte == '\n' || byte > 0xc3) {
-            JS_ThrowTypeError(js, "the value of header \"%.*s\" has a character that a header cannot have", (int)name.len, (const char *)name.ptr);
+            throw_contract("the value of header \"%.*s\" has a character that a header cannot have", (int)name.len, (const char *)name.ptr);
             return false;
         }
     }

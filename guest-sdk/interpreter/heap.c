@@ -156,13 +156,18 @@ void *heap_scratch(size_t size)
     return heap.end;
 }
 
-static void wipe_free_blocks(uint8_t *from)
+void heap_forget_free(void)
 {
     for (unsigned class = 0; class < HEAP_CLASSES; class++) {
         for (FreeBlock *block = heap.free[class]; block != NULL; block = block->next)
             header_of(block)->collector = FREED;
         heap.free[class] = NULL;
     }
+}
+
+static void wipe_free_blocks(uint8_t *from)
+{
+    heap_forget_free();
     uint8_t *kept = from;
     for (uint8_t *at = from; at < heap.cursor;) {
         BlockHeader *header = (BlockHeader *)at;

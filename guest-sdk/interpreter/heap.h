@@ -41,6 +41,8 @@ void *heap_scratch(size_t size);
 // Makes everything allocated so far part of the snapshot: gives up free blocks, wipes them, and forgets references to what is kept.
 // With `own_page` young memory begins on a page of its own.
 void heap_seal(bool own_page);
+// Gives up what was freed so far: what is allocated next is fresh.
+void heap_forget_free(void);
 // Grows memory so that this much is free.
 void heap_make_room(size_t size);
 // Gives out the last bytes, which are kept back for saying that memory is exhausted.

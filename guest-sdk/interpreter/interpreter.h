@@ -72,6 +72,9 @@ bool engine_is_error(JSValueConst value);
 bool engine_last_throw(snaphook_hook_types_location_t *location);
 // Where the script stands now.
 bool engine_position(snaphook_hook_types_location_t *location);
+// Before the interpreter's own snapshot: makes and moves what every invocation would make or dirty.
+void engine_prepare_snapshot(void);
+void engine_forget_module(JSModuleDef *module);
 void engine_collect_and_seal(bool own_page);
 JSValue engine_resolve(JSValueConst value);
 JSAtom engine_symbol_iterator(void);
@@ -81,6 +84,8 @@ bool engine_view_bytes(JSValueConst value, uint8_t **bytes, size_t *length);
 JSValue json_parse(const uint8_t *bytes, size_t length);
 // A value to JSON text. False and an exception when it throws; `text->ptr` NULL when the value has no JSON form.
 bool json_write(JSValueConst value, Text *text);
+// Set when the writer itself refused a value, as opposed to a `toJSON` that threw.
+extern bool json_refused;
 
 // text.c
 JSValue string_of(Text text);

@@ -1,5 +1,7 @@
 // The walk through a value that is written as JSON. Included by engine.c, after json_write.c.
 
+bool json_refused;
+
 typedef enum Outcome { FAILED = -1, SKIPPED, WRITTEN, OPENED } Outcome;
 
 static inline Outcome outcome(bool done)
@@ -155,6 +157,7 @@ static Outcome write_object(Writer *writer, JSObject *object)
         return SKIPPED;
     for (uint32_t i = 0; i < writer->depth; i++) {
         if (writer->walks[i].object == object) {
+            json_refused = true;
             JS_ThrowTypeError(js, "circular reference");
             return FAILED;
         }
@@ -190,6 +193,7 @@ static Outcome write_plain(Writer *writer, JSValueConst value)
         return outcome(put_word(writer, "null", 4));
     case JS_TAG_BIG_INT:
     case JS_TAG_SHORT_BIG_INT:
+        json_refused = true;
         JS_ThrowTypeError(js, "a BigInt has no JSON form");
         return FAILED;
     default:

@@ -86,6 +86,7 @@ static bool evaluate(const char *source, size_t length, const char *name, unsign
         script.functions[hook] = function;
         *hooks |= 1u << hook;
     }
+    engine_forget_module(definition);
     return true;
 }
 

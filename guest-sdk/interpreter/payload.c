@@ -72,8 +72,15 @@ bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes,
         return true;
     }
     Text text;
-    if (!json_write(value, &text))
+    json_refused = false;
+    if (!json_write(value, &text)) {
+        // What a hook gives back and JSON cannot hold breaks the contract, wherever the exception came up.
+        if (json_refused) {
+            JS_FreeValue(js, JS_GetException(js));
+            throw_contract("%s holds a BigInt or refers to itself, so it has no JSON form", what);
+        }
         return false;
+    }
     if (text.ptr == NULL) {
         throw_contract("%s has no JSON form", what);
         return false;

@@ -94,16 +94,17 @@ static void start(void)
     message_define_classes();
     given_define_classes();
     context_define_classes(log);
-    decisions_define();
     waiting_define(globals, native);
     load_define();
-    run_preludes(native, globals);
+    decisions_define();
+    if (run_preludes(native, globals))
+        engine_prepare_snapshot();
 }
 
 __attribute__((export_name("wizer-initialize"))) void wizer_initialize(void)
 {
     start();
-    engine_collect_and_seal(true);
+    engine_collect_and_seal(false);
     heap_make_room(ROOM);
     stack_wipe();
 }

@@ -49,18 +49,20 @@ bool engine_last_throw(snaphook_hook_types_location_t *location)
     return last_throw.known;
 }
 
-// A builder without an allocator: the instance may have been stopped inside it.
-static struct {
-    size_t length;
-    char bytes[4096];
-} account;
+// A builder without an allocator: the instance may have been stopped inside it. It lies where the C stack's reserve is, into which no frame of a
+// script reaches, as does the stack of its own that the description is made on.
+#define ACCOUNT ((char *)1024)
+#define ACCOUNT_BYTES 4096
+#define ACCOUNT_STACK ((uint8_t *)16384)
+
+static size_t account_length;
 
 static void account_put(const char *text, size_t length)
 {
-    if (length > sizeof account.bytes - account.length)
-        length = sizeof account.bytes - account.length;
-    memcpy(account.bytes + account.length, text, length);
-    account.length += length;
+    if (length > ACCOUNT_BYTES - account_length)
+        length = ACCOUNT_BYTES - account_length;
+    memcpy(ACCOUNT + account_length, text, length);
+    account_length += length;
 }
 
 static void account_text(const char *text)
@@ -107,7 +109,7 @@ static __attribute__((noinline)) uint32_t *describe(void)
     static uint32_t result[2];
     snaphook_hook_types_location_t location;
     JSStackFrame *frame = runtime == NULL ? NULL : runtime->current_stack_frame;
-    account.length = 0;
+    account_length = 0;
     int frames = 0;
     for (; frame != NULL && frames < 100000 && !frame_position(frame, &location); frames++)
         frame = frame->prev_frame;
@@ -121,7 +123,7 @@ static __attribute__((noinline)) uint32_t *describe(void)
         account_text(",\"function\":\"");
         account_atom(frame_function(frame));
         account_text("\",\"stack\":\"");
-        for (frames = 0; frame != NULL && frames < FRAMES && account.length < sizeof account.bytes - 300; frame = frame->prev_frame) {
+        for (frames = 0; frame != NULL && frames < FRAMES && account_length < ACCOUNT_BYTES - 300; frame = frame->prev_frame) {
             if (!frame_position(frame, &location))
                 continue;
             account_text("    at ");
@@ -140,8 +142,8 @@ static __attribute__((noinline)) uint32_t *describe(void)
         }
         account_text("\"}");
     }
-    result[0] = (uint32_t)(uintptr_t)account.bytes;
-    result[1] = (uint32_t)account.length;
+    result[0] = (uint32_t)(uintptr_t)ACCOUNT;
+    result[1] = (uint32_t)account_length;
     return result;
 }
 
@@ -149,7 +151,6 @@ static __attribute__((noinline)) uint32_t *describe(void)
 // stopped one, whose stack it must not write over: it runs on one of its own. Reads memory and nothing else.
 __attribute__((export_name("snaphook_where"))) uint32_t *snaphook_where(void)
 {
-    static _Alignas(16) uint8_t stack[4096];
-    __asm__ volatile("local.get %0\n\tglobal.set __stack_pointer" : : "r"(stack + sizeof stack));
+    __asm__ volatile("local.get %0\n\tglobal.set __stack_pointer" : : "r"(ACCOUNT_STACK));
     return describe();
 }

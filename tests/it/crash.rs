@@ -14,7 +14,7 @@ use crate::support::{binary, node, ok};
 async fn acknowledged_uploads_survive_a_kill() {
     let mut own = NodeProcess::start_like(node());
     let mut acknowledged: Vec<(String, String)> = Vec::new();
-    for round in 0..4 {
+    for round in 0..4_usize {
         let upstream = Upstream::start().await;
         upstream.on("/x", ok());
         let tenant = own.tenant().await;
@@ -29,6 +29,7 @@ async fn acknowledged_uploads_survive_a_kill() {
                 }
             }
         });
+        let (acknowledge, mut count) = tokio::sync::watch::channel(0);
         let uploading = tokio::spawn({
             let tenant = tenant.clone();
             async move {
@@ -39,7 +40,10 @@ async fn acknowledged_uploads_survive_a_kill() {
                     let sent =
                         tenant.client.try_send("PUT", &path, &[("content-type", "application/javascript")], source.clone().into()).await;
                     match sent {
-                        Ok(answer) if answer.status == 201 => done.push((format!("{path}/versions/1/source"), source)),
+                        Ok(answer) if answer.status == 201 => {
+                            done.push((format!("{path}/versions/1/source"), source));
+                            acknowledge.send_replace(done.len());
+                        }
                         _ => break,
                     }
                 }
@@ -48,6 +52,7 @@ async fn acknowledged_uploads_survive_a_kill() {
         });
         // In the middle of both: some calls are done, and the upload loop is far from its end.
         upstream.received(20).await;
+        count.wait_for(|count| *count >= 3 + round).await.unwrap();
         own.kill();
         let done = uploading.await.unwrap();
         calling.await.unwrap();

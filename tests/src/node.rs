@@ -1,7 +1,7 @@
 //! A node as a process of its own, on a port and a data directory of its own.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -38,15 +38,78 @@ const PATCHES: &[Patch] = &[
     Replace("JS_REF_COUNT(sf->cur_gc_obj)++;", "js_rc_inc(sf->cur_gc_obj);", 1),
     // The collector counts for itself: what it takes away from a sealed object it must be able to give back.
     Replace("    js_rc_inc(p);\n    if (JS_REF_COUNT(p) == 1) {", "    JS_REF_COUNT(p)++;\n    if (JS_REF_COUNT(p) == 1) {", 1),
-    Replace("static void gc_scan_incref_child2(JSRuntime *rt, JSGCObjectHeader *p)\n{\n    js_rc_inc(p);", "static void gc_scan_incref_child2(JSRuntime *rt, JSGCObjectHeader *p)\n{\n    JS_REF_COUNT(p)++;", 1),
+    Replace(
+        "static void gc_scan_incref_child2(JSRuntime *rt, JSGCObjectHeader *p)\n{\n    js_rc_inc(p);",
+        "static void gc_scan_incref_child2(JSRuntime *rt, JSGCObjectHeader *p)\n{\n    JS_REF_COUNT(p)++;",
+        1,
+    ),
     // Fuel and epochs interrupt us from outside; what remains of polling is that jumps leave their place for `snaphook_where`.
+    // A loop without any expression has a position of its own all the same.
+    Replace(
+        "    case TOK_WHILE:\n        {\n            int label_cont, label_break;",
+        "    case TOK_WHILE:\n        emit_source_loc(s);\n        {\n            int label_cont, label_break;",
+        1,
+    ),
+    Replace(
+        "    case TOK_DO:\n        {\n            int label_cont, label_break, label1;",
+        "    case TOK_DO:\n        emit_source_loc(s);\n        {\n            int label_cont, label_break, label1;",
+        1,
+    ),
+    Replace(
+        "    case TOK_FOR:\n        {\n            int label_cont, label_break, label_body, label_test;",
+        "    case TOK_FOR:\n        emit_source_loc(s);\n        {\n            int label_cont, label_break, label_body, label_test;",
+        1,
+    ),
     Replace("    if (js_poll_interrupts(caller_ctx))\n        return JS_EXCEPTION;\n", "", 1),
-    Replace("            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;", "            sf->cur_pc = pc + 1;\n            BREAK;", 3),
-    Replace("                if (unlikely(js_poll_interrupts(ctx)))\n                    goto exception;\n            }\n            BREAK;", "                sf->cur_pc = pc + 1;\n            }\n            BREAK;", 4),
-    Replace("    if (unlikely(--ctx->interrupt_counter <= 0)) {\n        return __js_poll_interrupts(ctx);\n    } else {\n        return 0;\n    }", "    (void)ctx;\n    return 0;", 1),
-    Replace("static no_inline __exception int __js_poll_interrupts(JSContext *ctx)", "static __maybe_unused no_inline __exception int __js_poll_interrupts(JSContext *ctx)", 1),
+    Replace(
+        "            if (unlikely(js_poll_interrupts(ctx)))\n                goto exception;\n            BREAK;",
+        "            sf->cur_pc = pc + 1;\n            BREAK;",
+        3,
+    ),
+    Replace(
+        "                if (unlikely(js_poll_interrupts(ctx)))\n                    goto exception;\n            }\n            BREAK;",
+        "                sf->cur_pc = pc + 1;\n            }\n            BREAK;",
+        4,
+    ),
+    Replace(
+        "    if (unlikely(--ctx->interrupt_counter <= 0)) {\n        return __js_poll_interrupts(ctx);\n    } else {\n        return 0;\n    }",
+        "    (void)ctx;\n    return 0;",
+        1,
+    ),
+    Replace(
+        "static no_inline __exception int __js_poll_interrupts(JSContext *ctx)",
+        "static __maybe_unused no_inline __exception int __js_poll_interrupts(JSContext *ctx)",
+        1,
+    ),
     // Positions of throws, for what is thrown without a stack trace.
-    Replace("JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n", "JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n    note_throw();\n", 1),
+    Replace(
+        "JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n",
+        "JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n    note_throw();\n",
+        1,
+    ),
+    // The clock and chance tell us when they are used.
+    Replace(
+        "    v = xorshift64star(&ctx->random_state);\n    /* 1.0 <=",
+        "    note_chance();\n    v = xorshift64star(&ctx->random_state);\n    /* 1.0 <=",
+        1,
+    ),
+    Replace("static int64_t date_now(void) {\n", "static int64_t date_now(void) {\n    note_clock();\n", 1),
+    // Functions do not keep their source text: nested ones would keep it once per level, in every script's image.
+    Replace(
+        "            fd->source = js_strndup(ctx, (const char *)ptr, fd->source_len);\n            if (!fd->source)\n",
+        "            fd->source_len = 0;\n            if (false)\n",
+        1,
+    ),
+    Replace(
+        "        fd->source = js_strndup(ctx, (const char *)ptr, fd->source_len);\n        if (!fd->source)\n",
+        "        fd->source_len = 0;\n        if (false)\n",
+        1,
+    ),
+    Replace(
+        "    ctor_fd->source = js_strndup(ctx, (const char *)class_start_ptr, ctor_fd->source_len);\n    if (!ctor_fd->source)\n",
+        "    ctor_fd->source = NULL;\n    ctor_fd->source_len = 0;\n    if (false)\n",
+        1,
+    ),
     // JSON in its common forms is ours.
     Replace(
         "    str = JS_ToCStringLen(ctx, &len, argv[0]);\n    if (!str)\n        return JS_EXCEPTION;\n    if (argc > 1 && JS_IsFunction(ctx, argv[1])) {\n        JSONParseRecord",

@@ -16,7 +16,8 @@ pub(crate) fn clang() -> Result<PathBuf, Failure> {
             return Ok(name);
         }
     }
-    Err("the JavaScript interpreter is compiled with clang, and none was found; install it, for example with `apt install clang`".to_owned())
+    Err("the JavaScript interpreter is compiled with clang, and none was found; install it, for example with `apt install clang`"
+        .to_owned())
 }
 
 /// A wasm linker: rustup's `rust-lld`, or a `wasm-ld`.
@@ -52,5 +53,6 @@ pub(crate) fn linker() -> Result<Linker, Failure> {
             return Ok(Linker { program: name.into(), is_lld: false });
         }
     }
-    Err("no linker for wasm was found: neither rustup's `rust-lld` nor `wasm-ld`; install one, for example with `apt install lld`".to_owned())
+    Err("no linker for wasm was found: neither rustup's `rust-lld` nor `wasm-ld`; install one, for example with `apt install lld`"
+        .to_owned())
 }

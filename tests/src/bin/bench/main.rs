@@ -22,7 +22,8 @@ fn main() -> ExitCode {
         Some("peer") => runtime.block_on(peers::serve(&arguments[1..])),
         Some(binary) if arguments.len() >= 3 => {
             let quick = arguments.iter().any(|argument| argument == "--quick");
-            let paths = Paths { snaphook: binary.into(), invocations: arguments[1].clone().into(), rust_guest: arguments[2].clone().into(), quick };
+            let paths =
+                Paths { snaphook: binary.into(), invocations: arguments[1].clone().into(), rust_guest: arguments[2].clone().into(), quick };
             runtime.block_on(run(&paths));
             ExitCode::SUCCESS
         }
