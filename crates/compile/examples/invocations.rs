@@ -108,8 +108,9 @@ fn context() -> Context {
 
 /// An order with so many items: 8 make about a kilobyte, 1,000 about a hundred.
 fn items(count: usize) -> serde_json::Value {
-    let items: Vec<_> =
-        (0..count).map(|i| json!({"sku": format!("SKU-{i:05}"), "quantity": i + 1, "price": 19.95, "note": "ships within two days", "stock": true})).collect();
+    let items: Vec<_> = (0..count)
+        .map(|i| json!({"sku": format!("SKU-{i:05}"), "quantity": i + 1, "price": 19.95, "note": "ships within two days", "stock": true}))
+        .collect();
     json!({"id": 48151623, "customer": {"name": "Ada Lovelace", "email": "ada@example.com", "country": "GB"}, "currency": "EUR", "items": items})
 }
 

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::frame::{self, Answer, Job, JobKind, Setup};
 use crate::job::{CompileError, Compiled, Upload, check_size};
+use crate::text::excerpt;
 
 /// How children are started and what they may use.
 #[derive(Debug, Clone)]
@@ -226,7 +227,7 @@ impl Worker {
         let last_words = String::from_utf8_lossy(&last_words);
         match budget(status, &last_words, config) {
             Some(fault) => CompileError::Rejected(fault),
-            None => CompileError::Failed(format!("the child ended with {status}: {error}; {}", last_words.trim())),
+            None => CompileError::Failed(format!("the child ended with {status}: {error}; {}", excerpt(last_words.trim()))),
         }
     }
 }
@@ -234,12 +235,10 @@ impl Worker {
 /// The budget that a child died of. It dies by a signal of no other thing than its upload.
 fn budget(status: ExitStatus, last_words: &str, config: &CompilerConfig) -> Option<Fault> {
     // As in signal(7); the same on every architecture that Linux has but three old ones.
-    const SIGKILL: i32 = 9;
     const SIGXCPU: i32 = 24;
     let signal = status.signal()?;
     Some(match signal {
-        // The hard limit, a second after the soft one, kills.
-        SIGXCPU | SIGKILL => {
+        SIGXCPU => {
             let detail = format!("compiling the upload took more than {} s of CPU time", config.cpu_s);
             Fault::new(Code::Compile, detail).of_limit(config.cpu_s, None)
         }

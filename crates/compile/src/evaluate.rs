@@ -12,6 +12,7 @@ use snaphook_sandbox::wasm::{Engine, Error, Module, Trap};
 use crate::fresh::{AtTopLevel, Fresh};
 use crate::image::States;
 use crate::shape::Shape;
+use crate::text::excerpt;
 
 /// What the interpreter is told about the script.
 pub(crate) struct Script<'s> {
@@ -84,8 +85,8 @@ enum LoadErrorKind {
 impl LoadError {
     fn fault(self, limits: &Limits) -> Fault {
         let fault = match self.kind {
-            LoadErrorKind::Syntax => Fault::new(Code::ScriptSyntax, self.message),
-            LoadErrorKind::Threw | LoadErrorKind::Contract => Fault::new(Code::ScriptCompile, self.message),
+            LoadErrorKind::Syntax => Fault::new(Code::ScriptSyntax, excerpt(&self.message)),
+            LoadErrorKind::Threw | LoadErrorKind::Contract => Fault::new(Code::ScriptCompile, excerpt(&self.message)),
             LoadErrorKind::Memory => {
                 let detail = format!("top-level code needs more memory than the limit `memory_bytes`, {}", limits.memory_bytes);
                 Fault::new(Code::Compile, detail).of_limit(limits.memory_bytes, None)

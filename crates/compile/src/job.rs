@@ -146,23 +146,20 @@ impl Workshop {
             dialect: dialect_number(upload.dialect),
             now_ms: upload.now_ms,
         };
-        let uploaded = |line, column| match &prepared.map {
-            Some(map) => script::uploaded(map, line, column).unwrap_or((line, column)),
-            None => (line, column),
+        let uploaded = |line: Option<u32>, column: Option<u32>| {
+            let mapped = prepared.map.as_ref().zip(line.zip(column)).and_then(|(map, (line, column))| script::uploaded(map, line, column));
+            mapped.map_or((line, column), |(line, column)| (Some(line), Some(column)))
         };
-        let evaluated = self.evaluator.evaluate(&script, &self.shape, &upload.limits).map_err(|error| match error {
-            EvaluateError::Fault(fault) => EvaluateError::Fault(match fault.line.zip(fault.column) {
-                Some((line, column)) => place(fault, uploaded(line, column)),
-                None => fault,
-            }),
+        let evaluated = self.evaluator.evaluate(&script, &self.shape, &upload.limits);
+        let Evaluated { image, hooks, mut warnings } = evaluated.map_err(|error| match error {
+            EvaluateError::Fault(mut fault) => {
+                (fault.line, fault.column) = uploaded(fault.line, fault.column);
+                EvaluateError::Fault(fault)
+            }
             failed => failed,
         })?;
-        let Evaluated { image, hooks, mut warnings } = evaluated;
         for warning in &mut warnings {
-            if let Some((line, column)) = warning.line.zip(warning.column) {
-                let (line, column) = uploaded(line, column);
-                (warning.line, warning.column) = (Some(line), Some(column));
-            }
+            (warning.line, warning.column) = uploaded(warning.line, warning.column);
         }
         let template = Template::new(&self.shape, snaphook_interpreter::WIT, hooks).map_err(CompileError::Failed)?;
         let map = prepared.map.as_ref().map(oxc_sourcemap::SourceMap::to_json_string);
@@ -183,10 +180,6 @@ impl Workshop {
 /// Compiles a component that was accepted before.
 pub(crate) fn precompile(component: &[u8]) -> Result<Vec<u8>, CompileError> {
     precompile_component(component).map_err(|error| CompileError::Failed(error.to_string()))
-}
-
-fn place(fault: Fault, (line, column): (u32, u32)) -> Fault {
-    fault.at(line, column)
 }
 
 /// The number by which the interpreter knows a dialect.

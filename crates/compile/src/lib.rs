@@ -16,6 +16,7 @@ mod interpreter;
 mod job;
 mod script;
 mod shape;
+mod text;
 mod upload;
 mod world;
 

@@ -5,6 +5,8 @@ use snaphook_sandbox::{Checked, ComponentError, check_component};
 use wasmparser::{Encoding, Parser, Payload};
 use wit_component::ComponentEncoder;
 
+use crate::text::excerpt;
+
 /// A component that may be deployed, with its compiled code.
 pub(crate) struct Accepted {
     pub(crate) component: Vec<u8>,
@@ -45,12 +47,21 @@ fn encoding(bytes: &[u8]) -> Result<Encoding, Fault> {
 
 /// A core module that `wit-bindgen` prepared carries its world; the component is written from it.
 fn complete(module: &[u8]) -> Result<Vec<u8>, Fault> {
+    let damaged = |error| invalid(&format!("the core module is cut off or damaged: {error}"));
     let mut has_world = false;
     for payload in Parser::new(0).parse_all(module) {
-        match payload {
-            Ok(Payload::CustomSection(section)) => has_world |= section.name().starts_with("component-type"),
-            Ok(_) => {}
-            Err(error) => return Err(invalid(&format!("the core module is cut off or damaged: {error}"))),
+        match payload.map_err(damaged)? {
+            Payload::CustomSection(section) => has_world |= section.name().starts_with("component-type"),
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import.map_err(damaged)?;
+                    if import.module.starts_with("wasi_") {
+                        // WASI 0.1: the metadata says nothing of it, and no adapter for it is at hand.
+                        return Err(imports(&[format!("{}.{}", import.module, import.name)]));
+                    }
+                }
+            }
+            _ => {}
         }
     }
     if !has_world {
@@ -63,14 +74,4 @@ fn complete(module: &[u8]) -> Result<Vec<u8>, Fault> {
         let causes: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
         invalid(&format!("no component can be made of the core module: {}", causes.join(": ")))
     })
-}
-
-/// Messages quote names from the upload, which may be as long as the upload.
-fn excerpt(text: &str) -> String {
-    const MOST: usize = 600;
-    let mut excerpt: String = text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if excerpt.len() < text.len() {
-        excerpt.push('…');
-    }
-    excerpt
 }

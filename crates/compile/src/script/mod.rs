@@ -21,6 +21,8 @@ pub(crate) use transform::uploaded;
 
 use lines::position;
 
+use crate::text::excerpt;
+
 /// Text for the interpreter.
 #[derive(Debug)]
 pub(crate) struct Prepared<'s> {
@@ -94,10 +96,10 @@ fn refuse(source: &str, diagnostics: &oxc::diagnostics::Diagnostics) -> Result<(
 }
 
 fn sentence(error: &OxcDiagnostic) -> String {
-    match &error.help {
+    excerpt(&match &error.help {
         Some(help) => format!("{} ({help})", error.message.trim_end_matches('.')),
         None => error.message.clone().into_owned(),
-    }
+    })
 }
 
 fn offset(error: &OxcDiagnostic) -> Option<usize> {

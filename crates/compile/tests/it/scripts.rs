@@ -1,0 +1,119 @@
+//! From source to a decision.
+
+use snaphook_model::{Code, Hook, Language, Limits, ScriptKind};
+
+use crate::support::{INTERPRETER, fault, js, step, ts, upload};
+
+#[tokio::test]
+async fn a_script_becomes_a_small_component_that_runs() {
+    let compiled = js("const greeting = 'hello';\nexport default (payload) => ({ ...payload, greeting });\n").unwrap();
+    assert_eq!(compiled.kind, ScriptKind::Script);
+    assert_eq!(compiled.interpreter.as_deref(), Some(INTERPRETER.name.as_str()));
+    assert_eq!(compiled.hooks.iter().collect::<Vec<_>>(), [Hook::Step]);
+    assert!(compiled.component.len() < 24_000, "{} bytes", compiled.component.len());
+    assert_eq!(step(&compiled, r#"{"a":1}"#).await.unwrap(), r#"{"a":1,"greeting":"hello"}"#);
+}
+
+#[test]
+fn components_validate_and_are_the_same_every_time() {
+    let source = "export function preHook() {}\nexport function postFail() {}\nexport const at = Date.now();\n";
+    let compiled = js(source).unwrap();
+    let mut validator = wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all());
+    validator.validate_all(&compiled.component).unwrap();
+    assert_eq!(compiled.component, js(source).unwrap().component);
+    assert_eq!(compiled.hooks.iter().collect::<Vec<_>>(), [Hook::PreHook, Hook::PostFail]);
+}
+
+#[tokio::test]
+async fn large_state_grows_the_memory_again() {
+    let compiled = js("const list = Array.from({ length: 200000 }, (_, i) => ({ i }));\nexport default () => list[199999].i;\n").unwrap();
+    assert_eq!(step(&compiled, "{}").await.unwrap(), "199999");
+}
+
+#[tokio::test]
+async fn typescript_runs_and_its_faults_have_a_place_in_the_upload() {
+    let erased =
+        "interface P { n: number }\nexport default function (p: P): P {\n  if (p.n > 1) throw new Error('too many');\n  return p;\n}\n";
+    let compiled = ts(erased).unwrap();
+    assert_eq!(step(&compiled, r#"{"n":1}"#).await.unwrap(), r#"{"n":1}"#);
+    let thrown = step(&compiled, r#"{"n":2}"#).await.unwrap_err();
+    assert_eq!((thrown.code, thrown.line), (Code::ScriptThrew, Some(3)), "{thrown:?}");
+
+    let mapped = "interface P { n: number }\nenum Most {\n  Items = 1,\n}\n\nexport default function (p: P): P {\n\n  if (p.n > Most.Items)\n    throw new Error('too many');\n  return p;\n}\n";
+    let compiled = ts(mapped).unwrap();
+    assert_eq!(step(&compiled, r#"{"n":1}"#).await.unwrap(), r#"{"n":1}"#);
+    let thrown = step(&compiled, r#"{"n":2}"#).await.unwrap_err();
+    assert_eq!((thrown.code, thrown.line), (Code::ScriptThrew, Some(9)), "{thrown:?}");
+}
+
+#[test]
+fn top_level_faults_name_their_line() {
+    let cases = [
+        ("let a = 1;\nthrow new Error('no');\nexport default () => 1;", Code::ScriptCompile, Some(2)),
+        ("export default () => 1;\n\nundefinedName.x;", Code::ScriptCompile, Some(3)),
+        ("import { missing } from 'snaphook';\nexport default () => missing;", Code::ScriptCompile, None),
+        ("import fs from 'fs';\nexport default () => fs;", Code::ScriptCompile, None),
+        ("export default () => {\n  return 1 +;\n};", Code::ScriptSyntax, Some(2)),
+        ("const a = 1;", Code::ScriptNoHook, None),
+        ("export const preHook = 1;", Code::ScriptCompile, None),
+        ("export default () => 1;\nfor (;;) Math.max(1);", Code::Compile, Some(2)),
+        (
+            "export default () => 1;\nfunction f() {\n  return f() + 1;\n}\ntry { f(); } catch { throw new TypeError('deep'); }",
+            Code::ScriptCompile,
+            Some(5),
+        ),
+        ("export default () => 1;\nawait new Promise(() => {});", Code::ScriptCompile, None),
+    ];
+    for (source, code, line) in cases {
+        let fault = fault(js(source));
+        assert_eq!(fault.code, code, "{source}\n{fault:?}");
+        if line.is_some() {
+            assert_eq!(fault.line, line, "{source}\n{fault:?}");
+        }
+    }
+    let mapped = fault(ts("enum E { A }\n\ntype T = 1;\nthrow new Error(`${E.A}`);\nexport default () => 1;"));
+    assert_eq!((mapped.code, mapped.line), (Code::ScriptCompile, Some(4)), "{mapped:?}");
+}
+
+#[test]
+fn top_level_memory_has_the_limit_of_an_invocation() {
+    let mut upload =
+        upload(Language::JavaScript, "const all = [];\nfor (;;) all.push(new Uint8Array(1 << 20).fill(1));\nexport default () => 1;");
+    upload.limits = Limits { memory_bytes: 16 << 20, ..Limits::default() };
+    let fault = fault(snaphook_compile::compile_here(upload, &INTERPRETER));
+    assert_eq!((fault.code, fault.limit), (Code::Compile, Some(16 << 20)), "{fault:?}");
+}
+
+#[test]
+fn chance_and_time_at_top_level_are_warned_about() {
+    let compiled = js("const born = Date.now();\nexport default () => born;\n").unwrap();
+    assert_eq!(compiled.warnings.len(), 1, "{:?}", compiled.warnings);
+    assert_eq!(compiled.warnings[0].line, Some(1));
+}
+
+#[test]
+fn sources_above_the_limit_are_refused() {
+    let mut large = upload(Language::JavaScript, "export default () => 1; // padding");
+    large.limits.source_bytes = 10;
+    let refused = fault(snaphook_compile::compile_here(large, &INTERPRETER));
+    assert_eq!((refused.code, refused.limit, refused.used), (Code::SourceSize, Some(10), Some(34)));
+    let mut grown = upload(Language::JavaScript, "export default () => 1;");
+    grown.limits.component_bytes = 100;
+    assert_eq!(fault(snaphook_compile::compile_here(grown, &INTERPRETER)).code, Code::SourceSize);
+}
+
+/// Each file is a module whose default function throws when the interpreter does not behave.
+#[tokio::test]
+async fn the_interpreters_own_tests_pass() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk/interpreter/tests");
+    let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "js"));
+    names.sort();
+    for path in names {
+        let source = std::fs::read_to_string(&path).unwrap();
+        let compiled = js(&source).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+        if let Err(fault) = step(&compiled, "{}").await {
+            panic!("{}: {fault:?}", path.display());
+        }
+    }
+}
