@@ -62,12 +62,21 @@ bool engine_is_error(JSValueConst value)
     return JS_VALUE_GET_TAG(value) == JS_TAG_OBJECT && JS_VALUE_GET_OBJ(value)->class_id == JS_CLASS_ERROR;
 }
 
-void engine_collect_and_seal(bool own_page)
+// Garbage of a script's top level that is worth a collection, which disturbs the order of older objects.
+#define MUCH_GARBAGE (1u << 20)
+
+void engine_seal(void)
 {
-    JS_RunGC(runtime);
-    heap_seal(own_page);
+    static size_t sealed_size;
+    if (sealed_size != 0 && runtime->malloc_state.malloc_size > sealed_size + MUCH_GARBAGE)
+        JS_RunGC(runtime);
+    heap_forget_free();
+    // The next object is linked to the last one, which therefore must be a young one.
+    JS_NewObject(js);
+    heap_seal();
+    sealed_size = runtime->malloc_state.malloc_size;
     // Collecting touches every page, so it waits for more garbage than an ordinary invocation makes.
-    JS_SetGCThreshold(runtime, runtime->malloc_state.malloc_size + (8u << 20));
+    JS_SetGCThreshold(runtime, sealed_size + (8u << 20));
 }
 
 // `Promise.resolve` of the language, whatever became of the global.

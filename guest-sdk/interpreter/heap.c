@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define PAGE 4096u
 #define WASM_PAGE 65536u
 // Small classes step by 8 bytes up to this size; above, each doubling has eight steps, so at most an eighth is lost.
 #define SMALL 256u
@@ -185,11 +184,9 @@ static void wipe_free_blocks(uint8_t *from)
     heap.cursor = kept;
 }
 
-void heap_seal(bool own_page)
+void heap_seal(void)
 {
     wipe_free_blocks(heap.sealed);
-    if (own_page)
-        heap.cursor = (uint8_t *)(((uintptr_t)heap.cursor + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
     heap.end = (uint8_t *)(__builtin_wasm_memory_size(0) * (size_t)WASM_PAGE - RESERVE);
     heap.sealed = heap.cursor;
     heap.exhausted = false;

@@ -39,8 +39,7 @@ size_t heap_usable_size(const void *block);
 // Bytes without a header at the upper end of memory, for what is thrown away before the next seal. NULL when memory is exhausted.
 void *heap_scratch(size_t size);
 // Makes everything allocated so far part of the snapshot: gives up free blocks, wipes them, and forgets references to what is kept.
-// With `own_page` young memory begins on a page of its own.
-void heap_seal(bool own_page);
+void heap_seal(void);
 // Gives up what was freed so far: what is allocated next is fresh.
 void heap_forget_free(void);
 // Grows memory so that this much is free.

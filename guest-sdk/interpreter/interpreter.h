@@ -75,7 +75,8 @@ bool engine_position(snaphook_hook_types_location_t *location);
 // Before the interpreter's own snapshot: makes and moves what every invocation would make or dirty.
 void engine_prepare_snapshot(void);
 void engine_forget_module(JSModuleDef *module);
-void engine_collect_and_seal(bool own_page);
+// Makes everything there is part of the snapshot that is about to be taken.
+void engine_seal(void);
 JSValue engine_resolve(JSValueConst value);
 JSAtom engine_symbol_iterator(void);
 // The bytes that a typed array or a DataView shows; false when the value is neither.

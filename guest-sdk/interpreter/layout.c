@@ -30,7 +30,6 @@ static void *moved(void *table, size_t size)
     return fresh;
 }
 
-// Also adds a last object: the next one is linked to it.
 static void move_tables(void)
 {
     // The old places are not to be filled with what is written often.
@@ -45,8 +44,6 @@ static void move_tables(void)
         runtime->atom_array = atoms;
     }
     runtime->shape_hash = moved(runtime->shape_hash, (size_t)runtime->shape_hash_size * sizeof *runtime->shape_hash);
-    heap_forget_free();
-    JS_NewObject(js);
 }
 
 void engine_prepare_snapshot(void)

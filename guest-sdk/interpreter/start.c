@@ -104,7 +104,7 @@ static void start(void)
 __attribute__((export_name("wizer-initialize"))) void wizer_initialize(void)
 {
     start();
-    engine_collect_and_seal(false);
+    engine_seal();
     heap_make_room(ROOM);
     stack_wipe();
 }
