@@ -127,6 +127,7 @@ async fn uploads_that_are_no_component_of_ours_are_refused() {
         ("the interpreter", component(r#"(component (import "interpreter-h0123456789abcdef" (core module)))"#), &["component-imports"]),
         ("no hook", component("(component)"), &["script-no-hook"]),
         ("a table past every limit", guest("i32.const 1024", "(table 100000000 funcref)"), &["component-invalid", "compile"]),
+        ("a memory past every limit", wat_memory(65536), &["component-invalid"]),
         (
             "a hook of another type",
             component(

@@ -21,7 +21,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
     let mut counts = Counts::default();
     let workspace = run_counted(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(arguments), &mut counts);
     let sdk = match arguments {
-        [] => guest::native_tests().into_iter().map(|mut command| run_counted(&mut command, &mut counts)).collect(),
+        [] => guest::native_tests().into_iter().try_for_each(|mut command| run_counted(&mut command, &mut counts)),
         _ => Ok(()),
     };
     println!("\n{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped);

@@ -1,5 +1,7 @@
 //! Scripts from upload to invocation, with a real interpreter. The binary is also the child process that compiles.
 
+#![expect(clippy::unwrap_used, reason = "what a test relies on, it may unwrap")]
+
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::process::ExitCode;

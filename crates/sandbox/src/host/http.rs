@@ -27,6 +27,9 @@ pub trait GuestHttp: Send + Sync {
 
 type Outcome = Result<HttpResponse, Fault>;
 
+/// A request under way, with its ticket.
+type Running = Pin<Box<dyn Future<Output = (u32, Outcome)> + Send>>;
+
 /// The requests of one invocation.
 pub(crate) struct Requests {
     granted: Option<Arc<dyn GuestHttp>>,
@@ -35,7 +38,7 @@ pub(crate) struct Requests {
     /// Requests that the limit allows.
     limit: u32,
     /// Made at the first request.
-    running: Option<Box<FuturesUnordered<Pin<Box<dyn Future<Output = (u32, Outcome)> + Send>>>>>,
+    running: Option<Box<FuturesUnordered<Running>>>,
     /// Done, but not asked for yet.
     done: BTreeMap<u32, Outcome>,
     /// Handed out and not answered yet.

@@ -4,10 +4,10 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// A place in memory with zeros behind it: as an answer of `step` it says `ok(none)`.
-pub const KEEP: &str = "(i32.const 1024)";
+pub(crate) const KEEP: &str = "(i32.const 1024)";
 
 /// A component of a world with these imports and exports, such as `import log` or `export step`.
-pub fn component(world: &[&str], module: &str) -> Vec<u8> {
+pub(crate) fn component(world: &[&str], module: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk/wit");
     resolve.push_dir(directory).expect("the WIT of the guest SDK");
@@ -21,13 +21,13 @@ pub fn component(world: &[&str], module: &str) -> Vec<u8> {
 }
 
 /// A guest whose step is this code. It leaves the place of the answer on the stack; the place of the arguments is local 0.
-pub fn stepper(world: &[&str], items: &str, code: &str) -> Vec<u8> {
+pub(crate) fn stepper(world: &[&str], items: &str, code: &str) -> Vec<u8> {
     let world: Vec<_> = world.iter().copied().chain(["export step"]).collect();
     component(&world, &module(items, code))
 }
 
 /// The module of [`stepper`]. Memory begins with 2 pages; what the host passes is put from 64 KiB on.
-pub fn module(items: &str, code: &str) -> String {
+pub(crate) fn module(items: &str, code: &str) -> String {
     // Imports must come first, other items may.
     let (imports, others): (Vec<_>, Vec<_>) = items.lines().partition(|line| line.trim_start().starts_with("(import"));
     format!(
@@ -51,7 +51,7 @@ pub fn module(items: &str, code: &str) -> String {
 }
 
 /// Code that answers `ok(some(payload))` with bytes of its memory, as JSON.
-pub fn give(start: &str, length: &str) -> String {
+pub(crate) fn give(start: &str, length: &str) -> String {
     format!(
         r#"(i32.store (i32.const 2052) (i32.const 1))
     (i32.store (i32.const 2056) {start}) (i32.store (i32.const 2060) {length})
@@ -61,4 +61,4 @@ pub fn give(start: &str, length: &str) -> String {
 }
 
 /// The content type that [`give`] points to.
-pub const JSON: &str = r#"(data (i32.const 512) "application/json")"#;
+pub(crate) const JSON: &str = r#"(data (i32.const 512) "application/json")"#;

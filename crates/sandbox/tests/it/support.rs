@@ -8,24 +8,24 @@ use snaphook_sandbox::{InterpreterCode, Invocation, Outcome, Program, Sandbox, S
 use tempfile::TempDir;
 
 /// A sandbox with its directory, which goes away with it.
-pub struct Bench {
-    pub sandbox: Sandbox,
-    pub directory: TempDir,
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) directory: TempDir,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(None)
     }
 
-    pub fn with(interpreter: Option<InterpreterCode>) -> Self {
+    pub(crate) fn with(interpreter: Option<InterpreterCode>) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let sandbox = open(&directory, interpreter);
         Self { sandbox, directory }
     }
 
     /// The program of an uploaded component.
-    pub fn program(&self, component: &[u8]) -> Program {
+    pub(crate) fn program(&self, component: &[u8]) -> Program {
         let checked = check_component(component, None).unwrap_or_else(|error| panic!("{error}"));
         let key = Sandbox::key(component);
         self.sandbox.admit(&key, &checked.code).expect("admitted");
@@ -33,28 +33,28 @@ impl Bench {
     }
 
     /// Runs a guest's step once.
-    pub async fn step(&self, component: &[u8], limits: Limits) -> Outcome {
+    pub(crate) async fn step(&self, component: &[u8], limits: Limits) -> Outcome {
         let program = self.program(component);
         self.sandbox.invoke(&program, step(limits)).await
     }
 }
 
-pub fn open(directory: &TempDir, interpreter: Option<InterpreterCode>) -> Sandbox {
+pub(crate) fn open(directory: &TempDir, interpreter: Option<InterpreterCode>) -> Sandbox {
     let config =
         SandboxConfig { memory_budget_bytes: 256 << 20, code_dir: directory.path().join("code"), interpreter, max_concurrent: Some(32) };
     Sandbox::new(config).expect("a sandbox")
 }
 
 /// Limits in which a guest that behaves has more than enough and one that does not is soon over.
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { fuel: 50_000_000, wall_ms: 20_000, ..Limits::default() }
 }
 
-pub fn step(limits: Limits) -> Invocation {
+pub(crate) fn step(limits: Limits) -> Invocation {
     with_input(HookInput::Step { payload: Payload::json("{\"a\":1}") }, limits)
 }
 
-pub fn with_input(input: HookInput, limits: Limits) -> Invocation {
+pub(crate) fn with_input(input: HookInput, limits: Limits) -> Invocation {
     Invocation {
         input,
         context: Context {
@@ -74,16 +74,16 @@ pub fn with_input(input: HookInput, limits: Limits) -> Invocation {
     }
 }
 
-pub fn fault(outcome: &Outcome) -> &Fault {
+pub(crate) fn fault(outcome: &Outcome) -> &Fault {
     outcome.result.as_ref().expect_err("a fault")
 }
 
-pub fn code(outcome: &Outcome) -> Code {
+pub(crate) fn code(outcome: &Outcome) -> Code {
     fault(outcome).code
 }
 
 /// The bytes of the payload that a step gave back, or nothing when it kept the one given.
-pub fn returned(outcome: &Outcome) -> Option<&[u8]> {
+pub(crate) fn returned(outcome: &Outcome) -> Option<&[u8]> {
     match &outcome.result {
         Ok(Decision::Step(StepDecision(payload))) => payload.as_ref().map(|payload| &payload.bytes[..]),
         other => panic!("{other:?}"),
@@ -91,6 +91,6 @@ pub fn returned(outcome: &Outcome) -> Option<&[u8]> {
 }
 
 /// How long something takes that must not take long.
-pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, work).await.expect("in time")
 }

@@ -46,9 +46,13 @@ async fn more_invocations_than_places_wait_their_turn() {
 async fn without_a_place_before_the_deadline_the_node_is_overloaded() {
     let bench = Bench::new();
     let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
-    let forever = Limits { fuel: u64::MAX, wall_ms: 300, ..limits() };
+    let forever = Limits { fuel: u64::MAX, wall_ms: 2_000, ..limits() };
     let occupy = futures_util::future::join_all((0..32).map(|_| bench.sandbox.invoke(&endless, step(forever))));
     let one_more = async {
+        // Each of them has its two pages of memory as soon as it has a place.
+        while bench.sandbox.pool_used_bytes() < 32 * (128 << 10) {
+            tokio::task::yield_now().await;
+        }
         let mut invocation = step(forever);
         invocation.deadline = Some(Instant::now() + Duration::from_millis(50));
         bench.sandbox.invoke(&endless, invocation).await
