@@ -188,8 +188,18 @@ impl Eraser<'_> {
             | Declaration::TSGlobalDeclaration(_) => true,
             Declaration::TSEnumDeclaration(r#enum) => self.declared(r#enum.declare),
             Declaration::TSNamespaceDeclaration(namespace) => self.declared(namespace.declare),
-            Declaration::TSImportEqualsDeclaration(import) => self.declared(import.import_kind.is_type()),
+            Declaration::TSImportEqualsDeclaration(import) => {
+                let module = matches!(import.module_reference, TSModuleReference::ExternalModuleReference(_));
+                if module && !import.import_kind.is_type() {
+                    self.unsupported(import.span, "`import … = require(…)` declarations");
+                }
+                self.declared(import.import_kind.is_type())
+            }
         }
+    }
+
+    fn unsupported(&mut self, span: Span, what: &'static str) {
+        self.unsupported.get_or_insert((span.start, what));
     }
 
     fn declared(&mut self, declare: bool) -> bool {
@@ -219,7 +229,11 @@ impl Eraser<'_> {
                 ExportDefaultDeclarationKind::Identifier(name) => self.refers_to_type(name),
                 _ => false,
             },
-            Statement::TSExportAssignment(_) | Statement::TSNamespaceExportDeclaration(_) => self.declared(false),
+            Statement::TSExportAssignment(export) => {
+                self.unsupported(export.span, "`export =` assignments");
+                false
+            }
+            Statement::TSNamespaceExportDeclaration(_) => true,
             other => other.as_declaration().is_some_and(|declaration| self.is_only_type(declaration)),
         };
         if whole {
@@ -396,6 +410,6 @@ impl<'a> Visit<'a> for Eraser<'_> {
     }
 
     fn visit_decorator(&mut self, it: &Decorator<'a>) {
-        self.unsupported.get_or_insert((it.span.start, "decorators"));
+        self.unsupported(it.span, "decorators");
     }
 }

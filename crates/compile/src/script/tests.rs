@@ -178,6 +178,9 @@ fn errors_have_a_place_in_the_upload() {
         (b"let a = 1;\n\xff\n", Language::JavaScript, 2, 1),
         (b"x\n @dec class A {}", Language::TypeScript, 2, 2),
         (b"return 1", Language::JavaScript, 1, 1),
+        (b"export const a = 1;\nexport = a;", Language::TypeScript, 2, 1),
+        (b"import fs = require('fs');\nfs.x;", Language::TypeScript, 1, 1),
+        (b"const a = <div/>;", Language::JavaScript, 1, 11),
     ];
     for (source, language, line, column) in cases {
         let fault = prepare(source, *language).unwrap_err();

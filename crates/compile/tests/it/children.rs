@@ -94,7 +94,7 @@ async fn deep_nesting_ends_the_child_and_nothing_else() {
 #[tokio::test]
 async fn a_top_level_loop_names_its_line() {
     let compiler = compiler(|_| {});
-    let fault = fault(compiler.compile(upload(Language::JavaScript, "export default () => 1;\n\n  while (true) Math.max(1);\n")).await);
+    let fault = fault(compiler.compile(upload(Language::JavaScript, "export default () => 1;\n\n  while (true);\n")).await);
     assert_eq!((fault.code, fault.line), (Code::Compile, Some(3)), "{fault:?}");
 }
 

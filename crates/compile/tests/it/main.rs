@@ -1,7 +1,10 @@
 //! Source and wasm through the whole compiler, into the sandbox.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
 mod children;
 mod measure;
+mod prepared;
 mod scripts;
 mod support;
 mod wasm;
