@@ -37,6 +37,10 @@ void heap_free(void *block);
 void *heap_resize(void *block, size_t size);
 size_t heap_usable_size(const void *block);
 // Bytes without a header at the upper end of memory, for what is thrown away before the next seal. NULL when memory is exhausted.
+// What is set aside is above the heap, which must not grow into it while the source is parsed: a parser takes up to a hundred times the
+// length of its source, and this much of it always finds room below.
+#define LOADING_ASIDE 1024
+
 void *heap_scratch(size_t size);
 // Makes everything allocated so far part of the snapshot: gives up free blocks, wipes them, and forgets references to what is kept.
 void heap_seal(void);

@@ -54,7 +54,9 @@ __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *block, siz
     if (size == 0)
         return (void *)align;
     // A 0 behind the data ends texts for those who read up to one.
-    uint8_t *fresh = block != NULL ? heap_resize(block, size + 1) : loading ? heap_scratch(size) : heap_allocate(size + 1);
+    // A short source leaves no gap before the script's own objects; a long one takes a block, which `load` gives back.
+    bool aside = loading && size <= LOADING_ASIDE;
+    uint8_t *fresh = block != NULL ? heap_resize(block, size + 1) : aside ? heap_scratch(size) : heap_allocate(size + 1);
     if (fresh == NULL)
         __builtin_trap();
     fresh[size] = 0;

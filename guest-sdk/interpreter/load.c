@@ -166,6 +166,8 @@ static __attribute__((noinline)) uint32_t *load(char *source, uint32_t length, c
     source[length] = '\0';
     if (!evaluate(source, length, JS_AtomToCString(js, script.name), &hooks, &fault, &syntax))
         return tell(0, &fault, syntax);
+    if (length > LOADING_ASIDE)
+        heap_free(source);
     engine_seal();
     heap_finish_loading();
     return tell(hooks, NULL, false);

@@ -142,3 +142,14 @@ async fn errors_point_into_the_text_as_uploaded() {
     assert_eq!(result["fault"]["line"], 4, "{result}");
     assert!(result["fault"]["detail"].as_str().unwrap().contains("no green"));
 }
+
+#[tokio::test]
+async fn a_large_source_is_read_whole() {
+    let tenant = node().tenant().await;
+    let functions: String = (0..20_000).map(|i| format!("function f{i}() {{ return {i}; }}\n")).collect();
+    let source = format!("{functions}export default function () {{ return f0() + f19999() + f12345(); }}");
+    assert!(source.len() > 600_000);
+    let version = tenant.js("large", &source).await;
+    let result = tenant.test("large", version, json!({"hook": "step"})).await;
+    assert_eq!(result["payload"], 0 + 19_999 + 12_345, "{result}");
+}

@@ -48,19 +48,26 @@ where
         if let Some(value) = self.get(key) {
             return Ok(Some(value));
         }
-        let before = self.changes.load(Ordering::SeqCst);
+        let before = self.mark();
         // Boxed, so that who finds the value does not carry the loader's state around.
         let Some(value) = Box::pin(load()).await? else { return Ok(None) };
-        self.entries.insert(key.clone(), value.clone());
-        if self.changes.load(Ordering::SeqCst) != before {
-            self.entries.invalidate(key);
-        }
+        self.put_since(before, key, value.clone());
         Ok(Some(value))
     }
 
-    /// Keeps a value that was just made and cannot change.
-    pub(crate) fn put(&self, key: K, value: V) {
-        self.entries.insert(key, value);
+    /// A mark to be taken before work on a value begins, for [`Cache::put_since`].
+    pub(crate) fn mark(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Keeps a value whose making began at a mark, unless anything was dropped since: it may have been made from what is gone.
+    pub(crate) fn put_since(&self, mark: u64, key: &K, value: V) {
+        if self.mark() == mark {
+            self.entries.insert(key.clone(), value);
+            if self.mark() != mark {
+                self.entries.invalidate(key);
+            }
+        }
     }
 
     /// Drops a key, after its value has changed at the source.

@@ -162,9 +162,10 @@ impl Programs {
             source: bytes,
             component: StoredComponent { bytes: compiled.component, interpreter: compiled.interpreter },
         };
+        let mark = self.keys.mark();
         let added = store.add_version(&tenant.name, version).await?;
         if let AddedVersion::Created(version) = &added {
-            self.keys.put((tenant.name.clone(), version.name.clone(), version.version), key);
+            self.keys.put_since(mark, &(tenant.name.clone(), version.name.clone(), version.version), key);
         }
         Ok(added)
     }
@@ -207,6 +208,7 @@ impl Programs {
     }
 
     async fn make_ready(&self, key: &VersionKey) -> Result<Program, ProgramsError> {
+        let mark = self.keys.mark();
         let (tenant, script, version) = key;
         let unknown = || Fault::new(Code::NotFound, format!("there is no version {version} of script `{script}`"));
         let stored = self.parts.store.component(tenant, script, *version).await?;
@@ -215,7 +217,7 @@ impl Programs {
         let code_key = if is_current {
             let code_key = Sandbox::key(&stored.bytes);
             if let Some(program) = self.load_code(&code_key) {
-                self.keys.put(key.clone(), code_key);
+                self.keys.put_since(mark, key, code_key);
                 return Ok(program);
             }
             let code = self.parts.compiler.precompile(stored.bytes.clone()).await?;
@@ -223,7 +225,7 @@ impl Programs {
         } else {
             self.make_again(key).await?
         };
-        self.keys.put(key.clone(), code_key);
+        self.keys.put_since(mark, key, code_key);
         self.load_code(&code_key).ok_or_else(|| ProgramsError::Ours("code that was just admitted is not there".to_owned()))
     }
 

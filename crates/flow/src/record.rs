@@ -63,12 +63,7 @@ pub(crate) fn attempt(started_at: jiff::Timestamp) -> Attempt {
 
 /// A request as it goes out.
 pub(crate) fn request(request: &HttpRequest) -> RequestRecord {
-    RequestRecord {
-        method: request.method.clone(),
-        url: request.url.clone(),
-        headers: headers(&request.headers),
-        body: body(&request.body),
-    }
+    RequestRecord { method: request.method.clone(), url: cut(&request.url), headers: headers(&request.headers), body: body(&request.body) }
 }
 
 /// A response as it came in; status 0 when none did.
@@ -85,11 +80,25 @@ pub(crate) fn store_fault(error: StoreError) -> Fault {
     Fault::from(error)
 }
 
+/// Longest URL or header value in a record. Servers take less of either.
+const MAX_TEXT_BYTES: usize = 8 << 10;
+
+/// Headers in a record; more of them are an attack, not a request.
+const MAX_HEADERS: usize = 128;
+
+/// The beginning of a text, with a mark where there was more.
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_TEXT_BYTES {
+        return text.to_owned();
+    }
+    format!("{}… ({} bytes)", &text[..text.floor_char_boundary(MAX_TEXT_BYTES)], text.len())
+}
+
 /// Name to text, or to a list of texts for a repeated name.
 fn headers(headers: &Headers) -> Map<String, Value> {
-    let mut map = Map::with_capacity(headers.0.len());
-    for (name, value) in headers.iter() {
-        let shown = Value::from(if proves_identity(name) { MASK } else { value });
+    let mut map = Map::with_capacity(headers.0.len().min(MAX_HEADERS));
+    for (name, value) in headers.iter().take(MAX_HEADERS) {
+        let shown = Value::from(if proves_identity(name) { MASK.to_owned() } else { cut(value) });
         match map.get_mut(name) {
             None => {
                 map.insert(name.to_owned(), shown);

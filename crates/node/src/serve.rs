@@ -10,6 +10,7 @@ use crate::problem::CliError;
 pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
     let config = Config::load(&args)?;
     start_log(config.log_format);
+    raise_open_files();
     let data_dir = config.data_dir.clone();
     let node = Node::start(config).await?;
     let settings = node.settings();
@@ -30,6 +31,17 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
     tokio::select! {
         () = node.stop() => Ok(()),
         () = stop_signal() => Err(CliError::Start("ended at once; what was under way is lost".to_owned())),
+    }
+}
+
+/// Connections, upstreams and compiled code need more files at once than the usual soft limit of 1,024.
+fn raise_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) if files < 16_384 => {
+            tracing::warn!(files, "the system allows few open files; raise the hard limit `nofile` for more connections")
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
     }
 }
 

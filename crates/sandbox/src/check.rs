@@ -7,12 +7,13 @@ use snaphook_model::{
 };
 
 /// A decision that everything after the sandbox can rely on, or the fault of the script that made it.
-pub(crate) fn decision(decision: Decision, output_limit: u64) -> Result<Decision, Fault> {
+pub(crate) fn decision(mut decision: Decision, output_limit: u64) -> Result<Decision, Fault> {
     let size = size(&decision);
     if size > output_limit {
         let detail = format!("the hook gave back {size} bytes; the limit `output_bytes` is {output_limit}");
         return Err(Fault::new(Code::Output, detail).of_limit(output_limit, Some(size)));
     }
+    cut_texts(&mut decision);
     match &decision {
         Decision::PreHook(PreHookDecision::Call(Some(arguments))) => json(arguments)?,
         Decision::PreHook(PreHookDecision::Respond(response)) | Decision::PreRequest(PreRequestDecision::Respond(response)) => {
@@ -31,6 +32,34 @@ pub(crate) fn decision(decision: Decision, output_limit: u64) -> Result<Decision
         _ => {}
     }
     Ok(decision)
+}
+
+/// Messages are for people, and stand several times in a run's record: what is longer than this is no message.
+const MAX_MESSAGE_BYTES: usize = 8 << 10;
+
+/// Cuts messages and codes to a length that records can hold.
+fn cut_texts(decision: &mut Decision) {
+    let (message, code) = match decision {
+        Decision::PreHook(PreHookDecision::Reject(rejection))
+        | Decision::PreRequest(PreRequestDecision::Reject(rejection))
+        | Decision::PostHook(PostHookDecision::Reject(rejection)) => (Some(&mut rejection.message), rejection.code.as_mut()),
+        Decision::PostFail(PostFailDecision::Replace(failure)) => (Some(&mut failure.message), failure.code.as_mut()),
+        Decision::PostRequest(PostRequestDecision::Fail(failing)) => (failing.message.as_mut(), failing.code.as_mut()),
+        Decision::PostRequest(
+            PostRequestDecision::RetryStep(message) | PostRequestDecision::RetryRun(message) | PostRequestDecision::Reauthenticate(message),
+        ) => (message.as_mut(), None),
+        _ => (None, None),
+    };
+    let code = match code {
+        Some(ReasonCode::Text(text)) => Some(text),
+        _ => None,
+    };
+    for text in [message, code].into_iter().flatten() {
+        if text.len() > MAX_MESSAGE_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_MESSAGE_BYTES));
+            text.push('…');
+        }
+    }
 }
 
 fn broken(detail: String) -> Fault {

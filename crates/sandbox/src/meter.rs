@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
-use crate::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::engine::{KEEP_RESIDENT_BYTES, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// Linear memory of all invocations together.
 pub(crate) struct MemoryPool {
@@ -23,10 +23,13 @@ impl MemoryPool {
         self.used.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: u64) -> bool {
+    /// Takes memory for a guest that will then have `whole`. The last quarter of the pool is for guests that stay small, so that a few
+    /// large ones never keep the many others from running.
+    fn take(&self, bytes: u64, whole: u64) -> bool {
+        let limit = if whole > KEEP_RESIDENT_BYTES { self.limit / 4 * 3 } else { self.limit };
         // Counting is all that happens here; no memory is read on the strength of it.
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.checked_add(bytes).is_some_and(|after| after <= self.limit);
+        let fits = before.checked_add(bytes).is_some_and(|after| after <= limit);
         if !fits {
             self.give_back(bytes);
         }
@@ -84,7 +87,7 @@ impl ResourceLimiter for Meter {
             self.refused = Some(Refused::Limit { wanted });
             return Ok(false);
         }
-        if !self.pool.take(more) {
+        if !self.pool.take(more, wanted) {
             self.refused = Some(Refused::Node);
             return Ok(false);
         }

@@ -1,3 +1,5 @@
+//! What becomes of types, and where positions stay.
+
 use oxc::allocator::Allocator;
 use oxc::ast::ast::{Program, Statement};
 use oxc::ast_visit::{VisitMut, walk_mut};

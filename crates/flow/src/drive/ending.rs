@@ -12,6 +12,10 @@ use crate::outcome::Outcome;
 use crate::record;
 use crate::runner::Inner;
 
+/// How often the end of such a run is brought to the store, and how long lies between. A caller may be waiting for it.
+const END_TRIES: u32 = 4;
+const END_PAUSE: Duration = Duration::from_millis(500);
+
 /// Puts the ended run into the store, with the run that repeats it; gives that one's id once it is durable.
 pub(super) async fn finish_run(
     inner: &Inner,
@@ -25,7 +29,18 @@ pub(super) async fn finish_run(
     record.retry_run = next.as_ref().map(|next| next.record.id);
     let stored = match &next {
         None if !start.claimed => store.record_run(&tenant.name, &record).await,
-        next => store.end_run(&tenant.name, &record, next.as_ref()).await,
+        next => {
+            // A run that was queued or will be repeated must not be lost to a busy moment: it would do its work a second time.
+            let mut tries = 1;
+            loop {
+                let stored = store.end_run(&tenant.name, &record, next.as_ref()).await;
+                if stored.is_ok() || tries == END_TRIES {
+                    break stored;
+                }
+                tries += 1;
+                tokio::time::sleep(END_PAUSE).await;
+            }
+        }
     };
     if let Err(error) = stored {
         record::store_fault(error);

@@ -90,6 +90,10 @@ impl Requests {
         if tickets.is_empty() {
             return Err(Stop::Contract("`http.wait` was called without a ticket".to_owned()));
         }
+        // Bounds the look-ups below, which no fuel is paid for.
+        if tickets.len() > self.open.len() {
+            return Err(Stop::Contract("`http.wait` was called with more tickets than are open".to_owned()));
+        }
         if let Some(unknown) = tickets.iter().find(|ticket| !self.open.contains(ticket)) {
             return Err(Stop::Contract(format!("`http.wait` was called with {unknown}, which is no ticket or was answered already")));
         }

@@ -67,6 +67,11 @@ impl Overlay {
             VariableScope::Meta => VariableScope::META_BYTES,
             VariableScope::Config | VariableScope::StepResults => return Err(RefusalIn::ReadOnly),
         };
+        // What cannot fit is refused before it is read: text of JSON takes at most six bytes for one that counts.
+        let escaped = if scope == VariableScope::Meta { 6 } else { 1 };
+        if value.as_ref().is_some_and(|value| value.len() > limit * escaped + 2) || key.len() > limit {
+            return Err(RefusalIn::TooLarge);
+        }
         let new = match &value {
             Some(value) => key.len() + value_bytes(scope, value).ok_or(RefusalIn::Invalid)?,
             None => 0,
@@ -81,7 +86,12 @@ impl Overlay {
             VariableScope::Variables => self.variables_bytes = Some(total),
             _ => self.meta_bytes = Some(total),
         }
-        self.writes.insert((scope, key), value);
+        if value.is_none() && !self.base.scope(scope).contains_key(&key) {
+            // Nothing below it is hidden, so nothing is to be kept of it.
+            self.writes.remove(&(scope, key));
+        } else {
+            self.writes.insert((scope, key), value);
+        }
         Ok(())
     }
 
