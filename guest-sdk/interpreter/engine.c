@@ -7,6 +7,11 @@ static void note_clock(void);
 
 #include "quickjs.h"
 
+// Room that a function takes on our stack beyond its own frame. The empty instruction keeps the compiler from taking it back.
+#define STACK_WEIGHT(bytes) \
+    uint8_t weight[bytes];  \
+    __asm__ volatile("" : : "r"(weight) : "memory")
+
 static JSValue json_parse_text(JSValueConst text);
 static JSValue json_write_text(JSValueConst value);
 

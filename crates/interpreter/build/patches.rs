@@ -87,6 +87,42 @@ const PATCHES: &[Patch] = &[
         "JSValue JS_Throw(JSContext *ctx, JSValue obj)\n{\n    JSRuntime *rt = ctx->rt;\n    note_throw();\n",
         1,
     ),
+    // Recursion is bounded by the C stack in our memory, but these use much more of the host's stack than of ours: a weight makes up for it.
+    Replace(
+        "static __exception int js_parse_unary(JSParseState *s, int parse_flags)\n{\n",
+        "static __exception int js_parse_unary(JSParseState *s, int parse_flags)\n{\n    STACK_WEIGHT(128);\n",
+        1,
+    ),
+    Replace(
+        "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n",
+        "static __exception int js_parse_postfix_expr(JSParseState *s, int parse_flags)\n{\n    STACK_WEIGHT(768);\n",
+        1,
+    ),
+    Replace(
+        "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)\n{\n",
+        "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)\n{\n    STACK_WEIGHT(256);\n",
+        1,
+    ),
+    Replace(
+        "                          JSValueConst holder, JSValue val,\n                          JSValueConst indent)\n{\n",
+        "                          JSValueConst holder, JSValue val,\n                          JSValueConst indent)\n{\n    STACK_WEIGHT(256);\n",
+        1,
+    ),
+    Replace(
+        "static JSValue json_parse_value(JSParseState *s, JSONParseRecord *pr)\n{\n",
+        "static JSValue json_parse_value(JSParseState *s, JSONParseRecord *pr)\n{\n    STACK_WEIGHT(128);\n",
+        1,
+    ),
+    Replace(
+        "                                         const char *text_str, JSONParseRecord *pr)\n{\n",
+        "                                         const char *text_str, JSONParseRecord *pr)\n{\n    STACK_WEIGHT(128);\n",
+        1,
+    ),
+    Replace(
+        "    JSValue element;\n    int64_t sourceIndex, elementLen;\n",
+        "    JSValue element;\n    int64_t sourceIndex, elementLen;\n    STACK_WEIGHT(128);\n",
+        1,
+    ),
     // The clock and chance tell us when they are used.
     Replace(
         "    v = xorshift64star(&ctx->random_state);\n    /* 1.0 <=",
