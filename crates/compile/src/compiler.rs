@@ -58,7 +58,7 @@ struct Inner {
 }
 
 /// Compiled code of the largest component that limits allow is far smaller; more than this is no answer.
-const MAX_CODE: u64 = 1 << 30;
+const MAX_CODE: u64 = 256 << 20;
 /// Of what a child writes to standard error, this much is read: the last words before an abort.
 const MAX_LAST_WORDS: u64 = 4096;
 /// Tells our allocator to take memory as it needs it. By default it takes a gigabyte at once, which no limit could be set beside.

@@ -5,6 +5,7 @@ mod lines;
 #[cfg(test)]
 mod tests;
 mod transform;
+mod whole;
 
 use std::borrow::Cow;
 
