@@ -28,6 +28,10 @@ const ASYNC_STACK_BYTES: usize = (2 << 20) + (512 << 10);
 /// Memory that a slot may keep between two invocations. The interpreter's memory fits in whole, so that a reset is a few copied pages.
 pub(crate) const KEEP_RESIDENT_BYTES: u64 = 1 << 20;
 
+/// Loaded programs never take more, however large the budget: each has two mappings, of which Linux gives a process 65,530, and one with
+/// a memory of its own also an open file. Programs of the least size would be some 9,000.
+const MAX_PROGRAM_BYTES: u64 = 512 << 20;
+
 /// What decides about the code that Cranelift writes, and so must be the same wherever that code is used.
 fn config() -> Config {
     let mut config = Config::new();
@@ -91,7 +95,7 @@ impl Settings {
             slots,
             max_memory_bytes: MAX_MEMORY_BYTES,
             pool_bytes,
-            program_bytes: memory_budget_bytes - pool_bytes,
+            program_bytes: (memory_budget_bytes - pool_bytes).min(MAX_PROGRAM_BYTES),
             pagemap_scan: PoolingAllocationConfig::is_pagemap_scan_available(),
         }
     }
