@@ -117,3 +117,19 @@ async fn the_interpreters_own_tests_pass() {
         }
     }
 }
+
+#[test]
+fn the_examples_compile() {
+    let mut compiled = 0;
+    for example in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples")).unwrap() {
+        let Ok(scripts) = std::fs::read_dir(example.unwrap().path().join("scripts")) else { continue };
+        for script in scripts {
+            let path = script.unwrap().path();
+            let Some(language) = Language::of_file_name(&path.to_string_lossy()) else { continue };
+            let upload = upload(language, std::fs::read(&path).unwrap());
+            snaphook_compile::compile_here(upload, &INTERPRETER).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+            compiled += 1;
+        }
+    }
+    assert!(compiled > 0);
+}
