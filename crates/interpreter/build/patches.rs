@@ -123,6 +123,12 @@ const PATCHES: &[Patch] = &[
         "    JSValue element;\n    int64_t sourceIndex, elementLen;\n    STACK_WEIGHT(128);\n",
         1,
     ),
+    // Keys of maps: small numbers and addresses differ in high bits only, and the engine's own hash leaves them in few places.
+    Replace(
+        "    return h ^ ctx->hash_seed ^ hash32(tag);\n",
+        "    h ^= ctx->hash_seed ^ hash32(tag);\n    h = (h ^ h >> 16) * 0x85ebca6b;\n    h = (h ^ h >> 13) * 0xc2b2ae35;\n    return h ^ h >> 16;\n",
+        1,
+    ),
     // The clock and chance tell us when they are used.
     Replace(
         "    v = xorshift64star(&ctx->random_state);\n    /* 1.0 <=",

@@ -41,7 +41,7 @@ pub(crate) fn prepare(bytes: &[u8], language: Language) -> Result<Prepared<'_>, 
     let typescript = language == Language::TypeScript;
     let source_type = if typescript { SourceType::ts().with_module(true) } else { SourceType::mjs() };
     let allocator = Allocator::default();
-    let parsed = Parser::new(&allocator, source, source_type).with_config(TokensParserConfig).parse();
+    let parsed = Parser::new(&allocator, source, source_type).parse();
     refuse(source, &parsed.diagnostics)?;
     // Enum members are evaluated for the transformer, which inlines them into each other.
     let checked = SemanticBuilder::new().with_check_syntax_error(true).with_enum_eval(typescript).build(&parsed.program);
@@ -50,7 +50,9 @@ pub(crate) fn prepare(bytes: &[u8], language: Language) -> Result<Prepared<'_>, 
         return Ok(Prepared { text: Cow::Borrowed(source), map: None });
     }
     let scoping = checked.semantic.into_scoping();
-    match erase::erase(source, &parsed.tokens, &scoping, &parsed.program) {
+    // The parser collects tokens reliably only where there is no error, so it does that once it is known that there is none.
+    let tokens = Parser::new(&allocator, source, source_type).with_config(TokensParserConfig).parse().tokens;
+    match erase::erase(source, &tokens, &scoping, &parsed.program) {
         erase::Erased::Whole(text) => Ok(Prepared { text: Cow::Owned(text), map: None }),
         erase::Erased::Unsupported { offset, what } => Err(syntax(source, offset as usize, format!("{what} are not supported"))),
         erase::Erased::NeedsCode => {
