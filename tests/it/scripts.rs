@@ -146,10 +146,14 @@ async fn errors_point_into_the_text_as_uploaded() {
 #[tokio::test]
 async fn a_large_source_is_read_whole() {
     let tenant = node().tenant().await;
-    let functions: String = (0..20_000).map(|i| format!("function f{i}() {{ return {i}; }}\n")).collect();
-    let source = format!("{functions}export default function () {{ return f0() + f19999() + f12345(); }}");
-    assert!(source.len() > 600_000);
+    let lines: String =
+        (0..8_000).map(|i| format!("  () => 'line {i} of a table that makes this source a long one, as bundles are',\n")).collect();
+    let source = format!(
+        "const table = [\n{lines}];\nexport default function () {{ return [table.length, table[0](), table[4321](), table[7999]()]; }}"
+    );
+    assert!(source.len() > 500_000);
     let version = tenant.js("large", &source).await;
     let result = tenant.test("large", version, json!({"hook": "step"})).await;
-    assert_eq!(result["payload"], 0 + 19_999 + 12_345, "{result}");
+    let line = |i: usize| format!("line {i} of a table that makes this source a long one, as bundles are");
+    assert_eq!(result["payload"], json!([8000, line(0), line(4321), line(7999)]), "{}", result["fault"]);
 }
