@@ -12,13 +12,16 @@ use reqwest::{Client, redirect, retry};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use snaphook_model::{Code, Fault};
+use snaphook_model::{Code, Fault, TenantName};
 
-use crate::resolve::Checked;
+use crate::resolve::{self, Checked};
+use crate::shares::Shares;
 use crate::{EgressConfig, EgressError};
 
 pub(crate) struct Clients {
     config: EgressConfig,
+    /// How many names of one tenant are resolved at once, whichever client asks.
+    names: Arc<Shares>,
     tls: ClientConfig,
     /// For tenants that reach public addresses only, as nearly all do.
     public: Client,
@@ -38,8 +41,14 @@ const IDLE: Duration = Duration::from_secs(50);
 impl Clients {
     pub(crate) fn new(config: EgressConfig) -> Result<Self, EgressError> {
         let tls = tls(&config.extra_roots)?;
-        let public = build(&config, &tls, &[]).map_err(|error| EgressError::Client(error.into()))?;
-        Ok(Self { config, tls, public, others: RwLock::default() })
+        let names = Arc::new(Shares::new(config.max_names_per_tenant));
+        let public = build(&config, &names, &tls, &[]).map_err(|error| EgressError::Client(error.into()))?;
+        Ok(Self { config, names, tls, public, others: RwLock::default() })
+    }
+
+    /// Work in which names are resolved on a tenant's behalf.
+    pub(crate) fn asking<F: Future>(&self, tenant: &TenantName, work: F) -> impl Future<Output = F::Output> + use<F> {
+        resolve::ASKER.scope(self.names.asker(tenant), work)
     }
 
     /// The client for a list of special networks that are allowed all the same.
@@ -58,7 +67,7 @@ impl Clients {
         if let Some(client) = others.get(allowed) {
             return Ok(client.clone());
         }
-        let client = build(&self.config, &self.tls, allowed).map_err(|error| {
+        let client = build(&self.config, &self.names, &self.tls, allowed).map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "the HTTP client cannot be built");
             Fault::new(Code::Internal, "the HTTP client cannot be set up")
         })?;
@@ -72,8 +81,9 @@ impl Clients {
     }
 }
 
-fn build(config: &EgressConfig, tls: &ClientConfig, allowed: &[IpNet]) -> Result<Client, reqwest::Error> {
-    let resolver = Checked { resolver: config.resolver.clone(), allowed: allowed.into(), timeout: config.resolve_timeout };
+fn build(config: &EgressConfig, names: &Arc<Shares>, tls: &ClientConfig, allowed: &[IpNet]) -> Result<Client, reqwest::Error> {
+    let resolver =
+        Checked { resolver: config.resolver.clone(), names: names.clone(), allowed: allowed.into(), timeout: config.resolve_timeout };
     Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .dns_resolver(Arc::new(resolver))

@@ -12,7 +12,9 @@ mod fault;
 mod message;
 mod permits;
 mod resolve;
+mod room;
 mod send;
+mod shares;
 mod target;
 
 use std::sync::Arc;
@@ -21,9 +23,11 @@ use std::time::Duration;
 use snaphook_model::{EgressPolicy, HttpRequest, TenantName};
 
 pub use resolve::{Resolver, Resolving, SystemResolver};
+pub use room::Room;
 
 use clients::Clients;
 use permits::Permits;
+use room::BodyMemory;
 
 /// Settings of the node's outbound traffic.
 #[derive(Clone)]
@@ -36,6 +40,11 @@ pub struct EgressConfig {
     pub max_requests: usize,
     /// Requests of one tenant to one host and port under way at once.
     pub max_requests_per_host: usize,
+    /// Names of one tenant that are resolved at once.
+    pub max_names_per_tenant: usize,
+    /// Memory for the bodies of responses of all tenants together, from their arrival until nobody holds them any more. One tenant has at
+    /// most half of it.
+    pub response_memory_bytes: u64,
     /// Certificates in PEM that are trusted beside the public ones.
     pub extra_roots: Vec<u8>,
     /// Asked for every name, `localhost` included.
@@ -52,6 +61,9 @@ impl Default for EgressConfig {
             max_requests: 4096,
             // More than a tenant's calls at once; so it bites only where scripts or many flows pile up on a host that hangs.
             max_requests_per_host: 256,
+            // A quarter of what the system's resolver asks at once: names that nobody answers for leave the others theirs.
+            max_names_per_tenant: 32,
+            response_memory_bytes: 512 << 20,
             extra_roots: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
         }
@@ -79,6 +91,7 @@ pub struct Outbound<'a> {
 pub struct Egress {
     clients: Clients,
     permits: Permits,
+    bodies: BodyMemory,
 }
 
 /// Egress cannot be set up.
@@ -99,6 +112,13 @@ impl Egress {
     /// When `extra_roots` is not valid.
     pub fn new(config: EgressConfig) -> Result<Self, EgressError> {
         let permits = Permits::new(config.max_requests, config.max_requests_per_host);
-        Ok(Self { clients: Clients::new(config)?, permits })
+        let bodies = BodyMemory::new(config.response_memory_bytes);
+        Ok(Self { clients: Clients::new(config)?, permits, bodies })
+    }
+
+    /// Room for copies of bodies, out of what the bodies themselves are counted in; to be enlarged before each copy.
+    #[must_use]
+    pub fn room(&self, tenant: &TenantName) -> Room {
+        self.bodies.room(tenant)
     }
 }

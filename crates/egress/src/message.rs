@@ -8,6 +8,7 @@ use snaphook_model::connector::{METHODS, is_framing_header};
 use snaphook_model::{Code, Fault, Headers, HttpResponse};
 
 use crate::fault;
+use crate::room::Room;
 
 /// Headers that go to another origin after a redirect. A list of what may go, since credentials stand in headers of any name.
 const HARMLESS: [&str; 5] = ["accept", "accept-encoding", "accept-language", "range", "user-agent"];
@@ -52,16 +53,16 @@ const ADDED_HEADERS: usize = 5;
 ///
 /// # Errors
 /// `response-size`, or what ended the connection.
-pub(crate) async fn receive(response: Response, method: &Method, max_bytes: u64, host: &str) -> Result<HttpResponse, Fault> {
+pub(crate) async fn receive(response: Response, method: &Method, max_bytes: u64, room: Room, host: &str) -> Result<HttpResponse, Fault> {
     let status = response.status();
     let headers = response_headers(response.headers());
     // These have no body whatever their headers say, and an encoding that is named must not make one be looked for.
     let bodiless = method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = if bodiless { Bytes::new() } else { body(response, max_bytes, host).await? };
+    let body = if bodiless { Bytes::new() } else { body(response, max_bytes, room, host).await? };
     Ok(HttpResponse { status: status.as_u16(), headers, body })
 }
 
-async fn body(mut response: Response, max_bytes: u64, host: &str) -> Result<Bytes, Fault> {
+async fn body(mut response: Response, max_bytes: u64, mut room: Room, host: &str) -> Result<Bytes, Fault> {
     let too_large = |used: u64| {
         Fault::new(Code::ResponseSize, format!("the body from `{host}` is larger than {max_bytes} bytes")).of_limit(max_bytes, Some(used))
     };
@@ -72,12 +73,15 @@ async fn body(mut response: Response, max_bytes: u64, host: &str) -> Result<Byte
     let mut whole = Parts::None;
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) => whole = whole.and(chunk, length),
-            Ok(None) => return Ok(whole.into_bytes()),
+            Ok(Some(chunk)) => {
+                let used = whole.len() + chunk.len() as u64;
+                if used > max_bytes {
+                    return Err(too_large(used));
+                }
+                whole = whole.and(chunk, length, &mut room)?;
+            }
+            Ok(None) => return Ok(room.around(whole.into_bytes())),
             Err(error) => return Err(fault::of_client(error, host)),
-        }
-        if whole.len() > max_bytes {
-            return Err(too_large(whole.len()));
         }
         // Unpacking is work that never waits by itself; others get their turn.
         tokio::task::consume_budget().await;
@@ -92,22 +96,32 @@ enum Parts {
 }
 
 impl Parts {
-    fn and(self, chunk: Bytes, length: Option<u64>) -> Self {
-        match self {
-            Self::None => Self::One(chunk),
+    /// With one piece more, after there is room for it.
+    fn and(self, chunk: Bytes, length: Option<u64>, room: &mut Room) -> Result<Self, Fault> {
+        let needed = usize::try_from(self.len()).unwrap_or(usize::MAX).saturating_add(chunk.len());
+        let mut all = match self {
+            Self::None => {
+                room.grow_to(needed as u64)?;
+                return Ok(Self::One(chunk));
+            }
             Self::One(first) => {
                 // What a peer promises is believed up to a mebibyte.
                 let promised = length.map_or(0, |length| usize::try_from(length.min(1 << 20)).unwrap_or_default());
-                let mut all = BytesMut::with_capacity(promised.max(first.len() + chunk.len()));
+                let capacity = promised.max(needed);
+                room.grow_to(capacity as u64)?;
+                let mut all = BytesMut::with_capacity(capacity);
                 all.extend_from_slice(&first);
-                all.extend_from_slice(&chunk);
-                Self::Many(all)
+                all
             }
-            Self::Many(mut all) => {
-                all.extend_from_slice(&chunk);
-                Self::Many(all)
-            }
+            Self::Many(all) => all,
+        };
+        if needed > all.capacity() {
+            let capacity = needed.max(all.capacity().saturating_mul(2));
+            room.grow_to(capacity as u64)?;
+            all.reserve(capacity - all.len());
         }
+        all.extend_from_slice(&chunk);
+        Ok(Self::Many(all))
     }
 
     fn len(&self) -> u64 {

@@ -11,7 +11,9 @@ use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve};
 use snaphook_model::{Code, Fault};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
+use crate::shares::{Asker, Shares};
 use crate::{address, fault};
 
 /// The addresses of a name, in the order in which to try them.
@@ -55,9 +57,16 @@ impl Resolver for SystemResolver {
     }
 }
 
+tokio::task_local! {
+    /// On whose behalf names are resolved. The HTTP client asks in the task of the request that needs the answer, and knows no tenants.
+    pub(crate) static ASKER: Asker;
+}
+
 /// What the HTTP client asks: gives only addresses that were checked, so no others are ever connected to.
 pub(crate) struct Checked {
     pub(crate) resolver: Arc<dyn Resolver>,
+    /// Bounds the names of one tenant under way at once.
+    pub(crate) names: Arc<Shares>,
     /// Special networks that are allowed all the same.
     pub(crate) allowed: Arc<[IpNet]>,
     pub(crate) timeout: Duration,
@@ -65,10 +74,30 @@ pub(crate) struct Checked {
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> reqwest::dns::Resolving {
-        let resolving = self.resolver.resolve(name.as_str());
-        let (allowed, timeout) = (self.allowed.clone(), self.timeout);
+        let place = ASKER.try_with(|asker| self.names.of(*asker)).ok();
+        let (resolver, allowed, timeout) = (self.resolver.clone(), self.allowed.clone(), self.timeout);
         Box::pin(async move {
-            let found = match tokio::time::timeout(timeout, resolving).await {
+            let deadline = Instant::now() + timeout;
+            let place = match place {
+                None => None,
+                Some(place) => match timeout_at(deadline, place.acquire_owned()).await {
+                    Ok(place) => Some(place?),
+                    Err(_) => {
+                        let detail =
+                            format!("`{}` was not resolved: other names of this tenant do not answer and hold its places", name.as_str());
+                        return Err(stop(Code::Dns, detail));
+                    }
+                },
+            };
+            let question = name.as_str().to_owned();
+            // A question that has begun counts until it has ended, also when its asker has gone: a thread may be at it.
+            let asked = tokio::spawn(async move {
+                let answer = resolver.resolve(&question).await;
+                drop(place);
+                answer
+            });
+            let answer = async { asked.await.map_err(io::Error::other)? };
+            let found = match timeout_at(deadline, answer).await {
                 Ok(Ok(found)) if !found.is_empty() => found,
                 Ok(Ok(_)) => return Err(stop(Code::Dns, format!("`{}` has no address", name.as_str()))),
                 Ok(Err(error)) => {

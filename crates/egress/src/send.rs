@@ -9,6 +9,7 @@ use snaphook_model::{Code, Fault, HttpResponse};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::room::Room;
 use crate::{Egress, Outbound, fault, message, target};
 
 /// A clock's arithmetic has an end; nobody waits longer than a day.
@@ -39,7 +40,10 @@ impl Egress {
         loop {
             target::check(&url, outbound.policy)?;
             let permit = self.permits.enter(outbound.tenant, &url, deadline).await?;
-            let exchange = exchange(&client, &outbound, &method, url.clone(), own_origin);
+            let room = self.bodies.room(outbound.tenant);
+            let exchange = exchange(&client, &outbound, &method, url.clone(), own_origin, room);
+            // Should a name have to be resolved for it, that is on behalf of this tenant.
+            let exchange = self.clients.asking(outbound.tenant, exchange);
             let step = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(timed_out(&url, outbound.timeout)))?;
             drop(permit);
             match step {
@@ -55,7 +59,14 @@ impl Egress {
     }
 }
 
-async fn exchange(client: &Client, outbound: &Outbound<'_>, method: &Method, url: Url, own_origin: bool) -> Result<Step, Fault> {
+async fn exchange(
+    client: &Client,
+    outbound: &Outbound<'_>,
+    method: &Method,
+    url: Url,
+    own_origin: bool,
+    room: Room,
+) -> Result<Step, Fault> {
     let follows = outbound.redirects > 0 && matches!(*method, Method::GET | Method::HEAD);
     let label = target::label(&url);
     let mut request = reqwest::Request::new(method.clone(), url);
@@ -67,7 +78,7 @@ async fn exchange(client: &Client, outbound: &Outbound<'_>, method: &Method, url
     if follows && let Some(next) = redirect_of(&response)? {
         return Ok(Step::Redirect(next));
     }
-    message::receive(response, method, outbound.max_response_bytes, &label).await.map(Step::Answer)
+    message::receive(response, method, outbound.max_response_bytes, room, &label).await.map(Step::Answer)
 }
 
 /// Where a response sends on to. A redirect that names no place is an answer like any other.

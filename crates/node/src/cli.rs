@@ -55,6 +55,9 @@ pub(crate) struct ServeArgs {
     /// Memory for sandboxes, in bytes [env: SNAPHOOK_SANDBOX_MEMORY_BYTES] [default: half of the machine's].
     #[arg(long, value_name = "BYTES")]
     pub(crate) sandbox_memory_bytes: Option<u64>,
+    /// Memory for the bodies of upstreams' responses, in bytes [env: SNAPHOOK_RESPONSE_MEMORY_BYTES] [default: an eighth of the machine's].
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) response_memory_bytes: Option<u64>,
     /// Format of the node's own log: `text` or `json` [env: SNAPHOOK_LOG_FORMAT] [default: text]. What is logged: RUST_LOG.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<String>,

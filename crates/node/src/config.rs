@@ -23,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) operator_token: Option<String>,
     /// Memory that sandboxes may take together.
     pub(crate) sandbox_memory_bytes: u64,
+    /// Memory that the bodies of upstreams' responses may take together.
+    pub(crate) response_memory_bytes: u64,
     pub(crate) log_format: LogFormat,
 }
 
@@ -47,8 +49,14 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        figment =
-            figment.merge(Env::prefixed("SNAPHOOK_").only(&["listen", "data_dir", "operator_token", "sandbox_memory_bytes", "log_format"]));
+        figment = figment.merge(Env::prefixed("SNAPHOOK_").only(&[
+            "listen",
+            "data_dir",
+            "operator_token",
+            "sandbox_memory_bytes",
+            "response_memory_bytes",
+            "log_format",
+        ]));
         if let Some(listen) = &args.listen {
             figment = figment.merge(("listen", listen));
         }
@@ -61,6 +69,9 @@ impl Config {
         if let Some(bytes) = args.sandbox_memory_bytes {
             figment = figment.merge(("sandbox_memory_bytes", bytes));
         }
+        if let Some(bytes) = args.response_memory_bytes {
+            figment = figment.merge(("response_memory_bytes", bytes));
+        }
         if let Some(format) = &args.log_format {
             figment = figment.merge(("log_format", format));
         }
@@ -69,11 +80,14 @@ impl Config {
 
     /// What holds without a file, environment or flags.
     pub(crate) fn defaults(data_dir: PathBuf) -> Self {
+        let memory_bytes = machine_memory_bytes();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             data_dir,
             operator_token: None,
-            sandbox_memory_bytes: machine_memory_bytes().map_or(1 << 30, |bytes| bytes / 2),
+            sandbox_memory_bytes: memory_bytes.map_or(1 << 30, |bytes| bytes / 2),
+            // Never less than what two tenants' largest answers of the default limit take while they arrive.
+            response_memory_bytes: memory_bytes.map_or(256 << 20, |bytes| bytes / 8).max(64 << 20),
             log_format: LogFormat::Text,
         }
     }

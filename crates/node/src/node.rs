@@ -51,9 +51,10 @@ impl Node {
             sandbox: sandbox.clone(),
             interpreter: interpreter.name.clone(),
         }));
+        let egress = EgressConfig { response_memory_bytes: config.response_memory_bytes, ..EgressConfig::default() };
         let parts = RunnerParts {
             sandbox,
-            egress: Egress::new(EgressConfig::default()).map_err(start_error)?,
+            egress: Egress::new(egress).map_err(start_error)?,
             store: Arc::clone(&store),
             programs: programs.clone(),
             clock: Arc::new(SystemClock),

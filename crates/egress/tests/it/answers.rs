@@ -4,6 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use snaphook_egress::EgressConfig;
 use snaphook_model::{Code, HttpResponse};
 use snaphook_testkit::{Answer, Upstream};
 
@@ -106,4 +107,32 @@ async fn a_declared_size_is_refused_before_the_body_is_read() {
     upstream.on("/", Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 4611686018427387904\r\n\r\n"));
     let fault = Sender::new().on_loopback().refusal(&upstream.url("/"), Code::ResponseSize).await;
     assert_eq!(fault.used, Some(1 << 62));
+}
+
+#[tokio::test]
+async fn bodies_that_are_held_have_a_bound_for_the_node_and_for_each_tenant() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Answer::text(&"x".repeat(100 << 10)));
+    let acme = Sender::with(EgressConfig { response_memory_bytes: 256 << 10, ..EgressConfig::default() }).on_loopback();
+    let other = acme.of_tenant("other");
+    let url = upstream.url("/");
+
+    let held = acme.get(&url).await.expect("within the tenant's half");
+    let fault = acme.refusal(&url, Code::Overloaded).await;
+    assert_eq!(fault.limit, Some(128 << 10), "{fault}");
+    let others = other.get(&url).await.expect("another tenant has a half too");
+    let third = acme.of_tenant("third");
+    assert_eq!(third.refusal(&url, Code::Overloaded).await.limit, Some(256 << 10));
+
+    // A part of a body keeps the whole of it, and nothing else does.
+    let part = held.body.slice(..10);
+    drop(held);
+    acme.refusal(&url, Code::Overloaded).await;
+    drop((part, others));
+    for sender in [&acme, &other, &third] {
+        assert_eq!(sender.get(&url).await.expect("everything was given back").body.len(), 100 << 10);
+    }
+    let mut copies = acme.egress.room(&acme.tenant);
+    copies.grow_to(120 << 10).expect("room for copies comes out of the same");
+    acme.refusal(&url, Code::Overloaded).await;
 }

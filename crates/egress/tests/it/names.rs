@@ -2,6 +2,7 @@
 
 use std::future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use snaphook_egress::{EgressConfig, Resolver, Resolving};
@@ -129,4 +130,41 @@ async fn names_are_compared_in_lower_case_ascii_without_the_last_dot() {
     for name in ["api.example", "API.Example", "api.example.", "bücher.example", "BÜCHER.example"] {
         assert_eq!(sender.get(&upstream.url_at(name, "/")).await.unwrap().body, "ok", "{name}");
     }
+}
+
+/// Answers for `good.example` only; counts what it was asked.
+#[derive(Default)]
+struct MostlySilent(Arc<AtomicUsize>);
+
+impl Resolver for MostlySilent {
+    fn resolve(&self, name: &str) -> Resolving {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        if name == "good.example" { Box::pin(future::ready(Ok(vec![[127, 0, 0, 1].into()]))) } else { Box::pin(future::pending()) }
+    }
+}
+
+#[tokio::test]
+async fn dead_names_of_one_tenant_leave_the_others_theirs() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Answer::text("ok"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let config = EgressConfig {
+        resolver: Arc::new(MostlySilent(asked.clone())),
+        max_names_per_tenant: 2,
+        resolve_timeout: Duration::from_millis(300),
+        ..EgressConfig::default()
+    };
+    let acme = Sender::with(config).on_loopback();
+    for name in ["dead1.example", "dead2.example"] {
+        let fault = acme.refusal(&format!("http://{name}/"), Code::Dns).await;
+        assert!(fault.detail.contains("did not resolve within 300ms"), "{fault}");
+    }
+    // Nobody waits for them any more, yet they are still being asked for: a third is not.
+    let fault = acme.refusal(&upstream.url_at("good.example", "/"), Code::Dns).await;
+    assert!(fault.detail.contains("other names of this tenant"), "{fault}");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    let other = acme.of_tenant("other");
+    assert_eq!(other.get(&upstream.url_at("good.example", "/")).await.unwrap().body, "ok");
+    // An open connection asks for no name.
+    assert_eq!(acme.get(&upstream.url_at("good.example", "/")).await.unwrap().body, "ok");
 }

@@ -13,6 +13,7 @@ use snaphook_testkit::Upstream;
 /// An egress and the policy that its requests have.
 pub(crate) struct Sender {
     pub(crate) egress: Arc<Egress>,
+    pub(crate) tenant: TenantName,
     pub(crate) policy: EgressPolicy,
     pub(crate) timeout: Duration,
     pub(crate) max_response_bytes: u64,
@@ -32,7 +33,14 @@ impl Sender {
     /// Another policy over the same pools.
     pub(crate) fn sharing(egress: &Arc<Egress>) -> Self {
         let timeout = Duration::from_secs(20);
-        Self { egress: egress.clone(), policy: EgressPolicy::default(), timeout, max_response_bytes: 1 << 20, redirects: 5 }
+        let tenant = TenantName::new("acme").expect("a name");
+        Self { egress: egress.clone(), tenant, policy: EgressPolicy::default(), timeout, max_response_bytes: 1 << 20, redirects: 5 }
+    }
+
+    /// The same for another tenant.
+    pub(crate) fn of_tenant(&self, name: &str) -> Self {
+        let tenant = TenantName::new(name).expect("a name");
+        Self { egress: self.egress.clone(), tenant, policy: self.policy.clone(), ..*self }
     }
 
     pub(crate) fn allowing_private(mut self, nets: &[&str]) -> Self {
@@ -51,9 +59,8 @@ impl Sender {
     }
 
     pub(crate) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Fault> {
-        let tenant = TenantName::new("acme").expect("a name");
         let outbound = Outbound {
-            tenant: &tenant,
+            tenant: &self.tenant,
             request,
             policy: &self.policy,
             timeout: self.timeout,
