@@ -10,6 +10,7 @@ mod hostile;
 mod hostile_wasm;
 mod isolation;
 mod limits;
+mod on_error;
 mod post_hooks;
 mod post_request;
 mod pre_hooks;

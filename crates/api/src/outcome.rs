@@ -25,7 +25,7 @@ pub(crate) struct RejectionAnswer {
 pub(crate) fn answer(finished: Finished) -> Answer {
     let Finished { run, outcome } = finished;
     let mut response = match outcome {
-        Outcome::Payload(payload) => of_payload(payload),
+        Outcome::Payload(payload) | Outcome::Partial(payload) => of_payload(payload),
         Outcome::Responded(response) => of_response(response).map_err(|problem| problem.of_run(run, None))?,
         Outcome::Rejected(rejection) => of_rejection(rejection)?,
         Outcome::Failed { fault, reason_code, retry_run } => {

@@ -3,6 +3,7 @@
 mod call;
 mod ending;
 mod flow;
+mod script;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -91,6 +92,7 @@ pub(crate) async fn direct_call(
     record.steps.push(step);
     let outcome = match end {
         End::Succeeded(payload) => Outcome::Payload(payload),
+        End::Ignored(_, payload) => Outcome::Partial(payload),
         End::Responded(response) => Outcome::Responded(response),
         End::Rejected(rejection) => Outcome::Rejected(rejection),
         End::Failed(Failure { fault, reason, .. }) => Outcome::Failed { fault, reason_code: reason, retry_run: None },

@@ -16,6 +16,8 @@ pub struct Finished {
 pub enum Outcome {
     /// It succeeded with this payload: the call's, or the last step's.
     Payload(Payload),
+    /// The last step's payload, though a step failed: its `on_error` said to go on.
+    Partial(Payload),
     /// A hook answered a direct call itself, with a status of its own. A flow's step takes such an answer's body as its payload.
     Responded(NewResponse),
     /// A hook rejected the call or replaced its failure: code `rejected`, and the caller gets the status, reason code and message given here.

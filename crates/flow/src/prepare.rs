@@ -57,7 +57,9 @@ pub(crate) async fn flow(
                 PreparedAction::Request(Box::new(prepared.map_err(within)?))
             }
             StepAction::Url(url) => PreparedAction::Request(Box::new(loader.url(step, url, document).await.map_err(within)?)),
-            StepAction::Script(binding) => PreparedAction::Script(loader.binding(&binding).await.map_err(within)?),
+            StepAction::Script(binding) => {
+                PreparedAction::Script(loader.binding(&binding).await.map_err(within)?, step.on_error.unwrap_or_default())
+            }
         };
         steps.push(PreparedStep { name: step.name().into(), key: camel_case(step.name()), action });
     }
@@ -65,9 +67,29 @@ pub(crate) async fn flow(
     let variables = Variables { variables: text(&document.variables), config: text(&document.config), ..Variables::default() };
     let scripted = steps.iter().any(|step| match &step.action {
         PreparedAction::Request(endpoint) => !endpoint.is_plain(),
-        PreparedAction::Script(_) => true,
+        PreparedAction::Script(..) => true,
     });
-    Ok(PreparedFlow { name: name.clone(), version, steps, variables: Arc::new(variables), retry: document.retry, scripted })
+    let document_bytes = json_bytes(document);
+    Ok(PreparedFlow { name: name.clone(), version, steps, variables: Arc::new(variables), retry: document.retry, scripted, document_bytes })
+}
+
+/// The length of a part of a document as JSON text, without writing it anywhere.
+fn json_bytes(part: &impl serde::Serialize) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // What came from JSON goes into it, and counting does not fail.
+    drop(serde_json::to_writer(&mut count, part));
+    count.0
 }
 
 /// A tenant's connector, read from the store.
@@ -111,7 +133,8 @@ impl Loader<'_> {
             payload_path: found.payload_path.as_deref().map(PayloadPath::parse),
         };
         let redirects = found.redirects.unwrap_or(DEFAULT_REDIRECTS);
-        Ok(PreparedEndpoint { name, plan, hooks, timeout: seconds(timeout), redirects })
+        let document_bytes = json_bytes(found) + json_bytes(&document.headers) + json_bytes(&document.hooks);
+        Ok(PreparedEndpoint { name, plan, hooks, timeout: seconds(timeout), redirects, document_bytes })
     }
 
     /// A request written out in a step.
@@ -135,7 +158,15 @@ impl Loader<'_> {
             accept: Accept::of_url_step(step.status_code.as_ref()),
             payload_path: None,
         };
-        Ok(PreparedEndpoint { name: step.name().to_owned(), plan, hooks, timeout: seconds(step.timeout_s), redirects: DEFAULT_REDIRECTS })
+        Ok(PreparedEndpoint {
+            name: step.name().to_owned(),
+            plan,
+            hooks,
+            timeout: seconds(step.timeout_s),
+            redirects: DEFAULT_REDIRECTS,
+            // The step counts with its flow; what the flow gives to every step is there once more.
+            document_bytes: json_bytes(headers),
+        })
     }
 
     /// The wider definition's lists come first; a step's list for a hook stands in place of the narrower one's.

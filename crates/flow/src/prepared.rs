@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use snaphook_model::{Hook, Name, Retry, Variables};
+use snaphook_model::{Hook, Name, OnError, Retry, Variables};
 use snaphook_sandbox::Program;
 
 use crate::machine::CallPlan;
@@ -23,6 +23,8 @@ pub struct PreparedEndpoint {
     pub(crate) timeout: Duration,
     /// Followed for GET and HEAD.
     pub(crate) redirects: u8,
+    /// JSON text of what it was made of.
+    pub(crate) document_bytes: usize,
 }
 
 /// One version of a flow, ready to be run by [`crate::Runner::run_flow`].
@@ -36,7 +38,13 @@ pub struct PreparedFlow {
     pub(crate) retry: Option<Retry>,
     /// Whether any script could read the results of earlier steps; else they are not kept.
     pub(crate) scripted: bool,
+    /// JSON text of the flow; its endpoints count by themselves.
+    pub(crate) document_bytes: usize,
 }
+
+/// What a definition takes in memory for each byte of its document: its texts in one form or another, taken apart, with the tables around
+/// them. A value of one digit in an object is twelve bytes of text and some fifty in memory.
+const BYTES_PER_DOCUMENT_BYTE: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct PreparedStep {
@@ -50,7 +58,8 @@ pub(crate) struct PreparedStep {
 pub(crate) enum PreparedAction {
     /// `call` and `url` alike.
     Request(Box<PreparedEndpoint>),
-    Script(PreparedBinding),
+    /// With what follows when it fails.
+    Script(PreparedBinding, OnError),
 }
 
 /// A script version at a hook, loaded.
@@ -68,10 +77,11 @@ impl PreparedEndpoint {
         self.hooks.get(hook as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// Memory that the programs of its hooks take, about; a program that sits at several hooks counts at each.
+    /// Memory that it takes with the programs of its hooks, about; a program that sits at several hooks counts at each.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.hooks.iter().flatten().map(|binding| binding.program.memory_bytes()).sum()
+        let programs: usize = self.hooks.iter().flatten().map(|binding| binding.program.memory_bytes()).sum();
+        programs + self.document_bytes * BYTES_PER_DOCUMENT_BYTE
     }
 
     /// Whether a call runs no script at all.
@@ -88,13 +98,13 @@ impl PreparedFlow {
         self.version
     }
 
-    /// Memory that the programs of its scripts take, about.
+    /// Memory that it takes with the programs of its scripts, about.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let of = |step: &PreparedStep| match &step.action {
             PreparedAction::Request(endpoint) => endpoint.memory_bytes(),
-            PreparedAction::Script(binding) => binding.program.memory_bytes(),
+            PreparedAction::Script(binding, _) => binding.program.memory_bytes(),
         };
-        self.steps.iter().map(of).sum()
+        self.steps.iter().map(of).sum::<usize>() + self.document_bytes * BYTES_PER_DOCUMENT_BYTE
     }
 }

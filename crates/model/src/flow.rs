@@ -9,7 +9,8 @@ use crate::connector::{
     Binding, HookBindings, Retry, StatusList, bindings_mut, check_bindings, check_data, check_headers, check_method, check_retry,
     check_step_retry, check_timeout, check_url, from_document,
 };
-use crate::{Hook, Invalid, Name};
+use crate::on_error::check_waits;
+use crate::{Hook, Invalid, Name, OnError};
 
 /// A definition of steps that run one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,9 @@ pub struct Step {
     /// Of `script`.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub parms: serde_json::Map<String, Value>,
+    /// Of `script`; absent: its failure is the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<OnError>,
     /// Of `url`; POST with `data`, else GET.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -117,6 +121,8 @@ impl Flow {
                 return Err(Invalid::new(format!("steps[{i}].name"), "another step has this name"));
             }
         }
+        let waits = |(i, step): (usize, &Step)| step.on_error.map(|on_error| (format!("steps[{i}].on_error"), on_error.waits_s()));
+        check_waits(flow.steps.iter().enumerate().filter_map(waits))?;
         Ok(flow)
     }
 
@@ -172,6 +178,9 @@ impl Step {
         check_data(&format!("{path}.data"), self.data.as_ref())?;
         check_step_retry(&format!("{path}.retry"), self.retry)?;
         check_timeout(&format!("{path}.timeout_s"), self.timeout_s)?;
+        if let Some(on_error) = &self.on_error {
+            on_error.check(&format!("{path}.on_error"))?;
+        }
         check_bindings(&format!("{path}.hooks"), &self.hooks)
     }
 
@@ -180,6 +189,7 @@ impl Step {
         let fields = [
             ("script-only", "version", self.version.is_some(), "belongs to steps with `script`"),
             ("script-only", "parms", !self.parms.is_empty(), "belongs to steps with `script`"),
+            ("script-only", "on_error", self.on_error.is_some(), "belongs to steps with `script`"),
             ("url-only", "method", self.method.is_some(), "belongs to steps with `url`"),
             ("url-only", "headers", !self.headers.is_empty(), "belongs to steps with `url`"),
             ("url-only", "data", self.data.is_some(), "belongs to steps with `url`"),

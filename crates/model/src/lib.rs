@@ -16,6 +16,7 @@ mod hook;
 mod limits;
 mod message;
 mod name;
+mod on_error;
 mod run;
 mod script;
 mod tenant;
@@ -34,6 +35,7 @@ pub use hook::{Hook, HookSet};
 pub use limits::{Limits, LimitsChange, Usage};
 pub use message::{Headers, HttpRequest, HttpResponse, Payload};
 pub use name::{Name, NameError, TenantName};
+pub use on_error::{ErrorPolicy, MAX_WAITS_S, OnError};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };

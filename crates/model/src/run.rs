@@ -36,6 +36,7 @@ pub enum RunStatus {
     Queued,
     Running,
     Succeeded,
+    Partial,
     Failed,
 }
 
@@ -47,6 +48,7 @@ impl RunStatus {
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Succeeded => "succeeded",
+            Self::Partial => "partial",
             Self::Failed => "failed",
         }
     }
@@ -54,7 +56,7 @@ impl RunStatus {
     /// The status with this word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed].into_iter().find(|status| status.as_str() == text)
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Partial, Self::Failed].into_iter().find(|status| status.as_str() == text)
     }
 }
 
@@ -121,7 +123,7 @@ pub struct StepRecord {
     pub code: Option<Code>,
     /// The failure in a sentence, or a script's own message.
     pub message: Option<String>,
-    /// Hooks that run once per call, and the script of a script step.
+    /// Hooks that run once per call, and the script of a script step: once for each of its attempts, in order.
     pub hooks: Vec<Invocation>,
     /// Requests, in order.
     pub attempts: Vec<Attempt>,

@@ -36,7 +36,7 @@ pub(crate) struct RunAnswer {
     flow_version: Option<u32>,
     /// `connector/endpoint` of a direct call.
     call: Option<String>,
-    /// `queued`, `running`, `succeeded` or `failed`.
+    /// `queued`, `running`, `succeeded`, `partial` or `failed`.
     status: String,
     code: Option<String>,
     message: Option<String>,
@@ -60,7 +60,7 @@ pub(crate) struct RunAnswer {
 pub(crate) struct RunsQuery {
     /// Runs of this flow.
     flow: Option<String>,
-    /// `queued`, `running`, `succeeded` or `failed`.
+    /// `queued`, `running`, `succeeded`, `partial` or `failed`.
     status: Option<String>,
     /// Runs that began at this time or later, RFC 3339.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -98,8 +98,9 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
     let RunsQuery { flow, status, since, limit, cursor } = query;
     let flow = flow.map(|name| Name::new(&name).map_err(|error| Invalid::new("flow", error.to_string()))).transpose()?;
     let status = status.map(|word| {
-        RunStatus::parse(&word)
-            .ok_or_else(|| Invalid::new("status", format!("`{word}` is no status; there are queued, running, succeeded and failed")))
+        RunStatus::parse(&word).ok_or_else(|| {
+            Invalid::new("status", format!("`{word}` is no status; there are queued, running, succeeded, partial and failed"))
+        })
     });
     let since = since.map(|text| text.parse().map_err(|_| Invalid::new("since", format!("`{text}` is no time as RFC 3339 writes it"))));
     let filter = RunFilter { flow, status: status.transpose()?, since: since.transpose()? };

@@ -112,7 +112,7 @@ pub(super) fn close_step(step: &mut StepRecord, end: &End) {
             step.code = Some(Code::Rejected);
             step.message = Some(rejection.message.clone());
         }
-        End::Failed(Failure { fault, .. }) => {
+        End::Failed(Failure { fault, .. }) | End::Ignored(Failure { fault, .. }, _) => {
             step.status = StepStatus::Failed;
             step.code = Some(fault.code);
             step.message = Some(fault.detail.clone());
@@ -124,6 +124,7 @@ pub(super) fn close_record(record: &mut RunRecord, outcome: &Outcome, now: Times
     record.ended_at = Some(now);
     (record.status, record.code, record.message) = match outcome {
         Outcome::Payload(_) | Outcome::Responded(_) => (RunStatus::Succeeded, None, None),
+        Outcome::Partial(_) => (RunStatus::Partial, None, None),
         Outcome::Rejected(rejection) => (RunStatus::Failed, Some(Code::Rejected), Some(rejection.message.clone())),
         Outcome::Failed { fault, .. } => (RunStatus::Failed, Some(fault.code), Some(fault.detail.clone())),
     };

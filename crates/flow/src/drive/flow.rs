@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use snaphook_model::{Code, Decision, Fault, HookInput, Payload, RunUsage, StepDecision, StepRecord, Tenant, Variables};
-use snaphook_sandbox::GuestHttp;
+use snaphook_egress::Room;
+use snaphook_model::{Code, Fault, Payload, RunUsage, StepRecord, Tenant, Variables};
 
 use super::ending::{blank_record, close_record, close_step, finish_run};
-use super::{Scope, Start, call, internal};
-use crate::fetch::Fetch;
-use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, as_json};
+use super::{Scope, Start, call, internal, script};
+use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
 use crate::outcome::{Finished, Outcome};
-use crate::prepared::{PreparedAction, PreparedBinding, PreparedFlow};
+use crate::prepared::{PreparedAction, PreparedFlow};
 use crate::record;
 use crate::runner::Inner;
 
@@ -40,6 +39,7 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
     record.steps = steps;
     let (mut outcome, delay) = match end {
         RunEnd::Succeeded(payload) => (Outcome::Payload(payload), None),
+        RunEnd::Partial(payload) => (Outcome::Partial(payload), None),
         RunEnd::Rejected(rejection) => (Outcome::Rejected(rejection), None),
         RunEnd::Failed(Failure { fault, reason, .. }, delay) => (Outcome::Failed { fault, reason_code: reason, retry_run: None }, delay),
     };
@@ -58,7 +58,12 @@ async fn drive_steps<'a>(
     input: Payload,
     steps: &mut Vec<StepRecord>,
 ) -> RunEnd {
-    let mut results = Results { kept: flow.scripted, bytes: 0, limit: scope.tenant.limits.response_body_bytes.saturating_mul(RESULTS) };
+    let mut results = Results {
+        kept: flow.scripted,
+        bytes: 0,
+        limit: scope.tenant.limits.response_body_bytes.saturating_mul(RESULTS),
+        room: scope.inner.parts.egress.room(&scope.tenant.name),
+    };
     if let Err(fault) = results.keep(&mut scope.variables, "trigger", &input) {
         return RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None);
     }
@@ -72,9 +77,13 @@ async fn drive_steps<'a>(
         let mut record = record::step(&step.name);
         let mut end = match &step.action {
             PreparedAction::Request(endpoint) => Box::pin(call::drive(scope, endpoint, payload.into(), may_repeat, &mut record)).await,
-            PreparedAction::Script(binding) => Box::pin(script_step(scope, binding, payload, &mut record)).await,
+            PreparedAction::Script(binding, on_error) => {
+                Box::pin(script::drive(scope, binding, ScriptStep::new(*on_error, payload), &mut record)).await
+            }
         };
+        // A step that failed has no result, also where the run goes on.
         if index + 1 < plan.steps
+            && !matches!(end, End::Ignored(..))
             && let Some(payload) = end.payload()
             && let Err(fault) = results.keep(&mut scope.variables, &step.key, &payload)
         {
@@ -96,6 +105,8 @@ struct Results {
     /// So far.
     bytes: u64,
     limit: u64,
+    /// They are copies, counted with the bodies that the node holds.
+    room: Room,
 }
 
 impl Results {
@@ -103,27 +114,14 @@ impl Results {
         if !self.kept {
             return Ok(());
         }
-        let text = String::from_utf8_lossy(&as_json(payload)).into_owned();
-        self.bytes = self.bytes.saturating_add(text.len() as u64);
+        let json = as_json(payload);
+        self.bytes = self.bytes.saturating_add(json.len() as u64);
         if self.bytes > self.limit {
             let detail = format!("the results of the run's steps take {} bytes together; at most {}", self.bytes, self.limit);
             return Err(Fault::new(Code::ResponseSize, detail).of_limit(self.limit, Some(self.bytes)));
         }
-        Arc::make_mut(variables).step_results.insert(key.to_owned(), text);
+        self.room.grow_to(self.bytes)?;
+        Arc::make_mut(variables).step_results.insert(key.to_owned(), String::from_utf8_lossy(&json).into_owned());
         Ok(())
-    }
-}
-
-async fn script_step(scope: &mut Scope<'_>, binding: &PreparedBinding, payload: Payload, record: &mut StepRecord) -> End {
-    let http = scope.tenant.grants.fetch.then(|| Arc::new(Fetch::new(scope.inner, scope.tenant, scope.deadline)) as Arc<dyn GuestHttp>);
-    // JSON of no bytes is what an answer without a body leaves; no parser takes it.
-    let given = if payload.is_json() && payload.bytes.is_empty() { Payload::default() } else { payload.clone() };
-    let place = call::Place { index: 0, attempt: 1 };
-    let (invocation, result) = call::invoke(scope, binding, place, HookInput::Step { payload: given }, http).await;
-    record.hooks.push(invocation);
-    match result {
-        Ok(Decision::Step(StepDecision(next))) => End::Succeeded(next.unwrap_or(payload)),
-        Ok(_) => End::Failed(internal("a script step gave another hook's decision")),
-        Err(fault) => End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }),
     }
 }

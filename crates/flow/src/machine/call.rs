@@ -93,6 +93,8 @@ pub enum End {
     Rejected(Rejection),
     /// It failed.
     Failed(Failure),
+    /// It failed, and the run goes on with this payload all the same: `on_error` of a script step says so.
+    Ignored(Failure, Payload),
 }
 
 /// Why a call failed, and what may follow from it.
@@ -321,7 +323,7 @@ impl End {
     #[must_use]
     pub fn payload(&self) -> Option<Payload> {
         match self {
-            Self::Succeeded(payload) => Some(payload.clone()),
+            Self::Succeeded(payload) | Self::Ignored(_, payload) => Some(payload.clone()),
             Self::Responded(NewResponse { headers, body, .. }) => Some(answered(headers, body)),
             Self::Rejected(_) | Self::Failed(_) => None,
         }

@@ -21,6 +21,8 @@ pub struct RunPlan {
 #[derive(Debug, Clone)]
 pub struct Run {
     plan: RunPlan,
+    /// Whether a step failed and was ignored.
+    partial: bool,
     stage: Stage,
 }
 
@@ -44,6 +46,8 @@ pub enum RunAction<'r> {
 pub enum RunEnd {
     /// Every step succeeded; the last one's payload.
     Succeeded(Payload),
+    /// The last step's payload; a step before it, or that one, failed and was ignored.
+    Partial(Payload),
     /// A hook rejected a step's call. Scripts decided it, so the run is not made again.
     Rejected(Rejection),
     /// A step failed; the run is made again after this delay, if at all.
@@ -77,7 +81,7 @@ impl Run {
     #[must_use]
     pub fn new(plan: RunPlan, input: Payload) -> Self {
         let stage = if plan.steps == 0 { Stage::Done(RunEnd::Succeeded(input)) } else { Stage::Step(0, input) };
-        Self { plan, stage }
+        Self { plan, partial: false, stage }
     }
 
     /// What to do next. Asking twice gives the same.
@@ -107,8 +111,9 @@ impl Run {
             return Err(IllegalEvent::new("nothing".to_owned(), "a step's end"));
         };
         let payload = end.payload();
+        self.partial |= matches!(end, End::Ignored(..));
         self.stage = match end {
-            End::Succeeded(_) | End::Responded(_) => self.after(index, payload.unwrap_or_default()),
+            End::Succeeded(_) | End::Responded(_) | End::Ignored(..) => self.after(index, payload.unwrap_or_default()),
             End::Rejected(rejection) => Stage::Done(RunEnd::Rejected(rejection)),
             End::Failed(failure) => {
                 let delay = match failure.repeat {
@@ -123,6 +128,10 @@ impl Run {
     }
 
     fn after(&self, index: usize, payload: Payload) -> Stage {
-        if index + 1 < self.plan.steps { Stage::Step(index + 1, payload) } else { Stage::Done(RunEnd::Succeeded(payload)) }
+        if index + 1 < self.plan.steps {
+            Stage::Step(index + 1, payload)
+        } else {
+            Stage::Done(if self.partial { RunEnd::Partial(payload) } else { RunEnd::Succeeded(payload) })
+        }
     }
 }

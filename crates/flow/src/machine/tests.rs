@@ -2,4 +2,5 @@
 
 mod calls;
 mod runs;
+mod scripts;
 mod stories;

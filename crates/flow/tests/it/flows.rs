@@ -67,3 +67,27 @@ async fn a_step_that_cannot_be_prepared_is_named() {
         assert_eq!((fault.code, fault.path.as_deref()), (Code::NotFound, Some(path)));
     }
 }
+
+#[tokio::test]
+async fn a_definition_weighs_what_its_document_does() {
+    let rig = Rig::new().await;
+    let text = "x".repeat(100_000);
+    let endpoint = json!({"method": "POST", "path": "/", "data": {"t": text}});
+    let connector = json!({"base_url": "http://a.example", "endpoints": {"small": {"method": "GET", "path": "/"}, "large": endpoint}});
+    rig.put_connector("up", &connector).await;
+    let weight = async |document: Value| rig.flow(document).await.memory_bytes();
+    let small = weight(json!({"steps": [{"call": "up/small"}]})).await;
+    assert!(small < 4_000, "{small}");
+    for large in [
+        json!({"steps": [{"call": "up/large"}]}),
+        json!({"steps": [{"url": "http://a.example", "data": text}]}),
+        json!({"variables": {"t": text}, "steps": [{"call": "up/small"}]}),
+        json!({"config": {"t": [text]}, "steps": [{"call": "up/small"}]}),
+        json!({"headers": {"x-t": text}, "steps": [{"url": "http://a.example"}]}),
+    ] {
+        let weight = weight(large).await;
+        assert!((100_000..1_000_000).contains(&weight), "{weight}");
+    }
+    let twice = weight(json!({"steps": [{"call": "up/large"}, {"name": "b", "call": "up/large"}]})).await;
+    assert!(twice >= 200_000, "a step holds its endpoint for itself: {twice}");
+}

@@ -69,3 +69,13 @@ fn another_run_follows_as_the_flow_and_the_script_say() {
     }
     assert_eq!(RunPlan { steps: 1, retry: None, attempt: 1 }.asked(), Some(Duration::from_secs(60)));
 }
+
+#[test]
+fn an_ignored_failure_leaves_the_run_partial() {
+    let plan = RunPlan { steps: 2, retry: None, attempt: 1 };
+    let End::Failed(failure) = failed(Repeat::AsPolicy) else { unreachable!() };
+    let ignored = || End::Ignored(failure.clone(), Payload::json("before"));
+    assert_eq!(end(plan, vec![ignored(), End::Succeeded(Payload::json("1"))]), RunEnd::Partial(Payload::json("1")));
+    assert_eq!(end(plan, vec![End::Succeeded(Payload::json("1")), ignored()]), RunEnd::Partial(Payload::json("before")));
+    assert!(matches!(end(plan, vec![ignored(), failed(Repeat::AsPolicy)]), RunEnd::Failed(..)), "a failure that is not ignored stays one");
+}
