@@ -10,7 +10,7 @@ use crate::support::{endpoint, neighbour_is_answered, node, ok, problem};
 
 /// A core module with a `pre-hook` of this body, which gets a pointer to its arguments and gives one to its result; `rest` adds to the module.
 /// Zeroes at the result mean: go on with the arguments as they are.
-fn guest(body: &str, rest: &str) -> Vec<u8> {
+pub(crate) fn guest(body: &str, rest: &str) -> Vec<u8> {
     with_metadata(&format!(
         r#"(module
             (memory (export "memory") 2)

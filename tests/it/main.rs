@@ -9,6 +9,7 @@ mod headers;
 mod hostile;
 mod hostile_wasm;
 mod isolation;
+mod kept_code;
 mod limits;
 mod on_error;
 mod post_hooks;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -19,14 +20,19 @@ impl<K> Default for Flights<K> {
     }
 }
 
+/// Those before took longer than somebody was willing to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
 impl<K: Hash + Eq + Clone> Flights<K> {
-    /// Waits for those before, then runs `make`, which first looks whether one of them has made it.
-    pub(crate) async fn run<T>(&self, key: &K, make: impl AsyncFnOnce() -> T) -> T {
+    /// Waits for those before, at most so long, then runs `make`, which first looks whether one of them has made it.
+    pub(crate) async fn run<T>(&self, key: &K, patience: Duration, make: impl AsyncFnOnce() -> T) -> Result<T, TooLong> {
         let seat = Arc::clone(self.under_way.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default());
-        let flight = Flight { flights: self, key, seat: Some(seat.lock_owned().await) };
+        let mut flight = Flight { flights: self, key, seat: None };
+        flight.seat = Some(tokio::time::timeout(patience, seat.lock_owned()).await.map_err(|_| TooLong)?);
         let made = make().await;
         drop(flight);
-        made
+        Ok(made)
     }
 }
 
@@ -51,6 +57,7 @@ impl<K: Hash + Eq> Drop for Flight<'_, K> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     use super::Flights;
 
@@ -59,15 +66,29 @@ mod tests {
         let flights = Flights::<u8>::default();
         let made = AtomicU32::new(0);
         let make = || {
-            flights.run(&1, async || {
+            flights.run(&1, Duration::MAX, async || {
                 if made.load(Ordering::SeqCst) == 0 {
                     tokio::task::yield_now().await;
                     made.fetch_add(1, Ordering::SeqCst);
                 }
             })
         };
-        tokio::join!(make(), make(), make());
+        let (a, b, c) = tokio::join!(make(), make(), make());
+        assert_eq!([a, b, c], [Ok(()); 3]);
         assert_eq!(made.load(Ordering::SeqCst), 1);
         assert!(flights.under_way.lock().expect("nobody panicked").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_he_wants_to() {
+        let flights = Flights::<u8>::default();
+        let hangs = flights.run(&1, Duration::MAX, async || std::future::pending::<()>().await);
+        let waits = flights.run(&1, Duration::from_secs(60), async || ());
+        tokio::select! {
+            biased;
+            _ = hangs => panic!("it never ends"),
+            waited = waits => assert_eq!(waited, Err(super::TooLong)),
+        }
+        assert!(flights.under_way.lock().expect("nobody panicked").is_empty(), "who gave up is forgotten");
     }
 }

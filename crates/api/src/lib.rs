@@ -12,6 +12,7 @@ mod answer;
 mod auth;
 mod body;
 mod cache;
+mod compiled;
 
 mod definitions;
 mod extract;

@@ -1,23 +1,28 @@
 //! Scripts on their way to running: upload to stored version, stored version to loaded program.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use snaphook_compile::{CompileError, Compiler, Upload};
 use snaphook_flow::ProgramsFuture;
 use snaphook_model::{Code, Dialect, Fault, Language, Name, ScriptVersion, Tenant, TenantName};
 use snaphook_sandbox::{Program, ProgramKey, Sandbox};
-use snaphook_store::{AddedVersion, NewVersion, PageRequest, Store, StoreError, StoredComponent};
+use snaphook_store::{AddedVersion, DeletedVersion, NewVersion, PageRequest, Store, StoreError, StoredComponent};
 
 use crate::ambient;
 use crate::cache::Cache;
-use crate::flights::Flights;
+use crate::compiled::Making;
+use crate::flights::{Flights, TooLong};
 use crate::problem::chain;
 use crate::tenants::Tenants;
 
 /// Keys of programs kept in memory: which compiled code a version runs as, about 150 bytes each.
 const KEPT_KEYS: u64 = 100_000;
+
+/// How long one waits for others who need the same program and are making it: as long as the compiler lets one of them wait for a place
+/// and then work. Who is behind several that fail does not wait for each of them.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type VersionKey = (TenantName, Name, u32);
 
@@ -35,9 +40,10 @@ pub struct ProgramsParts {
 
 /// Deploys uploads and loads programs.
 pub struct Programs {
-    parts: ProgramsParts,
+    pub(crate) parts: ProgramsParts,
     tenants: Tenants,
     keys: Cache<VersionKey, ProgramKey>,
+    pub(crate) making: Making,
     flights: Flights<VersionKey>,
 }
 
@@ -94,7 +100,7 @@ impl Programs {
     #[must_use]
     pub fn new(parts: ProgramsParts) -> Self {
         let tenants = Tenants::new(Arc::clone(&parts.store));
-        Self { parts, tenants, keys: Cache::new(KEPT_KEYS), flights: Flights::default() }
+        Self { parts, tenants, keys: Cache::new(KEPT_KEYS), making: Making::default(), flights: Flights::default() }
     }
 
     /// Makes components that belong to an earlier interpreter again, before somebody waits for them. For one task of the node's, at its start.
@@ -109,7 +115,7 @@ impl Programs {
             for version in stale.items {
                 // Not `ready`: a program of the old component may still be in memory.
                 let key = (version.tenant, version.script, version.version);
-                match self.flights.run(&key, async || self.make_ready(&key).await).await {
+                match self.in_turn(&key, async || self.make_ready(&key).await).await {
                     Ok(_) => refreshed += 1,
                     Err(error) => tracing::warn!(
                         tenant = key.0.as_str(),
@@ -148,7 +154,9 @@ impl Programs {
         let upload =
             Upload { name: name.clone(), language, dialect, bytes: bytes.clone(), limits: tenant.limits, now_ms: millis(created_at) };
         let compiled = self.parts.compiler.compile(upload).await?;
-        let key = self.admit(&compiled.component, &compiled.code)?;
+        let key = Sandbox::key(&compiled.component);
+        let _making = self.making.begin(key);
+        self.admit(&key, &compiled.code)?;
         let version = NewVersion {
             name,
             hash,
@@ -170,9 +178,17 @@ impl Programs {
         Ok(added)
     }
 
-    /// After a version was deleted.
-    pub(crate) fn forget(&self, tenant: &TenantName, script: &Name, version: u32) {
-        self.keys.forget(&(tenant.clone(), script.clone(), version));
+    /// Deletes a version that is bound nowhere, and its compiled code unless other versions have the same.
+    pub(crate) async fn delete(&self, tenant: &TenantName, script: &Name, version: u32) -> Result<DeletedVersion, StoreError> {
+        let component = self.parts.store.component(tenant, script, version).await?;
+        let deleted = self.parts.store.delete_version(tenant, script, version).await?;
+        if deleted == DeletedVersion::Deleted {
+            self.keys.forget(&(tenant.clone(), script.clone(), version));
+            if let Some(component) = component {
+                self.discard_unused(&[Sandbox::key(&component.bytes)]).await;
+            }
+        }
+        Ok(deleted)
     }
 
     /// After a tenant was deleted.
@@ -187,12 +203,27 @@ impl Programs {
         if let Some(program) = self.loaded(&key) {
             return Ok(program);
         }
-        self.flights
-            .run(&key, async || match self.loaded(&key) {
-                Some(program) => Ok(program),
-                None => self.make_ready(&key).await,
-            })
-            .await
+        self.in_turn(&key, async || match self.loaded(&key) {
+            Some(program) => Ok(program),
+            None => self.make_ready(&key).await,
+        })
+        .await
+    }
+
+    async fn in_turn(
+        &self,
+        key: &VersionKey,
+        make: impl AsyncFnOnce() -> Result<Program, ProgramsError>,
+    ) -> Result<Program, ProgramsError> {
+        let made = self.flights.run(key, PATIENCE, make).await;
+        made.unwrap_or_else(|TooLong| {
+            let (_, script, version) = key;
+            let detail = format!(
+                "version {version} of script `{script}` is being compiled and was not ready within {} s; try again soon",
+                PATIENCE.as_secs()
+            );
+            Err(ProgramsError::Fault(Fault::new(Code::Overloaded, detail)))
+        })
     }
 
     fn loaded(&self, key: &VersionKey) -> Option<Program> {
@@ -221,9 +252,12 @@ impl Programs {
                 return Ok(program);
             }
             let code = self.parts.compiler.precompile(stored.bytes.clone()).await?;
-            self.admit(&stored.bytes, &code)?
+            self.admit(&code_key, &code)?;
+            code_key
         } else {
-            self.make_again(key).await?
+            let code_key = self.make_again(key).await?;
+            self.discard_unused(&[Sandbox::key(&stored.bytes)]).await;
+            code_key
         };
         self.keys.put_since(mark, key, code_key);
         self.load_code(&code_key).ok_or_else(|| ProgramsError::Ours("code that was just admitted is not there".to_owned()))
@@ -239,15 +273,15 @@ impl Programs {
         let ScriptVersion { name, language, dialect, created_at, .. } = version;
         let upload = Upload { name, language, dialect, bytes: source, limits: tenant.limits, now_ms: millis(created_at) };
         let compiled = self.parts.compiler.compile(upload).await?;
-        let code_key = self.admit(&compiled.component, &compiled.code)?;
+        let code_key = Sandbox::key(&compiled.component);
+        let _making = self.making.begin(code_key);
+        self.admit(&code_key, &compiled.code)?;
         let component = StoredComponent { bytes: compiled.component, interpreter: compiled.interpreter };
         if self.parts.store.replace_component(tenant_name, script, *number, component).await? { Ok(code_key) } else { Err(gone()) }
     }
 
-    fn admit(&self, component: &[u8], code: &[u8]) -> Result<ProgramKey, ProgramsError> {
-        let key = Sandbox::key(component);
-        self.parts.sandbox.admit(&key, code).map_err(|error| ProgramsError::Ours(chain(&error)))?;
-        Ok(key)
+    fn admit(&self, key: &ProgramKey, code: &[u8]) -> Result<(), ProgramsError> {
+        self.parts.sandbox.admit(key, code).map_err(|error| ProgramsError::Ours(chain(&error)))
     }
 }
 

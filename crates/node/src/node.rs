@@ -153,12 +153,18 @@ async fn operator_token(store: &dyn Store, configured: Option<&str>) -> Result<(
     Ok((hash, Some(token)))
 }
 
-/// After an upgrade, components of the earlier interpreter are made again before somebody waits for them.
+/// After an upgrade, components of the earlier interpreter are made again before somebody waits for them; then compiled code that nobody
+/// needs any more is removed.
 async fn refresh(programs: Arc<Programs>, stopping: CancellationToken) {
     match stopping.run_until_cancelled(programs.refresh()).await {
         Some(Ok(0)) | None => {}
         Some(Ok(count)) => tracing::info!(count, "scripts were compiled again for this build's interpreter"),
         Some(Err(error)) => tracing::error!(%error, "scripts could not all be compiled again; each is when it is called"),
+    }
+    match stopping.run_until_cancelled(programs.sweep()).await {
+        Some(Ok(0)) | None => {}
+        Some(Ok(count)) => tracing::info!(count, "compiled code that no script needs any more was removed"),
+        Some(Err(error)) => tracing::error!(%error, "the code directory was not swept; it is at the next start"),
     }
 }
 

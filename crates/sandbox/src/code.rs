@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
@@ -29,6 +30,12 @@ impl ProgramKey {
     #[must_use]
     pub const fn from_bytes(hash: [u8; 32]) -> Self {
         Self(hash)
+    }
+
+    /// The key whose hash is written so, as [`std::fmt::Display`] does.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()))
     }
 
     /// The hash.
@@ -66,6 +73,11 @@ struct Inner {
 
 const SEAL_LENGTH: usize = 32;
 const SEAL_FILE: &str = "seal.key";
+/// How names of files end: of code, and of code that is being written.
+const CODE: &str = ".cwasm";
+const UNFINISHED: &str = ".new";
+/// Writing takes milliseconds; what is older than this is written by nobody any more.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 impl CodeStore {
     /// Opens a directory, and makes it and its key when they are missing.
@@ -105,7 +117,7 @@ impl CodeStore {
     /// When the file cannot be written.
     pub fn put(&self, key: &ProgramKey, code: &[u8]) -> Result<(), SandboxError> {
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.inner.directory.join(format!("{key}.{}-{number}.new", std::process::id()));
+        let temporary = self.inner.directory.join(format!("{key}.{}-{number}{UNFINISHED}", std::process::id()));
         let written = write_private(&temporary, &[self.seal(key, code).as_bytes(), code]).and_then(|()| {
             // No sync: after a power cut the file may be damaged, then it does not verify and is made again.
             fs::rename(&temporary, self.path(key))
@@ -127,8 +139,28 @@ impl CodeStore {
         self.path(key).exists()
     }
 
+    /// The keys under which there are files. What a crash left half written is removed on the way.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn keys(&self) -> Result<Vec<ProgramKey>, SandboxError> {
+        let failed = |source| SandboxError::CodeDirectory { path: self.inner.directory.clone(), source };
+        let mut keys = Vec::new();
+        for entry in fs::read_dir(&self.inner.directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            if let Some(key) = name.strip_suffix(CODE).and_then(ProgramKey::from_hex) {
+                keys.push(key);
+            } else if name.ends_with(UNFINISHED) && age(&entry).is_some_and(|age| age > ABANDONED) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(keys)
+    }
+
     fn path(&self, key: &ProgramKey) -> PathBuf {
-        self.inner.directory.join(format!("{key}.cwasm"))
+        self.inner.directory.join(format!("{key}{CODE}"))
     }
 
     /// The name is sealed too, so that one program's file cannot be put in another's place.
@@ -163,6 +195,11 @@ fn read_or_make_seal(directory: &Path) -> io::Result<[u8; 32]> {
         }
     }
     Err(io::Error::other("the key of the code directory changes while it is read"))
+}
+
+/// How long ago a file was written to; none where the system does not say.
+fn age(entry: &fs::DirEntry) -> Option<Duration> {
+    entry.metadata().ok()?.modified().ok()?.elapsed().ok()
 }
 
 /// Writes a file that only its owner can read.

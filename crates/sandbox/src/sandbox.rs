@@ -125,6 +125,20 @@ impl Sandbox {
         self.inner.codes.put(key, code)
     }
 
+    /// Keys of the code that is kept.
+    ///
+    /// # Errors
+    /// When the code directory cannot be read.
+    pub fn kept(&self) -> Result<Vec<ProgramKey>, SandboxError> {
+        self.inner.codes.keys()
+    }
+
+    /// Lets go of the code under a key, in memory and in the code directory. Invocations under way go on.
+    pub fn discard(&self, key: &ProgramKey) {
+        self.inner.codes.remove(key);
+        self.inner.programs.invalidate(key);
+    }
+
     /// The program under a key, from memory or from the code directory. `None` when its code is not there, or was made by another
     /// build of the sandbox or the interpreter: the component is to be compiled again.
     ///

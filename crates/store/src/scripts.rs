@@ -98,6 +98,14 @@ pub trait ScriptStore: Send + Sync {
     /// Versions of all tenants whose component belongs to another interpreter than this one. Uploaded components belong to none.
     fn stale_components<'a>(&'a self, interpreter: &'a str, page: &'a PageRequest) -> StoreFuture<'a, Page<StaleComponent>>;
 
-    /// Deletes a version that no connector and no flow's latest version binds.
+    /// Deletes a version that no connector, no flow's latest version, and no flow's earlier version of which runs are queued binds.
     fn delete_version<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, DeletedVersion>;
+    /// Hashes of the components of a tenant's versions, each once: BLAKE3 in hexadecimal, which is what compiled code is named by.
+    fn component_hashes_of<'a>(&'a self, tenant: &'a TenantName, page: &'a PageRequest) -> StoreFuture<'a, Page<String>>;
+
+    /// The same of all tenants, for the node itself.
+    fn component_hashes<'a>(&'a self, page: &'a PageRequest) -> StoreFuture<'a, Page<String>>;
+
+    /// Whether any version of any tenant has a component with this hash, for the node itself.
+    fn component_is_used<'a>(&'a self, hash: &'a str) -> StoreFuture<'a, bool>;
 }

@@ -1,5 +1,7 @@
 //! Tenants, by the operator.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
@@ -70,10 +72,14 @@ pub(crate) async fn list(State(core): State<Shared>, _: Operator, Query(query): 
     params(("tenant" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
 pub(crate) async fn delete(State(core): State<Shared>, _: Operator, At(name): TenantAt) -> Answer {
+    let code = core.programs.code_of_tenant(&name).await?;
     let deleted = core.store.delete_tenant(&name).await?;
     core.auth.forget_tenant(&name);
     core.definitions.forget_tenant(&name);
     core.programs.forget_tenant(&name);
+    // A tenant may have had thousands of versions; nobody waits for their files.
+    let programs = Arc::clone(&core.programs);
+    core.tasks.spawn(async move { programs.discard_unused(&code).await });
     if deleted { answer::nothing() } else { Err(unknown(&name)) }
 }
 

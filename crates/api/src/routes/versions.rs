@@ -45,11 +45,8 @@ pub(crate) async fn component(State(core): State<Shared>, Read(tenant): Read, At
     params(("script" = String, Path), ("version" = u32, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>), (status = 409, body = ProblemDetails<'static>)))]
 pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, At((name, number)): At<(Name, u32)>) -> Answer {
-    match core.store.delete_version(&tenant.name, &name, number).await? {
-        DeletedVersion::Deleted => {
-            core.programs.forget(&tenant.name, &name, number);
-            answer::nothing()
-        }
+    match core.programs.delete(&tenant.name, &name, number).await? {
+        DeletedVersion::Deleted => answer::nothing(),
         DeletedVersion::Unknown => Err(unknown(&name, number)),
         DeletedVersion::Bound(places) => {
             let detail = format!("version {number} of script `{name}` is bound at {}", places.join("; "));

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use snaphook_model::{Code, Fault};
+use snaphook_model::{Code, Fault, RunStatus};
 
-use super::{all, at, deploy, document, failure, name, pin, tenant, with_tenant};
+use super::{all, at, deploy, document, failure, name, pin, queued, tenant, with_tenant};
 use crate::{Change, DeletedVersion, NewDocument, PageRequest, Store, StoreError};
 
 pub(crate) async fn connectors_are_put_and_read(store: &dyn Store) {
@@ -129,6 +129,31 @@ pub(crate) async fn bound_versions_stay(store: &dyn Store) {
     assert_eq!(places, ["flow orders, steps[0]"]);
     store.delete_flow(&acme, &name("orders")).await.unwrap();
     assert_eq!(store.delete_version(&acme, &sign, 1).await.unwrap(), DeletedVersion::Deleted);
+}
+
+/// Runs keep the version they began with: those that are queued hold what it binds, until they have ended.
+pub(crate) async fn queued_runs_hold_what_their_version_binds(store: &dyn Store) {
+    let (acme, orders) = (with_tenant(store, "acme").await, name("orders"));
+    deploy(store, &acme, "sign", "one").await;
+    store.put_flow(&acme, &orders, document(&json!({"n": 1}), &[pin("steps[0]", "sign", 1)])).await.unwrap();
+    store.put_flow(&acme, &orders, document(&json!({"n": 2}), &[])).await.unwrap();
+    // The queued run is of version 1, as `queued` has it; another flow's, and another tenant's, hold nothing here.
+    store.queue_run(&acme, &queued(1)).await.unwrap();
+    let bound = DeletedVersion::Bound(vec!["queued runs of flow orders, version 1, steps[0]".to_owned()]);
+    assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound);
+    let mut claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0).run.record;
+    assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "nor under way");
+
+    claimed.status = RunStatus::Failed;
+    store.end_run(&acme, &claimed, Some(&queued(2))).await.unwrap();
+    assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "the run that repeats it needs it too");
+    let mut claimed = store.claim_due_runs(at(2), 1).await.unwrap().remove(0).run.record;
+    claimed.status = RunStatus::Succeeded;
+    store.end_run(&acme, &claimed, None).await.unwrap();
+    let mut other = queued(3);
+    other.record.flow_version = Some(2);
+    store.queue_run(&acme, &other).await.unwrap();
+    assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), DeletedVersion::Deleted);
 }
 
 /// An earlier version of a flow may still be read, but it holds no script version.

@@ -29,6 +29,7 @@ pub(crate) async fn definitions_of_another_are_invisible(store: &dyn Store) {
     assert_eq!(store.versions(&b, &sign, &page).await.unwrap().items, []);
     assert_eq!(store.source(&b, &sign, 1).await.unwrap(), None);
     assert_eq!(store.component(&b, &sign, 1).await.unwrap(), None);
+    assert_eq!(store.component_hashes_of(&b, &page).await.unwrap().items, Vec::<String>::new());
     assert_eq!(store.connector(&b, &crm).await.unwrap(), None);
     assert_eq!(store.connectors(&b, &page).await.unwrap().items, []);
     assert_eq!(store.flow(&b, &orders).await.unwrap(), None);

@@ -35,10 +35,10 @@ macro_rules! conformance {
             tenants: are_put_and_read, are_listed_in_pages, take_everything_along, have_tokens, refuse_tokens_that_are_taken, need_to_exist,
                 meta_values_are_kept;
             scripts: count_their_versions, keep_equal_uploads_once, keep_bytes, number_versions_under_concurrency, never_reuse_a_number,
-                are_listed_in_pages, components_are_replaced, stale_components_are_found, need_their_tenant;
+                are_listed_in_pages, components_are_replaced, stale_components_are_found, component_hashes_tell_what_is_used, need_their_tenant;
             documents: connectors_are_put_and_read, connectors_are_listed_in_pages, flows_keep_their_versions, flows_keep_counting,
                 flows_are_listed_in_pages, flows_are_numbered_under_concurrency, bind_versions_that_exist,
-                bound_versions_stay, only_the_latest_flow_version_binds, need_their_tenant;
+                bound_versions_stay, only_the_latest_flow_version_binds, queued_runs_hold_what_their_version_binds, need_their_tenant;
             runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors;
             queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
@@ -123,7 +123,7 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         retry_run: None,
         attempt: 1,
         started_at: at(i64::try_from(number).unwrap()),
-        ended_at: matches!(status, RunStatus::Succeeded | RunStatus::Failed).then(|| at(1000)),
+        ended_at: matches!(status, RunStatus::Succeeded | RunStatus::Partial | RunStatus::Failed).then(|| at(1000)),
         usage: RunUsage::default(),
         steps: Vec::new(),
     }

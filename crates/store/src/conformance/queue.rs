@@ -70,10 +70,10 @@ pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
     }
     assert_eq!(store.claim_due_runs(at(2), 5).await.unwrap().len(), 2);
     // Run 1 had ended before the node died, though nobody took it out of the queue.
-    store.record_run(&acme, &run(1, Some("orders"), RunStatus::Succeeded)).await.unwrap();
+    store.record_run(&acme, &run(1, Some("orders"), RunStatus::Partial)).await.unwrap();
     store.flush().await.unwrap();
     assert_eq!(store.requeue_claimed().await.unwrap(), 1);
-    assert_eq!(status(store, &acme, 1).await, RunStatus::Succeeded);
+    assert_eq!(status(store, &acme, 1).await, RunStatus::Partial);
     assert_eq!(status(store, &acme, 2).await, RunStatus::Queued);
     let again = store.claim_due_runs(at(9), 5).await.unwrap();
     assert_eq!(again.iter().map(|c| c.run.record.id).collect::<Vec<_>>(), [2, 3].map(run_id));

@@ -133,3 +133,31 @@ pub(crate) async fn need_their_tenant(store: &dyn Store) {
     assert_eq!(failure(store.add_version(&nobody, upload("sign", "one"))).await, "tenant `nobody` does not exist");
     assert_eq!(store.latest_version(&nobody, &name("sign")).await.unwrap(), None);
 }
+
+pub(crate) async fn component_hashes_tell_what_is_used(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    deploy(store, &acme, "sign", "one").await;
+    deploy(store, &acme, "sign", "two").await;
+    deploy(store, &acme, "again", "one").await;
+    deploy(store, &other, "sign", "one").await;
+    let hash = |text: &str| blake3::hash(format!("wasm of {text}").as_bytes()).to_string();
+    let sorted = |mut hashes: Vec<String>| {
+        hashes.sort();
+        hashes
+    };
+    let of_acme = all(1, async |page| store.component_hashes_of(&acme, page).await.unwrap()).await;
+    assert_eq!(of_acme, sorted(vec![hash("one"), hash("two")]), "each once");
+    assert_eq!(store.component_hashes_of(&other, &PageRequest::first(5)).await.unwrap().items, [hash("one")]);
+    assert_eq!(all(1, async |page| store.component_hashes(page).await.unwrap()).await, sorted(vec![hash("one"), hash("two")]));
+
+    for (script, used) in [("sign", true), ("again", true)] {
+        assert_eq!(store.delete_version(&acme, &name(script), 1).await.unwrap(), DeletedVersion::Deleted);
+        assert_eq!(store.component_is_used(&hash("one")).await.unwrap(), used, "another has the same");
+    }
+    let component = StoredComponent { bytes: Bytes::from("wasm of three"), interpreter: None };
+    store.replace_component(&other, &name("sign"), 1, component).await.unwrap();
+    assert!(!store.component_is_used(&hash("one")).await.unwrap());
+    assert!(store.component_is_used(&hash("three")).await.unwrap());
+    store.delete_tenant(&other).await.unwrap();
+    assert!(!store.component_is_used(&hash("three")).await.unwrap());
+}

@@ -50,7 +50,8 @@ pub(crate) fn list(filter: &RunFilter) -> &'static str {
     }
 }
 
-pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input) VALUES ($1, $2, $3, 0, $4, $5)";
+pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version) \
+     VALUES ($1, $2, $3, 0, $4, $5, $6, $7)";
 pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2";
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
 pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input FROM run_queue AS q JOIN runs AS r \
@@ -60,7 +61,7 @@ pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', starte
 
 /// A run that ended without being taken out of the queue must not be run again.
 pub(crate) const DEQUEUE_ENDED: &str = "DELETE FROM run_queue WHERE claimed = 1 AND EXISTS (SELECT 1 FROM runs AS r \
-     WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status IN ('succeeded', 'failed'))";
+     WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status IN ('succeeded', 'partial', 'failed'))";
 pub(crate) const SET_QUEUED: &str =
     "UPDATE runs SET status = 'queued' WHERE (tenant, id) IN (SELECT q.tenant, q.id FROM run_queue AS q WHERE q.claimed = 1)";
 pub(crate) const RELEASE: &str = "UPDATE run_queue SET claimed = 0 WHERE claimed = 1";

@@ -22,4 +22,17 @@ pub(crate) const STALE: &str = "SELECT tenant, script, version FROM script_versi
      WHERE interpreter <> $1 AND (tenant, script, version) > ($2, $3, $4) ORDER BY tenant, script, version LIMIT $5";
 pub(crate) const BOUND: &str =
     "SELECT kind, document, place FROM bindings WHERE tenant = $1 AND script = $2 AND version = $3 ORDER BY kind, document, place LIMIT 20";
+/// Where queued runs of a flow's earlier version need it.
+pub(crate) const HELD: &str = "SELECT p.flow, p.flow_version, p.place FROM flow_pins AS p \
+     WHERE p.tenant = $1 AND p.script = $2 AND p.version = $3 AND EXISTS (SELECT 1 FROM run_queue AS q \
+     WHERE q.tenant = p.tenant AND q.flow = p.flow AND q.flow_version = p.flow_version) ORDER BY p.flow, p.flow_version, p.place LIMIT 20";
 pub(crate) const DELETE: &str = "DELETE FROM script_versions WHERE tenant = $1 AND script = $2 AND version = $3";
+pub(crate) const PUT_HASH: &str = "INSERT INTO component_hashes (tenant, script, version, hash) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (tenant, script, version) DO UPDATE SET hash = excluded.hash";
+pub(crate) const HASHES_OF_TENANT: &str =
+    "SELECT DISTINCT hash FROM component_hashes WHERE tenant = $1 AND hash > $2 ORDER BY hash LIMIT $3";
+pub(crate) const ALL_HASHES: &str = "SELECT DISTINCT hash FROM component_hashes WHERE hash > $1 ORDER BY hash LIMIT $2";
+pub(crate) const HASH_IN_USE: &str = "SELECT hash FROM component_hashes WHERE hash = $1 LIMIT 1";
+/// Components of versions that were stored before their hashes were.
+pub(crate) const WITHOUT_HASH: &str = "SELECT b.tenant, b.script, b.version, b.component FROM script_bytes AS b \
+     WHERE NOT EXISTS (SELECT 1 FROM component_hashes AS h WHERE h.tenant = b.tenant AND h.script = b.script AND h.version = b.version) LIMIT 16";

@@ -73,6 +73,10 @@ impl DocumentStore for SqliteStore {
             let insert = flow(sql::ADD_FLOW).bind(i64::from(version)).bind(document).bind(new.now.as_microsecond());
             insert.execute(&mut *transaction).await?;
             bind(&mut transaction, tenant, (FLOW, name), new.pins).await?;
+            for pin in new.pins {
+                let insert = flow(sql::PIN).bind(i64::from(version)).bind(pin.place.as_str()).bind(pin.script.as_str());
+                insert.bind(i64::from(pin.version)).execute(&mut *transaction).await?;
+            }
             transaction.commit().await?;
             let change = if latest.is_some() { Change::Changed } else { Change::Created };
             Ok(PutFlow { change, version, updated_at: new.now })

@@ -80,6 +80,8 @@ impl SqliteStore {
         let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
         let mut durable = options(&file).synchronous(SqliteSynchronous::Full).connect().await.map_err(failed)?;
         MIGRATIONS.run(&mut durable).await.map_err(|error| migration_error(&file, error))?;
+        let hashed = super::scripts::add_missing_hashes(&mut durable).await;
+        hashed.map_err(|error| OpenError::Database { path: file.clone(), source: error.into() })?;
         let quick = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", BATCH_CACHE);
         let quick = quick.connect().await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()

@@ -138,7 +138,8 @@ async fn enqueue(connection: &mut SqliteConnection, tenant: &TenantName, run: &Q
     put(&mut *connection, tenant, &run.record).await?;
     let query = sqlx::query(sql::ENQUEUE).bind(tenant.as_str()).bind(run.record.id.to_string());
     let query = query.bind(run.record.started_at.as_microsecond());
-    let insert = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
+    let query = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
+    let insert = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
     match insert.execute(connection).await {
         Ok(_) => Ok(()),
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(StoreError::Exists(format!("run {}", run.record.id))),

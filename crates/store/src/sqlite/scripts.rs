@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use snaphook_model::{Name, ScriptVersion, TenantName};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Row as _, Sqlite};
 
 use super::rows::{Item, from_json, name, number, page, tenant_name, text, to_json, write_error};
@@ -86,9 +86,7 @@ impl ScriptStore for SqliteStore {
     fn component<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<StoredComponent>> {
         Box::pin(async move {
             let row = of_version(sql::COMPONENT, tenant, script, version).fetch_optional(&self.readers).await?;
-            let read = |row: sqlx::sqlite::SqliteRow| {
-                Ok(StoredComponent { bytes: row.try_get::<Vec<u8>, _>(0)?.into(), interpreter: row.try_get(1)? })
-            };
+            let read = |row: SqliteRow| Ok(StoredComponent { bytes: row.try_get::<Vec<u8>, _>(0)?.into(), interpreter: row.try_get(1)? });
             row.map(read).transpose()
         })
     }
@@ -109,6 +107,7 @@ impl ScriptStore for SqliteStore {
             record.component_bytes = component.bytes.len() as u64;
             let update = of_version(sql::REPLACE, tenant, script, version).bind(component.interpreter).bind(to_json(RECORD, &record)?);
             update.execute(&mut *transaction).await?;
+            put_hash(&mut transaction, (tenant.as_str(), script.as_str(), version), &component.bytes).await?;
             let update = of_version(sql::REPLACE_BYTES, tenant, script, version).bind(Vec::from(component.bytes));
             update.execute(&mut *transaction).await?;
             transaction.commit().await?;
@@ -138,10 +137,64 @@ impl ScriptStore for SqliteStore {
                 let place = |row| Ok(format!("{} {}, {}", text(row, 0)?, text(row, 1)?, text(row, 2)?));
                 return rows.iter().map(place).collect::<Result<_, StoreError>>().map(DeletedVersion::Bound);
             }
+            let rows = of_version(sql::HELD, tenant, script, version).fetch_all(&mut *transaction).await?;
+            if !rows.is_empty() {
+                let place = |row| Ok(format!("queued runs of flow {}, version {}, {}", text(row, 0)?, number(row, 1)?, text(row, 2)?));
+                return rows.iter().map(place).collect::<Result<_, StoreError>>().map(DeletedVersion::Bound);
+            }
             let deleted = of_version(sql::DELETE, tenant, script, version).execute(&mut *transaction).await?.rows_affected();
             transaction.commit().await?;
             Ok(if deleted > 0 { DeletedVersion::Deleted } else { DeletedVersion::Unknown })
         })
+    }
+
+    fn component_hashes_of<'a>(&'a self, tenant: &'a TenantName, request: &'a PageRequest) -> StoreFuture<'a, Page<String>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::HASHES_OF_TENANT).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
+            page(request, query.fetch(&self.readers), hash_item).await
+        })
+    }
+
+    fn component_hashes<'a>(&'a self, request: &'a PageRequest) -> StoreFuture<'a, Page<String>> {
+        Box::pin(async move {
+            let query = sqlx::query(sql::ALL_HASHES).bind(request.after_text()).bind(request.rows());
+            page(request, query.fetch(&self.readers), hash_item).await
+        })
+    }
+
+    fn component_is_used<'a>(&'a self, hash: &'a str) -> StoreFuture<'a, bool> {
+        Box::pin(async move { Ok(sqlx::query(sql::HASH_IN_USE).bind(hash).fetch_optional(&self.readers).await?.is_some()) })
+    }
+}
+
+fn hash_item(row: &SqliteRow) -> Result<Item<String>, StoreError> {
+    let hash = text(row, 0)?.to_owned();
+    Ok(Item { cursor: hash.clone(), bytes: hash.len(), value: hash })
+}
+
+async fn put_hash(
+    connection: &mut SqliteConnection,
+    (tenant, script, version): (&str, &str, u32),
+    component: &[u8],
+) -> Result<(), StoreError> {
+    let hash = blake3::hash(component).to_hex();
+    let put = sqlx::query(sql::PUT_HASH).bind(tenant).bind(script).bind(i64::from(version)).bind(hash.as_str());
+    put.execute(connection).await?;
+    Ok(())
+}
+
+/// Adds the hashes of components that an earlier release stored; once, and a few at a time.
+pub(super) async fn add_missing_hashes(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    loop {
+        let rows = sqlx::query(sql::WITHOUT_HASH).fetch_all(&mut *connection).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = begin(connection).await?;
+        for row in &rows {
+            put_hash(&mut transaction, (text(row, 0)?, text(row, 1)?, number(row, 2)?), row.try_get(3)?).await?;
+        }
+        transaction.commit().await?;
     }
 }
 
@@ -176,6 +229,7 @@ async fn insert_version(
 ) -> Result<(), StoreError> {
     let insert = of_version(sql::ADD, tenant, &record.name, record.version).bind(record.hash.clone());
     insert.bind(component.interpreter).bind(to_json(RECORD, record)?).execute(&mut *connection).await?;
+    put_hash(&mut *connection, (tenant.as_str(), record.name.as_str(), record.version), &component.bytes).await?;
     let insert = of_version(sql::ADD_BYTES, tenant, &record.name, record.version).bind(Vec::from(source));
     insert.bind(Vec::from(component.bytes)).execute(connection).await?;
     Ok(())

@@ -184,3 +184,22 @@ async fn abandoned_writes_leave_nothing() {
     assert_eq!(store.flow(&acme, &orders).await.unwrap().unwrap().version, 39);
     assert_eq!(store.flow(&tenant("other"), &orders).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn hashes_that_an_earlier_release_did_not_store_are_added() {
+    let directory = TempDir::new().unwrap();
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    let acme = with_tenant(&store, "acme").await;
+    for number in 0..40 {
+        deploy(&store, &acme, "sign", &format!("text {number}")).await;
+    }
+    store.close().await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(directory.path().join("snaphook.db")).connect().await.unwrap();
+    sqlx::query("DELETE FROM component_hashes").execute(&mut connection).await.unwrap();
+    drop(connection);
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    for number in 0..40 {
+        let hash = blake3::hash(format!("wasm of text {number}").as_bytes()).to_string();
+        assert!(store.component_is_used(&hash).await.unwrap(), "{number}");
+    }
+}
