@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::Request;
@@ -12,10 +12,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
+use crate::activity::{Activity, Answering};
 use crate::front::Api;
 
 /// Serves until `shutdown` resolves, then drains: no new connections, answers under way are finished, each within `ApiConfig::drain`.
@@ -25,7 +26,7 @@ use crate::front::Api;
 pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let config = api.core.config.clone();
     let permits = Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let connections = GracefulShutdown::new();
+    let stopping = CancellationToken::new();
     let builder = Arc::new(protocol(config.head_timeout));
     let mut shutdown = pin!(shutdown);
     loop {
@@ -47,7 +48,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
                 continue;
             }
         };
-        let connection = connection(stream, api.clone(), Arc::clone(&builder), connections.watcher());
+        let connection = connection(stream, api.clone(), Arc::clone(&builder), stopping.clone());
         api.core.tasks.spawn(async move {
             connection.await;
             drop(permit);
@@ -56,11 +57,9 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     drop(listener);
     api.core.draining.store(true, Ordering::Relaxed);
     api.core.tasks.close();
-    let drained = async {
-        connections.shutdown().await;
-        api.core.tasks.wait().await;
-    };
-    if tokio::time::timeout(config.drain, drained).await.is_err() {
+    stopping.cancel();
+    // Connections are among the tasks.
+    if tokio::time::timeout(config.drain, api.core.tasks.wait()).await.is_err() {
         tracing::warn!("work in flight did not end in time and is given up");
     }
     Ok(())
@@ -80,30 +79,41 @@ fn protocol(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn connection(stream: TcpStream, api: Api, builder: Arc<auto::Builder<TokioExecutor>>, watcher: Watcher) {
+async fn connection(stream: TcpStream, api: Api, builder: Arc<auto::Builder<TokioExecutor>>, stopping: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection broke at once");
         return;
     }
     let head_timeout = api.core.config.head_timeout;
-    let asked = Arc::new(AtomicBool::new(false));
+    let activity = Arc::new(Activity::default());
     let service = {
-        let asked = Arc::clone(&asked);
+        let activity = Arc::clone(&activity);
         service_fn(move |request: Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
+            let in_flight = activity.begin(request.version());
             let api = api.clone();
-            async move { Ok::<_, Infallible>(api.answer(request).await) }
+            async move {
+                let response = api.answer(request).await;
+                Ok::<_, Infallible>(match in_flight {
+                    Some(in_flight) => response.map(|body| Answering::body(body, in_flight)),
+                    None => response,
+                })
+            }
         })
     };
-    let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
-    let mut served = pin!(served);
-    // Telling the protocols apart has no timeout of its own: who sends nothing at all is put out here.
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+    // Telling the protocols apart has no timeout of its own: who sends nothing at all is put out here too.
     let outcome = tokio::select! {
         outcome = served.as_mut() => outcome,
-        () = tokio::time::sleep(head_timeout) => {
-            if !asked.load(Ordering::Relaxed) {
-                return;
+        () = activity.idles(head_timeout) => {
+            served.as_mut().graceful_shutdown();
+            // Nobody waits for anything any more; a peer that does not hear of it is not waited for either.
+            match tokio::time::timeout(head_timeout, served).await {
+                Ok(outcome) => outcome,
+                Err(_) => return,
             }
+        }
+        () = stopping.cancelled() => {
+            served.as_mut().graceful_shutdown();
             served.await
         }
     };

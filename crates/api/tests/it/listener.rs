@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use snaphook_testkit::{Answer, Gate, Upstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -65,6 +65,29 @@ async fn who_sends_nothing_or_half_a_head_is_put_out() {
         let closed = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
         assert!(closed.is_ok(), "{sent:?}: the connection stays open");
     }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_put_out_and_a_busy_one_is_not() {
+    let node = TestNode::with(|config| config.head_timeout = Duration::from_millis(100)).await;
+    let (acme, upstream, gate) = (node.tenant("acme").await, Upstream::start().await, Gate::closed());
+    upstream.on("/send", Answer::json(json!("done")).after(&gate));
+    let document = json!({"base_url": upstream.url(""), "endpoints": {"send": {"method": "POST", "path": "/send"}}});
+    acme.put("/v1/connectors/crm", document).await.expect(201);
+    let listening = listen(&node).await;
+    let stream = TcpStream::connect(listening.address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let mut connection = tokio::spawn(connection);
+    let call = Request::post("http://x/v1/call/crm/send").header("authorization", format!("Bearer {}", acme.token));
+    let answer = tokio::spawn(sender.send_request(call.body(Full::new(Bytes::from_static(b"{}"))).unwrap()));
+    upstream.received(1).await;
+    // Several times what an idle connection has.
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut connection).await.is_err(), "a call under way is cut off");
+    gate.open();
+    assert_eq!(answer.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes(), "\"done\"");
+    let closed = tokio::time::timeout(Duration::from_secs(5), &mut connection).await;
+    assert!(closed.is_ok(), "an idle connection of HTTP/2 stays open, although its peer answers every ping");
+    assert!(sender.is_closed());
 }
 
 #[tokio::test]
