@@ -12,16 +12,19 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
     start_log(config.log_format);
     raise_open_files();
     let data_dir = config.data_dir.clone();
+    let response_bytes = config.response_memory_bytes;
     let node = Node::start(config).await?;
     let settings = node.settings();
     println!("data      {}", data_dir.display());
     println!(
-        "sandbox   {} invocations at once, {} MiB for them together, {} MiB for loaded programs, page scan {}",
+        "sandbox   {} invocations at once, {} MiB for their memories and {} MiB for their stacks, {} MiB for loaded programs, page scan {}",
         settings.slots,
         settings.pool_bytes >> 20,
+        settings.stack_bytes >> 20,
         settings.program_bytes >> 20,
         if settings.pagemap_scan { "on" } else { "not offered by this kernel" },
     );
+    println!("responses {} MiB for upstreams' bodies together, half of it for one tenant", response_bytes >> 20);
     if let Some(token) = node.new_operator_token() {
         println!("operator  {token}  (made now and shown this once; it manages tenants)");
     }

@@ -77,6 +77,8 @@ pub struct Settings {
     pub max_memory_bytes: u64,
     /// Linear memory of all invocations together; beyond it they get `overloaded`.
     pub pool_bytes: u64,
+    /// Stacks of all invocations together, if every guest recurses as deep as it may. A stack that was used stays in memory.
+    pub stack_bytes: u64,
     /// Loaded programs; beyond it those not used for the longest time are dropped.
     pub program_bytes: u64,
     /// Whether the kernel tells which pages an invocation wrote.
@@ -84,20 +86,38 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Three quarters of the budget for running guests, one for loaded programs.
+    /// A quarter of the budget for loaded programs, the rest for running guests: of that a third for their stacks, which decides how many
+    /// may run at once, and what the stacks leave for their memories.
     pub(crate) fn new(memory_budget_bytes: u64, max_concurrent: Option<u32>) -> Self {
-        let pool_bytes = memory_budget_bytes / 4 * 3;
-        // An idle slot keeps no more than this, so the slots alone cannot outgrow the pool's share.
-        let fitting = u32::try_from(pool_bytes / KEEP_RESIDENT_BYTES).unwrap_or(u32::MAX);
-        let slots = max_concurrent.unwrap_or(fitting).clamp(8, 4096);
-        Self {
+        let program_bytes = memory_budget_bytes / 4;
+        let running_bytes = memory_budget_bytes - program_bytes;
+        // An idle slot keeps much less of its memory than a stack takes, so the slots alone cannot outgrow the memories' share.
+        const { assert!(KEEP_RESIDENT_BYTES < ASYNC_STACK_BYTES as u64) };
+        let fitting = u32::try_from(running_bytes / 3 / ASYNC_STACK_BYTES as u64).unwrap_or(u32::MAX);
+        let mut settings = Self {
             memory_budget_bytes,
-            slots,
+            slots: max_concurrent.unwrap_or(fitting).clamp(8, 4096),
             max_memory_bytes: MAX_MEMORY_BYTES,
-            pool_bytes,
-            program_bytes: (memory_budget_bytes - pool_bytes).min(MAX_PROGRAM_BYTES),
+            pool_bytes: 0,
+            stack_bytes: 0,
+            program_bytes: program_bytes.min(MAX_PROGRAM_BYTES),
             pagemap_scan: PoolingAllocationConfig::is_pagemap_scan_available(),
-        }
+        };
+        settings.share_out();
+        settings
+    }
+
+    /// Gives the stacks what they take, and the memories the rest.
+    fn share_out(&mut self) {
+        let running_bytes = self.memory_budget_bytes - self.memory_budget_bytes / 4;
+        self.stack_bytes = u64::from(self.instances()) * ASYNC_STACK_BYTES as u64;
+        // Only a budget too small for the least number of slots comes to this; then the memories have a third of it all the same.
+        self.pool_bytes = running_bytes.saturating_sub(self.stack_bytes).max(running_bytes / 3);
+    }
+
+    /// One more component than there are permits, since a post mortem looks at a trapped instance with a second one.
+    const fn instances(&self) -> u32 {
+        self.slots + self.slots / 8 + 1
     }
 }
 
@@ -109,16 +129,17 @@ pub(crate) fn pooling_engine(settings: &mut Settings) -> Result<Engine, SandboxE
         match Engine::new(&config) {
             Ok(engine) => return Ok(engine),
             // Some machines have less address space, or a limit on it: fewer slots then.
-            Err(_) if settings.slots > 8 => settings.slots /= 2,
+            Err(_) if settings.slots > 8 => {
+                settings.slots /= 2;
+                settings.share_out();
+            }
             Err(error) => return Err(SandboxError::engine(error)),
         }
     }
 }
 
 fn pool(settings: &Settings) -> PoolingAllocationConfig {
-    let slots = settings.slots;
-    // One more component than there are permits, since a post mortem looks at a trapped instance with a second one.
-    let instances = slots + slots / 8 + 1;
+    let (slots, instances) = (settings.slots, settings.instances());
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))
@@ -137,4 +158,24 @@ fn pool(settings: &Settings) -> PoolingAllocationConfig {
         .max_unused_warm_slots(slots / 4)
         .pagemap_scan(Enabled::Auto);
     pool
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ASYNC_STACK_BYTES, Settings};
+
+    #[test]
+    fn stacks_memories_and_programs_stay_within_the_budget() {
+        for gib in [1_u64, 2, 8, 64, 512] {
+            for max_concurrent in [None, Some(8), Some(100)] {
+                let settings = Settings::new(gib << 30, max_concurrent);
+                let Settings { pool_bytes, stack_bytes, program_bytes, slots, .. } = settings;
+                assert!(pool_bytes + stack_bytes + program_bytes <= gib << 30, "{settings:?}");
+                assert!(stack_bytes > u64::from(slots) * ASYNC_STACK_BYTES as u64, "a post mortem has a stack too");
+                assert!(pool_bytes >= (gib << 30) * 3 / 4 * 3 / 5, "the memories have the larger part: {settings:?}");
+            }
+        }
+        assert_eq!(Settings::new(2 << 30, None).slots, 204);
+        assert_eq!(Settings::new(32 << 20, None).slots, 8, "too small for more");
+    }
 }
