@@ -1,12 +1,19 @@
 // `URL` and `URLSearchParams`, over the parser.
 (function (native, globals) {
   "use strict";
-  const { parse, write, path, isSpecial, encodeAll, userinfoSet, percentDecode } = native.url;
+  const { parse, write, path, isSpecial, encodeSet, encodeAll, userinfoSet, percentDecode } = native.url;
 
-  const toUSV = (value) => String(value).toWellFormed();
-  const decodeForm = (text) => native.fromUtf8(percentDecode(text.replaceAll("+", " ")));
+  // A template refuses symbols, where `String` describes them.
+  const toUSV = (value) => `${value}`.toWellFormed();
+  function need(given, count) {
+    if (given.length < count) throw new TypeError(`${count} argument${count > 1 ? "s are" : " is"} needed, and ${given.length} given`);
+  }
+  function decodeForm(text) {
+    const spaced = text.replaceAll("+", " ");
+    return spaced.includes("%") ? native.fromUtf8(percentDecode(spaced)) : spaced;
+  }
   // Letters, digits and `*-._` stay, a space becomes a plus.
-  const formSet = "!\"#$%&'()+,/:;<=>?@[\\]^`{|}~";
+  const formSet = encodeSet("!\"#$%&'()+,/:;<=>?@[\\]^`{|}~");
   const encodeForm = (text) => encodeAll(text, formSet).replaceAll(" ", "+");
 
   function parseForm(text) {
@@ -20,6 +27,29 @@
   }
 
   const writeForm = (pairs) => pairs.map(([name, value]) => encodeForm(name) + "=" + encodeForm(value)).join("&");
+
+  // Live, as on the platform: what is appended meanwhile is met.
+  class Walk {
+    #pairs;
+    #part;
+    #at = 0;
+
+    constructor(pairs, part) {
+      this.#pairs = pairs;
+      this.#part = part;
+    }
+
+    next() {
+      const pairs = this.#pairs();
+      return this.#at < pairs.length ? { value: this.#part(pairs[this.#at++]), done: false } : { value: undefined, done: true };
+    }
+
+    get [Symbol.toStringTag]() {
+      return "URLSearchParams Iterator";
+    }
+  }
+  delete Walk.prototype.constructor;
+  Object.setPrototypeOf(Walk.prototype, Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]())));
 
   // Set by `URL` for the parameters that belong to one.
   let attach;
@@ -48,9 +78,11 @@
         }
         return;
       }
+      const record = new Map();
       for (const key of Reflect.ownKeys(init)) {
-        if (Object.getOwnPropertyDescriptor(init, key)?.enumerable) this.#pairs.push([toUSV(key), toUSV(init[key])]);
+        if (Object.getOwnPropertyDescriptor(init, key)?.enumerable) record.set(toUSV(key), toUSV(init[key]));
       }
+      this.#pairs = [...record];
     }
 
     #update() {
@@ -62,11 +94,13 @@
     }
 
     append(name, value) {
+      need(arguments, 2);
       this.#pairs.push([toUSV(name), toUSV(value)]);
       this.#update();
     }
 
     delete(name, value) {
+      need(arguments, 1);
       name = toUSV(name);
       if (value !== undefined) value = toUSV(value);
       this.#pairs = this.#pairs.filter((pair) => pair[0] !== name || (value !== undefined && pair[1] !== value));
@@ -74,22 +108,26 @@
     }
 
     get(name) {
+      need(arguments, 1);
       name = toUSV(name);
       return this.#pairs.find((pair) => pair[0] === name)?.[1] ?? null;
     }
 
     getAll(name) {
+      need(arguments, 1);
       name = toUSV(name);
       return this.#pairs.filter((pair) => pair[0] === name).map((pair) => pair[1]);
     }
 
     has(name, value) {
+      need(arguments, 1);
       name = toUSV(name);
       if (value !== undefined) value = toUSV(value);
       return this.#pairs.some((pair) => pair[0] === name && (value === undefined || pair[1] === value));
     }
 
     set(name, value) {
+      need(arguments, 2);
       name = toUSV(name);
       value = toUSV(value);
       const first = this.#pairs.find((pair) => pair[0] === name);
@@ -108,12 +146,12 @@
     }
 
     forEach(callback, self) {
+      if (typeof callback !== "function") throw new TypeError("forEach takes a function");
       for (let i = 0; i < this.#pairs.length; i++) callback.call(self, this.#pairs[i][1], this.#pairs[i][0], this);
     }
 
-    // Live, as on the platform: what is appended meanwhile is met.
-    *#walk(part) {
-      for (let i = 0; i < this.#pairs.length; i++) yield part(this.#pairs[i]);
+    #walk(part) {
+      return new Walk(() => this.#pairs, part);
     }
 
     entries() {
@@ -128,10 +166,6 @@
       return this.#walk((pair) => pair[1]);
     }
 
-    [Symbol.iterator]() {
-      return this.entries();
-    }
-
     toString() {
       return writeForm(this.#pairs);
     }
@@ -141,9 +175,25 @@
     }
   }
 
+  Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, {
+    value: URLSearchParams.prototype.entries,
+    writable: true,
+    configurable: true,
+    enumerable: false,
+  });
+
   function parsed(url, base) {
     const root = base === undefined ? null : parse(toUSV(base));
     return base !== undefined && root === null ? null : parse(toUSV(url), root);
+  }
+
+  function originOf(url) {
+    const { scheme, host, port } = url;
+    if (scheme === "blob:") {
+      const inner = parse(path(url));
+      return inner !== null && (inner.scheme === "http:" || inner.scheme === "https:") ? originOf(inner) : "null";
+    }
+    return isSpecial(url) && scheme !== "file:" ? scheme + "//" + host + (port === null ? "" : ":" + port) : "null";
   }
 
   class URL {
@@ -156,10 +206,12 @@
     }
 
     static canParse(url, base) {
+      need(arguments, 1);
       return parsed(url, base) !== null;
     }
 
     static parse(url, base) {
+      need(arguments, 1);
       return URL.canParse(url, base) ? new URL(url, base) : null;
     }
 
@@ -183,8 +235,7 @@
     }
 
     get origin() {
-      const { scheme, host, port } = this.#url;
-      return isSpecial(this.#url) && scheme !== "file:" ? scheme + "//" + host + (port === null ? "" : ":" + port) : "null";
+      return originOf(this.#url);
     }
 
     get protocol() {
@@ -298,5 +349,5 @@
     }
   }
 
-  native.define(globals, { URL, URLSearchParams });
+  native.defineInterfaces(globals, { URL, URLSearchParams });
 })

@@ -12,6 +12,7 @@
     }
 
     encodeInto(text, target) {
+      if (!(target instanceof Uint8Array)) throw new TypeError("encodeInto writes into a Uint8Array");
       let read = 0;
       let written = 0;
       for (const character of String(text)) {
@@ -39,7 +40,7 @@
     #started = false;
 
     constructor(label = "utf-8", options = {}) {
-      const name = String(label).trim().toLowerCase();
+      const name = String(label).replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase();
       if (!LABELS.has(name)) throw new RangeError(`the encoding "${label}" is not supported, only utf-8`);
       this.#fatal = Boolean(options?.fatal);
       this.#ignoreBOM = Boolean(options?.ignoreBOM);
@@ -86,5 +87,5 @@
     }
   }
 
-  native.define(globals, { TextEncoder, TextDecoder });
+  native.defineInterfaces(globals, { TextEncoder, TextDecoder });
 })

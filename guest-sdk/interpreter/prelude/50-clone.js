@@ -33,6 +33,14 @@
     return new value.constructor(buffer, value.byteOffset, length);
   }
 
+  const generator = Object.getPrototypeOf(function* () {}).prototype;
+
+  // What is more than its keys, and cannot be made again from them.
+  function isBound(value) {
+    const kinds = [Promise, WeakMap, WeakSet, WeakRef, Symbol, globals.URL, globals.URLSearchParams, globals.Headers, globals.TextEncoder, globals.TextDecoder];
+    return kinds.some((kind) => value instanceof kind) || generator.isPrototypeOf(value);
+  }
+
   // What has no parts that refer to anything.
   function leaf(value) {
     for (const kind of boxed) if (value instanceof kind) return Object(value.valueOf());
@@ -40,6 +48,12 @@
     if (value instanceof RegExp) return new RegExp(value.source, value.flags);
     if (value instanceof ArrayBuffer) return value.slice(0);
     return undefined;
+  }
+
+  function put(copy, key, value) {
+    // The name of the prototype is a key like any other here.
+    if (key !== "__proto__") copy[key] = value;
+    else Object.defineProperty(copy, key, { value, writable: true, enumerable: true, configurable: true });
   }
 
   function cloneValue(value, seen) {
@@ -54,19 +68,33 @@
       return copy;
     }
     if (value instanceof Error) return cloneError(value, seen, clone);
-    if (value instanceof Promise || value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef) fail(`#<${value.constructor.name}>`);
+    if (isBound(value)) fail(`#<${value.constructor.name}>`);
     copy = container(value);
     seen.set(value, copy);
     if (copy instanceof Map) for (const [key, item] of [...value]) copy.set(clone(key), clone(item));
     else if (copy instanceof Set) for (const item of [...value]) copy.add(clone(item));
-    else for (const key of Object.keys(value)) copy[key] = clone(value[key]);
+    else for (const key of Object.keys(value)) put(copy, key, clone(value[key]));
     return copy;
+  }
+
+  // What is moved is there once more in the clone, and nowhere else afterwards.
+  function moved(transfer, seen) {
+    const buffers = [...(transfer ?? [])];
+    for (const buffer of buffers) {
+      if (!(buffer instanceof ArrayBuffer)) fail(typeof buffer === "object" ? "an object that is no ArrayBuffer" : String(buffer));
+      if (buffer.detached || seen.has(buffer)) fail("an ArrayBuffer that was transferred before");
+      seen.set(buffer, buffer.slice(0));
+    }
+    return buffers;
   }
 
   function structuredClone(value, options) {
     if (arguments.length === 0) throw new TypeError("structuredClone takes a value");
-    if (options?.transfer?.length > 0) throw new DOMException("nothing can be transferred here", "DataCloneError");
-    return cloneValue(value, new Map());
+    const seen = new Map();
+    const buffers = moved(options?.transfer, seen);
+    const copy = cloneValue(value, seen);
+    for (const buffer of buffers) buffer.transfer();
+    return copy;
   }
 
   native.define(globals, { structuredClone });

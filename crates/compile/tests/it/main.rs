@@ -4,6 +4,7 @@
 
 mod children;
 mod measure;
+mod platform;
 mod prepared;
 mod scripts;
 mod support;
