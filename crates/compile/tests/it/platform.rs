@@ -144,3 +144,25 @@ fn of_crate(name: &str, file: &str) -> PathBuf {
     assert!(file.is_file(), "crate `{name}` does not come with {} any more", file.display());
     file
 }
+
+/// Reading an address is what every other script does. It took more than 300,000 units when the parser went character by character.
+#[tokio::test]
+async fn a_url_costs_little() {
+    let fuel = async |body: &str| {
+        let compiled = js(&format!("export default () => {{ {body} }};")).unwrap();
+        let outcome = invoke(&compiled, HookInput::Step { payload: Payload::json("1") }).await;
+        assert!(outcome.result.is_ok(), "{body}: {:?}", outcome.result);
+        outcome.usage.fuel
+    };
+    let nothing = fuel("").await;
+    for (body, most) in [
+        ("new URL('https://api.example.com/v2/contacts?limit=10#top');", 60_000),
+        ("new URL('../other?x=1', 'https://api.example.com:8443/v2/contacts/7');", 100_000),
+        ("new URL('https://api.example.com/a').searchParams.get('x');", 60_000),
+        ("new URLSearchParams('a=1&b=2&c=three+four').get('b');", 40_000),
+    ] {
+        let spent = fuel(body).await - nothing;
+        println!("{spent} for {body}");
+        assert!(spent < most, "{body} took {spent} units of fuel, more than {most}");
+    }
+}
