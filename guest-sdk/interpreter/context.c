@@ -230,7 +230,7 @@ static JSValue iso_time(uint64_t ms)
     return JS_NewStringLen(js, text, sizeof text - 1);
 }
 
-typedef enum Field { TENANT, FLOW, STEP, RUN, ATTEMPT, STARTED, PARMS, SCOPES } Field;
+typedef enum Field { TENANT, FLOW, STEP, RUN, ATTEMPT, STARTED, PARMS, TEST_RUN, SCOPES } Field;
 
 static JSValue scope_object(Context *context, int index)
 {
@@ -271,6 +271,8 @@ static JSValue get(JSContext *ctx, JSValueConst this, int magic)
             context->parms = parms;
         }
         return JS_DupValue(ctx, context->parms);
+    case TEST_RUN:
+        return JS_NewBool(ctx, record->test_run);
     default:
         return scope_object(context, magic - SCOPES);
     }
@@ -278,9 +280,9 @@ static JSValue get(JSContext *ctx, JSValueConst this, int magic)
 
 static JSValue to_json(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
-    static const char *const names[] = {"tenant", "flow", "step", "runId", "attempt", "startedAt", "parms"};
+    static const char *const names[] = {"tenant", "flow", "step", "runId", "attempt", "startedAt", "parms", "testRun"};
     JSValue object = JS_NewObject(ctx);
-    for (int field = TENANT; field <= PARMS; field++) {
+    for (int field = TENANT; field <= TEST_RUN; field++) {
         JSValue value = get(ctx, this, field);
         if (JS_IsException(value))
             return value;
@@ -297,6 +299,7 @@ static const JSCFunctionListEntry parts[] = {
     JS_CGETSET_MAGIC_DEF("attempt", get, NULL, ATTEMPT),
     JS_CGETSET_MAGIC_DEF("startedAt", get, NULL, STARTED),
     JS_CGETSET_MAGIC_DEF("parms", get, NULL, PARMS),
+    JS_CGETSET_MAGIC_DEF("testRun", get, NULL, TEST_RUN),
     JS_CGETSET_MAGIC_DEF("variables", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_VARIABLES),
     JS_CGETSET_MAGIC_DEF("meta", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_META),
     JS_CGETSET_MAGIC_DEF("config", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_CONFIG),

@@ -2,6 +2,8 @@
 #include "heap.h"
 #include "interpreter.h"
 
+#include <stdio.h>
+
 static JSClassID decision_class;
 
 static const struct {
@@ -75,30 +77,40 @@ static bool message_read(JSValueConst value, const char *helper, hooks_option_st
     return text_of(text, &message->val);
 }
 
-static bool respond_read(JSValueConst value, Decision *decision)
+bool answer_read(JSValueConst value, const char *what, Decision *decision, bool *has_body)
 {
-    if (!JS_IsObject(value) || decision_of(value) != NULL) {
-        throw_contract("`respond` takes an object with status, headers and body");
-        return false;
-    }
+    char part[64];
     JSValue status = JS_GetPropertyStr(js, value, "status"), headers = JS_GetPropertyStr(js, value, "headers");
     JSValue body = JS_GetPropertyStr(js, value, "body");
     if (JS_IsException(status) || JS_IsException(headers) || JS_IsException(body))
         return false;
     decision->status = 200;
-    if (!JS_IsUndefined(status) && !status_read(status, "the status of `respond`", &decision->status))
+    snprintf(part, sizeof part, "the status of %s", what);
+    if (!JS_IsUndefined(status) && !status_read(status, part, &decision->status))
         return false;
     if (!headers_read(headers, &decision->headers))
         return false;
     decision->payload.bytes = (hooks_list_u8_t){(uint8_t *)"", 0};
-    if (JS_IsUndefined(body) || JS_IsNull(body))
+    *has_body = !JS_IsUndefined(body) && !JS_IsNull(body);
+    if (!*has_body)
         return true;
     Text there;
-    if (!payload_write(body, "the body of `respond`", &decision->payload.bytes, &decision->payload.content_type))
+    snprintf(part, sizeof part, "the body of %s", what);
+    if (!payload_write(body, part, &decision->payload.bytes, &decision->payload.content_type))
         return false;
     if (!headers_find(&decision->headers, "content-type", &there))
         headers_append(&decision->headers, TEXT("content-type"), decision->payload.content_type);
     return true;
+}
+
+static bool respond_read(JSValueConst value, Decision *decision)
+{
+    bool has_body;
+    if (!JS_IsObject(value) || decision_of(value) != NULL) {
+        throw_contract("`respond` takes an object with status, headers and body");
+        return false;
+    }
+    return answer_read(value, "`respond`", decision, &has_body);
 }
 
 static bool replace_read(JSValueConst value, Decision *decision)

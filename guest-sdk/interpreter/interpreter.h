@@ -25,6 +25,7 @@ typedef enum Hook {
     HOOK_POST_HOOK,
     HOOK_POST_FAIL,
     HOOK_STEP,
+    HOOK_TRIGGER,
     HOOK_COUNT,
     // Top-level code runs, at deploy.
     HOOK_LOADING = HOOK_COUNT,
@@ -148,6 +149,13 @@ bool request_read(JSValueConst given, JSValueConst value, snaphook_hook_types_ne
 bool response_changes(JSValueConst response, bool *changed, snaphook_hook_types_payload_t *result);
 bool is_request(JSValueConst value);
 bool is_response(JSValueConst value);
+// The request that a trigger is given; its body counts as a response's does.
+JSValue trigger_request_new(exports_snaphook_hook_trigger_request_t *request);
+bool is_trigger_request(JSValueConst value);
+
+// query.c
+// The parameters of a URL as an object: name to text, or to a list of texts where a name comes more than once.
+JSValue query_of_url(Text url);
 
 // given.c: what the other hooks are given.
 void given_define_classes(void);
@@ -191,6 +199,8 @@ typedef struct Decision {
 void decisions_define(void);
 Decision *decision_of(JSValueConst value);
 const char *decision_name(DecisionKind kind);
+// Status (200 when absent), headers and body of an answer; `*has_body` is false where the body is left out or null. False when it threw.
+bool answer_read(JSValueConst value, const char *what, Decision *decision, bool *has_body);
 // A reason code; undefined and null give none. False when it threw.
 bool reason_code_read(JSValueConst value, snaphook_hook_types_option_reason_code_t *code);
 bool status_read(JSValueConst value, const char *what, uint16_t *status);

@@ -287,6 +287,88 @@ bool exports_snaphook_hook_step_step(Text *content_type, ContextRecord *context,
     return true;
 }
 
+// Refuses members that nobody would read; a misspelt one would otherwise be lost without a word.
+static bool only_members(JSValueConst value, const char *what, const char *const *known, int count)
+{
+    JSPropertyEnum *names;
+    uint32_t length;
+    if (JS_GetOwnPropertyNames(js, &names, &length, value, JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY) < 0)
+        return false;
+    for (uint32_t i = 0; i < length; i++) {
+        Text name;
+        int at = 0;
+        if (!text_of(JS_AtomToString(js, names[i].atom), &name))
+            return false;
+        while (at < count && !text_equals(name, known[at]))
+            at++;
+        if (at == count) {
+            int shown = name.len > 40 ? 40 : (int)name.len;
+            throw_contract("%s has a member `%.*s`; it may have %s, %s%s%s", what, shown, name.ptr, known[0], known[1], count > 2 ? ", " : "",
+                           count > 2 ? known[2] : "");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool trigger_response(JSValueConst value, exports_snaphook_hook_trigger_response_t *response)
+{
+    static const char *const members[] = {"status", "headers", "body"};
+    Decision answer = {0};
+    bool has_body;
+    if (!JS_IsObject(value) || JS_IsFunction(js, value) || JS_IsArray(value) || decision_of(value) != NULL) {
+        throw_contract("the trigger's response is %s; it must be an object with status, headers and body",
+                       decision_of(value) != NULL ? "a decision" : kind_of(value));
+        return false;
+    }
+    if (!only_members(value, "the trigger's response", members, 3) || !answer_read(value, "the trigger's response", &answer, &has_body))
+        return false;
+    response->status = answer.status;
+    response->headers = answer.headers;
+    response->body.is_some = has_body;
+    response->body.val = answer.payload.bytes;
+    return true;
+}
+
+static bool trigger_decision(JSValueConst given, JSValueConst answer, exports_snaphook_hook_trigger_decision_t *ret)
+{
+    static const char *const members[] = {"payload", "response"};
+    if (!only_members(answer, "what trigger returns", members, 2))
+        return false;
+    JSValue payload = JS_GetPropertyStr(js, answer, "payload"), response = JS_GetPropertyStr(js, answer, "response");
+    if (JS_IsException(payload) || JS_IsException(response))
+        return false;
+    if (JS_IsUndefined(payload) && JS_IsUndefined(response)) {
+        throw_contract("trigger returned an object without payload and response; it may return either or both, or nothing");
+        return false;
+    }
+    ret->response.is_some = !JS_IsNull(response) && !JS_IsUndefined(response);
+    if (ret->response.is_some && !trigger_response(response, &ret->response.val))
+        return false;
+    if (JS_IsUndefined(payload))
+        return response_changes(given, &ret->payload.is_some, &ret->payload.val);
+    ret->payload.is_some = true;
+    return payload_write(payload, "the payload that trigger returns", &ret->payload.val.bytes, &ret->payload.val.content_type);
+}
+
+bool exports_snaphook_hook_trigger_trigger(exports_snaphook_hook_trigger_request_t *request, ContextRecord *context,
+                                           exports_snaphook_hook_trigger_decision_t *ret, Fault *err)
+{
+    JSValue answer;
+    begin(HOOK_TRIGGER, context);
+    JSValue given = trigger_request_new(request);
+    if (!call(given, &answer, err))
+        return false;
+    if (decision_of(answer) != NULL)
+        return misplaced(decision_of(answer), err);
+    ret->response.is_some = false;
+    if (JS_IsUndefined(answer) || is_trigger_request(answer))
+        return response_changes(given, &ret->payload.is_some, &ret->payload.val) || failed(err);
+    if (!JS_IsObject(answer) || JS_IsFunction(js, answer) || JS_IsArray(answer))
+        return wrong_answer(answer, "an object with payload and response, or nothing", err);
+    return trigger_decision(given, answer, ret) || failed(err);
+}
+
 // Nothing is freed after a call: the instance ends with it. These stand in for the generated functions that would.
 #define NO_CLEANUP(function, name) \
     __attribute__((export_name("cabi_post_snaphook:hook/" name))) void __wasm_export_exports_snaphook_hook_##function##_post_return(uint8_t *result) {}
@@ -296,5 +378,6 @@ NO_CLEANUP(post_request_post_request, "post-request@0.1.0#post-request")
 NO_CLEANUP(post_hook_post_hook, "post-hook@0.1.0#post-hook")
 NO_CLEANUP(post_fail_post_fail, "post-fail@0.1.0#post-fail")
 NO_CLEANUP(step_step, "step@0.1.0#step")
+NO_CLEANUP(trigger_trigger, "trigger@0.1.0#trigger")
 
 void __component_type_object_force_link_hooks(void) {}

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-const char *const hook_names[HOOK_COUNT] = {"preHook", "preRequest", "postRequest", "postHook", "postFail", "default"};
+const char *const hook_names[HOOK_COUNT] = {"preHook", "preRequest", "postRequest", "postHook", "postFail", "default", "trigger"};
 
 #define WARNINGS 16
 

@@ -6,20 +6,22 @@
 
 typedef struct Message {
     Text method, url;
+    Text path;         // Of a trigger's request.
     HeaderList list;
     JSValue headers;   // The Headers object once it was asked for, else undefined.
+    JSValue query;     // Of a trigger's request, once it was asked for; else undefined.
     JSValue body;      // What was set, or what the body was read as; else undefined.
     uint16_t status;
     bool changed;      // Method, URL, or the headers as a whole were set.
     bool body_set;     // `body` was assigned.
 } Message;
 
-static JSClassID request_class, response_class;
+static JSClassID request_class, response_class, trigger_request_class;
 
 static Message *message_of(JSValueConst value)
 {
-    Message *message = JS_GetOpaque(value, request_class);
-    return message != NULL ? message : JS_GetOpaque(value, response_class);
+    JSClassID class = JS_GetClassID(value);
+    return class == request_class || class == response_class || class == trigger_request_class ? JS_GetOpaque(value, class) : NULL;
 }
 
 static Message *self(JSValueConst value)
@@ -39,12 +41,17 @@ static JSValue message_new(JSClassID class, Message **message)
     return object;
 }
 
+static Message message_of_parts(Text method, Text url, HeaderList headers)
+{
+    return (Message){.method = method, .url = url, .list = headers, .headers = JS_UNDEFINED, .body = JS_UNDEFINED, .query = JS_UNDEFINED};
+}
+
 JSValue request_new(snaphook_hook_types_request_t *request)
 {
     Message *message;
     JSValue object = message_new(request_class, &message);
     if (!JS_IsException(object))
-        *message = (Message){request->method, request->url, request->headers, JS_UNDEFINED, JS_UNDEFINED, 0, false, false};
+        *message = message_of_parts(request->method, request->url, request->headers);
     return object;
 }
 
@@ -52,8 +59,21 @@ JSValue response_new(snaphook_hook_types_response_t *response)
 {
     Message *message;
     JSValue object = message_new(response_class, &message);
-    if (!JS_IsException(object))
-        *message = (Message){response->method, response->url, response->headers, JS_UNDEFINED, JS_UNDEFINED, response->status, false, false};
+    if (!JS_IsException(object)) {
+        *message = message_of_parts(response->method, response->url, response->headers);
+        message->status = response->status;
+    }
+    return object;
+}
+
+JSValue trigger_request_new(exports_snaphook_hook_trigger_request_t *request)
+{
+    Message *message;
+    JSValue object = message_new(trigger_request_class, &message);
+    if (!JS_IsException(object)) {
+        *message = message_of_parts(request->method, request->url, request->headers);
+        message->path = request->path;
+    }
     return object;
 }
 
@@ -65,6 +85,11 @@ bool is_request(JSValueConst value)
 bool is_response(JSValueConst value)
 {
     return JS_GetOpaque(value, response_class) != NULL;
+}
+
+bool is_trigger_request(JSValueConst value)
+{
+    return JS_GetOpaque(value, trigger_request_class) != NULL;
 }
 
 static const HeaderList *list_of(const Message *message)
@@ -79,7 +104,7 @@ static Text content_type(const Message *message)
     return type;
 }
 
-typedef enum Field { METHOD, URL, STATUS, OK, HEADERS, BODY } Field;
+typedef enum Field { METHOD, URL, PATH, QUERY, STATUS, OK, HEADERS, BODY } Field;
 
 static JSValue body_value(Message *message)
 {
@@ -102,6 +127,16 @@ static JSValue get(JSContext *ctx, JSValueConst this, int magic)
         return string_of(message->method);
     case URL:
         return string_of(message->url);
+    case PATH:
+        return string_of(message->path);
+    case QUERY:
+        if (JS_IsUndefined(message->query)) {
+            JSValue query = query_of_url(message->url);
+            if (JS_IsException(query))
+                return query;
+            message->query = query;
+        }
+        return JS_DupValue(ctx, message->query);
     case STATUS:
         return JS_NewInt32(ctx, message->status);
     case OK:
@@ -138,7 +173,7 @@ static JSValue set(JSContext *ctx, JSValueConst this, JSValueConst value, int ma
         return JS_EXCEPTION;
     bool request = is_request(this);
     if (!request && magic != BODY)
-        return JS_ThrowTypeError(ctx, "only the body of a response can be set");
+        return JS_ThrowTypeError(ctx, "only the body of this can be set");
     switch ((Field)magic) {
     case METHOD:
         if (!line_part(value, "method", &message->method))
@@ -245,7 +280,7 @@ bool request_changes(JSValueConst request, bool *changed, snaphook_hook_types_ne
 
 bool response_changes(JSValueConst response, bool *changed, snaphook_hook_types_payload_t *result)
 {
-    return body_changes(message_of(response), "response.body", changed, &result->bytes, &result->content_type);
+    return body_changes(message_of(response), is_response(response) ? "response.body" : "request.body", changed, &result->bytes, &result->content_type);
 }
 
 // A request returned as an object: what it does not name stays as it was given.
@@ -278,6 +313,10 @@ static JSValue to_json(JSContext *ctx, JSValueConst this, int argc, JSValueConst
     }
     JS_DefinePropertyValueStr(ctx, object, "method", get(ctx, this, METHOD), JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, object, "url", get(ctx, this, URL), JS_PROP_C_W_E);
+    if (is_trigger_request(this)) {
+        JS_DefinePropertyValueStr(ctx, object, "path", get(ctx, this, PATH), JS_PROP_C_W_E);
+        JS_DefinePropertyValueStr(ctx, object, "query", get(ctx, this, QUERY), JS_PROP_C_W_E);
+    }
     if (is_response(this))
         JS_DefinePropertyValueStr(ctx, object, "status", get(ctx, this, STATUS), JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, object, "headers", names, JS_PROP_C_W_E);
@@ -306,8 +345,15 @@ static const JSCFunctionListEntry response_parts[] = {
     JS_CGETSET_MAGIC_DEF("payload", get, set, BODY),
 };
 
+static const JSCFunctionListEntry trigger_request_parts[] = {
+    SHARED,
+    JS_CGETSET_MAGIC_DEF("path", get, NULL, PATH),
+    JS_CGETSET_MAGIC_DEF("query", get, NULL, QUERY),
+};
+
 void message_define_classes(void)
 {
+    define_class(&trigger_request_class, "TriggerRequest", trigger_request_parts, sizeof trigger_request_parts / sizeof *trigger_request_parts);
     define_class(&request_class, "Request", request_parts, sizeof request_parts / sizeof *request_parts);
     define_class(&response_class, "Response", response_parts, sizeof response_parts / sizeof *response_parts);
 }

@@ -61,6 +61,35 @@ declare module "snaphook" {
     set payload(value: unknown);
   }
 
+  /** The request that begins a run of a flow. */
+  export interface TriggerRequest extends Readers {
+    readonly method: string;
+    /** As it came, query included. */
+    readonly url: string;
+    /** What follows the trigger's address: empty, or beginning with `/`. Not decoded. */
+    readonly path: string;
+    /** The query's parameters, decoded; a list where a name comes more than once. */
+    readonly query: Readonly<Record<string, string | string[]>>;
+    readonly headers: Headers;
+    /** As a response's. Setting it, or changing it in place, changes the payload. */
+    get body(): any;
+    set body(value: unknown);
+  }
+
+  /** What a trigger may return: what it leaves out stays as it was. */
+  export interface Triggered {
+    /** What the first step is given; the request's body when absent. Text and bytes as they are, any other value as its JSON text. */
+    payload?: unknown;
+    /** The answer to the request, given once the run has succeeded; 200 without a body when absent. */
+    response?: {
+      /** 200 to 599; default 200. */
+      status?: number;
+      headers?: HeadersInit;
+      /** Text and bytes as they are, any other value as its JSON text. Absent: a JSON object with the run's id as `executionId`. */
+      body?: unknown;
+    };
+  }
+
   /** The result of a call that succeeded. */
   export interface CallResult<Payload = any, Arguments = any> {
     /** As the caller gave them. */
@@ -107,6 +136,8 @@ declare module "snaphook" {
     readonly startedAt: string;
     /** The binding's parameters; `{}` when it has none. */
     readonly parms: Parms;
+    /** Whether somebody tries the script out: what it decides has no effect. */
+    readonly testRun: boolean;
     /** The flow's configuration, by display name. */
     readonly config: Readonly<Record<string, any>>;
     /** Values of the run, by key: later hooks and steps see what is written. Only what is asked for crosses. */
@@ -195,6 +226,12 @@ declare module "snaphook" {
 
   /** A script step, the module's default export. Gives the next payload, or nothing to keep the one given with its changes. */
   export type Step<Payload = any, Parms = any> = (payload: Payload, context: Context<Parms>) => unknown;
+
+  /** What begins a run of a flow. Gives payload and response, or nothing to pass the request's body on with its changes. */
+  export type Trigger<Parms = any> = (
+    request: TriggerRequest,
+    context: Context<Parms>,
+  ) => Awaitable<Triggered | TriggerRequest | void>;
 }
 
 /** Writes to the run's log at the level of the method. */

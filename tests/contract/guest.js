@@ -126,6 +126,42 @@ export function postFail(failure, context) {
   }
 }
 
+export function trigger(request, context) {
+  const { act } = context.parms;
+  switch (act) {
+    case "keep":
+      return;
+    case "change":
+      return {
+        payload: {
+          method: request.method,
+          url: request.url,
+          path: request.path,
+          q: request.query.q,
+          tag: request.headers.get("X-Tag"),
+          given: request.json(),
+          test: context.testRun,
+        },
+      };
+    case "respond":
+      return { payload: request.text(), response: { status: 201, headers: { "content-type": "text/csv" }, body: "hello,world" } };
+    case "accept":
+      return { response: { status: 202, headers: { "x-made": "here" } } };
+    case "empty":
+      return { response: { body: new Uint8Array() } };
+    case "bytes":
+      return { payload: { sum: request.bytes().reduce((sum, byte) => sum + byte, 0) } };
+    case "framing":
+      return { response: { headers: { "transfer-encoding": "chunked" } } };
+    case "split":
+      return { response: { headers: { "x-split": "a\r\nx-smuggled: b" } } };
+    case "status":
+      return { response: { status: 700 } };
+    default:
+      unknown(act);
+  }
+}
+
 export default async function (payload, context) {
   const { act } = context.parms;
   switch (act) {

@@ -1,7 +1,7 @@
 // The contract's behaviour in TypeScript. `guest.js` and `rust` do the same.
 
 import { fail, proceed, reauthenticate, recover, reject, replace, respond, retry, retryRun } from "snaphook";
-import type { Call, CallResult, Context, Failure, ReasonCode, Request, Response } from "snaphook";
+import type { Call, CallResult, Context, Failure, ReasonCode, Request, Response, Triggered, TriggerRequest } from "snaphook";
 
 interface Parms {
   act: string;
@@ -129,6 +129,42 @@ export function postFail(failure: Failure, context: Invocation) {
       return recover({ arguments: failure.arguments, status: failure.status, code: failure.code, message: failure.message });
     case "replace":
       return replace({ status: 503, message: "come back later", code });
+    default:
+      return unknown(act);
+  }
+}
+
+export function trigger(request: TriggerRequest, context: Invocation): Triggered | void {
+  const { act }: Parms = context.parms;
+  switch (act) {
+    case "keep":
+      return;
+    case "change":
+      return {
+        payload: {
+          method: request.method,
+          url: request.url,
+          path: request.path,
+          q: request.query.q,
+          tag: request.headers.get("X-Tag"),
+          given: request.json(),
+          test: context.testRun,
+        },
+      };
+    case "respond":
+      return { payload: request.text(), response: { status: 201, headers: { "content-type": "text/csv" }, body: "hello,world" } };
+    case "accept":
+      return { response: { status: 202, headers: { "x-made": "here" } } };
+    case "empty":
+      return { response: { body: new Uint8Array() } };
+    case "bytes":
+      return { payload: { sum: request.bytes().reduce((sum, byte) => sum + byte, 0) } };
+    case "framing":
+      return { response: { headers: { "transfer-encoding": "chunked" } } };
+    case "split":
+      return { response: { headers: { "x-split": "a\r\nx-smuggled: b" } } };
+    case "status":
+      return { response: { status: 700 } };
     default:
       return unknown(act);
   }

@@ -103,6 +103,7 @@ fn context() -> Context {
         started_at_ms: 1_700_000_000_000,
         seed: 7,
         parms: "{\"act\":\"change\"}".into(),
+        test_run: false,
     }
 }
 

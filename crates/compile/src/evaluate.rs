@@ -152,7 +152,7 @@ impl Evaluator {
     }
 }
 
-const NO_HOOK: &str = "the script exports no hook; export a function named preHook, preRequest, postRequest, postHook or postFail, or a default function for a step";
+const NO_HOOK: &str = "the script exports no hook; export a function named preHook, preRequest, postRequest, postHook, postFail or trigger, or a default function for a step";
 
 /// The fault of a script that was stopped; nothing when that was not its own doing.
 fn stopped(error: &Error, limits: &Limits) -> Option<Fault> {

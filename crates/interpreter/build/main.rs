@@ -23,6 +23,7 @@ const OWN_FILES: &[&str] = &[
     "headers.c",
     "payload.c",
     "message.c",
+    "query.c",
     "given.c",
     "context.c",
     "decisions.c",

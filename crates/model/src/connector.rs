@@ -319,8 +319,13 @@ const MAX_BINDINGS: usize = 16;
 
 pub(crate) fn check_bindings(path: &str, hooks: &HookBindings) -> Result<(), Invalid> {
     for (hook, list) in &hooks.0 {
-        if *hook == Hook::Step {
-            return Err(Invalid::new(format!("{path}.step"), "`step` is no place to bind a script; use a step with `script`"));
+        let elsewhere = match hook {
+            Hook::Step => Some("use a step with `script`"),
+            Hook::Trigger => Some("use the flow's `trigger`"),
+            _ => None,
+        };
+        if let Some(elsewhere) = elsewhere {
+            return Err(Invalid::new(format!("{path}.{hook}"), format!("`{hook}` is no place to bind a script; {elsewhere}")));
         }
         if list.len() > MAX_BINDINGS {
             return Err(Invalid::new(format!("{path}.{hook}"), format!("holds {} bindings; at most {MAX_BINDINGS}", list.len())));

@@ -27,6 +27,8 @@ pub struct Context {
     pub seed: u64,
     /// The binding's parameters as JSON text.
     pub parms: Arc<str>,
+    /// Whether somebody tries the script out.
+    pub test_run: bool,
 }
 
 /// What a hook acts on.
@@ -64,6 +66,24 @@ pub enum HookInput {
     Step {
         payload: Payload,
     },
+    Trigger {
+        request: TriggerRequest,
+    },
+}
+
+/// The request that begins a run of a flow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TriggerRequest {
+    /// In capitals where it is a usual one.
+    pub method: String,
+    /// As it came, query included.
+    pub url: String,
+    /// What follows the trigger's address: empty, or beginning with `/`. Not decoded.
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Headers,
+    /// Exactly as it came.
+    pub body: Bytes,
 }
 
 impl HookInput {
@@ -77,6 +97,7 @@ impl HookInput {
             Self::PostHook { .. } => Hook::PostHook,
             Self::PostFail { .. } => Hook::PostFail,
             Self::Step { .. } => Hook::Step,
+            Self::Trigger { .. } => Hook::Trigger,
         }
     }
 }

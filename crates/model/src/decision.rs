@@ -158,6 +158,26 @@ pub enum PostFailDecision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepDecision(pub Option<Payload>);
 
+/// The answer that a trigger gives to the request that began the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerResponse {
+    /// 200 to 999.
+    pub status: u16,
+    /// Without those that frame the message.
+    pub headers: Headers,
+    /// Absent: the run's id stands in for it.
+    pub body: Option<Bytes>,
+}
+
+/// Of a flow's trigger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TriggerDecision {
+    /// What the first step is given; `None` for the request's body.
+    pub payload: Option<Payload>,
+    /// `None` for 200 without a body.
+    pub response: Option<TriggerResponse>,
+}
+
 /// A decision of any hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "one variant per hook")]
@@ -168,6 +188,7 @@ pub enum Decision {
     PostHook(PostHookDecision),
     PostFail(PostFailDecision),
     Step(StepDecision),
+    Trigger(TriggerDecision),
 }
 
 impl Decision {
@@ -190,7 +211,7 @@ impl Decision {
             Self::PostHook(PostHookDecision::Keep) | Self::PostFail(PostFailDecision::Keep) => "keep",
             Self::PostHook(PostHookDecision::Replace(_)) | Self::PostFail(PostFailDecision::Replace(_)) => "replace",
             Self::PostFail(PostFailDecision::Recover(_)) => "recover",
-            Self::Step(_) => "return",
+            Self::Step(_) | Self::Trigger(_) => "return",
         }
     }
 }

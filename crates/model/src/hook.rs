@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A place where a script may act; `step` is a script step of a flow.
+/// A place where a script may act; `step` is a script step of a flow, `trigger` what begins a run of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the crate's readers know the hooks by name; `flow-format` has a table of them")]
 pub enum Hook {
@@ -15,11 +15,13 @@ pub enum Hook {
     PostHook,
     PostFail,
     Step,
+    Trigger,
 }
 
 impl Hook {
-    /// All hooks, in the order in which a call meets them.
-    pub const ALL: [Self; 6] = [Self::PreHook, Self::PreRequest, Self::PostRequest, Self::PostHook, Self::PostFail, Self::Step];
+    /// All hooks: those of a call in the order in which it meets them, then those of a flow.
+    pub const ALL: [Self; 7] =
+        [Self::PreHook, Self::PreRequest, Self::PostRequest, Self::PostHook, Self::PostFail, Self::Step, Self::Trigger];
 
     /// The hook's name in documents, in the WIT world and in logs.
     #[must_use]
@@ -31,6 +33,7 @@ impl Hook {
             Self::PostHook => "post-hook",
             Self::PostFail => "post-fail",
             Self::Step => "step",
+            Self::Trigger => "trigger",
         }
     }
 
@@ -73,7 +76,7 @@ impl HookSet {
     /// The set with these bits; bits that stand for no hook are dropped.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & 0b11_1111)
+        Self(bits & 0b111_1111)
     }
 
     /// The set as bits.

@@ -24,10 +24,10 @@ mod token;
 
 pub use body::BodyText;
 pub use connector::{Binding, Connector, Endpoint, HookBindings, Retry};
-pub use context::{Context, HookInput, LogEntry, LogLevel, VariableScope, VariableWrite, Variables};
+pub use context::{Context, HookInput, LogEntry, LogLevel, TriggerRequest, VariableScope, VariableWrite, Variables};
 pub use decision::{
     Decision, FailingDecision, NewRequest, NewResponse, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
-    PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, StepDecision,
+    PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, StepDecision, TriggerDecision, TriggerResponse,
 };
 pub use fault::{Blame, Code, Fault, Invalid};
 pub use flow::{Flow, Step, StepAction};

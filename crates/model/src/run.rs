@@ -235,6 +235,7 @@ impl From<&Decision> for DecisionRecord {
             | Decision::PostHook(PostHookDecision::Keep | PostHookDecision::Replace(_))
             | Decision::PostFail(PostFailDecision::Keep | PostFailDecision::Recover(_))
             | Decision::Step(_) => {}
+            Decision::Trigger(decision) => record.status = decision.response.as_ref().map(|response| response.status),
         }
         record
     }

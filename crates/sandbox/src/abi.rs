@@ -29,6 +29,8 @@ pub(crate) struct ContextIn<'a> {
     #[component(name = "deadline-ms")]
     deadline_ms: u32,
     parms: &'a str,
+    #[component(name = "test-run")]
+    test_run: bool,
 }
 
 impl<'a> ContextIn<'a> {
@@ -45,6 +47,7 @@ impl<'a> ContextIn<'a> {
             seed: context.seed,
             deadline_ms: u32::try_from(limits.wall_ms).unwrap_or(u32::MAX),
             parms: &context.parms,
+            test_run: context.test_run,
         }
     }
 }
@@ -74,12 +77,23 @@ pub(crate) struct FailureIn<'a> {
     pub(crate) message: &'a str,
 }
 
+/// The request that begins a run.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct TriggerRequestIn<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) headers: HeadersIn<'a>,
+}
+
 pub(crate) type PreHookIn<'a> = (&'a str, &'a str, ContextIn<'a>);
 pub(crate) type PreRequestIn<'a> = (RequestIn<'a>, ContextIn<'a>);
 pub(crate) type PostRequestIn<'a> = (ResponseIn<'a>, ContextIn<'a>);
 pub(crate) type PostHookIn<'a> = (u16, HeadersIn<'a>, ContextIn<'a>);
 pub(crate) type PostFailIn<'a> = (FailureIn<'a>, ContextIn<'a>);
 pub(crate) type StepIn<'a> = (&'a str, ContextIn<'a>);
+pub(crate) type TriggerIn<'a> = (TriggerRequestIn<'a>, ContextIn<'a>);
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
@@ -193,6 +207,21 @@ pub(crate) enum PostFailOut {
 }
 
 pub(crate) type StepOut = Option<PayloadOut>;
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct TriggerResponseOut {
+    pub(crate) status: u16,
+    pub(crate) headers: HeadersOut,
+    pub(crate) body: Option<Bytes>,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct TriggerOut {
+    pub(crate) payload: Option<PayloadOut>,
+    pub(crate) response: Option<TriggerResponseOut>,
+}
 
 #[derive(ComponentType, Lift, Clone, Copy, PartialEq, Eq, Debug)]
 #[component(enum)]

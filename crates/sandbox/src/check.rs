@@ -3,7 +3,7 @@
 use snaphook_model::connector::{METHODS, is_framing_header};
 use snaphook_model::{
     Code, Decision, FailingDecision, Fault, Headers, NewRequest, NewResponse, Payload, PostFailDecision, PostHookDecision,
-    PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, StepDecision,
+    PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, StepDecision, TriggerDecision, TriggerResponse,
 };
 
 /// A decision that everything after the sandbox can rely on, or the fault of the script that made it.
@@ -27,6 +27,10 @@ pub(crate) fn decision(mut decision: Decision, output_limit: u64) -> Result<Deci
         | Decision::PostHook(PostHookDecision::Replace(payload))
         | Decision::PostFail(PostFailDecision::Recover(payload))
         | Decision::Step(StepDecision(Some(payload))) => content_type(payload)?,
+        Decision::Trigger(TriggerDecision { payload, response }) => {
+            payload.as_ref().map_or(Ok(()), content_type)?;
+            response.as_ref().map_or(Ok(()), trigger_answer)?;
+        }
         // 0 says that there was no response, as in the failure that the hook was given.
         Decision::PostFail(PostFailDecision::Replace(failure)) if failure.status != 0 => status("status", failure.status, 100)?,
         _ => {}
@@ -82,6 +86,14 @@ fn sendable(request: &NewRequest) -> Result<(), Fault> {
 fn answer(response: &NewResponse) -> Result<(), Fault> {
     // Below 200 a response is only the announcement of another.
     status("status of the response", response.status, 200)?;
+    headers(&response.headers)
+}
+
+/// It goes out as it stands, so its status must be one that a client can read.
+fn trigger_answer(response: &TriggerResponse) -> Result<(), Fault> {
+    if !(200..600).contains(&response.status) {
+        return Err(broken(format!("the status of the trigger's response is {}; it must be 200 to 599", response.status)));
+    }
     headers(&response.headers)
 }
 
@@ -178,6 +190,10 @@ fn size(decision: &Decision) -> u64 {
         Decision::PostFail(PostFailDecision::Replace(failure)) => failure.message.len() + code(&failure.code),
         Decision::PostHook(PostHookDecision::Keep) | Decision::PostFail(PostFailDecision::Keep) => 0,
         Decision::Step(StepDecision(given)) => optional(given),
+        Decision::Trigger(TriggerDecision { payload, response }) => {
+            let answer = |response: &TriggerResponse| headers(&response.headers) + response.body.as_ref().map_or(0, bytes::Bytes::len);
+            optional(payload) + response.as_ref().map_or(0, answer)
+        }
     };
     size as u64
 }

@@ -4,7 +4,7 @@ use snaphook_model::{self as model, Decision, Headers};
 
 use crate::abi::{
     FailingOut, LevelOut, NewRequestOut, NewResponseOut, PayloadOut, PostFailOut, PostHookOut, PostRequestOut, PreHookOut, PreRequestOut,
-    ReasonCodeOut, RejectionOut, ScopeOut, StepOut,
+    ReasonCodeOut, RejectionOut, ScopeOut, StepOut, TriggerOut, TriggerResponseOut,
 };
 
 /// What a hook answers, as a decision of the model.
@@ -61,6 +61,12 @@ impl From<NewResponseOut> for model::NewResponse {
 impl From<PayloadOut> for model::Payload {
     fn from(payload: PayloadOut) -> Self {
         Self { bytes: payload.bytes, content_type: payload.content_type }
+    }
+}
+
+impl From<TriggerResponseOut> for model::TriggerResponse {
+    fn from(response: TriggerResponseOut) -> Self {
+        Self { status: response.status, headers: Headers(response.headers), body: response.body }
     }
 }
 
@@ -138,5 +144,11 @@ impl Decided for PostFailOut {
 impl Decided for StepOut {
     fn decision(self) -> Decision {
         Decision::Step(model::StepDecision(self.map(Into::into)))
+    }
+}
+
+impl Decided for TriggerOut {
+    fn decision(self) -> Decision {
+        Decision::Trigger(model::TriggerDecision { payload: self.payload.map(Into::into), response: self.response.map(Into::into) })
     }
 }

@@ -141,7 +141,7 @@ fn check_size(component: &Component) -> Result<(), ComponentError> {
 
 /// Where a component exports its hooks, by [`Hook::ALL`].
 #[derive(Default)]
-pub(crate) struct Exports([Option<ComponentExportIndex>; 6]);
+pub(crate) struct Exports([Option<ComponentExportIndex>; Hook::ALL.len()]);
 
 impl Exports {
     pub(crate) fn of(&self, hook: Hook) -> Option<&ComponentExportIndex> {
@@ -162,6 +162,7 @@ impl Exports {
                 Hook::PostHook => find::<abi::PostHookIn<'_>, abi::Answer<abi::PostHookOut>>(component, pre, hook),
                 Hook::PostFail => find::<abi::PostFailIn<'_>, abi::Answer<abi::PostFailOut>>(component, pre, hook),
                 Hook::Step => find::<abi::StepIn<'_>, abi::Answer<abi::StepOut>>(component, pre, hook),
+                Hook::Trigger => find::<abi::TriggerIn<'_>, abi::Answer<abi::TriggerOut>>(component, pre, hook),
             }?;
         }
         Ok(exports)

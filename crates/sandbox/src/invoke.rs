@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Context, Decision, Fault, HookInput, Limits, LogEntry, Usage, VariableWrite, Variables};
+use snaphook_model::{Context, Decision, Fault, HookInput, Limits, LogEntry, TriggerRequest, Usage, VariableWrite, Variables};
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
@@ -13,6 +13,7 @@ use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmCoreDump};
 
 use crate::abi::{
     ContextIn, FailureIn, FaultOut, PostFailOut, PostHookOut, PostRequestOut, PreHookOut, PreRequestOut, RequestIn, ResponseIn, StepOut,
+    TriggerOut, TriggerRequestIn,
 };
 use crate::chance::Chance;
 use crate::check;
@@ -215,6 +216,11 @@ async fn call(store: &mut Store<Data>, program: &Program, input: &HookInput, con
             typed::<_, PostFailOut>(store, function, (failure, context)).await
         }
         HookInput::Step { payload } => typed::<_, StepOut>(store, function, (&*payload.content_type, context)).await,
+        HookInput::Trigger { request } => {
+            let TriggerRequest { method, url, path, headers, .. } = request;
+            let request = TriggerRequestIn { method, url, path, headers: &headers.0 };
+            typed::<_, TriggerOut>(store, function, (request, context)).await
+        }
     };
     called.map_err(|error| (Phase::Calling, error))
 }
@@ -238,6 +244,7 @@ fn large(input: &HookInput) -> (Bytes, Bytes) {
         HookInput::PostRequest { payload, .. } => (payload.clone(), Bytes::new()),
         HookInput::PostHook { payload, arguments, .. } => (payload.clone(), arguments.clone()),
         HookInput::Step { payload } => (payload.bytes.clone(), Bytes::new()),
+        HookInput::Trigger { request } => (request.body.clone(), Bytes::new()),
     }
 }
 

@@ -25,3 +25,4 @@ hook!(post_request, "post-request-guest", "package snaphook:guest; world post-re
 hook!(post_hook, "post-hook-guest", "package snaphook:guest; world post-hook-guest { export snaphook:hook/post-hook@0.1.0; }");
 hook!(post_fail, "post-fail-guest", "package snaphook:guest; world post-fail-guest { export snaphook:hook/post-fail@0.1.0; }");
 hook!(step, "step-guest", "package snaphook:guest; world step-guest { export snaphook:hook/step@0.1.0; }");
+hook!(trigger, "trigger-guest", "package snaphook:guest; world trigger-guest { export snaphook:hook/trigger@0.1.0; }");

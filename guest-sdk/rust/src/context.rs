@@ -25,6 +25,8 @@ pub struct Context {
     pub seed: u64,
     /// Wall time that the invocation may take, in milliseconds.
     pub deadline_ms: u32,
+    /// Whether somebody tries the guest out: what it decides has no effect.
+    pub test_run: bool,
     /// The run's variables: later hooks and steps of the run see what is written.
     pub variables: Variables,
     /// Texts of the run, at most 10,240 bytes of keys and values together.

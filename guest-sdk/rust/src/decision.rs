@@ -338,6 +338,87 @@ impl From<ReplacedFailure> for PostFailDecision {
     }
 }
 
+/// The answer of a trigger to the request that began the run, given once the run has succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TriggerResponse {
+    /// 200 to 599.
+    pub status: u16,
+    /// In order.
+    pub headers: Headers,
+    /// `None`: the caller gets a JSON object with the run's id as `executionId`.
+    pub body: Option<Vec<u8>>,
+}
+
+impl TriggerResponse {
+    /// An answer that names the run.
+    #[must_use]
+    pub const fn new(status: u16) -> Self {
+        Self { status, headers: Headers::new(), body: None }
+    }
+
+    /// The same with a header more.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The same with a body, be it empty. The content type stays as it is.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// The same with a value as JSON and its content type.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    #[track_caller]
+    pub fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Self> {
+        self.body = Some(serde_json::to_vec(value)?);
+        self.headers.set("content-type", "application/json");
+        Ok(self)
+    }
+}
+
+/// Of a [`Trigger`](crate::Trigger).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TriggerDecision {
+    /// What the first step is given; `None`: the request's body.
+    pub payload: Option<Payload>,
+    /// `None`: 200, and the run's id.
+    pub response: Option<TriggerResponse>,
+}
+
+impl TriggerDecision {
+    /// Pass the request's body on, and answer with the run's id.
+    #[must_use]
+    pub const fn keep() -> Self {
+        Self { payload: None, response: None }
+    }
+
+    /// The same with another answer.
+    #[must_use]
+    pub fn respond(mut self, response: TriggerResponse) -> Self {
+        self.response = Some(response);
+        self
+    }
+}
+
+impl From<Payload> for TriggerDecision {
+    fn from(payload: Payload) -> Self {
+        Self { payload: Some(payload), response: None }
+    }
+}
+
+impl From<TriggerResponse> for TriggerDecision {
+    fn from(response: TriggerResponse) -> Self {
+        Self { payload: None, response: Some(response) }
+    }
+}
+
 macro_rules! from_rejection {
     ($($decision:ident)*) => {$(
         impl From<Rejection> for $decision {

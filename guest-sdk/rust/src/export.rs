@@ -45,11 +45,14 @@ macro_rules! __export_hook {
     (Step, $hooks:ty) => {
         $crate::__export_in!(Step, step, $hooks);
     };
+    (Trigger, $hooks:ty) => {
+        $crate::__export_in!(Trigger, trigger, $hooks);
+    };
     ($other:ident, $hooks:ty) => {
         ::core::compile_error!(::core::concat!(
             "`",
             ::core::stringify!($other),
-            "` is no hook; there are PreHook, PreRequest, PostRequest, PostHook, PostFail and Step"
+            "` is no hook; there are PreHook, PreRequest, PostRequest, PostHook, PostFail, Step and Trigger"
         ));
     };
 }

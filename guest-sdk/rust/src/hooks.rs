@@ -2,7 +2,7 @@
 
 use crate::{
     Call, CallResult, Context, Failure, Payload, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
-    PreRequestDecision, Request, Response, Result, StepInput,
+    PreRequestDecision, Request, Response, Result, StepInput, TriggerDecision, TriggerRequest,
 };
 
 /// Once per call, before anything is sent: may change the arguments, reject, or answer itself.
@@ -57,4 +57,13 @@ pub trait Step {
     /// # Errors
     /// An error is the fault of the guest, and the step fails.
     fn step(payload: StepInput, context: Context) -> Result<Option<Payload>>;
+}
+
+/// What begins a run of a flow: a request to the flow's own address.
+pub trait Trigger {
+    /// Gives the payload of the first step and the answer to the request.
+    ///
+    /// # Errors
+    /// An error is the fault of the guest, and the run fails before its first step.
+    fn trigger(request: TriggerRequest, context: Context) -> Result<TriggerDecision>;
 }

@@ -12,6 +12,7 @@ mod host;
 pub mod http;
 mod input;
 pub mod log;
+mod trigger;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -23,14 +24,15 @@ pub mod bindings;
 pub use context::{Config, Context, Meta, StepResults, Variables};
 pub use decision::{
     Failing, NewResponse, Payload, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision,
-    ReasonCode, Rejection, ReplacedFailure,
+    ReasonCode, Rejection, ReplacedFailure, TriggerDecision, TriggerResponse,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use headers::Headers;
-pub use hooks::{PostFail, PostHook, PostRequest, PreHook, PreRequest, Step};
+pub use hooks::{PostFail, PostHook, PostRequest, PreHook, PreRequest, Step, Trigger};
 pub use input::{Call, CallResult, Failure, Request, Response, StepInput};
 pub use serde_json;
 pub use serde_json::{Value, json};
+pub use trigger::TriggerRequest;
 
 #[doc(hidden)]
 pub use export::__private;

@@ -37,6 +37,7 @@ impl Test {
             started_at_ms: 1_700_000_000_000,
             seed: 1,
             deadline_ms: 10_000,
+            test_run: false,
             variables: Variables,
             meta: crate::context::Meta,
             config: crate::context::Config,
@@ -68,6 +69,13 @@ impl Test {
     #[must_use]
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.context.attempt = attempt;
+        self
+    }
+
+    /// Makes it a test run, as a node's `POST …/test` is one.
+    #[must_use]
+    pub fn test_run(mut self) -> Self {
+        self.context.test_run = true;
         self
     }
 

@@ -5,7 +5,7 @@ use snaphook_guest::log::{self, Level};
 use snaphook_guest::testing::Test;
 use snaphook_guest::{
     Context, Error, ErrorKind, Headers, NewResponse, Payload, PostRequest, PostRequestDecision, PreRequest, PreRequestDecision, Rejection,
-    Request, Response, Result, Step, StepInput, Value, bail, http, json,
+    Request, Response, Result, Step, StepInput, Trigger, TriggerDecision, TriggerRequest, TriggerResponse, Value, bail, http, json,
 };
 
 struct Hooks;
@@ -48,7 +48,30 @@ impl Step for Hooks {
     }
 }
 
-snaphook_guest::export!(Hooks: PreRequest, PostRequest, Step);
+impl Trigger for Hooks {
+    fn trigger(request: TriggerRequest, context: Context) -> Result<TriggerDecision> {
+        if request.bytes().is_empty() {
+            return Ok(TriggerDecision::keep());
+        }
+        let payload = json!({"path": request.path, "q": request.query("q"), "given": request.json::<Value>()?, "test": context.test_run});
+        Ok(TriggerDecision::from(Payload::json(&payload)?).respond(TriggerResponse::new(202).header("x-made", "here")))
+    }
+}
+
+snaphook_guest::export!(Hooks: PreRequest, PostRequest, Step, Trigger);
+
+#[test]
+fn a_trigger_gives_a_payload_and_an_answer() {
+    let request = TriggerRequest::new("POST", "/in/7?q=a+b").with_json(&json!({"n": 1}));
+
+    let decision = Hooks::trigger(request, Test::new().test_run().context()).expect("the hook decides");
+
+    let payload = Payload::json(&json!({"path": "/in/7", "q": "a b", "given": {"n": 1}, "test": true})).expect("JSON");
+    assert_eq!(decision.payload, Some(payload));
+    assert_eq!(decision.response, Some(TriggerResponse::new(202).header("x-made", "here")));
+    let nothing = Hooks::trigger(TriggerRequest::new("GET", ""), Test::new().context()).expect("the hook decides");
+    assert_eq!(nothing, TriggerDecision::keep());
+}
 
 #[test]
 fn a_changed_request_is_what_is_sent() {

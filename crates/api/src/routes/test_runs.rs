@@ -34,7 +34,7 @@ pub(crate) struct TestRun {
     request: input::SampleRequest,
     #[serde(default)]
     response: input::SampleResponse,
-    /// In place of the response's body, and what a step is given.
+    /// In place of the response's body, what a step is given, and in place of the body of a trigger's request.
     #[serde(default, deserialize_with = "given")]
     payload: Option<Value>,
     /// JSON; absent: null.
@@ -132,6 +132,7 @@ fn prepare(test: &TestRun, tenant: &Tenant) -> Result<(snaphook_model::HookInput
         // The same chance in every test run, so that a test run can be repeated.
         seed: 0,
         parms: Value::from(test.parms.clone()).to_string().into(),
+        test_run: true,
     };
     let invocation = Invocation {
         input: given.clone(),

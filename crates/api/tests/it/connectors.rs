@@ -133,7 +133,7 @@ async fn what_is_wrong_in_a_connector_is_named_by_its_path() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "`before` is no hook; there are pre-hook, pre-request, post-request, post-hook, post-fail, step",
+      "detail": "`before` is no hook; there are pre-hook, pre-request, post-request, post-hook, post-fail, step, trigger",
       "path": "endpoints.send.hooks.before",
       "request_id": "[request_id]"
     }

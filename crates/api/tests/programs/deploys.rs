@@ -70,7 +70,7 @@ pub(crate) async fn what_an_upload_does_wrong_is_placed() {
       "status": 422,
       "code": "script-no-hook",
       "blame": "guest",
-      "detail": "the script exports no hook; export a function named preHook, preRequest, postRequest, postHook or postFail, or a default function for a step",
+      "detail": "the script exports no hook; export a function named preHook, preRequest, postRequest, postHook, postFail or trigger, or a default function for a step",
       "request_id": "[request_id]"
     }
     "#);

@@ -19,6 +19,7 @@ export function preRequest(request) {
 export function postRequest(response) { return { status: response.status, body: response.json() }; }
 export function postHook(result) { return { ...result.payload, from: result.arguments.who }; }
 export function postFail(failure) { return recover({ code: failure.code, status: failure.status }); }
+export function trigger(request, context) { return { payload: [request.path, request.query, request.json()], response: { status: 202, headers: { 'x-made': 'here' } } }; }
 export default function (payload, context) { return [payload, context.config['App Base URL'], context.stepResults.first]; }
 ";
 
@@ -47,6 +48,8 @@ pub(crate) async fn every_hook_shows_what_it_decided() {
     assert_snapshot!(shown(&acme, json!({"hook": "post-fail", "failure": {"status": 409, "code": "status"}})).await, @r#"{"decision":{"kind":"recover"},"payload":{"code":"status","status":409},"logs":[]}"#);
     let step = json!({"hook": "step", "payload": "x", "config": {"App Base URL": "https://app"}, "step_results": {"first": {"n": 1}}});
     assert_snapshot!(shown(&acme, step).await, @r#"{"decision":{"kind":"return"},"payload":["x","https://app",{"n":1}],"logs":[]}"#);
+    let request = json!({"method": "POST", "url": "https://node.example/t/acme/f/a/b?q=2&r=1&r=2", "path": "/a/b", "body": {"a": 1}});
+    assert_snapshot!(shown(&acme, json!({"hook": "trigger", "request": request})).await, @r#"{"decision":{"kind":"return","status":202},"payload":["/a/b",{"q":"2","r":["1","2"]},{"a":1}],"response":{"status":202,"headers":{"x-made":"here"}},"logs":[]}"#);
     let usage = test(&acme, json!({"hook": "step", "payload": 1})).await.expect(200).json()["usage"].clone();
     assert!(
         usage["fuel"].as_u64().unwrap() > 0 && usage["fuel_limit"] == 1_000_000_000 && usage["memory_limit_bytes"] == 64 << 20,
@@ -82,10 +85,11 @@ pub(crate) async fn what_a_test_run_may_not_hold_is_named() {
     acme.upload("/v1/scripts/s", "application/javascript", "export function preHook() {}").await.expect(201);
     let path = async |body: Value| test(&acme, body).await.expect(400).json()["path"].as_str().map(str::to_owned);
     assert_eq!(path(json!({})).await, None);
-    assert_eq!(path(json!({"hook": "trigger"})).await.as_deref(), Some("hook"));
+    assert_eq!(path(json!({"hook": "webhook"})).await.as_deref(), Some("hook"));
     assert_eq!(path(json!({"hook": "pre-hook", "state": {}})).await.as_deref(), Some("state"));
     assert_eq!(path(json!({"hook": "pre-hook", "connection": {}})).await.as_deref(), Some("connection"));
     assert_eq!(path(json!({"hook": "pre-hook", "meta": {"a": 1}})).await.as_deref(), Some("meta.a"));
+    assert_eq!(path(json!({"hook": "trigger", "request": {"path": "a"}})).await.as_deref(), Some("request.path"));
     assert_eq!(path(json!({"hook": "pre-hook", "request": {"verb": "GET"}})).await.as_deref(), Some("request.verb"));
     acme.send("POST", "/v1/scripts/s/versions/2/test", json!({"hook": "pre-hook"})).await.expect(404);
 }

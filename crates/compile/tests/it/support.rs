@@ -80,6 +80,7 @@ pub(crate) async fn invoke(compiled: &Compiled, input: HookInput) -> Outcome {
         started_at_ms: NOW_MS,
         seed: 7,
         parms: "{}".into(),
+        test_run: false,
     };
     let variables = Arc::new(Variables::default());
     sandbox.invoke(&program, Invocation { input, context, limits: Limits::default(), deadline: None, variables, http: None }).await

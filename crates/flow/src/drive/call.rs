@@ -116,6 +116,7 @@ pub(super) async fn invoke(
         started_at_ms: u64::try_from(parts.clock.now().as_millisecond()).unwrap_or_default(),
         seed: seed(scope.run, scope.step_index, hook, place),
         parms: binding.parms.clone(),
+        test_run: false,
     };
     let limits = scope.tenant.limits;
     let invocation = Invocation { input, context, limits, deadline: Some(scope.deadline), variables: scope.variables.clone(), http };

@@ -240,7 +240,7 @@ impl<'p> Call<'p> {
             Hook::PreHook => self.begin_attempt(),
             Hook::PreRequest => self.stage = Stage::Request,
             Hook::PostRequest => self.settle(),
-            Hook::PostHook | Hook::Step => self.stage = Stage::Done(End::Succeeded(std::mem::take(&mut self.result))),
+            Hook::PostHook | Hook::Step | Hook::Trigger => self.stage = Stage::Done(End::Succeeded(std::mem::take(&mut self.result))),
             Hook::PostFail => {
                 let Some(failed) = self.failure.take() else { return };
                 self.stage = Stage::Done(match failed.replaced {

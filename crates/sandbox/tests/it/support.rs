@@ -66,6 +66,7 @@ pub(crate) fn with_input(input: HookInput, limits: Limits) -> Invocation {
             started_at_ms: 1_700_000_000_000,
             seed: 42,
             parms: "{}".into(),
+            test_run: false,
         },
         limits,
         deadline: None,

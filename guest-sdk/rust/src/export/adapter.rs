@@ -4,11 +4,11 @@ use std::marker::PhantomData;
 use std::panic::{self, PanicHookInfo};
 
 use crate::bindings::host::snaphook::hook::types as wit;
-use crate::bindings::{post_fail, post_hook, post_request, pre_hook, pre_request, step};
+use crate::bindings::{post_fail, post_hook, post_request, pre_hook, pre_request, step, trigger};
 use crate::{
     Call, CallResult, Config, Context, Error, ErrorKind, Failing, Failure, Meta, NewResponse, Payload, PostFail, PostFailDecision,
     PostHook, PostHookDecision, PostRequest, PostRequestDecision, PreHook, PreHookDecision, PreRequest, PreRequestDecision, ReasonCode,
-    Rejection, Request, Response, Step, StepInput, StepResults, Variables, log,
+    Rejection, Request, Response, Step, StepInput, StepResults, Trigger, TriggerRequest, Variables, log,
 };
 
 /// Implements the generated traits for whatever hooks `T` has.
@@ -116,6 +116,20 @@ impl<T: Step> step::exports::snaphook::hook::step::Guest for Adapter<T> {
     }
 }
 
+impl<T: Trigger> trigger::exports::snaphook::hook::trigger::Guest for Adapter<T> {
+    fn trigger(
+        request: trigger::exports::snaphook::hook::trigger::Request,
+        context: wit::Context,
+    ) -> Result<trigger::exports::snaphook::hook::trigger::Decision, wit::Fault> {
+        use trigger::exports::snaphook::hook::trigger::{Decision as D, Response as R};
+        log_panics();
+        let request = TriggerRequest::from_host(request.method, request.url, request.path, request.headers);
+        let decision = T::trigger(request, context.into())?;
+        let response = decision.response.map(|made| R { status: made.status, headers: made.headers.into(), body: made.body });
+        Ok(D { payload: decision.payload.map(Into::into), response })
+    }
+}
+
 impl From<wit::Context> for Context {
     fn from(given: wit::Context) -> Self {
         Self {
@@ -127,6 +141,7 @@ impl From<wit::Context> for Context {
             started_at_ms: given.started_at_ms,
             seed: given.seed,
             deadline_ms: given.deadline_ms,
+            test_run: given.test_run,
             variables: Variables,
             meta: Meta,
             config: Config,

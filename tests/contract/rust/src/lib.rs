@@ -8,7 +8,7 @@ use snaphook_guest::log::{self, Level};
 use snaphook_guest::{
     Call, CallResult, Context, Error, Failing, Failure, NewResponse, Payload, PostFail, PostFailDecision, PostHook, PostHookDecision,
     PostRequest, PostRequestDecision, PreHook, PreHookDecision, PreRequest, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure,
-    Request, Response, Result, Step, StepInput, Value, bail, json,
+    Request, Response, Result, Step, StepInput, Trigger, TriggerDecision, TriggerRequest, TriggerResponse, Value, bail, json,
 };
 
 static INVOCATIONS: AtomicU32 = AtomicU32::new(0);
@@ -186,6 +186,36 @@ impl Step for Guest {
     }
 }
 
+impl Trigger for Guest {
+    fn trigger(request: TriggerRequest, context: Context) -> Result<TriggerDecision> {
+        let parms: Parms = context.parms()?;
+        Ok(match parms.act.as_str() {
+            "keep" => TriggerDecision::keep(),
+            "change" => Payload::json(&json!({
+                "method": request.method,
+                "url": request.url,
+                "path": request.path,
+                "q": request.query("q"),
+                "tag": request.headers.get("X-Tag"),
+                "given": request.json::<Value>()?,
+                "test": context.test_run,
+            }))?
+            .into(),
+            "respond" => {
+                let response = TriggerResponse::new(201).header("content-type", "text/csv").body("hello,world");
+                TriggerDecision::from(Payload::text(request.text()?)).respond(response)
+            }
+            "accept" => TriggerResponse::new(202).header("x-made", "here").into(),
+            "empty" => TriggerResponse::new(200).header("content-type", "application/octet-stream").body("").into(),
+            "bytes" => Payload::json(&json!({"sum": request.bytes().iter().map(|byte| u32::from(*byte)).sum::<u32>()}))?.into(),
+            "framing" => TriggerResponse::new(200).header("transfer-encoding", "chunked").into(),
+            "split" => TriggerResponse::new(200).header("x-split", "a\r\nx-smuggled: b").into(),
+            "status" => TriggerResponse::new(700).into(),
+            act => bail!("no such act: {act}"),
+        })
+    }
+}
+
 fn context_of(context: &Context) -> Result<Value> {
     let (variables, meta) = (context.variables, context.meta);
     let count: i64 = variables.get("count")?.ok_or_else(|| Error::new("no count"))?;
@@ -206,4 +236,4 @@ fn context_of(context: &Context) -> Result<Value> {
     }))
 }
 
-snaphook_guest::export!(Guest: PreHook, PreRequest, PostRequest, PostHook, PostFail, Step);
+snaphook_guest::export!(Guest: PreHook, PreRequest, PostRequest, PostHook, PostFail, Step, Trigger);

@@ -3,17 +3,19 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use snaphook_model::{BodyText, Fault, Headers, Hook, HookInput, HttpRequest, Invalid, Payload, Variables};
+use snaphook_model::{BodyText, Fault, Headers, Hook, HookInput, HttpRequest, Invalid, Payload, TriggerRequest, Variables};
 
 use super::TestRun;
 use crate::problem::Problem;
 
-/// A request as `pre-request` sees it, and what a response answers.
+/// A request as `pre-request` and `trigger` see it, and what a response answers.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SampleRequest {
     method: String,
     url: String,
+    /// Below the trigger's address; empty, or beginning with `/`.
+    path: String,
     /// Name to text, or to a list of texts.
     headers: Map<String, Value>,
     body: Value,
@@ -41,7 +43,8 @@ pub(crate) struct SampleFailure {
 impl Default for SampleRequest {
     fn default() -> Self {
         // A name that never resolves (RFC 6761): a script that passes it on by mistake reaches nobody.
-        Self { method: "GET".to_owned(), url: "https://upstream.invalid/".to_owned(), headers: Map::new(), body: Value::default() }
+        let (method, url) = ("GET".to_owned(), "https://upstream.invalid/".to_owned());
+        Self { method, url, path: String::new(), headers: Map::new(), body: Value::default() }
     }
 }
 
@@ -88,6 +91,14 @@ pub(super) fn hook_input(test: &TestRun) -> Result<HookInput, Problem> {
             arguments: arguments(),
         },
         Hook::Step => HookInput::Step { payload: step_payload(test)? },
+        Hook::Trigger => {
+            let SampleRequest { method, url, path, headers, body } = &test.request;
+            if !path.is_empty() && !path.starts_with('/') {
+                return Err(Invalid::new("request.path", "must be empty or begin with `/`").into());
+            }
+            let (headers, body) = message("request", headers, test.payload.as_ref().or_else(|| given(body)))?;
+            HookInput::Trigger { request: TriggerRequest { method: method.clone(), url: url.clone(), path: path.clone(), headers, body } }
+        }
     })
 }
 

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use snaphook_model::{
     BodyText, Decision, Headers, HookInput, HttpRequest, NewResponse, Payload, PostFailDecision, PostHookDecision, PostRequestDecision,
-    PreHookDecision, PreRequestDecision, StepDecision,
+    PreHookDecision, PreRequestDecision, StepDecision, TriggerDecision, TriggerResponse,
 };
 
 /// Values as they stand after the hook, changed or not.
@@ -21,7 +21,7 @@ pub(crate) struct Shown {
     /// After `pre-request`.
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<ShownRequest>,
-    /// That a hook made in the upstream's place.
+    /// That a hook made in the upstream's place, or a trigger's own. Without a body the trigger's caller gets the run's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<ShownResponse>,
 }
@@ -47,8 +47,9 @@ pub(crate) struct ShownRequest {
 pub(crate) struct ShownResponse {
     status: u16,
     headers: Map<String, Value>,
-    #[schema(value_type = Value)]
-    body: BodyText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
+    body: Option<BodyText>,
 }
 
 /// The values after a decision on this input.
@@ -84,6 +85,10 @@ pub(super) fn shown(decision: Decision, input: HookInput) -> Shown {
         (Decision::Step(StepDecision(new)), HookInput::Step { payload }) => {
             Shown { payload: Some(body(new.unwrap_or(payload))), ..nothing }
         }
+        (Decision::Trigger(TriggerDecision { payload, response }), HookInput::Trigger { request }) => {
+            let kept = || received(request.body, &request.headers);
+            Shown { payload: Some(body(payload.unwrap_or_else(kept))), response: response.map(trigger_response), ..nothing }
+        }
         _ => nothing,
     }
 }
@@ -106,7 +111,12 @@ fn request(request: HttpRequest) -> ShownRequest {
 
 fn response(made: NewResponse) -> ShownResponse {
     let NewResponse { status, headers, body } = made;
-    ShownResponse { status, headers: map(headers), body: BodyText(body) }
+    ShownResponse { status, headers: map(headers), body: Some(BodyText(body)) }
+}
+
+fn trigger_response(made: TriggerResponse) -> ShownResponse {
+    let TriggerResponse { status, headers, body } = made;
+    ShownResponse { status, headers: map(headers), body: body.map(BodyText) }
 }
 
 fn map(headers: Headers) -> Map<String, Value> {

@@ -12,7 +12,7 @@ impl Call<'_> {
         match hook {
             Hook::PreRequest | Hook::PostRequest => self.attempt_failed(fault),
             Hook::PreHook => self.failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }),
-            Hook::PostHook | Hook::PostFail | Hook::Step => {
+            Hook::PostHook | Hook::PostFail | Hook::Step | Hook::Trigger => {
                 self.stage = Stage::Done(End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }));
             }
         }
@@ -147,7 +147,7 @@ impl Call<'_> {
                 headers: self.response.headers.clone(),
                 payload: self.returned.as_ref().map_or(&self.response.body, |payload| &payload.bytes).clone(),
             },
-            Hook::PostHook | Hook::Step => HookInput::PostHook {
+            Hook::PostHook | Hook::Step | Hook::Trigger => HookInput::PostHook {
                 status: self.response.status,
                 headers: self.response.headers.clone(),
                 payload: self.result.bytes.clone(),

@@ -52,7 +52,7 @@ fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
                 101..=200 => PostHookDecision::Replace(Payload::default()),
                 _ => PostHookDecision::Reject(rejection),
             }),
-            Hook::PostFail | Hook::Step => Decision::PostFail(match choice {
+            Hook::PostFail | Hook::Step | Hook::Trigger => Decision::PostFail(match choice {
                 0..=100 => PostFailDecision::Keep,
                 101..=170 => PostFailDecision::Recover(Payload::default()),
                 _ => PostFailDecision::Replace(ReplacedFailure { status: 500, code: None, message: String::new() }),
