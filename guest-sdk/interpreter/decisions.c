@@ -175,20 +175,25 @@ static JSValue help(JSContext *ctx, JSValueConst this, int argc, JSValueConst *a
 
 #define HELPERS (sizeof helpers / sizeof *helpers)
 
+static JSValue helper(size_t kind)
+{
+    JSCFunctionType function = {.generic_magic = help};
+    return JS_NewCFunction2(js, function.generic, helpers[kind].name, helpers[kind].arguments, JS_CFUNC_generic_magic, (int)kind);
+}
+
 static int start(JSContext *ctx, JSModuleDef *module)
 {
-    for (size_t kind = 0; kind < HELPERS; kind++) {
-        JSCFunctionType function = {.generic_magic = help};
-        JSValue value = JS_NewCFunction2(ctx, function.generic, helpers[kind].name, helpers[kind].arguments, JS_CFUNC_generic_magic, (int)kind);
-        JS_SetModuleExport(ctx, module, helpers[kind].name, value);
-    }
+    for (size_t kind = 0; kind < HELPERS; kind++)
+        JS_SetModuleExport(ctx, module, helpers[kind].name, helper(kind));
     return 0;
 }
 
-void decisions_define(void)
+void decisions_define(JSValueConst native)
 {
     define_class(&decision_class, "Decision", NULL, 0);
     JSModuleDef *module = JS_NewCModule(js, "snaphook", start);
-    for (size_t kind = 0; kind < HELPERS; kind++)
+    for (size_t kind = 0; kind < HELPERS; kind++) {
         JS_AddModuleExport(js, module, helpers[kind].name);
+        JS_DefinePropertyValueStr(js, native, helpers[kind].name, helper(kind), JS_PROP_C_W_E);
+    }
 }

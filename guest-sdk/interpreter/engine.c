@@ -30,6 +30,7 @@ static JSValue json_write_text(JSValueConst value);
 #include "utf8.c"
 #include "json_shapes.c"
 #include "json_scan.c"
+#include "json_check.c"
 #include "json_parse.c"
 #include "json_write.c"
 #include "json_walk.c"
@@ -41,6 +42,11 @@ void engine_set_stack_limit(void)
     // The stack lies at the lower end of memory, so it may be used down to the reserve.
     runtime->stack_size = 1;
     runtime->stack_limit = STACK_RESERVE;
+}
+
+JSValue engine_compile(const char *text, size_t length, const char *name, int first_line)
+{
+    return JS_EvalInternal(js, js->global_obj, text, length, name, first_line, JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY, -1);
 }
 
 JSValue engine_data_property(JSValueConst object, const char *name)
@@ -60,6 +66,14 @@ JSValue engine_data_property(JSValueConst object, const char *name)
     }
     JS_FreeAtom(js, atom);
     return value;
+}
+
+JSValue engine_error_stack(JSValueConst error)
+{
+    JSValue own = engine_data_property(error, "stack");
+    if (!engine_is_error(error) || JS_IsString(own))
+        return own;
+    return js_dup(JS_VALUE_GET_OBJ(error)->u.object_data);
 }
 
 bool engine_is_error(JSValueConst value)

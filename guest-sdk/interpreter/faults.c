@@ -58,6 +58,16 @@ static Text property_text(JSValueConst object, const char *name)
     return text;
 }
 
+// The stack trace of an error, empty for what is none.
+static Text stack_of(JSValueConst exception)
+{
+    Text text = TEXT("");
+    JSValue stack = engine_is_error(exception) ? engine_error_stack(exception) : JS_UNDEFINED;
+    if (JS_IsString(stack))
+        engine_text(stack, &text);
+    return text;
+}
+
 static Text describe(JSValueConst exception)
 {
     Builder builder = {0};
@@ -114,13 +124,14 @@ void fault_of_exception(JSValue exception, Fault *fault)
     bool memory = heap.exhausted && (JS_IsNull(exception) || text_equals(message, "out of memory"));
     if (memory)
         heap_open_reserve();
-    Text stack = engine_is_error(exception) ? property_text(exception, "stack") : TEXT("");
+    Text stack = stack_of(exception);
     fault->kind = memory ? SNAPHOOK_HOOK_TYPES_FAULT_KIND_MEMORY
                   : contract ? SNAPHOOK_HOOK_TYPES_FAULT_KIND_CONTRACT
                              : SNAPHOOK_HOOK_TYPES_FAULT_KIND_THREW;
     fault->message = memory ? TEXT("the script ran out of memory") : contract ? message : describe(exception);
     fault->location.is_some = position_in(stack, &fault->location.val);
-    if (!fault->location.is_some && (stack.len == 0 || memory))
+    // What is no error has no trace; an error without a frame of the script was not thrown by it.
+    if (!fault->location.is_some && (!engine_is_error(exception) || memory))
         fault->location.is_some = engine_last_throw(&fault->location.val);
     fault->stack = own_frames(stack);
 }

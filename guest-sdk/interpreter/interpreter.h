@@ -38,6 +38,7 @@ extern const char *const hook_names[HOOK_COUNT];
 typedef struct Script {
     JSValue functions[HOOK_COUNT]; // Undefined where there is none.
     JSAtom name;                   // File name in positions; 0 before a script is loaded.
+    bool is_native;                // Else its functions are its dialect's, which take what they want of a payload themselves.
 } Script;
 
 // The one invocation of this instance.
@@ -67,9 +68,14 @@ bool engine_text(JSValueConst string, Text *text);
 // Bytes as UTF-8, broken or not; with `fatal` broken ones throw.
 JSValue engine_decode(const uint8_t *bytes, size_t length, bool fatal);
 size_t engine_unfinished(const uint8_t *bytes, size_t length);
+// A program of sloppy code, for `JS_EvalFunction`; its completion value is that of its last expression. Throws what is wrong with the text, which
+// must end in a zero. The text's first line counts as `first_line`.
+JSValue engine_compile(const char *text, size_t length, const char *name, int first_line);
 // A data property of an object or of its prototypes, read without running any code; undefined where there is none.
 JSValue engine_data_property(JSValueConst object, const char *name);
 bool engine_is_error(JSValueConst value);
+// The stack trace of an error: the engine keeps it beside its properties, where only a getter reaches it, unless a script set its own.
+JSValue engine_error_stack(JSValueConst error);
 bool engine_last_throw(snaphook_hook_types_location_t *location);
 // Where the script stands now.
 bool engine_position(snaphook_hook_types_location_t *location);
@@ -82,6 +88,8 @@ JSValue engine_resolve(JSValueConst value);
 JSAtom engine_symbol_iterator(void);
 // The bytes that a typed array or a DataView shows; false when the value is neither.
 bool engine_view_bytes(JSValueConst value, uint8_t **bytes, size_t *length);
+// Whether a text, behind which zeros stand, is JSON.
+bool json_is_valid(const uint8_t *bytes, size_t length);
 // JSON text to a value; throws SyntaxError.
 JSValue json_parse(const uint8_t *bytes, size_t length);
 // A value to JSON text. False and an exception when it throws; `text->ptr` NULL when the value has no JSON form.
@@ -135,6 +143,9 @@ JSValue payload_read(hooks_list_u8_t bytes, Text content_type);
 JSValue body_text(const hooks_list_u8_t *bytes);
 // JSON of a body, which may begin with the mark.
 JSValue body_json(const hooks_list_u8_t *bytes);
+// A value as a payload, for a hook to return and for decisions. Other than elsewhere, text that is JSON counts as JSON.
+JSValue payload_new(JSValueConst value);
+void payload_define_class(void);
 const hooks_list_u8_t *input_body(void);
 const hooks_list_u8_t *input_arguments(void);
 bool same_bytes(const hooks_list_u8_t *a, const hooks_list_u8_t *b);
@@ -196,7 +207,8 @@ typedef struct Decision {
     snaphook_hook_types_payload_t payload;
     HeaderList headers;
 } Decision;
-void decisions_define(void);
+// The helpers, as the module "snaphook" and as internal functions.
+void decisions_define(JSValueConst native);
 Decision *decision_of(JSValueConst value);
 const char *decision_name(DecisionKind kind);
 // Status (200 when absent), headers and body of an answer; `*has_body` is false where the body is left out or null. False when it threw.
@@ -222,10 +234,22 @@ void define_class(JSClassID *class, const char *name, const JSCFunctionListEntry
 
 // load.c
 void load_define(void);
+// Fills `fault` with why a source did not become a program, and `*kind` where that is its syntax. Always false.
+bool does_not_parse(Fault *fault, const char **kind);
 // Adds to what the deploy's answer warns of, once per line. `message` must live for ever.
 void load_warning(const char *message);
 // The hook in a sentence.
 const char *hook_title(Hook hook);
+
+// dialects.c: sources written for other products.
+void dialects_define(JSValueConst native);
+// Keeps what the prelude of the dialect with this number, from 1, describes.
+void dialect_add(uint32_t number, JSValue dialect);
+// Evaluates a source of a dialect; `*hooks` is then an object with the functions of its hooks. False: `fault` is filled, and `*kind` where it is
+// not an exception.
+bool dialect_evaluate(uint32_t number, const char *source, size_t length, const char *name, JSValue *hooks, Fault *fault, const char **kind);
+// The sentence for a source of the dialect without any hook.
+Text dialect_lack(uint32_t number);
 
 // start.c
 extern const char *start_problem; // Why the interpreter itself did not start.

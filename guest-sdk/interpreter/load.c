@@ -56,25 +56,37 @@ static bool failed(Fault *fault)
     return false;
 }
 
-// Evaluates the module and fills `script`. False: `fault` is filled, and `kind` where it is a syntax error.
-static bool evaluate(const char *source, size_t length, const char *name, unsigned *hooks, Fault *fault, bool *syntax)
+bool does_not_parse(Fault *fault, const char **kind)
+{
+    fault_of_exception(JS_GetException(js), fault);
+    // Memory may have been too small for it, or an import not allowed.
+    if (fault->kind == SNAPHOOK_HOOK_TYPES_FAULT_KIND_THREW)
+        *kind = "syntax";
+    return false;
+}
+
+// Evaluates a module; `*holder` is then what has its hooks. False: `fault` is filled, and `*kind` where it is not an exception.
+static bool evaluate(const char *source, size_t length, const char *name, JSValue *holder, Fault *fault, const char **kind)
 {
     JSValue module = JS_Eval(js, source, length, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
-    if (JS_IsException(module)) {
-        *syntax = true;
-        return failed(fault);
-    }
+    if (JS_IsException(module))
+        return does_not_parse(fault, kind);
     JSModuleDef *definition = JS_VALUE_GET_PTR(module);
     JSValue done = JS_EvalFunction(js, module);
     if (JS_IsException(done))
         return failed(fault);
     if (!settle(&done, fault))
         return false;
-    JSValue namespace = JS_GetModuleNamespace(js, definition);
-    if (JS_IsException(namespace))
-        return failed(fault);
+    *holder = JS_GetModuleNamespace(js, definition);
+    engine_forget_module(definition);
+    return !JS_IsException(*holder) || failed(fault);
+}
+
+// Fills `script` with the functions of an object that are named after hooks.
+static bool find_hooks(JSValueConst holder, unsigned *hooks, Fault *fault)
+{
     for (int hook = 0; hook < HOOK_COUNT; hook++) {
-        JSValue function = JS_GetPropertyStr(js, namespace, hook_names[hook]);
+        JSValue function = JS_GetPropertyStr(js, holder, hook_names[hook]);
         if (JS_IsException(function))
             return failed(fault);
         if (JS_IsUndefined(function))
@@ -86,7 +98,6 @@ static bool evaluate(const char *source, size_t length, const char *name, unsign
         script.functions[hook] = function;
         *hooks |= 1u << hook;
     }
-    engine_forget_module(definition);
     return true;
 }
 
@@ -113,12 +124,11 @@ static void tell_warnings(Builder *builder)
     }
 }
 
-static void tell_fault(Builder *builder, const Fault *fault, bool syntax)
+static void tell_fault(Builder *builder, const Fault *fault, const char *kind)
 {
     static const char *const kinds[] = {"threw", "contract", "contract", "memory", "contract"};
-    syntax = syntax && fault->kind == SNAPHOOK_HOOK_TYPES_FAULT_KIND_THREW;
     build(builder, "{\"kind\":\"");
-    build(builder, syntax ? "syntax" : kinds[fault->kind]);
+    build(builder, kind != NULL ? kind : kinds[fault->kind]);
     build(builder, "\",\"message\":");
     build_json_string(builder, fault->message);
     build(builder, ",");
@@ -129,7 +139,7 @@ static void tell_fault(Builder *builder, const Fault *fault, bool syntax)
 }
 
 // The answer lies in static memory: in the heap it would become part of every script's image.
-static uint32_t *tell(unsigned hooks, const Fault *fault, bool syntax)
+static uint32_t *tell(unsigned hooks, const Fault *fault, const char *kind)
 {
     static uint32_t result[2];
     static uint8_t room[2048];
@@ -144,7 +154,7 @@ static uint32_t *tell(unsigned hooks, const Fault *fault, bool syntax)
     if (fault == NULL)
         build(&builder, "null");
     else
-        tell_fault(&builder, fault, syntax);
+        tell_fault(&builder, fault, kind);
     build(&builder, "}");
     memset(warnings, 0, sizeof warnings);
     warning_count = 0;
@@ -153,36 +163,52 @@ static uint32_t *tell(unsigned hooks, const Fault *fault, bool syntax)
     return result;
 }
 
-static __attribute__((noinline)) uint32_t *load(char *source, uint32_t length, const char *name, uint32_t name_length)
+static bool load_hooks(char *source, uint32_t length, uint32_t dialect, unsigned *hooks, Fault *fault, const char **kind)
+{
+    const char *name = JS_AtomToCString(js, script.name);
+    JSValue holder = JS_UNDEFINED;
+    source[length] = '\0';
+    script.is_native = dialect == 0;
+    bool evaluated = dialect == 0 ? evaluate(source, length, name, &holder, fault, kind)
+                                  : dialect_evaluate(dialect, source, length, name, &holder, fault, kind);
+    if (!evaluated || !find_hooks(holder, hooks, fault))
+        return false;
+    if (dialect != 0 && *hooks == 0) {
+        *kind = "no-hook";
+        fault_contract(fault, dialect_lack(dialect));
+        return false;
+    }
+    return true;
+}
+
+static __attribute__((noinline)) uint32_t *load(char *source, uint32_t length, const char *name, uint32_t name_length, uint32_t dialect)
 {
     Fault fault = {.stack = TEXT("")};
+    const char *kind = NULL;
     unsigned hooks = 0;
-    bool syntax = false;
     if (start_problem != NULL) {
         fault_contract(&fault, (Text){(uint8_t *)start_problem, strlen(start_problem)});
-        return tell(0, &fault, false);
+        return tell(0, &fault, NULL);
     }
     script.name = JS_NewAtomLen(js, name, name_length);
-    source[length] = '\0';
-    if (!evaluate(source, length, JS_AtomToCString(js, script.name), &hooks, &fault, &syntax))
-        return tell(0, &fault, syntax);
+    if (!load_hooks(source, length, dialect, &hooks, &fault, &kind))
+        return tell(0, &fault, kind);
     if (length > LOADING_ASIDE)
         heap_free(source);
     engine_seal();
     heap_finish_loading();
-    return tell(hooks, NULL, false);
+    return tell(hooks, NULL, NULL);
 }
 
 // Called once per image, before it is taken. `source` must come from `cabi_realloc`, which leaves a byte behind it. The answer is JSON text:
-// {"hooks": bits, "warnings": [{"message","line","column"}], "error": null or {"kind","message","line","column","stack"}}.
+// {"hooks": bits, "warnings": [{"message","line","column"}], "error": null or {"kind","message","line","column","stack"}}. `dialect` is 0 for native.
 __attribute__((export_name("snaphook_load"))) uint32_t *snaphook_load(char *source, uint32_t length, const char *name, uint32_t name_length,
                                                                       uint32_t dialect, uint32_t time_low, uint32_t time_high)
 {
-    (void)dialect; // There is one so far: 0, native.
     clock_ms = (double)((uint64_t)time_high << 32 | time_low);
     deadline_ms = clock_ms + 10000;
     engine_seed((uint64_t)time_high << 32 | time_low);
-    uint32_t *result = load(source, length, name, name_length);
+    uint32_t *result = load(source, length, name, name_length, dialect);
     stack_wipe();
     return result;
 }

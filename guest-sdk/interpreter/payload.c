@@ -39,6 +39,14 @@ static bool bytes_of(JSValueConst value, hooks_list_u8_t *bytes)
     return engine_view_bytes(value, &bytes->ptr, &bytes->len);
 }
 
+static JSClassID payload_class;
+
+void payload_define_class(void)
+{
+    define_class(&payload_class, "Payload", NULL, 0);
+}
+
+
 static const char *unusable(JSValueConst value)
 {
     if (JS_IsSymbol(value))
@@ -67,6 +75,12 @@ bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes,
         *content_type = TEXT("text/plain");
         return true;
     }
+    const snaphook_hook_types_payload_t *made = JS_GetOpaque(value, payload_class);
+    if (made != NULL) {
+        *bytes = made->bytes;
+        *content_type = made->content_type;
+        return true;
+    }
     if (bytes_of(value, bytes)) {
         *content_type = TEXT("application/octet-stream");
         return true;
@@ -88,6 +102,20 @@ bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes,
     *bytes = (hooks_list_u8_t){text.ptr, text.len};
     *content_type = TEXT("application/json");
     return true;
+}
+
+JSValue payload_new(JSValueConst value)
+{
+    snaphook_hook_types_payload_t *payload = heap_allocate(sizeof *payload);
+    JSValue object = payload == NULL ? JS_ThrowOutOfMemory(js) : JS_NewObjectClass(js, (int)payload_class);
+    if (JS_IsException(object) || !payload_write(value, "`payload`", &payload->bytes, &payload->content_type))
+        return JS_EXCEPTION;
+    if (JS_IsString(value) && json_is_valid(payload->bytes.ptr, payload->bytes.len))
+        payload->content_type = TEXT("application/json");
+    // Its bytes may be the value's own, which must not go before them.
+    JS_DefinePropertyValueStr(js, object, "value", JS_DupValue(js, value), 0);
+    JS_SetOpaque(object, payload);
+    return object;
 }
 
 static bool starts_with(Text text, const char *prefix)

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "dialects.h"
 #include "preludes.h"
 
 // Room that an ordinary script and an ordinary invocation find without growing memory.
@@ -48,28 +49,41 @@ static bool add_intrinsics(void)
 }
 
 // A prelude is a function of the internal functions and the global object.
+static JSValue run_prelude(const char *name, const char *text, size_t length, JSValueConst native, JSValueConst globals)
+{
+    JSValue function = JS_Eval(js, text, length, name, JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_STRICT);
+    JSValueConst arguments[] = {native, globals};
+    JSValue result = JS_IsException(function) ? function : JS_Call(js, function, JS_UNDEFINED, 2, arguments);
+    if (JS_IsException(result)) {
+        JSValue error = JS_GetException(js);
+        Builder builder = {0};
+        Text shown;
+        build(&builder, name);
+        build(&builder, ": ");
+        if (text_of(error, &shown))
+            build_text(&builder, shown);
+        if (text_of(JS_GetPropertyStr(js, error, "stack"), &shown))
+            build_text(&builder, shown);
+        build_bytes(&builder, "", 1);
+        start_problem = (const char *)built(&builder).ptr;
+    }
+    JS_FreeValue(js, function);
+    return result;
+}
+
 static bool run_preludes(JSValueConst native, JSValueConst globals)
 {
     for (size_t i = 0; i < sizeof preludes / sizeof *preludes; i++) {
-        JSValue function = JS_Eval(js, preludes[i].text, preludes[i].length, preludes[i].name, JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_STRICT);
-        JSValueConst arguments[] = {native, globals};
-        JSValue result = JS_IsException(function) ? function : JS_Call(js, function, JS_UNDEFINED, 2, arguments);
-        if (JS_IsException(result)) {
-            JSValue error = JS_GetException(js);
-            Builder builder = {0};
-            Text text;
-            build(&builder, preludes[i].name);
-            build(&builder, ": ");
-            if (text_of(error, &text))
-                build_text(&builder, text);
-            if (text_of(JS_GetPropertyStr(js, error, "stack"), &text))
-                build_text(&builder, text);
-            build_bytes(&builder, "", 1);
-            start_problem = (const char *)built(&builder).ptr;
+        JSValue result = run_prelude(preludes[i].name, preludes[i].text, preludes[i].length, native, globals);
+        if (JS_IsException(result))
             return false;
-        }
-        JS_FreeValue(js, function);
         JS_FreeValue(js, result);
+    }
+    for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
+        JSValue dialect = run_prelude(dialects[i].name, dialects[i].text, dialects[i].length, native, globals);
+        if (JS_IsException(dialect))
+            return false;
+        dialect_add((uint32_t)i + 1, dialect);
     }
     return true;
 }
@@ -96,7 +110,9 @@ static void start(void)
     context_define_classes(log);
     waiting_define(globals, native);
     load_define();
-    decisions_define();
+    payload_define_class();
+    decisions_define(native);
+    dialects_define(native);
     if (run_preludes(native, globals))
         engine_prepare_snapshot();
 }

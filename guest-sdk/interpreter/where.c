@@ -37,10 +37,15 @@ static struct {
     snaphook_hook_types_location_t location;
 } last_throw;
 
-// Called by the engine whenever something is thrown.
+// Called by the engine whenever something is thrown. What promises pass on is thrown again where no frame of the script is; the place where
+// the script threw it stands.
 static void note_throw(void)
 {
-    last_throw.known = engine_position(&last_throw.location);
+    snaphook_hook_types_location_t location;
+    if (!engine_position(&location))
+        return;
+    last_throw.known = true;
+    last_throw.location = location;
 }
 
 bool engine_last_throw(snaphook_hook_types_location_t *location)

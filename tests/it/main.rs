@@ -1,6 +1,8 @@
 //! Black-box tests: a real node over HTTP, a real upstream on loopback. Tests named `f001_…` hold a row of the conformance list,
 //! those named `limit_…` a limit.
 
+mod braincloud;
+mod brought;
 mod contract;
 mod crash;
 mod determinism;
@@ -12,9 +14,11 @@ mod isolation;
 mod kept_code;
 mod limits;
 mod on_error;
+mod patchworks;
 mod post_hooks;
 mod post_request;
 mod pre_hooks;
+mod prismatic;
 mod scripts;
 mod ssrf;
 mod support;

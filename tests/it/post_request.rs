@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snaphook_testkit::Answer;
 
-use crate::support::{endpoint, hooked, messages, ok, problem, tenant};
+use crate::support::{ended, endpoint, hooked, messages, ok, problem, tenant};
 
 /// Source of a post-request script that returns what the expression gives.
 fn returning(expression: &str) -> String {
@@ -125,18 +125,6 @@ async fn f072_a_body_on_a_200_may_requeue_the_run() {
     let answer = tenant.run("later", json!({})).await.expect(422);
     let queued = tenant.client.get("/v1/runs?status=queued&flow=later").await.expect(200).json();
     assert_eq!(queued["items"][0]["id"], answer.json()["retry_run"]);
-}
-
-/// Waits until a run has ended: the node writes it when it does.
-async fn ended(tenant: &snaphook_tests::Tenant, id: &str) -> Value {
-    for _ in 0..200 {
-        let run = tenant.client.get(&format!("/v1/runs/{id}")).await.expect(200).json();
-        if !matches!(run["status"].as_str(), Some("queued" | "running")) {
-            return run;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("run {id} does not end");
 }
 
 #[tokio::test]

@@ -74,3 +74,15 @@ pub(crate) fn messages(run: &Value) -> Vec<String> {
     let logs = invocations.iter().flat_map(|invocation| invocation["logs"].as_array().cloned().unwrap_or_default());
     logs.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
 }
+
+/// Waits until a run has ended: the node writes it when it does.
+pub(crate) async fn ended(tenant: &Tenant, id: &str) -> Value {
+    for _ in 0..200 {
+        let run = tenant.client.get(&format!("/v1/runs/{id}")).await.expect(200).json();
+        if !matches!(run["status"].as_str(), Some("queued" | "running")) {
+            return run;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("run {id} does not end");
+}

@@ -100,11 +100,19 @@ impl Example {
                 let text = std::fs::read_to_string(&file).expect("an example's file is text").replace(origin, &upstream.url(""));
                 let extension = file.extension().unwrap_or_default().to_string_lossy().into_owned();
                 let language = if extension == "ts" { "application/typescript" } else { "application/javascript" };
-                let path = format!("/v1/{folder}/{}", file.file_stem().unwrap_or_default().to_string_lossy());
+                let path = format!("/v1/{folder}/{}", in_dialect(&file.file_stem().unwrap_or_default().to_string_lossy()));
                 let headers = [("content-type", content_type.unwrap_or(language))];
                 let _ = tenant.client.send("PUT", &path, &headers, text.into()).await.expect(201);
             }
         }
+    }
+}
+
+/// The name of a script's file, as `snaphook deploy` reads it: `NAME.DIALECT` is a script in that dialect.
+fn in_dialect(stem: &str) -> String {
+    match stem.rsplit_once('.') {
+        Some((name, dialect @ ("patchworks" | "braincloud" | "prismatic"))) => format!("{name}?dialect={dialect}"),
+        _ => stem.to_owned(),
     }
 }
 

@@ -148,7 +148,14 @@ impl Tenant {
         self.script(name, "javascript", source.to_owned()).await
     }
 
-    /// Uploads a script and gives the answer.
+    /// Uploads a script in JavaScript that is written for another product, and gives its version.
+    pub async fn brought(&self, name: &str, dialect: &str, source: &str) -> u64 {
+        let response = self.upload(&format!("{name}?dialect={dialect}"), "javascript", source.to_owned()).await;
+        assert!(matches!(response.status, 200 | 201), "{}", response.text());
+        response.json()["version"].as_u64().expect("a version is a number")
+    }
+
+    /// Uploads a script and gives the answer. A query may follow the name.
     pub async fn upload(&self, name: &str, language: &str, source: impl Into<bytes::Bytes>) -> Response {
         let content_type = format!("application/{language}");
         self.client.send("PUT", &format!("/v1/scripts/{name}"), &[("content-type", &content_type)], source.into()).await

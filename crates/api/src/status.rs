@@ -27,6 +27,7 @@ pub(crate) const fn of(code: Code) -> u16 {
         | Code::Output
         | Code::HostCalls
         | Code::NeverSettles
+        | Code::MetaSize
         | Code::ScriptFailed
         | Code::RetriesUsed
         | Code::ReauthenticateFailed

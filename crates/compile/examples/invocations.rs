@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::json;
 use snaphook_compile::{Interpreter, Upload, compile_here, prepare_interpreter};
-use snaphook_model::{Context, Dialect, Headers, HookInput, HttpRequest, Language, Limits, Name, RunId, TenantName};
+use snaphook_model::{Context, Dialect, Headers, HookInput, HttpRequest, Language, Limits, Name, Payload, RunId, TenantName, Variables};
 use snaphook_sandbox::{InterpreterCode, Invocation, Program, Sandbox, SandboxConfig};
 
 fn main() {
@@ -27,7 +27,7 @@ fn main() {
     };
     let sandbox = Sandbox::new(config).expect("the machine has room for a sandbox");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let bench = Bench { sandbox, interpreter, runtime, count };
+    let bench = Bench { sandbox, interpreter, runtime, count, variables: Arc::new(variables()) };
 
     let constant = bench.js("export function preHook() { return { answer: 42 }; }");
     bench.measure("JavaScript, constant", Some(15.0), &constant, &pre_hook(json!({})));
@@ -36,9 +36,10 @@ fn main() {
     let change = bench.js("export function preHook(call) { call.arguments.stamp = true; }");
     bench.measure("JavaScript, 1 KB JSON changed", Some(40.0), &change, &pre_hook(items(8)));
     bench.measure("JavaScript, 100 KB JSON changed", Some(2500.0), &change, &pre_hook(items(1000)));
+    bench.dialects();
     if let Some(file) = rust_guest {
         let wasm = std::fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let rust = bench.program(Language::Wasm, wasm.into());
+        let rust = bench.program(Language::Wasm, Dialect::Native, wasm.into());
         bench.measure("Rust, constant", None, &rust, &pre_hook(json!({})));
         bench.measure("Rust, 1 KB JSON changed", None, &rust, &pre_hook(items(8)));
         bench.measure("Rust, 100 KB JSON changed", None, &rust, &pre_hook(items(1000)));
@@ -50,16 +51,17 @@ struct Bench {
     interpreter: Interpreter,
     runtime: tokio::runtime::Runtime,
     count: usize,
+    variables: Arc<Variables>,
 }
 
 impl Bench {
     fn js(&self, source: &'static str) -> Program {
-        self.program(Language::JavaScript, Bytes::from_static(source.as_bytes()))
+        self.program(Language::JavaScript, Dialect::Native, Bytes::from_static(source.as_bytes()))
     }
 
-    fn program(&self, language: Language, bytes: Bytes) -> Program {
+    fn program(&self, language: Language, dialect: Dialect, bytes: Bytes) -> Program {
         let name = Name::new("bench").expect("the name is one");
-        let upload = Upload { name, language, dialect: Dialect::Native, bytes, limits: Limits::default(), now_ms: 0 };
+        let upload = Upload { name, language, dialect, bytes, limits: Limits::default(), now_ms: 0 };
         let compiled = compile_here(upload, &self.interpreter).expect("the script compiles");
         let key = Sandbox::key(&compiled.component);
         self.sandbox.admit(&key, &compiled.code).expect("the code directory takes it");
@@ -76,13 +78,56 @@ impl Bench {
         println!("{}", json!({"what": what, "p50_us": at(50), "p99_us": at(99), "promise_us": promise_us}));
     }
 
+    /// The same small hooks in each dialect and in the native one.
+    fn dialects(&self) {
+        let change = [
+            "export function preHook(call) { call.arguments.stamp = true; }",
+            "data.message.stamp = true; var result = { status: 200, messageOverride: data.message }; result;",
+        ];
+        self.beside(Dialect::BrainCloud, change, &pre_hook(items(8)));
+        let decide = [
+            "import { fail } from 'snaphook'; export function postRequest(response) { if (response.text().includes('Invalid session')) return fail('Invalid session'); }",
+            "function handle(data) { if (data.response.body.includes('Invalid session')) { data.response_code = 3; data.message = 'Invalid session'; } return data; }",
+        ];
+        self.beside(Dialect::Patchworks, decide, &post_request(items(8)));
+        let shape = [
+            "export default function (payload, context) { return { ...context.stepResults.trigger, stamp: context.config.Stamp }; }",
+            "module.exports = async ({ configVars }, stepResults) => ({ data: { ...stepResults.trigger.results, stamp: configVars.Stamp } });",
+        ];
+        self.beside(Dialect::Prismatic, shape, &HookInput::Step { payload: Payload::default() });
+    }
+
+    /// Both in turn, so that what else goes on on the machine meets both. Prints what the dialect costs over the native one.
+    fn beside(&self, dialect: Dialect, [native, brought]: [&'static str; 2], input: &HookInput) {
+        let native = self.js(native);
+        let brought = self.program(Language::JavaScript, dialect, Bytes::from_static(brought.as_bytes()));
+        let mut times = [Vec::new(), Vec::new()];
+        for i in 0..self.count + self.count / 10 {
+            for (times, program) in times.iter_mut().zip([&native, &brought]) {
+                let spent = self.once(program, input);
+                if i >= self.count / 10 {
+                    times.push(spent);
+                }
+            }
+        }
+        let [native, brought] = times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            [50, 99].map(|percent| times[(times.len() * percent / 100).min(times.len() - 1)])
+        });
+        let row = |what: String, [p50, p99]: [f64; 2], promise: Option<f64>| {
+            println!("{}", json!({"what": what, "p50_us": p50, "p99_us": p99, "promise_us": promise}));
+        };
+        row(format!("a small hook of 1 KB in `{dialect}`"), brought, None);
+        row(format!("`{dialect}` over the same hook in `native`"), [brought[0] - native[0], brought[1] - native[1]], Some(10.0));
+    }
+
     fn once(&self, program: &Program, input: &HookInput) -> f64 {
         let invocation = Invocation {
             input: input.clone(),
             context: context(),
             limits: Limits::default(),
             deadline: None,
-            variables: Arc::default(),
+            variables: Arc::clone(&self.variables),
             http: None,
         };
         let begun = Instant::now();
@@ -117,6 +162,20 @@ fn items(count: usize) -> serde_json::Value {
 
 fn pre_hook(arguments: serde_json::Value) -> HookInput {
     HookInput::PreHook { connector: "shop".into(), endpoint: "order".into(), arguments: arguments.to_string().into() }
+}
+
+fn post_request(body: serde_json::Value) -> HookInput {
+    let headers: Headers = [("content-type", "application/json"), ("server", "bench")].into_iter().collect();
+    let (method, url) = ("POST".to_owned(), "http://127.0.0.1:9000/x".to_owned());
+    HookInput::PostRequest { method, url, status: 200, headers, payload: body.to_string().into() }
+}
+
+/// What a step in the middle of a flow finds.
+fn variables() -> Variables {
+    let mut variables = Variables::default();
+    variables.step_results.insert("trigger".to_owned(), items(8).to_string());
+    variables.config.insert("Stamp".to_owned(), "true".to_owned());
+    variables
 }
 
 fn pre_request() -> HookInput {

@@ -80,12 +80,14 @@ enum LoadErrorKind {
     Threw,
     Contract,
     Memory,
+    NoHook,
 }
 
 impl LoadError {
     fn fault(self, limits: &Limits) -> Fault {
         let fault = match self.kind {
             LoadErrorKind::Syntax => Fault::new(Code::ScriptSyntax, excerpt(&self.message)),
+            LoadErrorKind::NoHook => Fault::new(Code::ScriptNoHook, excerpt(&self.message)),
             LoadErrorKind::Threw | LoadErrorKind::Contract => Fault::new(Code::ScriptCompile, excerpt(&self.message)),
             LoadErrorKind::Memory => {
                 let detail = format!("top-level code needs more memory than the limit `memory_bytes`, {}", limits.memory_bytes);

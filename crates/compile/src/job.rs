@@ -138,7 +138,7 @@ impl Workshop {
     }
 
     pub(crate) fn compile(&self, upload: &Upload) -> Result<Compiled, CompileError> {
-        let prepared = script::prepare(&upload.bytes, upload.language)?;
+        let prepared = script::prepare(&upload.bytes, upload.language, upload.dialect)?;
         let extension = if upload.language == Language::TypeScript { "ts" } else { "js" };
         let script = Script {
             source: &prepared.text,
@@ -182,9 +182,12 @@ pub(crate) fn precompile(component: &[u8]) -> Result<Vec<u8>, CompileError> {
     precompile_component(component).map_err(|error| CompileError::Failed(error.to_string()))
 }
 
-/// The number by which the interpreter knows a dialect.
+/// The number by which the interpreter knows a dialect: its place in [`Dialect::ALL`], which is the order of the build's preludes too.
 const fn dialect_number(dialect: Dialect) -> u32 {
     match dialect {
         Dialect::Native => 0,
+        Dialect::Patchworks => 1,
+        Dialect::BrainCloud => 2,
+        Dialect::Prismatic => 3,
     }
 }

@@ -25,7 +25,10 @@ pub(crate) fn generate(wit: &Path, out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes `preludes.h`: every prelude as an array of bytes, in the order of the file names.
+/// Dialects in the order of their numbers, from 1; 0 is the native one, which needs no prelude. The compiler counts in the same order.
+const DIALECTS: [&str; 3] = ["patchworks", "braincloud", "prismatic"];
+
+/// Writes `preludes.h`, every prelude in the order of the file names, and `dialects.h`, every dialect's prelude in the order of their numbers.
 pub(crate) fn embed_preludes(glue: &Path, out: &Path) -> Result<(), Failure> {
     let folder = glue.join("prelude");
     let mut names: Vec<_> = std::fs::read_dir(&folder)
@@ -34,15 +37,23 @@ pub(crate) fn embed_preludes(glue: &Path, out: &Path) -> Result<(), Failure> {
         .filter(|name| name.ends_with(".js"))
         .collect();
     names.sort();
-    let mut header = String::new();
-    let mut table = String::from("static const struct { const char *name; const char *text; unsigned length; } preludes[] = {\n");
+    embed(&folder, &names, "preludes", out)?;
+    let names: Vec<_> = DIALECTS.iter().map(|name| format!("{name}.js")).collect();
+    embed(&glue.join("dialects"), &names, "dialects", out)
+}
+
+/// Writes a header with a table of files as arrays of bytes.
+fn embed(folder: &Path, names: &[String], table: &str, out: &Path) -> Result<(), Failure> {
+    let (mut texts, mut rows) = (String::new(), String::new());
     for (index, name) in names.iter().enumerate() {
         let text = std::fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
         let bytes = text.iter().chain([&0]).map(u8::to_string).collect::<Vec<_>>().join(",");
-        let _ = writeln!(header, "static const char prelude_{index}[] = {{{bytes}}};");
-        let _ = writeln!(table, "    {{\"snaphook:{name}\", prelude_{index}, {}}},", text.len());
+        let _ = writeln!(texts, "static const char {table}_{index}[] = {{{bytes}}};");
+        let _ = writeln!(rows, "    {{\"snaphook:{name}\", {table}_{index}, {}}},", text.len());
     }
-    write(&out.join("preludes.h"), format!("{header}{table}}};\n").as_bytes())
+    let header =
+        format!("{texts}static const struct {{ const char *name; const char *text; unsigned length; }} {table}[] = {{\n{rows}}};\n");
+    write(&out.join(table).with_extension("h"), header.as_bytes())
 }
 
 fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {

@@ -27,6 +27,7 @@ const OWN_FILES: &[&str] = &[
     "given.c",
     "context.c",
     "decisions.c",
+    "dialects.c",
     "faults.c",
     "waiting.c",
     "host.c",

@@ -52,12 +52,16 @@ pub enum HookInput {
         payload: Bytes,
     },
     PostHook {
+        connector: Arc<str>,
+        endpoint: Arc<str>,
         status: u16,
         headers: Headers,
         payload: Bytes,
         arguments: Bytes,
     },
     PostFail {
+        connector: Arc<str>,
+        endpoint: Arc<str>,
         status: u16,
         code: String,
         message: String,

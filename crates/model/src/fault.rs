@@ -96,6 +96,7 @@ codes! {
     Output "output" Guest "output is too large" "The hook gave back more than the limit `output_bytes`. Return less, or ask the operator for a higher limit.";
     HostCalls "host-calls" Guest "too many host calls" "The invocation made more HTTP requests than the limit `host_calls`. Make fewer, or ask the operator for a higher limit.";
     NeverSettles "never-settles" Guest "promise never settles" "The hook returned a promise that nothing can settle any more. Make sure that every path resolves or rejects it.";
+    MetaSize "meta-size" Guest "meta is too large" "The script wrote more into `meta` than it takes. Keep less there, or use variables.";
     ScriptFailed "script-failed" Guest "script decided to fail" "A post-request script decided that the step failed. `detail` has its message.";
     RetriesUsed "retries-used" Guest "retries are used up" "A script asked for the request again, but the step's `retry` is used up or absent. Allow more attempts, or decide otherwise.";
     ReauthenticateFailed "reauthenticate-failed" Guest "could not authenticate again" "A script asked for a new authentication, but there is nothing to renew or it was renewed already in this attempt.";

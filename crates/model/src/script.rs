@@ -1,5 +1,8 @@
 //! Scripts and their versions.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{HookSet, Name};
@@ -56,6 +59,52 @@ pub enum Dialect {
     /// ES modules whose exports are named after the hooks.
     #[default]
     Native,
+    /// `handle(data)` or `module.exports = function (data)`, as Patchworks has them.
+    Patchworks,
+    /// Global `data` and `bridge`, and the value of the last expression, as brainCloud has them.
+    BrainCloud,
+    /// `module.exports = async (context, stepResults) => …`, as Prismatic has them.
+    Prismatic,
+}
+
+impl Dialect {
+    /// All dialects, in the order of the numbers under which the interpreter knows them: 0 is native.
+    pub const ALL: [Self; 4] = [Self::Native, Self::Patchworks, Self::BrainCloud, Self::Prismatic];
+
+    /// The dialect's name in the API and in file names.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Patchworks => "patchworks",
+            Self::BrainCloud => "braincloud",
+            Self::Prismatic => "prismatic",
+        }
+    }
+
+    /// A script's name and its dialect, from the stem of its file: `NAME.DIALECT`, or `NAME` alone for the native one.
+    #[must_use]
+    pub fn of_file_stem(stem: &str) -> (&str, Self) {
+        let named = stem.rsplit_once('.').and_then(|(name, dialect)| Some((name, dialect.parse().ok()?)));
+        named.unwrap_or((stem, Self::Native))
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|dialect| dialect.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is no dialect; there are {}", known()))
+    }
 }
 
 /// Whether a version was made from source or uploaded as a component.
@@ -106,4 +155,33 @@ pub struct ScriptVersion {
     pub warnings: Vec<Warning>,
     /// When it was uploaded.
     pub created_at: jiff::Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dialect;
+
+    #[test]
+    fn files_name_their_dialect() {
+        let cases = [
+            ("sign", ("sign", Dialect::Native)),
+            ("check.patchworks", ("check", Dialect::Patchworks)),
+            ("a.b.prismatic", ("a.b", Dialect::Prismatic)),
+            ("a.native", ("a", Dialect::Native)),
+            ("v1.2", ("v1.2", Dialect::Native)),
+            ("a.Patchworks", ("a.Patchworks", Dialect::Native)),
+        ];
+        for (stem, expected) in cases {
+            assert_eq!(Dialect::of_file_stem(stem), expected, "{stem}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_documents() {
+        for dialect in Dialect::ALL {
+            assert_eq!(dialect.as_str().parse(), Ok(dialect));
+            assert_eq!(serde_json::to_value(dialect).unwrap(), dialect.as_str());
+        }
+        assert!("rhino".parse::<Dialect>().unwrap_err().contains("braincloud"));
+    }
 }

@@ -110,7 +110,7 @@ pub(crate) struct Overrides {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
-    /// Folder with `scripts/`, `connectors/` and `flows/`, or one script file.
+    /// Folder with `scripts/`, `connectors/` and `flows/`, or one script file. A script `NAME.patchworks.js` is in that dialect.
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
     #[command(flatten)]

@@ -1,12 +1,13 @@
 //! A folder of scripts, connectors and flows, as `deploy` and `dev` read it.
 //!
-//! `scripts/NAME.js|mjs|ts|mts|wasm`, `connectors/NAME.json|yaml|yml`, `flows/NAME.json|yaml|yml`. Other files are left alone.
+//! `scripts/NAME.js|mjs|ts|mts|wasm`, `scripts/NAME.DIALECT.js|ts` for a source in another dialect than the native one,
+//! `connectors/NAME.json|yaml|yml`, `flows/NAME.json|yaml|yml`. Other files are left alone.
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde_json::Value;
-use snaphook_model::{Language, Name};
+use snaphook_model::{Dialect, Language, Name};
 
 use crate::problem::{CliError, InFile, Problem};
 
@@ -77,11 +78,13 @@ fn document_type(file: &Path) -> Option<&'static str> {
 fn script(file: &Path) -> Result<Item, CliError> {
     let language = Language::of_file_name(&file.to_string_lossy())
         .ok_or_else(|| CliError::Usage(format!("{} is no script: expected .js, .mjs, .ts, .mts or .wasm", file.display())))?;
-    let name = name_of(file)?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let (stem, dialect) = if language == Language::Wasm { (&*stem, Dialect::Native) } else { Dialect::of_file_stem(&stem) };
+    let name = name_of(file, stem)?;
     Ok(Item {
         file: file.display().to_string(),
         kind: "script",
-        path: format!("/v1/scripts/{name}"),
+        path: format!("/v1/scripts/{name}?dialect={dialect}"),
         name,
         content_type: language.content_type(),
         body: contents(file)?,
@@ -95,7 +98,7 @@ fn document(
     content_type: &'static str,
     origins: &[(String, String)],
 ) -> Result<Item, CliError> {
-    let name = name_of(file)?;
+    let name = name_of(file, &file.file_stem().unwrap_or_default().to_string_lossy())?;
     let body = contents(file)?;
     let (content_type, body) = match origins {
         [] => (content_type, body),
@@ -139,9 +142,8 @@ fn unreadable(file: &Path, text: String, detail: String) -> CliError {
     CliError::InFile(Box::new(InFile::new(problem, &file.display().to_string(), text)))
 }
 
-fn name_of(file: &Path) -> Result<Name, CliError> {
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    Name::new(&stem).map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))
+fn name_of(file: &Path, stem: &str) -> Result<Name, CliError> {
+    Name::new(stem).map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))
 }
 
 fn contents(file: &Path) -> Result<Bytes, CliError> {

@@ -1,5 +1,6 @@
 //! What the host knows about one invocation: the data of its store. Lives and dies with it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,6 +19,8 @@ pub(crate) struct Data {
     pub(crate) body: Bytes,
     /// What `input.arguments` gives.
     pub(crate) arguments: Bytes,
+    /// What `input.endpoint` gives: connector and endpoint.
+    pub(crate) endpoint: (Arc<str>, Arc<str>),
     pub(crate) log: Log,
     pub(crate) variables: Overlay,
     pub(crate) requests: Requests,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snaphook_model::{Code, Fault, Limits};
+use snaphook_model::{Code, Fault, Limits, VariableScope};
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -118,7 +118,7 @@ pub(crate) fn reported(report: FaultOut, program: &Program, data: &Data, limits:
             let detail = format!("the script waits, in its own time, beyond the limit of {} ms", limits.wall_ms);
             Fault::new(Code::Deadline, detail).of_limit(limits.wall_ms, Some(used))
         }
-        (FaultKindOut::Threw, None) => Fault::new(Code::ScriptThrew, message(report.message)),
+        (FaultKindOut::Threw, None) => threw(report.message, data),
         (FaultKindOut::Contract, None) => Fault::new(Code::ScriptContract, message(report.message)),
         (FaultKindOut::NeverSettles, None) => Fault::new(Code::NeverSettles, message(report.message)),
     };
@@ -126,6 +126,14 @@ pub(crate) fn reported(report: FaultOut, program: &Program, data: &Data, limits:
         Some(location) => at(fault, program, location.line, location.column),
         None => fault,
     }
+}
+
+/// A guest whose write into `meta` was refused may handle it; when it fails afterwards, that is why.
+fn threw(text: String, data: &Data) -> Fault {
+    let Some(bytes) = data.variables.meta_refused() else { return Fault::new(Code::ScriptThrew, message(text)) };
+    let limit = VariableScope::META_BYTES as u64;
+    let detail = format!("`meta` would take {bytes} bytes; at most {limit}");
+    Fault::new(Code::MetaSize, detail).of_limit(limit, Some(bytes as u64))
 }
 
 /// The fault with a place in the uploaded text, where the program's map knows it.

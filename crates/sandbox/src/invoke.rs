@@ -108,6 +108,7 @@ impl Sandbox {
         let data = Data {
             body,
             arguments,
+            endpoint: endpoint(&input),
             log: Log::new(usize::try_from(limits.log_bytes).unwrap_or(usize::MAX)),
             variables: Overlay::new(variables),
             requests: Requests::new(http, limits.host_calls),
@@ -234,6 +235,16 @@ where
     let function = function.typed::<In, (Result<Out, FaultOut>,)>(&*store)?;
     let (answer,) = function.call_async(store, input).await?;
     Ok(answer.map(Decided::decision))
+}
+
+/// What `input.endpoint` gives.
+fn endpoint(input: &HookInput) -> (Arc<str>, Arc<str>) {
+    match input {
+        HookInput::PreHook { connector, endpoint, .. }
+        | HookInput::PostHook { connector, endpoint, .. }
+        | HookInput::PostFail { connector, endpoint, .. } => (Arc::clone(connector), Arc::clone(endpoint)),
+        _ => Default::default(),
+    }
 }
 
 /// What `input.body` and `input.arguments` give.

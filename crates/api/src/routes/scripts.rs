@@ -19,7 +19,7 @@ use crate::shared::Shared;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UploadQuery {
-    /// The calling convention of the source; default `native`.
+    /// The convention that the source is written for: `native` (the default), `patchworks`, `braincloud` or `prismatic`. Wasm has none.
     #[param(value_type = Option<String>)]
     dialect: Option<String>,
 }
@@ -75,11 +75,11 @@ pub(crate) async fn put(
     Query(query): Query<UploadQuery>,
     request: Request,
 ) -> Answer {
-    let dialect = match query.dialect.as_deref() {
-        None | Some("native") => Dialect::Native,
-        Some(other) => return Err(Invalid::new("dialect", format!("`{other}` is no dialect of this release; there is `native`")).into()),
-    };
+    let dialect = query.dialect.as_deref().map_or(Ok(Dialect::Native), str::parse).map_err(|what| Invalid::new("dialect", what))?;
     let language = language_of(&request)?;
+    if language == Language::Wasm && dialect != Dialect::Native {
+        return Err(Invalid::new("dialect", "a component is called as the contract says; a dialect is for source text").into());
+    }
     let limit = match language {
         Language::Wasm => {
             BodyLimit { bytes: tenant.limits.component_bytes, code: Code::SourceSize, name: "the tenant's limit `component_bytes`" }

@@ -75,7 +75,7 @@ async fn an_upload_is_checked_before_it_is_compiled() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "`cobol` is no dialect of this release; there is `native`",
+      "detail": "`cobol` is no dialect; there are native, patchworks, braincloud, prismatic",
       "path": "dialect",
       "request_id": "[request_id]"
     }

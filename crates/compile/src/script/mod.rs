@@ -10,13 +10,14 @@ mod whole;
 use std::borrow::Cow;
 
 use oxc::allocator::Allocator;
+use oxc::ast::ast::Program;
 use oxc::diagnostics::OxcDiagnostic;
 use oxc::parser::Parser;
 use oxc::parser::config::TokensParserConfig;
 use oxc::semantic::SemanticBuilder;
-use oxc::span::SourceType;
+use oxc::span::{GetSpan, SourceType};
 use oxc_sourcemap::SourceMap;
-use snaphook_model::{Code, Fault, Language};
+use snaphook_model::{Code, Dialect, Fault, Language};
 
 pub(crate) use transform::uploaded;
 
@@ -35,13 +36,25 @@ pub(crate) struct Prepared<'s> {
 /// Further errors named beside the first: enough to fix in one go, few enough to read.
 const MORE_ERRORS: usize = 4;
 
+/// What a source of a dialect is to the parser. A module is strict, the others are not unless they say so.
+fn source_type(dialect: Dialect) -> SourceType {
+    match dialect {
+        Dialect::Native => SourceType::mjs(),
+        Dialect::Patchworks | Dialect::Prismatic => SourceType::cjs(),
+        Dialect::BrainCloud => SourceType::script(),
+    }
+}
+
 /// Checks the syntax and takes the types out.
-pub(crate) fn prepare(bytes: &[u8], language: Language) -> Result<Prepared<'_>, Fault> {
+pub(crate) fn prepare(bytes: &[u8], language: Language, dialect: Dialect) -> Result<Prepared<'_>, Fault> {
     let source = utf8(bytes)?;
     let typescript = language == Language::TypeScript;
-    let source_type = if typescript { SourceType::ts().with_module(true) } else { SourceType::mjs() };
+    let source_type = source_type(dialect).with_typescript(typescript);
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, source, source_type).parse();
+    if dialect != Dialect::Native {
+        refuse_modules(source, dialect, &parsed.program)?;
+    }
     refuse(source, &parsed.diagnostics)?;
     // Enum members are evaluated for the transformer, which inlines them into each other.
     let checked = SemanticBuilder::new().with_check_syntax_error(true).with_enum_eval(typescript).build(&parsed.program);
@@ -60,6 +73,13 @@ pub(crate) fn prepare(bytes: &[u8], language: Language) -> Result<Prepared<'_>, 
             transform::transform(&allocator, source, scoping, &mut program)
         }
     }
+}
+
+/// `import` and `export` belong to modules, which no dialect but the native one has.
+fn refuse_modules(source: &str, dialect: Dialect, program: &Program<'_>) -> Result<(), Fault> {
+    let Some(statement) = program.body.iter().find(|statement| statement.is_module_declaration()) else { return Ok(()) };
+    let detail = format!("a source of the dialect `{dialect}` has no `import` and `export`; those belong to the dialect `native`");
+    Err(syntax(source, statement.span().start as usize, detail))
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Fault> {

@@ -9,12 +9,12 @@ use oxc::semantic::SemanticBuilder;
 use oxc::span::SourceType;
 use oxc::transformer::{TransformOptions, Transformer};
 use proptest::prelude::*;
-use snaphook_model::{Code, Language};
+use snaphook_model::{Code, Dialect, Language};
 
 use super::{prepare, uploaded};
 
 fn erased(source: &str) -> String {
-    let prepared = prepare(source.as_bytes(), Language::TypeScript).unwrap_or_else(|fault| panic!("{source}\n{fault:?}"));
+    let prepared = prepare(source.as_bytes(), Language::TypeScript, Dialect::Native).unwrap_or_else(|fault| panic!("{source}\n{fault:?}"));
     assert!(prepared.map.is_none(), "needed the transformer: {source}");
     prepared.text.into_owned()
 }
@@ -117,7 +117,7 @@ proptest! {
     fn statements_stay_apart(picks in prop::collection::vec(0..PIECES.len(), 1..8)) {
         let source = picks.iter().enumerate().map(|(i, pick)| PIECES[*pick].replace('$', &format!("v{i}"))).collect::<Vec<_>>().join("\n");
         // Some neighbours are one statement, and a wrong one, in TypeScript too.
-        prop_assume!(prepare(source.as_bytes(), Language::TypeScript).is_ok());
+        prop_assume!(prepare(source.as_bytes(), Language::TypeScript, Dialect::Native).is_ok());
         let text = erased(&source);
         for (before, after) in source.chars().zip(text.chars()) {
             prop_assert!(before == after || after == ' ' || after == ';', "{source}\n{text}");
@@ -151,21 +151,21 @@ const PIECES: &[&str] = &[
 #[test]
 fn typescript_that_means_code_is_mapped() {
     let source = "type A = 1;\nenum Color { Red = 1, Green }\nclass P { constructor(private readonly x: number) {} }\nexport function preHook() {\n  throw new Error(`${Color.Red}`);\n}\n";
-    let prepared = prepare(source.as_bytes(), Language::TypeScript).unwrap();
+    let prepared = prepare(source.as_bytes(), Language::TypeScript, Dialect::Native).unwrap();
     assert!(prepared.text.contains("Color"), "{}", prepared.text);
     let map = prepared.map.unwrap();
     let at = prepared.text.find("throw").unwrap();
     let (line, column) = super::position(&prepared.text, at);
     assert_eq!(uploaded(&map, line, column), Some((5, 3)));
     for code in ["namespace N { export const a = 1 }", "const x = <any>y", "a = 1 + b as number == 2", "let f = (a): A<\n1> => a"] {
-        assert!(prepare(code.as_bytes(), Language::TypeScript).unwrap().map.is_some(), "{code}");
+        assert!(prepare(code.as_bytes(), Language::TypeScript, Dialect::Native).unwrap().map.is_some(), "{code}");
     }
 }
 
 #[test]
 fn javascript_is_left_alone() {
     let source = "// ä\nexport default (payload) => payload;\n";
-    let prepared = prepare(source.as_bytes(), Language::JavaScript).unwrap();
+    let prepared = prepare(source.as_bytes(), Language::JavaScript, Dialect::Native).unwrap();
     assert_eq!(prepared.text, source);
     assert!(prepared.map.is_none());
 }
@@ -185,7 +185,7 @@ fn errors_have_a_place_in_the_upload() {
         (b"const a = <div/>;", Language::JavaScript, 1, 11),
     ];
     for (source, language, line, column) in cases {
-        let fault = prepare(source, *language).unwrap_err();
+        let fault = prepare(source, *language, Dialect::Native).unwrap_err();
         assert_eq!(fault.code, Code::ScriptSyntax);
         assert_eq!((fault.line, fault.column), (Some(*line), Some(*column)), "{fault:?}");
     }

@@ -1,6 +1,7 @@
 //! From source to a decision.
 
-use snaphook_model::{Code, Hook, Language, Limits, ScriptKind};
+use snaphook_compile::Upload;
+use snaphook_model::{Code, Dialect, Hook, Language, Limits, ScriptKind};
 
 use crate::support::{INTERPRETER, fault, js, step, ts, upload};
 
@@ -12,6 +13,20 @@ async fn a_script_becomes_a_small_component_that_runs() {
     assert_eq!(compiled.hooks.iter().collect::<Vec<_>>(), [Hook::Step]);
     assert!(compiled.component.len() < 24_000, "{} bytes", compiled.component.len());
     assert_eq!(step(&compiled, r#"{"a":1}"#).await.unwrap(), r#"{"a":1,"greeting":"hello"}"#);
+}
+
+#[test]
+fn scripts_of_dialects_are_as_small() {
+    let sources = [
+        (Dialect::Patchworks, "function handle(data) { data.logs = ['a']; return data; }"),
+        (Dialect::BrainCloud, "var answer = { status: 200 }; answer;"),
+        (Dialect::Prismatic, "module.exports = async ({ logger }, stepResults) => ({ data: null });"),
+    ];
+    for (dialect, source) in sources {
+        let upload = Upload { dialect, ..upload(Language::JavaScript, source) };
+        let compiled = snaphook_compile::compile_here(upload, &INTERPRETER).unwrap();
+        assert!(compiled.component.len() < 24_000, "{dialect}: {} bytes", compiled.component.len());
+    }
 }
 
 #[test]
@@ -126,7 +141,8 @@ fn the_examples_compile() {
         for script in scripts {
             let path = script.unwrap().path();
             let Some(language) = Language::of_file_name(&path.to_string_lossy()) else { continue };
-            let upload = upload(language, std::fs::read(&path).unwrap());
+            let mut upload = upload(language, std::fs::read(&path).unwrap());
+            (_, upload.dialect) = Dialect::of_file_stem(&path.file_stem().unwrap().to_string_lossy());
             snaphook_compile::compile_here(upload, &INTERPRETER).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
             compiled += 1;
         }

@@ -30,11 +30,18 @@ pub(crate) struct Overlay {
     /// Bytes in the writable scopes, counted at the first write.
     variables_bytes: Option<usize>,
     meta_bytes: Option<usize>,
+    /// What `meta` would have taken with a write that was refused for it.
+    meta_refused: Option<usize>,
 }
 
 impl Overlay {
     pub(crate) const fn new(base: Arc<Variables>) -> Self {
-        Self { base, writes: BTreeMap::new(), variables_bytes: None, meta_bytes: None }
+        Self { base, writes: BTreeMap::new(), variables_bytes: None, meta_bytes: None, meta_refused: None }
+    }
+
+    /// Bytes that the latest refused write would have brought `meta` to.
+    pub(crate) const fn meta_refused(&self) -> Option<usize> {
+        self.meta_refused
     }
 
     /// What was written, one entry per key.
@@ -70,7 +77,7 @@ impl Overlay {
         // What cannot fit is refused before it is read: text of JSON takes at most six bytes for one that counts.
         let escaped = if scope == VariableScope::Meta { 6 } else { 1 };
         if value.as_ref().is_some_and(|value| value.len() > limit * escaped + 2) || key.len() > limit {
-            return Err(RefusalIn::TooLarge);
+            return Err(self.too_large(scope, key.len() + value.map_or(0, |value| value.len() / escaped)));
         }
         let new = match &value {
             Some(value) => key.len() + value_bytes(scope, value).ok_or(RefusalIn::Invalid)?,
@@ -80,7 +87,7 @@ impl Overlay {
         let total = self.bytes(scope) - old + new;
         // Making less is always possible, so that a scope that is too large from elsewhere can be emptied.
         if total > limit && new > old {
-            return Err(RefusalIn::TooLarge);
+            return Err(self.too_large(scope, total));
         }
         match scope {
             VariableScope::Variables => self.variables_bytes = Some(total),
@@ -93,6 +100,13 @@ impl Overlay {
             self.writes.insert((scope, key), value);
         }
         Ok(())
+    }
+
+    fn too_large(&mut self, scope: VariableScope, bytes: usize) -> RefusalIn {
+        if scope == VariableScope::Meta {
+            self.meta_refused = Some(bytes);
+        }
+        RefusalIn::TooLarge
     }
 
     /// Keys and values of a writable scope together.

@@ -1,5 +1,7 @@
 //! Sample input, from the documents of a test run to what a hook is given.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -63,6 +65,7 @@ impl Default for SampleFailure {
 /// What the hook is given.
 pub(super) fn hook_input(test: &TestRun) -> Result<HookInput, Problem> {
     let arguments = || Bytes::from(test.arguments.to_string());
+    let place = || (Arc::<str>::from(test.connector.as_str()), Arc::<str>::from(test.endpoint.as_str()));
     Ok(match test.hook {
         Hook::PreHook => HookInput::PreHook {
             connector: test.connector.as_str().into(),
@@ -82,9 +85,12 @@ pub(super) fn hook_input(test: &TestRun) -> Result<HookInput, Problem> {
         }
         Hook::PostHook => {
             let (headers, payload) = response(test)?;
-            HookInput::PostHook { status: test.response.status, headers, payload, arguments: arguments() }
+            let (connector, endpoint) = place();
+            HookInput::PostHook { connector, endpoint, status: test.response.status, headers, payload, arguments: arguments() }
         }
         Hook::PostFail => HookInput::PostFail {
+            connector: place().0,
+            endpoint: place().1,
             status: test.failure.status,
             code: test.failure.code.clone(),
             message: test.failure.message.clone(),

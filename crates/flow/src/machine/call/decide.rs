@@ -148,6 +148,8 @@ impl Call<'_> {
                 payload: self.returned.as_ref().map_or(&self.response.body, |payload| &payload.bytes).clone(),
             },
             Hook::PostHook | Hook::Step | Hook::Trigger => HookInput::PostHook {
+                connector: self.plan.connector.clone(),
+                endpoint: self.plan.endpoint.clone(),
                 status: self.response.status,
                 headers: self.response.headers.clone(),
                 payload: self.result.bytes.clone(),
@@ -158,13 +160,14 @@ impl Call<'_> {
     }
 
     fn post_fail_input(&self) -> HookInput {
+        let (connector, endpoint) = (self.plan.connector.clone(), self.plan.endpoint.clone());
         let arguments = self.original.as_json();
         let text = |code: &ReasonCode| match code {
             ReasonCode::Number(number) => number.to_string(),
             ReasonCode::Text(text) => text.clone(),
         };
         let Some(failed) = &self.failure else {
-            return HookInput::PostFail { status: 0, code: String::new(), message: String::new(), arguments };
+            return HookInput::PostFail { connector, endpoint, status: 0, code: String::new(), message: String::new(), arguments };
         };
         let (status, code, message) = match &failed.replaced {
             Some(rejection) => {
@@ -175,7 +178,7 @@ impl Call<'_> {
                 (failed.status, reason.as_ref().map_or_else(|| fault.code.to_string(), text), fault.detail.clone())
             }
         };
-        HookInput::PostFail { status, code, message, arguments }
+        HookInput::PostFail { connector, endpoint, status, code, message, arguments }
     }
 }
 

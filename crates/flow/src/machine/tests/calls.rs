@@ -147,7 +147,7 @@ fn a_guest_fault_before_the_request_means_no_request_and_runs_post_fail() {
     for hook in [Hook::PreHook, Hook::PreRequest] {
         let plan = plan(&[(hook, 1), (Hook::PostFail, 1)]);
         let call = after(start(&plan), [threw()]);
-        let HookInput::PostFail { status, code, message, arguments } = input(&call) else { panic!("a post-fail's input") };
+        let HookInput::PostFail { status, code, message, arguments, .. } = input(&call) else { panic!("a post-fail's input") };
         assert_eq!((status, code.as_str(), message.as_str(), &*arguments), (0, "script-threw", "boom", &b"{\"a\":1}"[..]));
         assert_eq!(failure(end(call, [post_fail(PostFailDecision::Keep)])).fault.code, Code::ScriptThrew);
     }

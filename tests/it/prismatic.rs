@@ -1,0 +1,138 @@
+//! Scripts written for Prismatic, as they are: one exported function of the context and of earlier results, or of a trigger's payload.
+
+use serde_json::{Value, json};
+use snaphook_tests::Tenant;
+
+use crate::support::{node, problem};
+
+/// The default stub that the vendor's page prints for a step.
+const STEP_STUB: &str = "module.exports = async ({ logger, configVars }, stepResults) => {
+return { data: null };
+};";
+
+/// A step's function with this body.
+fn step(body: &str) -> String {
+    format!("module.exports = async ({{ logger, configVars }}, stepResults) => {{\n{body}\n}};")
+}
+
+/// A flow of scripts, each a step under its own name.
+async fn flow(tenant: &Tenant, name: &str, extra: Value, steps: &[(&str, String)]) {
+    let mut list = Vec::new();
+    for (i, (step, source)) in steps.iter().enumerate() {
+        let script = format!("{name}-{i}");
+        tenant.brought(&script, "prismatic", source).await;
+        list.push(json!({"name": step, "script": script}));
+    }
+    let mut document = json!({"steps": list});
+    if let (Some(document), Some(extra)) = (document.as_object_mut(), extra.as_object()) {
+        document.extend(extra.clone());
+    }
+    tenant.flow(name, document).await;
+}
+
+#[tokio::test]
+async fn f105_results_of_earlier_steps_are_found_under_camel_cased_names() {
+    let tenant = node().tenant().await;
+    let uses = step(
+        "const { foo, baz } = stepResults.getDataFromApi.results;
+        return { data: { foo, baz, has: 'getDataFromApi' in stepResults, none: stepResults.other === undefined, keys: Object.keys(stepResults),
+            trigger: stepResults.trigger.results.t, all: JSON.parse(JSON.stringify(stepResults)).getDataFromApi.results.foo } };",
+    );
+    let steps = [("Get Data from API", step("return { data: { foo: 'bar', baz: 123 } };")), ("Use it", uses)];
+    flow(&tenant, "f", json!({}), &steps).await;
+    let expected =
+        json!({"foo": "bar", "baz": 123, "has": true, "none": true, "keys": ["getDataFromApi", "trigger"], "trigger": 1, "all": "bar"});
+    assert_eq!(tenant.run("f", json!({"t": 1})).await.expect(200).json(), expected);
+}
+
+#[tokio::test]
+async fn f106_data_of_any_json_type_arrives_unchanged() {
+    let tenant = node().tenant().await;
+    for value in ["\"x\"", "5", "{\"a\":[1]}", "null", "true", "\"{\\\"not\\\": \\\"parsed\\\"}\"", "[]", "\"\"", "1.5e300"] {
+        let steps =
+            [("first", step(&format!("return {{ data: {value} }};"))), ("second", step("return { data: [stepResults.first.results] };"))];
+        flow(&tenant, "f", json!({}), &steps).await;
+        let expected: Value = serde_json::from_str(value).unwrap();
+        assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), json!([expected]), "{value}");
+    }
+    // The stub gives null; who returns nothing leaves the payload.
+    flow(&tenant, "stub", json!({}), &[("stub", STEP_STUB.to_owned())]).await;
+    assert_eq!(tenant.run("stub", json!({"a": 1})).await.expect(200).text(), "null");
+    for body in ["", "return {};", "return { data: undefined };"] {
+        flow(&tenant, "nothing", json!({}), &[("nothing", step(body))]).await;
+        assert_eq!(tenant.run("nothing", json!({"a": 1})).await.expect(200).json(), json!({"a": 1}), "{body}");
+    }
+    for body in
+        ["return 5;", "return 'data';", "return [];", "return { data: () => 1 };", "return { data: 1n };", "return { instanceState: {} };"]
+    {
+        flow(&tenant, "wrong", json!({}), &[("wrong", step(body))]).await;
+        let answer = tenant.run("wrong", json!({})).await.expect(422);
+        assert_eq!(problem(&answer).0, "script-contract", "{body}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn f107_config_variables_are_read_by_their_display_names() {
+    let tenant = node().tenant().await;
+    let body = "const apiEndpoint = `${configVars[\"App Base URL\"]}/api`;\nreturn { data: { apiEndpoint, regions: configVars.Regions } };";
+    let config = json!({"config": {"App Base URL": "https://app.example.com", "Regions": ["eu", "us"]}});
+    flow(&tenant, "f", config, &[("Code Block", step(body))]).await;
+    let expected = json!({"apiEndpoint": "https://app.example.com/api", "regions": ["eu", "us"]});
+    assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), expected);
+}
+
+#[tokio::test]
+async fn f111_every_level_of_the_logger_and_the_console_are_in_the_log() {
+    let tenant = node().tenant().await;
+    let body = "for (const level of ['metric', 'trace', 'debug', 'info', 'log', 'warn', 'error']) logger[level](`by ${level}`);
+        console.log('by console', { a: 1 });\nreturn { data: 1 };";
+    flow(&tenant, "f", json!({}), &[("Code Block", step(body))]).await;
+    let answer = tenant.run("f", json!({})).await.expect(200);
+    let run = tenant.record(&answer).await;
+    assert_eq!((run["id"].as_str(), run["steps"][0]["name"].as_str()), (answer.header("x-run-id"), Some("Code Block")));
+    let logs = run["steps"][0]["hooks"][0]["logs"].as_array().unwrap();
+    let levels: Vec<_> = logs.iter().map(|log| log["level"].as_str().unwrap()).collect();
+    assert_eq!(levels, ["metric", "trace", "debug", "info", "log", "warn", "error", "log"]);
+    assert_eq!((logs[3]["message"].as_str(), logs[7]["message"].as_str()), (Some("by info"), Some("by console {\"a\":1}")));
+}
+
+#[tokio::test]
+async fn f112_ids_are_those_of_the_runs_record_and_the_tenants_own() {
+    let (a, b) = (node().tenant().await, node().tenant().await);
+    let body = "const { stepId, executionId, customer, instance, flow, integration, startedAt } = context;
+        return { data: { stepId, executionId, customer, instance, flow, integration, startedAt } };";
+    let source = format!("module.exports = async (context) => {{ {body} }};");
+    for tenant in [&a, &b] {
+        flow(tenant, "orders", json!({}), &[("Code Block", source.clone())]).await;
+        let answer = tenant.run("orders", json!({})).await.expect(200);
+        let (seen, run) = (answer.json(), tenant.record(&answer).await);
+        assert_eq!((&seen["stepId"], &seen["executionId"]), (&run["steps"][0]["name"], &run["id"]));
+        assert_eq!((&seen["flow"]["name"], &seen["integration"]["name"]), (&run["flow"], &run["flow"]));
+        assert_eq!((seen["customer"]["id"].as_str(), seen["instance"]["id"].as_str()), (Some(&*tenant.name), Some(&*tenant.name)));
+        let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        let started = time(&seen["startedAt"]);
+        assert!((time(&run["started_at"])..=time(&run["ended_at"])).contains(&started), "{seen} {run}");
+        let other = if tenant.name == a.name { &b } else { &a };
+        assert!(!answer.text().contains(&other.name));
+    }
+}
+
+#[tokio::test]
+async fn what_a_context_lacks_is_named() {
+    let tenant = node().tenant().await;
+    for name in ["instanceState", "crossFlowState", "invokeFlow", "components"] {
+        let version =
+            tenant.brought("s", "prismatic", &format!("\nmodule.exports = async (context) => {{\n  context.{name}.x;\n}};")).await;
+        let result = tenant.test("s", version, json!({"hook": "step"})).await;
+        assert_eq!((result["fault"]["code"].as_str(), result["fault"]["line"].as_u64()), (Some("script-threw"), Some(3)), "{result}");
+        assert!(result["fault"]["detail"].as_str().unwrap().contains(name), "{result}");
+    }
+    let version =
+        tenant.brought("s", "prismatic", "module.exports = (context) => ({ data: { ...context, logger: 0, configVars: 0 } });").await;
+    let result = tenant.test("s", version, json!({"hook": "step"})).await;
+    assert_eq!(result["payload"]["customer"]["name"], *tenant.name, "{result}");
+    let refused = tenant.upload("s?dialect=prismatic", "javascript", "exports.run = async () => ({ data: 1 });").await.expect(422);
+    assert_eq!(problem(&refused).0, "script-no-hook");
+    let refused = tenant.upload("s?dialect=prismatic", "javascript", "const axios = require('axios');").await.expect(422);
+    assert!(problem(&refused).1.contains("axios"), "{}", refused.text());
+}
