@@ -101,10 +101,15 @@ static Text describe(JSValueConst exception)
     return built(&builder);
 }
 
+// A script may have made a stack trace of its own, of any length.
+#define STACK_TEXT 16384
+
 // Frames of the interpreter's own preludes tell an author nothing.
 static Text own_frames(Text stack)
 {
     Builder builder = {0};
+    if (stack.len > STACK_TEXT)
+        stack.len = STACK_TEXT;
     for (size_t start = 0; start < stack.len;) {
         size_t end = start;
         while (end < stack.len && stack.ptr[end] != '\n')
@@ -113,6 +118,25 @@ static Text own_frames(Text stack)
             build_bytes(&builder, stack.ptr + start, end - start + (end < stack.len));
         start = end + 1;
     }
+    return built(&builder);
+}
+
+// Of what is thrown without a stack trace the host learns the place in an imported module too.
+static Text imported_frame(void)
+{
+    snaphook_hook_types_location_t location;
+    Text name;
+    Builder builder = {0};
+    JSAtom file = engine_last_throw_imported(&location);
+    if (file == JS_ATOM_NULL || !engine_text(JS_AtomToString(js, file), &name))
+        return TEXT("");
+    build(&builder, "    at <anonymous> (");
+    build_text(&builder, name);
+    build(&builder, ":");
+    build_number(&builder, location.line);
+    build(&builder, ":");
+    build_number(&builder, location.column);
+    build(&builder, ")\n");
     return built(&builder);
 }
 
@@ -133,7 +157,7 @@ void fault_of_exception(JSValue exception, Fault *fault)
     // What is no error has no trace; an error without a frame of the script was not thrown by it.
     if (!fault->location.is_some && (!engine_is_error(exception) || memory))
         fault->location.is_some = engine_last_throw(&fault->location.val);
-    fault->stack = own_frames(stack);
+    fault->stack = stack.len == 0 || memory ? imported_frame() : own_frames(stack);
 }
 
 void fault_contract(Fault *fault, Text message)

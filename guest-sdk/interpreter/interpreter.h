@@ -77,8 +77,12 @@ bool engine_is_error(JSValueConst value);
 // The stack trace of an error: the engine keeps it beside its properties, where only a getter reaches it, unless a script set its own.
 JSValue engine_error_stack(JSValueConst error);
 bool engine_last_throw(snaphook_hook_types_location_t *location);
+// Where in an imported module the last throw was; its file, or 0 when it was in none.
+JSAtom engine_last_throw_imported(snaphook_hook_types_location_t *location);
 // Where the script stands now.
 bool engine_position(snaphook_hook_types_location_t *location);
+// Whether the code that runs is that of a module which the script imports.
+bool engine_in_imported(void);
 // Before the interpreter's own snapshot: makes and moves what every invocation would make or dirty.
 void engine_prepare_snapshot(void);
 void engine_forget_module(JSModuleDef *module);
@@ -241,6 +245,16 @@ void load_warning(const char *message);
 // The hook in a sentence.
 const char *hook_title(Hook hook);
 
+// library.c: other scripts that the script imports.
+bool library_is_empty(void);
+// Text that stays where it is while modules are parsed. Give it back to the heap.
+char *library_keep(char *text, uint32_t length);
+// The name of the module that `specifier` means in the file `base`.
+char *library_name(const char *base, const char *specifier);
+// The module with this name, compiled. NULL: it is not `known`, or an exception.
+JSModuleDef *library_module(const char *name, bool *known);
+// Once all are evaluated.
+void library_forget(void);
 // dialects.c: sources written for other products.
 void dialects_define(JSValueConst native);
 // Keeps what the prelude of the dialect with this number, from 1, describes.

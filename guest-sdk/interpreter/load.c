@@ -23,6 +23,9 @@ const char *hook_title(Hook hook)
 void load_warning(const char *message)
 {
     snaphook_hook_types_location_t location;
+    // An imported script was warned about at its own deploy.
+    if (engine_in_imported())
+        return;
     bool placed = engine_position(&location);
     for (int i = 0; i < warning_count; i++)
         if (warnings[i].message == message && warnings[i].location.line == location.line)
@@ -36,18 +39,21 @@ void load_warning(const char *message)
 
 static JSModuleDef *import(JSContext *ctx, const char *name, void *opaque)
 {
-    throw_contract("cannot import \"%s\": a script can import \"snaphook\" and nothing else", name);
-    return NULL;
+    bool known;
+    JSModuleDef *module = library_module(name, &known);
+    if (!known)
+        throw_contract("cannot import \"%s\": a script can import \"snaphook\" and, by import statements, other scripts as \"script:NAME@VERSION\"", name);
+    return module;
 }
 
-static char *same_name(JSContext *ctx, const char *base, const char *name, void *opaque)
+static char *full_name(JSContext *ctx, const char *base, const char *name, void *opaque)
 {
-    return js_strdup(ctx, name);
+    return library_name(base, name);
 }
 
 void load_define(void)
 {
-    JS_SetModuleLoaderFunc(runtime, same_name, import, NULL);
+    JS_SetModuleLoaderFunc(runtime, full_name, import, NULL);
 }
 
 static bool failed(Fault *fault)
@@ -191,10 +197,17 @@ static __attribute__((noinline)) uint32_t *load(char *source, uint32_t length, c
         return tell(0, &fault, NULL);
     }
     script.name = JS_NewAtomLen(js, name, name_length);
+    bool kept = length > LOADING_ASIDE;
+    if (!library_is_empty()) {
+        // The heap grows while modules are parsed, over what was set aside.
+        source = library_keep(source, length);
+        kept = true;
+    }
     if (!load_hooks(source, length, dialect, &hooks, &fault, &kind))
         return tell(0, &fault, kind);
-    if (length > LOADING_ASIDE)
+    if (kept)
         heap_free(source);
+    library_forget();
     engine_seal();
     heap_finish_loading();
     return tell(hooks, NULL, NULL);

@@ -390,3 +390,9 @@ declare function fetch(
     body?: string | ArrayBuffer | ArrayBufferView;
   },
 ): Promise<FetchResponse>;
+
+/**
+ * Another script of the same tenant, as `script:signing@2`, or without `@2` its latest version at the deploy. For its types, map the
+ * name to its file with `paths` in the tsconfig: `"script:signing@2": ["./scripts/signing.ts"]`.
+ */
+declare module "script:*";

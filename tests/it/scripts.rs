@@ -133,7 +133,7 @@ async fn errors_point_into_the_text_as_uploaded() {
     let thrown =
         tenant.upload("s", "typescript", "type T = { a: number };\n\nconst t: T = null!;\nt.a;\nexport function preHook() {}").await;
     assert_eq!((problem(&thrown).0.as_str(), thrown.json()["line"].as_u64()), ("script-compile", Some(4)));
-    let nothing = tenant.upload("s", "javascript", "export const x = 1;").await;
+    let nothing = tenant.upload("s", "javascript", "const x = 1;").await;
     assert_eq!(problem(&nothing).0, "script-no-hook");
     // An enum is code, so positions behind it go through the source map.
     let source = "enum Colour { Red, Green }\nexport function preHook(call: { arguments: any }) {\n  if (Colour.Green === 1) {\n    throw new TypeError('no green');\n  }\n}";

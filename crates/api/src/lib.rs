@@ -20,6 +20,7 @@ mod extract;
 mod finish;
 mod flights;
 mod front;
+mod library;
 mod openapi;
 mod outcome;
 mod page;

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
-use snaphook_model::{Code, Fault, Invalid, NameError, ReasonCode, RunId};
+use snaphook_model::{Code, Fault, Invalid, NameError, Origin, ReasonCode, RunId};
 
 use snaphook_store::StoreError;
 
@@ -53,6 +53,10 @@ pub(crate) struct ProblemDetails<'a> {
     line: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<u32>,
+    /// The file that it is really about when the source imports another script or was bundled: `file`, `line`, `column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    origin: Option<&'a Origin>,
     /// The limit that was reached, in its own unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
@@ -143,6 +147,7 @@ impl Problem {
             path: fault.path.as_deref().filter(|path| !path.is_empty()),
             line: fault.line,
             column: fault.column,
+            origin: fault.origin.as_ref(),
             limit: fault.limit,
             used: fault.used,
             request_id,

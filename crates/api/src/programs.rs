@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use snaphook_compile::{CompileError, Compiler, Upload};
 use snaphook_flow::ProgramsFuture;
-use snaphook_model::{Code, Dialect, Fault, Language, Name, ScriptVersion, Tenant, TenantName};
+use snaphook_model::{Code, Dialect, Fault, Import, Language, Name, ScriptVersion, Tenant, TenantName};
 use snaphook_sandbox::{Program, ProgramKey, Sandbox};
 use snaphook_store::{AddedVersion, DeletedVersion, NewVersion, PageRequest, Store, StoreError, StoredComponent};
 
@@ -14,6 +14,7 @@ use crate::ambient;
 use crate::cache::Cache;
 use crate::compiled::Making;
 use crate::flights::{Flights, TooLong};
+use crate::library::TenantLibrary;
 use crate::problem::chain;
 use crate::tenants::Tenants;
 
@@ -143,27 +144,36 @@ impl Programs {
     pub(crate) async fn deploy(&self, deploy: Deploy<'_>) -> Result<AddedVersion, ProgramsError> {
         let started = Instant::now();
         let Deploy { tenant, name, language, dialect, bytes } = deploy;
-        let hash = upload_hash(language, dialect, &bytes);
         let store = &self.parts.store;
+        let library = TenantLibrary { store: &**store, tenant: &tenant.name };
         if let Some(latest) = store.latest_version(&tenant.name, &name).await?
-            && latest.hash == hash
+            && latest.hash == upload_hash(language, dialect, &bytes, &latest.imports)
+            && library.are_latest(&latest.imports).await?
         {
             return Ok(AddedVersion::Unchanged(latest));
         }
         let created_at = ambient::now();
-        let upload =
-            Upload { name: name.clone(), language, dialect, bytes: bytes.clone(), limits: tenant.limits, now_ms: millis(created_at) };
-        let compiled = self.parts.compiler.compile(upload).await?;
+        let upload = Upload {
+            name: name.clone(),
+            language,
+            dialect,
+            bytes: bytes.clone(),
+            limits: tenant.limits,
+            imports: Vec::new(),
+            now_ms: millis(created_at),
+        };
+        let compiled = self.parts.compiler.compile(upload, &library).await?;
         let key = Sandbox::key(&compiled.component);
         let _making = self.making.begin(key);
         self.admit(&key, &compiled.code)?;
         let version = NewVersion {
             name,
-            hash,
+            hash: upload_hash(language, dialect, &bytes, &compiled.imports),
             kind: compiled.kind,
             language,
             dialect,
             hooks: compiled.hooks,
+            imports: compiled.imports,
             deploy_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             warnings: compiled.warnings,
             created_at,
@@ -270,9 +280,10 @@ impl Programs {
         let version = self.parts.store.version(tenant_name, script, *number).await?.ok_or_else(gone)?;
         let source = self.parts.store.source(tenant_name, script, *number).await?.ok_or_else(gone)?;
         let tenant = self.tenants.get(tenant_name).await?.ok_or_else(gone)?;
-        let ScriptVersion { name, language, dialect, created_at, .. } = version;
-        let upload = Upload { name, language, dialect, bytes: source, limits: tenant.limits, now_ms: millis(created_at) };
-        let compiled = self.parts.compiler.compile(upload).await?;
+        let ScriptVersion { name, language, dialect, imports, created_at, .. } = version;
+        let upload = Upload { name, language, dialect, bytes: source, limits: tenant.limits, imports, now_ms: millis(created_at) };
+        let library = TenantLibrary { store: &*self.parts.store, tenant: tenant_name };
+        let compiled = self.parts.compiler.compile(upload, &library).await?;
         let code_key = Sandbox::key(&compiled.component);
         let _making = self.making.begin(code_key);
         self.admit(&code_key, &compiled.code)?;
@@ -291,10 +302,14 @@ impl snaphook_flow::Programs for Programs {
     }
 }
 
-fn upload_hash(language: Language, dialect: Dialect, bytes: &[u8]) -> String {
+fn upload_hash(language: Language, dialect: Dialect, bytes: &[u8], imports: &[Import]) -> String {
     let mut hasher = blake3::Hasher::new();
     // Both are ends of enums that may grow; their names keep equal hashes equal then.
-    hasher.update(format!("{language:?}/{dialect:?}/").as_bytes());
+    hasher.update(format!("{language:?}/{dialect:?}").as_bytes());
+    for import in imports {
+        hasher.update(format!("+{import}").as_bytes());
+    }
+    hasher.update(b"/");
     hasher.update(bytes);
     hasher.finalize().to_hex().to_string()
 }

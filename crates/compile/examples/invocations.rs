@@ -61,7 +61,7 @@ impl Bench {
 
     fn program(&self, language: Language, dialect: Dialect, bytes: Bytes) -> Program {
         let name = Name::new("bench").expect("the name is one");
-        let upload = Upload { name, language, dialect, bytes, limits: Limits::default(), now_ms: 0 };
+        let upload = Upload { name, language, dialect, bytes, limits: Limits::default(), imports: Vec::new(), now_ms: 0 };
         let compiled = compile_here(upload, &self.interpreter).expect("the script compiles");
         let key = Sandbox::key(&compiled.component);
         self.sandbox.admit(&key, &compiled.code).expect("the code directory takes it");

@@ -9,9 +9,10 @@ use std::thread;
 use rlimit::Resource;
 use snaphook_model::{Code, Fault, Language};
 
-use crate::frame::{self, Answer, Job, JobKind, Setup};
+use crate::frame::{self, Answer, Found, FoundScript, Job, JobKind, Setup};
 use crate::interpreter::prepare_interpreter;
 use crate::job::{CompileError, Compiled, Upload, Workshop, check_size, compile_wasm, precompile};
+use crate::library::{Ask, LibraryScript, Wanted};
 
 /// Syntax trees are walked by recursion. Deep enough for any source that a person or a bundler writes; what is nested deeper ends the child.
 const STACK_BYTES: usize = 32 << 20;
@@ -35,15 +36,29 @@ fn work(from: &mut impl Read, to: &mut impl io::Write) -> io::Result<()> {
     let ready = ready.and_then(|interpreter| Workshop::new(&interpreter).map_err(|error| error.to_string()));
     let Some(job) = frame::read::<Job>(from)? else { return Ok(()) };
     let mut bytes = Vec::new();
-    from.take(job.bytes).read_to_end(&mut bytes)?;
+    from.by_ref().take(job.bytes).read_to_end(&mut bytes)?;
     let is_wasm = matches!(job.kind, JobKind::Compile { language: Language::Wasm, .. });
-    let done = catch_unwind(AssertUnwindSafe(|| run(job.kind, bytes, &ready)));
+    let mut ask =
+        |scripts: Vec<Wanted>| ask(scripts, from, to).map_err(|error| CompileError::Failed(format!("the parent gives no answer: {error}")));
+    let done = catch_unwind(AssertUnwindSafe(|| run(job.kind, bytes, &ready, &mut ask)));
     let (answer, component, code) = match done {
         Ok(Ok(done)) => done,
         Ok(Err(error)) => (failure(error), Vec::new(), Vec::new()),
         Err(panic) => (panicked(is_wasm, &*panic), Vec::new(), Vec::new()),
     };
     frame::write(to, &answer, [&component, &code])
+}
+
+/// Asks the parent for scripts of the library.
+fn ask(scripts: Vec<Wanted>, from: &mut impl Read, to: &mut impl io::Write) -> io::Result<Vec<Option<LibraryScript>>> {
+    frame::write(to, &Answer::Wanted { scripts }, [b"", b""])?;
+    let found = frame::read::<Found>(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let mut read = |script: FoundScript| {
+        let mut bytes = Vec::new();
+        from.by_ref().take(script.bytes).read_to_end(&mut bytes)?;
+        Ok(script.with(bytes))
+    };
+    found.scripts.into_iter().map(|script| script.map(&mut read).transpose()).collect()
 }
 
 /// Resources of the process, given up for good.
@@ -65,22 +80,22 @@ fn private_bytes() -> u64 {
 
 type Done = (Answer, Vec<u8>, Vec<u8>);
 
-fn run(kind: JobKind, bytes: Vec<u8>, ready: &Result<Workshop, String>) -> Result<Done, CompileError> {
-    let JobKind::Compile { name, language, dialect, limits, now_ms } = kind else {
+fn run(kind: JobKind, bytes: Vec<u8>, ready: &Result<Workshop, String>, ask: &mut Ask<'_>) -> Result<Done, CompileError> {
+    let JobKind::Compile { name, language, dialect, limits, imports, now_ms } = kind else {
         let code = precompile(&bytes)?;
         return Ok((Answer::Precompiled { code_bytes: code.len() as u64 }, Vec::new(), code));
     };
-    let upload = Upload { name, language, dialect, bytes: bytes.into(), limits, now_ms };
+    let upload = Upload { name, language, dialect, bytes: bytes.into(), limits, imports, now_ms };
     check_size(&upload)?;
     let compiled = match language {
         Language::Wasm => compile_wasm(upload)?,
         Language::JavaScript | Language::TypeScript => {
-            ready.as_ref().map_err(|error| CompileError::Failed(error.clone()))?.compile(&upload)?
+            ready.as_ref().map_err(|error| CompileError::Failed(error.clone()))?.compile(&upload, ask)?
         }
     };
-    let Compiled { component, code, hooks, kind, warnings, interpreter } = compiled;
+    let Compiled { component, code, hooks, kind, imports, warnings, interpreter } = compiled;
     let (component_bytes, code_bytes) = (component.len() as u64, code.len() as u64);
-    Ok((Answer::Compiled { hooks, kind, warnings, interpreter, component_bytes, code_bytes }, component.into(), code.into()))
+    Ok((Answer::Compiled { hooks, kind, imports, warnings, interpreter, component_bytes, code_bytes }, component.into(), code.into()))
 }
 
 fn failure(error: CompileError) -> Answer {

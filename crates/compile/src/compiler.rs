@@ -15,8 +15,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::frame::{self, Answer, Job, JobKind, Setup};
+use crate::frame::{self, Answer, Found, FoundScript, Job, JobKind, Setup};
 use crate::job::{CompileError, Compiled, Upload, check_size};
+use crate::library::{EmptyLibrary, Library, LibraryScript, MAX_IMPORTS, Wanted};
 use crate::text::excerpt;
 
 /// How children are started and what they may use.
@@ -79,17 +80,17 @@ impl Compiler {
         self.inner.refill().await;
     }
 
-    /// Makes a checked component of an upload.
+    /// Makes a checked component of an upload, which may import scripts of its tenant's library.
     ///
     /// # Errors
     /// [`CompileError::Rejected`] with `script-syntax`, `script-compile`, `script-no-hook`, `component-imports`, `component-invalid`,
     /// `source-size`, `compile` (a budget of the child or of top-level code is spent), or `overloaded`; [`CompileError::Failed`] when it is ours.
-    pub async fn compile(&self, upload: Upload) -> Result<Compiled, CompileError> {
+    pub async fn compile(&self, upload: Upload, library: &dyn Library) -> Result<Compiled, CompileError> {
         check_size(&upload)?;
-        let Upload { name, language, dialect, bytes, limits, now_ms } = upload;
-        match self.run(JobKind::Compile { name, language, dialect, limits, now_ms }, &bytes).await? {
-            (Answer::Compiled { hooks, kind, warnings, interpreter, .. }, component, code) => {
-                Ok(Compiled { component, code, hooks, kind, warnings, interpreter })
+        let Upload { name, language, dialect, bytes, limits, imports, now_ms } = upload;
+        match self.run(JobKind::Compile { name, language, dialect, limits, imports, now_ms }, &bytes, library).await? {
+            (Answer::Compiled { hooks, kind, imports, warnings, interpreter, .. }, component, code) => {
+                Ok(Compiled { component, code, hooks, kind, imports, warnings, interpreter })
             }
             (answer, ..) => Err(unexpected(answer)),
         }
@@ -100,24 +101,24 @@ impl Compiler {
     /// # Errors
     /// [`CompileError::Rejected`] with `compile` or `overloaded`, [`CompileError::Failed`] when it is ours.
     pub async fn precompile(&self, component: Bytes) -> Result<Bytes, CompileError> {
-        match self.run(JobKind::Precompile, &component).await? {
+        match self.run(JobKind::Precompile, &component, &EmptyLibrary).await? {
             (Answer::Precompiled { .. }, _, code) => Ok(code),
             (answer, ..) => Err(unexpected(answer)),
         }
     }
 
-    async fn run(&self, kind: JobKind, bytes: &[u8]) -> Result<(Answer, Bytes, Bytes), CompileError> {
+    async fn run(&self, kind: JobKind, bytes: &[u8], library: &dyn Library) -> Result<(Answer, Bytes, Bytes), CompileError> {
         let inner = &self.inner;
         let Ok(Ok(_place)) = timeout(inner.config.wall, inner.places.acquire()).await else {
             return Err(CompileError::Rejected(Fault::new(Code::Overloaded, "too many uploads are being compiled; try again soon")));
         };
         let header = frame::header(&Job { kind, bytes: bytes.len() as u64 }).map_err(ours)?;
         let mut worker = inner.worker(&header).await.map_err(ours)?;
-        let answered = timeout(inner.config.wall, worker.answer(bytes)).await;
+        let answered = timeout(inner.config.wall, worker.answer(bytes, library)).await;
         let refilling = Arc::clone(inner);
         tokio::spawn(async move { refilling.refill().await });
         match answered {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => answer.map_err(CompileError::Rejected),
             Ok(Err(error)) => Err(worker.death(&error, &inner.config).await),
             Err(_) => {
                 let wall_ms = u64::try_from(inner.config.wall.as_millis()).unwrap_or(u64::MAX);
@@ -187,16 +188,42 @@ impl Worker {
         stdin.flush().await
     }
 
-    /// Hands over the upload and reads what comes of it.
-    async fn answer(&mut self, bytes: &[u8]) -> io::Result<(Answer, Bytes, Bytes)> {
+    /// Hands over the upload, answers questions about the library, and reads what comes of it.
+    async fn answer(&mut self, bytes: &[u8], library: &dyn Library) -> io::Result<Result<(Answer, Bytes, Bytes), Fault>> {
         self.say(bytes).await?;
-        self.child.stdin = None;
+        // Each question is about scripts that were not known before.
+        for _ in 0..=MAX_IMPORTS {
+            let answer = self.header().await?;
+            let Answer::Wanted { scripts } = answer else { return self.bodies(answer).await.map(Ok) };
+            match find(scripts, library).await? {
+                Ok(found) => self.hand_over(&found).await?,
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the child goes on asking"))
+    }
+
+    async fn hand_over(&mut self, found: &[Option<LibraryScript>]) -> io::Result<()> {
+        let scripts = found.iter().map(|script| script.as_ref().map(FoundScript::from)).collect();
+        self.say(&frame::header(&Found { scripts })?).await?;
+        for script in found.iter().flatten() {
+            self.say(&script.bytes).await?;
+        }
+        Ok(())
+    }
+
+    async fn header(&mut self) -> io::Result<Answer> {
         let from = self.child.stdout.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let mut length = [0; 4];
         from.read_exact(&mut length).await?;
         let mut json = vec![0; frame::header_length(length)?];
         from.read_exact(&mut json).await?;
-        let answer: Answer = serde_json::from_slice(&json)?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+
+    async fn bodies(&mut self, answer: Answer) -> io::Result<(Answer, Bytes, Bytes)> {
+        self.child.stdin = None;
+        let from = self.child.stdout.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let (component, code) = answer.lengths();
         if component.max(code) > MAX_CODE {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
@@ -232,6 +259,21 @@ impl Worker {
     }
 }
 
+/// Looks scripts up. What the library fails with is the answer for whoever uploaded.
+async fn find(wanted: Vec<Wanted>, library: &dyn Library) -> io::Result<Result<Vec<Option<LibraryScript>>, Fault>> {
+    if wanted.len() > MAX_IMPORTS {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the child asks for too much"));
+    }
+    let mut found = Vec::new();
+    for Wanted { script, version } in wanted {
+        match library.find(&script, version).await {
+            Ok(one) => found.push(one),
+            Err(fault) => return Ok(Err(fault)),
+        }
+    }
+    Ok(Ok(found))
+}
+
 /// The budget that a child died of. It dies by a signal of no other thing than its upload.
 fn budget(status: ExitStatus, last_words: &str, config: &CompilerConfig) -> Option<Fault> {
     // As in signal(7); the same on every architecture that Linux has but three old ones.
@@ -260,6 +302,8 @@ fn unexpected(answer: Answer) -> CompileError {
     match answer {
         Answer::Rejected(fault) => CompileError::Rejected(fault),
         Answer::Failed(why) => CompileError::Failed(why),
-        Answer::Compiled { .. } | Answer::Precompiled { .. } => CompileError::Failed("the child answered another question".to_owned()),
+        Answer::Compiled { .. } | Answer::Precompiled { .. } | Answer::Wanted { .. } => {
+            CompileError::Failed("the child answered another question".to_owned())
+        }
     }
 }

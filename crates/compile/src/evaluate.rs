@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use snaphook_model::{Code, Fault, HookSet, Limits, Warning};
-use snaphook_sandbox::InterpreterCode;
 use snaphook_sandbox::wasm::{Engine, Error, Module, Trap};
+use snaphook_sandbox::{InterpreterCode, SandboxError};
 
 use crate::fresh::{AtTopLevel, Fresh};
 use crate::image::States;
+use crate::library::Linked;
 use crate::shape::Shape;
 use crate::text::excerpt;
 
@@ -22,6 +23,8 @@ pub(crate) struct Script<'s> {
     pub(crate) dialect: u32,
     /// The frozen clock of top-level code.
     pub(crate) now_ms: u64,
+    /// What it imports.
+    pub(crate) linked: &'s Linked,
 }
 
 /// What came of it. Positions are those of the text that ran.
@@ -36,8 +39,8 @@ pub(crate) struct Evaluated {
 /// Why there is nothing.
 #[derive(Debug)]
 pub(crate) enum EvaluateError {
-    /// The script's fault.
-    Fault(Fault),
+    /// The script's fault. Its place is that of the text that ran, and the stack trace says more.
+    Fault(Fault, String),
     /// Ours: the interpreter does not behave.
     Failed(String),
 }
@@ -71,6 +74,7 @@ struct LoadError {
     message: String,
     line: Option<u32>,
     column: Option<u32>,
+    stack: String,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -84,7 +88,7 @@ enum LoadErrorKind {
 }
 
 impl LoadError {
-    fn fault(self, limits: &Limits) -> Fault {
+    fn fault(self, limits: &Limits) -> EvaluateError {
         let fault = match self.kind {
             LoadErrorKind::Syntax => Fault::new(Code::ScriptSyntax, excerpt(&self.message)),
             LoadErrorKind::NoHook => Fault::new(Code::ScriptNoHook, excerpt(&self.message)),
@@ -94,7 +98,7 @@ impl LoadError {
                 Fault::new(Code::Compile, detail).of_limit(limits.memory_bytes, None)
             }
         };
-        placed(fault, self.line.zip(self.column))
+        EvaluateError::Fault(placed(fault, self.line.zip(self.column)), self.stack)
     }
 }
 
@@ -106,8 +110,8 @@ fn placed(fault: Fault, place: Option<(u32, u32)>) -> Fault {
 }
 
 impl Evaluator {
-    pub(crate) fn new(engine: Engine, interpreter: &InterpreterCode) -> Result<Self, EvaluateError> {
-        let module = interpreter.module(&engine).map_err(|error| EvaluateError::Failed(error.to_string()))?;
+    pub(crate) fn new(engine: Engine, interpreter: &InterpreterCode) -> Result<Self, SandboxError> {
+        let module = interpreter.module(&engine)?;
         Ok(Self { engine, module })
     }
 
@@ -125,36 +129,33 @@ impl Evaluator {
             }
             Err(error) => {
                 let fault = stopped(&error, limits).ok_or_else(|| EvaluateError::from(error))?;
-                return Err(EvaluateError::Fault(placed(fault, self.place(&mut fresh))));
+                let (place, stack) = self.place(&mut fresh).unwrap_or_default();
+                return Err(EvaluateError::Fault(placed(fault, place), stack));
             }
         };
         if let Some(error) = loaded.error {
-            return Err(EvaluateError::Fault(error.fault(limits)));
+            return Err(error.fault(limits));
         }
         let hooks = HookSet::from_bits(loaded.hooks);
-        if hooks.is_empty() {
-            return Err(EvaluateError::Fault(Fault::new(Code::ScriptNoHook, NO_HOOK)));
-        }
         let evaluated_stack = fresh.stack_pointer()?;
         let states = States { base: &base, base_stack, evaluated: fresh.memory(), evaluated_stack };
         Ok(Evaluated { image: states.module(shape.memory), hooks, warnings: loaded.warnings })
     }
 
     /// Where a stopped script stood: its memory is copied into a fresh interpreter, which reads its own frames out of it.
-    fn place(&self, stopped: &mut Fresh) -> Option<(u32, u32)> {
+    fn place(&self, stopped: &mut Fresh) -> Option<(Option<(u32, u32)>, String)> {
         #[derive(Deserialize)]
         struct Place {
             line: Option<u32>,
             column: Option<u32>,
+            stack: String,
         }
         let memory_bytes = stopped.memory().len() as u64;
         let mut fresh = Fresh::new(&self.engine, &self.module, memory_bytes, POST_MORTEM_FUEL).ok()?;
         let place: Place = serde_json::from_slice(fresh.whereabouts(stopped).ok()?).ok()?;
-        place.line.zip(place.column)
+        Some((place.line.zip(place.column), place.stack))
     }
 }
-
-const NO_HOOK: &str = "the script exports no hook; export a function named preHook, preRequest, postRequest, postHook, postFail or trigger, or a default function for a step";
 
 /// The fault of a script that was stopped; nothing when that was not its own doing.
 fn stopped(error: &Error, limits: &Limits) -> Option<Fault> {

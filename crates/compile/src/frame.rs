@@ -4,7 +4,9 @@ use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use snaphook_model::{Dialect, Fault, HookSet, Language, Limits, Name, ScriptKind, Warning};
+use snaphook_model::{Dialect, Fault, HookSet, Import, Language, Limits, Name, ScriptKind, Warning};
+
+use crate::library::{LibraryScript, Wanted};
 
 /// First word to a child: what it may use, and what it should have ready.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,16 +29,49 @@ pub(crate) struct Job {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum JobKind {
-    Compile { name: Name, language: Language, dialect: Dialect, limits: Limits, now_ms: u64 },
+    Compile { name: Name, language: Language, dialect: Dialect, limits: Limits, imports: Vec<Import>, now_ms: u64 },
     Precompile,
 }
 
-/// The child's only word, with component and code behind it.
+/// The answer to [`Answer::Wanted`], with the bytes of each script that was found behind it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Found {
+    /// In the order of the questions.
+    pub(crate) scripts: Vec<Option<FoundScript>>,
+}
+
+/// A script of the library on its way.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FoundScript {
+    version: u32,
+    language: Language,
+    dialect: Dialect,
+    imports: Vec<Import>,
+    /// Length of what was uploaded.
+    pub(crate) bytes: u64,
+}
+
+impl From<&LibraryScript> for FoundScript {
+    fn from(script: &LibraryScript) -> Self {
+        let LibraryScript { version, language, dialect, bytes, imports } = script;
+        Self { version: *version, language: *language, dialect: *dialect, imports: imports.clone(), bytes: bytes.len() as u64 }
+    }
+}
+
+impl FoundScript {
+    pub(crate) fn with(self, bytes: Vec<u8>) -> LibraryScript {
+        let Self { version, language, dialect, imports, .. } = self;
+        LibraryScript { version, language, dialect, bytes: bytes.into(), imports }
+    }
+}
+
+/// The child's last word, with component and code behind it; or a question, before it goes on.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Compiled {
         hooks: HookSet,
         kind: ScriptKind,
+        imports: Vec<Import>,
         warnings: Vec<Warning>,
         interpreter: Option<String>,
         component_bytes: u64,
@@ -44,6 +79,10 @@ pub(crate) enum Answer {
     },
     Precompiled {
         code_bytes: u64,
+    },
+    /// The upload imports these.
+    Wanted {
+        scripts: Vec<Wanted>,
     },
     Rejected(Fault),
     Failed(String),
@@ -55,7 +94,7 @@ impl Answer {
         match self {
             Self::Compiled { component_bytes, code_bytes, .. } => (*component_bytes, *code_bytes),
             Self::Precompiled { code_bytes } => (0, *code_bytes),
-            Self::Rejected(_) | Self::Failed(_) => (0, 0),
+            Self::Wanted { .. } | Self::Rejected(_) | Self::Failed(_) => (0, 0),
         }
     }
 }

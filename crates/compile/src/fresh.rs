@@ -8,6 +8,7 @@ use snaphook_sandbox::wasm::{
 
 use crate::evaluate::Script;
 use crate::image::{MEMORY, STACK_POINTER};
+use crate::library::Linked;
 
 /// Used once, for one script or one look at a stopped one.
 pub(crate) struct Fresh {
@@ -67,6 +68,7 @@ impl Fresh {
 
     /// Evaluates a script's top level, and gives what the interpreter says about it.
     pub(crate) fn load(&mut self, script: &Script<'_>) -> Result<&[u8]> {
+        self.hand_over(script.linked)?;
         let source = self.write(script.source)?;
         let name = self.write(script.file_name)?;
         let load = self.instance.get_typed_func::<(u32, u32, u32, u32, u32, u32, u32), u32>(&mut self.store, "snaphook_load")?;
@@ -74,6 +76,22 @@ impl Fresh {
         let answer =
             load.call(&mut self.store, (source, length(script.source), name, length(script.file_name), script.dialect, low, high))?;
         self.text(answer)
+    }
+
+    /// Hands over what the script imports.
+    fn hand_over(&mut self, linked: &Linked) -> Result<()> {
+        let import = self.instance.get_typed_func::<(u32, u32, u32, u32), ()>(&mut self.store, "snaphook_import")?;
+        for module in &linked.modules {
+            let file = module.file();
+            let (name, source) = (self.write(&file)?, self.write(&module.text)?);
+            import.call(&mut self.store, (name, length(&file), source, length(&module.text)))?;
+        }
+        let alias = self.instance.get_typed_func::<(u32, u32, u32, u32, u32, u32), ()>(&mut self.store, "snaphook_alias")?;
+        for (base, specifier, name) in &linked.aliases {
+            let places = (self.write(base)?, self.write(specifier)?, self.write(name)?);
+            alias.call(&mut self.store, (places.0, length(base), places.1, length(specifier), places.2, length(name)))?;
+        }
+        Ok(())
     }
 
     /// Says where the script of another instance stood when it was stopped.

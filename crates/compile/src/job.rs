@@ -1,13 +1,16 @@
 //! What is compiled, and what comes of it: the work of the child, in plain values.
 
 use bytes::Bytes;
-use snaphook_model::{Code, Dialect, Fault, HookSet, Language, Limits, Name, ScriptKind, Warning};
+use snaphook_model::{Code, Dialect, Fault, HookSet, Import, Language, Limits, Name, ScriptKind, Warning};
 use snaphook_sandbox::wasm::Engine;
-use snaphook_sandbox::{InterpreterCode, SandboxError, engine_for_compile, precompile_component};
+use snaphook_sandbox::{InterpreterCode, Place, SandboxError, Sources, engine_for_compile, precompile_component};
 
 use crate::evaluate::{EvaluateError, Evaluated, Evaluator, Script};
 use crate::interpreter::Interpreter;
+use crate::library::{self, Ask};
+use crate::script::Outline;
 use crate::shape::Shape;
+use crate::text::excerpt;
 use crate::world::Template;
 use crate::{script, upload};
 
@@ -24,6 +27,8 @@ pub struct Upload {
     pub bytes: Bytes,
     /// The tenant's. Top-level code has the fuel, memory and wall time of an invocation.
     pub limits: Limits,
+    /// Versions for imports that name none, when it is not deployed anew. Otherwise those take the latest.
+    pub imports: Vec<Import>,
     /// Top-level code's frozen clock, in milliseconds since the Unix epoch.
     pub now_ms: u64,
 }
@@ -35,10 +40,12 @@ pub struct Compiled {
     pub component: Bytes,
     /// Its compiled code, for [`snaphook_sandbox::Sandbox::admit`].
     pub code: Bytes,
-    /// Hooks it exports; at least one.
+    /// Hooks it exports. None: it is there to be imported.
     pub hooks: HookSet,
     /// From source or uploaded whole.
     pub kind: ScriptKind,
+    /// Versions of other scripts that it imports itself; sorted.
+    pub imports: Vec<Import>,
     /// What works but is likely not meant; positions are those of the upload.
     pub warnings: Vec<Warning>,
     /// Import name of the interpreter it belongs to. Absent for uploaded wasm.
@@ -68,16 +75,7 @@ impl From<SandboxError> for CompileError {
     }
 }
 
-impl From<EvaluateError> for CompileError {
-    fn from(error: EvaluateError) -> Self {
-        match error {
-            EvaluateError::Fault(fault) => Self::Rejected(fault),
-            EvaluateError::Failed(why) => Self::Failed(why),
-        }
-    }
-}
-
-/// Compiles in this process, without the limits of a child.
+/// Compiles in this process, without the limits of a child and without a library.
 ///
 /// # Errors
 /// As [`crate::Compiler::compile`], but for what only a child can run into.
@@ -85,7 +83,9 @@ pub fn compile_here(upload: Upload, interpreter: &Interpreter) -> Result<Compile
     check_size(&upload)?;
     match upload.language {
         Language::Wasm => compile_wasm(upload),
-        Language::JavaScript | Language::TypeScript => Workshop::new(interpreter)?.compile(&upload),
+        Language::JavaScript | Language::TypeScript => {
+            Workshop::new(interpreter)?.compile(&upload, &mut |wanted| Ok(vec![None; wanted.len()]))
+        }
     }
 }
 
@@ -116,6 +116,7 @@ pub(crate) fn compile_wasm(upload: Upload) -> Result<Compiled, CompileError> {
         code: accepted.checked.code.into(),
         hooks: accepted.checked.hooks,
         kind: ScriptKind::Component,
+        imports: Vec::new(),
         warnings: Vec::new(),
         interpreter: None,
     })
@@ -137,33 +138,31 @@ impl Workshop {
         Ok(Self { interpreter: interpreter.name.clone(), shape, evaluator })
     }
 
-    pub(crate) fn compile(&self, upload: &Upload) -> Result<Compiled, CompileError> {
+    pub(crate) fn compile(&self, upload: &Upload, ask: &mut Ask<'_>) -> Result<Compiled, CompileError> {
         let prepared = script::prepare(&upload.bytes, upload.language, upload.dialect)?;
+        let outline = Outline::of(&prepared.text);
         let extension = if upload.language == Language::TypeScript { "ts" } else { "js" };
+        let file_name = format!("{}.{extension}", upload.name);
+        let maps = prepared.maps();
+        let linked = library::link(upload, &file_name, &outline, &maps, ask)?;
+        let sources = Sources { maps, imports: linked.modules.iter().map(library::Module::source).collect() };
         let script = Script {
             source: &prepared.text,
-            file_name: &format!("{}.{extension}", upload.name),
+            file_name: &file_name,
             dialect: dialect_number(upload.dialect),
             now_ms: upload.now_ms,
-        };
-        let uploaded = |line: Option<u32>, column: Option<u32>| {
-            let mapped = prepared.map.as_ref().zip(line.zip(column)).and_then(|(map, (line, column))| script::uploaded(map, line, column));
-            mapped.map_or((line, column), |(line, column)| (Some(line), Some(column)))
+            linked: &linked,
         };
         let evaluated = self.evaluator.evaluate(&script, &self.shape, &upload.limits);
-        let Evaluated { image, hooks, mut warnings } = evaluated.map_err(|error| match error {
-            EvaluateError::Fault(mut fault) => {
-                (fault.line, fault.column) = uploaded(fault.line, fault.column);
-                EvaluateError::Fault(fault)
-            }
-            failed => failed,
+        let Evaluated { image, hooks, warnings } = evaluated.map_err(|error| match error {
+            EvaluateError::Fault(fault, stack) => CompileError::Rejected(sources.place(fault.line.zip(fault.column), &stack).of(fault)),
+            EvaluateError::Failed(why) => CompileError::Failed(why),
         })?;
-        for warning in &mut warnings {
-            (warning.line, warning.column) = uploaded(warning.line, warning.column);
-        }
+        let mut warnings = placed(warnings, &sources);
+        warnings.extend(advice(&outline, hooks, &sources)?);
         let template = Template::new(&self.shape, snaphook_interpreter::WIT, hooks).map_err(CompileError::Failed)?;
-        let map = prepared.map.as_ref().map(oxc_sourcemap::SourceMap::to_json_string);
-        let component = template.component(&self.interpreter, &image, map.as_deref());
+        let section = if sources.is_plain() { None } else { Some(to_json(&sources)?) };
+        let component = template.component(&self.interpreter, &image, section.as_deref());
         within(component.len(), upload.limits.component_bytes, "component_bytes", "component made of it")?;
         let code = precompile(&component)?;
         Ok(Compiled {
@@ -171,11 +170,57 @@ impl Workshop {
             code: code.into(),
             hooks,
             kind: ScriptKind::Script,
+            imports: linked.imports,
             warnings,
             interpreter: Some(self.interpreter.clone()),
         })
     }
 }
+
+fn to_json(sources: &Sources) -> Result<String, CompileError> {
+    serde_json::to_string(sources).map_err(|error| CompileError::Failed(error.to_string()))
+}
+
+/// Warnings of the interpreter with their places in what was uploaded.
+fn placed(mut warnings: Vec<Warning>, sources: &Sources) -> Vec<Warning> {
+    for warning in &mut warnings {
+        let Place { uploaded, origin } = sources.place(warning.line.zip(warning.column), "");
+        (warning.line, warning.column) = uploaded.unzip();
+        warning.origin = origin;
+    }
+    warnings
+}
+
+/// What a look at the text warns of, or refuses.
+fn advice(outline: &Outline, hooks: HookSet, sources: &Sources) -> Result<Vec<Warning>, Fault> {
+    let mut warnings = Vec::new();
+    if hooks.is_empty() {
+        if !outline.exports_anything() {
+            return Err(Fault::new(Code::ScriptNoHook, NO_HOOK));
+        }
+        warnings.push(Warning { message: no_hook(outline), line: None, column: None, origin: None });
+    }
+    warnings.extend(outline.unknown.iter().map(|unknown| {
+        let Place { uploaded, origin } = sources.maps.place(unknown.at);
+        let (line, column) = uploaded.unzip();
+        Warning { message: excerpt(&unknown.sentence()), line, column, origin }
+    }));
+    Ok(warnings)
+}
+
+const NO_HOOK: &str = "the script exports no hook; export a function named preHook, preRequest, postRequest, postHook, postFail or trigger, or a default function for a step";
+
+/// For a script that exports no hook: it may be meant so, or a name may be mistyped.
+fn no_hook(outline: &Outline) -> String {
+    let meant = outline.exports.iter().find_map(|export| {
+        let same = |hook: &&&str| hook.eq_ignore_ascii_case(&export.replace(['-', '_'], ""));
+        EXPORTS.iter().find(same).map(|hook| format!("; is `{}` meant to be `{hook}`?", excerpt(export)))
+    });
+    format!("the script exports no hook, so it can be imported but not bound{}", meant.unwrap_or_default())
+}
+
+/// Names of exports that are hooks.
+const EXPORTS: [&str; 7] = ["preHook", "preRequest", "postRequest", "postHook", "postFail", "default", "trigger"];
 
 /// Compiles a component that was accepted before.
 pub(crate) fn precompile(component: &[u8]) -> Result<Vec<u8>, CompileError> {

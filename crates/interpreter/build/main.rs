@@ -28,6 +28,7 @@ const OWN_FILES: &[&str] = &[
     "context.c",
     "decisions.c",
     "dialects.c",
+    "library.c",
     "faults.c",
     "waiting.c",
     "host.c",

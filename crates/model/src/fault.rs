@@ -161,6 +161,17 @@ impl<'de> Deserialize<'de> for Code {
     }
 }
 
+/// A place in a file that the uploaded source took in: in a script that it imports, or in a file that was bundled into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// `signing@2` for an imported script, `src/text.ts` for a bundled file, `signing@2/src/text.ts` for a bundled file of an imported script.
+    pub file: String,
+    /// Line in that file, from 1.
+    pub line: u32,
+    /// Column in that file, from 1.
+    pub column: u32,
+}
+
 /// A failure that a caller may read. What only the log may hold is not in here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{detail}")]
@@ -178,6 +189,9 @@ pub struct Fault {
     /// Column in the uploaded source, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
+    /// The file that it is really about, when that is not the uploaded source itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The limit that was reached, in its own unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -190,7 +204,7 @@ impl Fault {
     /// A failure with a code and a sentence.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), path: None, line: None, column: None, limit: None, used: None }
+        Self { code, detail: detail.into(), path: None, line: None, column: None, origin: None, limit: None, used: None }
     }
 
     /// The same with a place in the uploaded source.
@@ -198,6 +212,13 @@ impl Fault {
     pub fn at(mut self, line: u32, column: u32) -> Self {
         self.line = Some(line);
         self.column = Some(column);
+        self
+    }
+
+    /// The same with the file that it is really about.
+    #[must_use]
+    pub fn from_file(mut self, origin: Option<Origin>) -> Self {
+        self.origin = origin;
         self
     }
 

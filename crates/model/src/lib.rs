@@ -29,7 +29,7 @@ pub use decision::{
     Decision, FailingDecision, NewRequest, NewResponse, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
     PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, StepDecision, TriggerDecision, TriggerResponse,
 };
-pub use fault::{Blame, Code, Fault, Invalid};
+pub use fault::{Blame, Code, Fault, Invalid, Origin};
 pub use flow::{Flow, Step, StepAction};
 pub use hook::{Hook, HookSet};
 pub use limits::{Limits, LimitsChange, Usage};
@@ -39,6 +39,6 @@ pub use on_error::{ErrorPolicy, MAX_WAITS_S, OnError};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };
-pub use script::{Dialect, Language, ScriptKind, ScriptVersion, Warning};
+pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use tenant::{EgressPolicy, Grants, HostRule, Tenant, TenantDocument};
 pub use token::{TokenRecord, TokenScope, TokenScopes};

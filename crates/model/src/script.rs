@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HookSet, Name};
+use crate::{HookSet, Name, Origin};
 
 /// The language of an upload, told by its content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -126,6 +126,23 @@ pub struct Warning {
     pub line: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
+    /// As in [`crate::Fault`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// A version of another script of the same tenant that a script imports.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields say it")]
+pub struct Import {
+    pub script: Name,
+    pub version: u32,
+}
+
+impl std::fmt::Display for Import {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.script, self.version)
+    }
 }
 
 /// The record of one immutable version.
@@ -135,7 +152,7 @@ pub struct ScriptVersion {
     pub name: Name,
     /// From 1, without gaps at the time of upload.
     pub version: u32,
-    /// BLAKE3 of the upload with its language and dialect, in hexadecimal: equal uploads have equal hashes.
+    /// BLAKE3 of the upload with its language, dialect and imports, in hexadecimal: equal uploads have equal hashes.
     pub hash: String,
     /// From source or uploaded whole.
     pub kind: ScriptKind,
@@ -143,8 +160,11 @@ pub struct ScriptVersion {
     pub language: Language,
     /// Convention of the source.
     pub dialect: Dialect,
-    /// Hooks that may be bound.
+    /// Hooks that may be bound. None: other scripts can import it.
     pub hooks: HookSet,
+    /// What it imports itself, as resolved at its deploy; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Import>,
     /// Size of what was uploaded.
     pub source_bytes: u64,
     /// Size of the component.

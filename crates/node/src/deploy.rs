@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+use snaphook_model::{Name, Origin};
 
 use crate::cli::DeployArgs;
 use crate::client::Client;
 use crate::folder::{self, Item};
 use crate::problem::{CliError, InFile, Problem};
+use crate::scripts::Files;
 
 pub(crate) async fn run(args: DeployArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
-    let items = folder::read(&args.folder, &args.overrides.origins)?;
+    let items = folder::read(&args.folder, &args.overrides.origins).await?;
     upload_all(&client, items).await
 }
 
@@ -21,11 +23,21 @@ pub(crate) async fn upload_all(client: &Client, items: Vec<Result<Item, CliError
     let total = items.len();
     let mut failed = 0;
     let progress = Progress::new(total);
+    let files = Files::of(&items);
+    // Scripts that the node does not have as the folder has them.
+    let mut missing: Vec<Name> = Vec::new();
     for item in items {
         let outcome = match item {
-            Ok(item) => {
+            Ok(mut item) => {
                 progress.show(&item);
-                upload(client, &item).await
+                let outcome = match item.problem.take().or_else(|| blocked(&item, &missing)) {
+                    Some(error) => Err(error),
+                    None => upload(client, &item, &files).await,
+                };
+                if outcome.is_err() {
+                    missing.push(item.name.clone());
+                }
+                outcome
             }
             Err(error) => Err(error),
         };
@@ -42,10 +54,24 @@ pub(crate) async fn upload_all(client: &Client, items: Vec<Result<Item, CliError
     if failed > 0 { Err(CliError::Deploy { failed, total }) } else { Ok(()) }
 }
 
-async fn upload(client: &Client, item: &Item) -> Result<String, CliError> {
+/// A script that imports one which was not deployed would take an older version of it.
+fn blocked(item: &Item, missing: &[Name]) -> Option<CliError> {
+    let import = item.imports.iter().find(|import| !import.pinned && missing.contains(&import.script))?;
+    let detail = format!("not deployed, since it imports `{}`, which was not", import.script);
+    Some(CliError::Script { script: item.file.clone(), detail })
+}
+
+async fn upload(client: &Client, item: &Item, files: &Files) -> Result<String, CliError> {
     let answer = client.send("PUT", &item.path, Some(item.content_type), item.body.clone()).await?;
     if !(200..300).contains(&answer.status) {
         let problem = Problem::read(answer.status, &answer.body);
+        if let Some(origin) = &problem.origin
+            && let Some(path) = files.find(&item.name, origin)
+            && let Ok(text) = std::fs::read_to_string(&path)
+        {
+            let origin = origin.clone();
+            return Err(CliError::InFile(Box::new(InFile::in_origin(problem, &origin, &path.display().to_string(), text, &item.file))));
+        }
         // A source file can be shown with the place marked; of a component there is nothing to show.
         return Err(match std::str::from_utf8(&item.body) {
             Ok(text) => CliError::InFile(Box::new(InFile::new(problem, &item.file, text.to_owned()))),
@@ -63,9 +89,15 @@ fn describe(item: &Item, status: u16, document: &Value) -> String {
     }
     if item.kind == "script" {
         let hooks: Vec<&str> = document["hooks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        line += &format!(" ({news}; {}; {} ms)", hooks.join(", "), document["deploy_ms"]);
+        let hooks = if hooks.is_empty() { "no hooks".to_owned() } else { hooks.join(", ") };
+        line += &format!(" ({news}; {hooks}; {} ms)", document["deploy_ms"]);
+        for import in document["imports"].as_array().into_iter().flatten() {
+            line += &format!("\n  imports {} version {}", import["script"].as_str().unwrap_or_default(), import["version"]);
+        }
         for warning in document["warnings"].as_array().into_iter().flatten() {
-            let place = warning["line"].as_u64().map(|line| format!("{}:{line}: ", item.file)).unwrap_or_default();
+            let own = || warning["line"].as_u64().map(|line| format!("{}:{line}: ", item.file));
+            let origin = serde_json::from_value::<Origin>(warning["origin"].clone()).ok();
+            let place = origin.map(|origin| format!("{}:{}: ", origin.file, origin.line)).or_else(own).unwrap_or_default();
             line += &format!("\n  warning: {place}{}", warning["message"].as_str().unwrap_or_default());
         }
     }

@@ -61,7 +61,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
 
 /// Deploys the folder; what is wrong in it has been shown, and the next change tries again.
 async fn deploy(client: &Client, args: &DevArgs) -> Result<(), CliError> {
-    let items = match folder::read(&args.folder, &args.overrides.origins) {
+    let items = match folder::read(&args.folder, &args.overrides.origins).await {
         Ok(items) => items,
         Err(error) => {
             eprintln!("{:?}", miette::Report::new(error));

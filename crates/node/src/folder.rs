@@ -1,7 +1,7 @@
 //! A folder of scripts, connectors and flows, as `deploy` and `dev` read it.
 //!
-//! `scripts/NAME.js|mjs|ts|mts|wasm`, `scripts/NAME.DIALECT.js|ts` for a source in another dialect than the native one,
-//! `connectors/NAME.json|yaml|yml`, `flows/NAME.json|yaml|yml`. Other files are left alone.
+//! `scripts/NAME.js|mjs|ts|mts|wasm`, `scripts/NAME.DIALECT.js|ts` for a source in another dialect than the native one, `scripts/NAME/package.json` with
+//! the package around it, `connectors/NAME.json|yaml|yml`, `flows/NAME.json|yaml|yml`. Other files are left alone.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 use snaphook_model::{Dialect, Language, Name};
 
 use crate::problem::{CliError, InFile, Problem};
+use crate::scripts::{self, Imported};
 
 /// One thing to upload.
 pub(crate) struct Item {
@@ -22,23 +23,33 @@ pub(crate) struct Item {
     pub(crate) path: String,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
+    /// Other scripts that it imports.
+    pub(crate) imports: Vec<Imported>,
+    /// Where the files lie that were bundled into it.
+    pub(crate) sources: Option<PathBuf>,
+    /// Why it cannot be uploaded.
+    pub(crate) problem: Option<CliError>,
 }
 
 /// Everything in the folder, in the order in which it must be uploaded: a document may bind a script of the same folder.
 /// What cannot be read or named is an error of its own beside the rest.
-pub(crate) fn read(folder: &Path, origins: &[(String, String)]) -> Result<Vec<Result<Item, CliError>>, CliError> {
+pub(crate) async fn read(folder: &Path, origins: &[(String, String)]) -> Result<Vec<Result<Item, CliError>>, CliError> {
     if folder.is_file() {
-        return Ok(vec![script(folder)]);
+        return Ok(vec![complete(folder).await]);
     }
     let mut items = Vec::new();
-    for file in files(&folder.join("scripts"))? {
-        if Language::of_file_name(&file.to_string_lossy()).is_some() && !file.to_string_lossy().ends_with(".d.ts") {
-            items.push(script(&file));
+    for path in entries(&folder.join("scripts"))? {
+        if path.join("package.json").is_file() {
+            items.push(scripts::package(&path).await);
+        } else if path.is_file() && Language::of_file_name(&path.to_string_lossy()).is_some() && !path.to_string_lossy().ends_with(".d.ts")
+        {
+            items.push(complete(&path).await);
         }
     }
+    let mut items = scripts::ordered(items);
     for (kind, directory) in [("connector", "connectors"), ("flow", "flows")] {
-        for file in files(&folder.join(directory))? {
-            if let Some(content_type) = document_type(&file) {
+        for file in entries(&folder.join(directory))? {
+            if let Some(content_type) = document_type(&file).filter(|_| file.is_file()) {
                 items.push(document(kind, directory, &file, content_type, origins));
             }
         }
@@ -50,21 +61,22 @@ pub(crate) fn read(folder: &Path, origins: &[(String, String)]) -> Result<Vec<Re
     Ok(items)
 }
 
-fn files(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+async fn complete(file: &Path) -> Result<Item, CliError> {
+    Ok(scripts::complete(script(file)?, file).await)
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     if !directory.exists() {
         return Ok(Vec::new());
     }
     let failed = |source| CliError::File { what: format!("cannot read {}", directory.display()), source };
-    let mut files = Vec::new();
+    let mut entries = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_file() {
-            files.push(path);
-        }
+        entries.push(entry.map_err(failed)?.path());
     }
     // The same order everywhere, so that two deploys print the same.
-    files.sort();
-    Ok(files)
+    entries.sort();
+    Ok(entries)
 }
 
 fn document_type(file: &Path) -> Option<&'static str> {
@@ -88,6 +100,9 @@ fn script(file: &Path) -> Result<Item, CliError> {
         name,
         content_type: language.content_type(),
         body: contents(file)?,
+        imports: Vec::new(),
+        sources: None,
+        problem: None,
     })
 }
 
@@ -104,7 +119,8 @@ fn document(
         [] => (content_type, body),
         origins => ("application/json", with_origins(file, content_type, &body, origins)?),
     };
-    Ok(Item { file: file.display().to_string(), kind, path: format!("/v1/{directory}/{name}"), name, content_type, body })
+    let (file, path) = (file.display().to_string(), format!("/v1/{directory}/{name}"));
+    Ok(Item { file, kind, path, name, content_type, body, imports: Vec::new(), sources: None, problem: None })
 }
 
 /// The document as JSON, with every text that begins with one of the origins moved to another.
@@ -138,7 +154,8 @@ fn move_origins(value: &mut Value, origins: &[(String, String)]) {
 }
 
 fn unreadable(file: &Path, text: String, detail: String) -> CliError {
-    let problem = Problem { status: 400, code: "invalid".to_owned(), detail, path: None, line: None, column: None, request_id: None };
+    let problem =
+        Problem { status: 400, code: "invalid".to_owned(), detail, path: None, line: None, column: None, origin: None, request_id: None };
     CliError::InFile(Box::new(InFile::new(problem, &file.display().to_string(), text)))
 }
 

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod bundle;
 mod call;
 mod cli;
 mod client;
@@ -16,6 +17,7 @@ mod folder;
 mod node;
 mod problem;
 mod progress;
+mod scripts;
 mod serve;
 mod timeline;
 

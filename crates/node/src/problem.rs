@@ -2,6 +2,7 @@
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode, SourceOffset};
 use serde_json::Value;
+use snaphook_model::Origin;
 
 /// A problem document of a node.
 #[derive(Debug, Clone)]
@@ -12,6 +13,8 @@ pub(crate) struct Problem {
     pub(crate) path: Option<String>,
     pub(crate) line: Option<usize>,
     pub(crate) column: Option<usize>,
+    /// The file that it is really about.
+    pub(crate) origin: Option<Origin>,
     pub(crate) request_id: Option<String>,
 }
 
@@ -29,6 +32,7 @@ impl Problem {
             path: text("path"),
             line: number("line"),
             column: number("column"),
+            origin: serde_json::from_value(document["origin"].clone()).ok(),
             request_id: text("request_id"),
         }
     }
@@ -49,6 +53,9 @@ pub(crate) enum CliError {
     File { what: String, source: std::io::Error },
     #[error("{0}")]
     Start(String),
+    /// A script that is not fit to be uploaded.
+    #[error("{script}: {detail}")]
+    Script { script: String, detail: String },
     /// Everything was reported already.
     #[error("{failed} of {total} could not be deployed")]
     Deploy { failed: usize, total: usize },
@@ -109,6 +116,8 @@ pub(crate) struct InFile {
     problem: Problem,
     source: NamedSource<String>,
     offset: Option<usize>,
+    /// Where it was reached from, when the file is not the one that was deployed.
+    from: Option<String>,
 }
 
 impl InFile {
@@ -117,7 +126,15 @@ impl InFile {
             (Some(line), Some(column)) => Some(SourceOffset::from_location(&text, line, column).offset()),
             _ => problem.path.as_deref().and_then(|path| place_of(&text, path)),
         };
-        Self { problem, source: NamedSource::new(file, text), offset }
+        Self { problem, source: NamedSource::new(file, text), offset, from: None }
+    }
+
+    /// The same problem in the file that it is really about; `deployed` is the file that was deployed.
+    pub(crate) fn in_origin(mut problem: Problem, origin: &Origin, file: &str, text: String, deployed: &str) -> Self {
+        let from = problem.line.zip(problem.column).map(|(line, column)| format!("reached from {deployed}:{line}:{column}"));
+        problem.line = usize::try_from(origin.line).ok();
+        problem.column = usize::try_from(origin.column).ok();
+        Self { from, ..Self::new(problem, file, text) }
     }
 }
 
@@ -141,7 +158,8 @@ impl Diagnostic for InFile {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new(help(&self.problem)))
+        let from = self.from.iter().cloned();
+        Some(Box::new(from.chain([help(&self.problem)]).collect::<Vec<_>>().join("\n")))
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

@@ -51,6 +51,13 @@ fn hook_rows(table: &mut Table, hook: &Value) {
                 (Some(line), Some(column)) => format!(" at {line}:{column}"),
                 _ => String::new(),
             };
+            let origin = &fault["origin"];
+            let place = match origin["file"].as_str() {
+                Some(file) => {
+                    format!(" in {file} at {}:{}, reached from{}", origin["line"], origin["column"], place.trim_start_matches(" at"))
+                }
+                None => place,
+            };
             format!("fault {}{place}: {}", text(&fault["code"]), text(&fault["detail"]))
         }
     };

@@ -253,9 +253,8 @@ pub(crate) struct FaultOut {
     pub(crate) kind: FaultKindOut,
     pub(crate) message: String,
     pub(crate) location: Option<LocationOut>,
-    /// Positions in it are those of the text that runs, so it is not shown and never copied.
-    #[component(name = "stack")]
-    _stack: WasmStr,
+    /// Positions in it are those of the text that runs, so it is not shown, and read only where it says in which file the script stood.
+    pub(crate) stack: WasmStr,
 }
 
 #[derive(ComponentType, Lift, Clone, Copy)]

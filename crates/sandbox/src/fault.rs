@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use snaphook_model::{Code, Fault, Limits, VariableScope};
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::abi::{FaultKindOut, FaultOut};
@@ -105,7 +105,9 @@ fn of_trap(trap: Trap, error: &wasmtime::Error) -> Fault {
 }
 
 /// The fault that a guest reported itself.
-pub(crate) fn reported(report: FaultOut, program: &Program, data: &Data, limits: &Limits, spent: Duration) -> Fault {
+pub(crate) fn reported(report: FaultOut, program: &Program, store: &Store<Data>, limits: &Limits, spent: Duration) -> Fault {
+    let data = store.data();
+    let stack = if program.reads_stacks() { report.stack.to_str(store).unwrap_or_default() } else { "".into() };
     let refused = if matches!(report.kind, FaultKindOut::Threw | FaultKindOut::Memory) { of_refusal(data, limits) } else { None };
     let fault = match (report.kind, refused) {
         (_, Some(fault)) => fault,
@@ -122,10 +124,7 @@ pub(crate) fn reported(report: FaultOut, program: &Program, data: &Data, limits:
         (FaultKindOut::Contract, None) => Fault::new(Code::ScriptContract, message(report.message)),
         (FaultKindOut::NeverSettles, None) => Fault::new(Code::NeverSettles, message(report.message)),
     };
-    match report.location {
-        Some(location) => at(fault, program, location.line, location.column),
-        None => fault,
-    }
+    program.place(report.location.map(|location| (location.line, location.column)), &stack).of(fault)
 }
 
 /// A guest whose write into `meta` was refused may handle it; when it fails afterwards, that is why.
@@ -134,14 +133,6 @@ fn threw(text: String, data: &Data) -> Fault {
     let limit = VariableScope::META_BYTES as u64;
     let detail = format!("`meta` would take {bytes} bytes; at most {limit}");
     Fault::new(Code::MetaSize, detail).of_limit(limit, Some(bytes as u64))
-}
-
-/// The fault with a place in the uploaded text, where the program's map knows it.
-pub(crate) fn at(fault: Fault, program: &Program, line: u32, column: u32) -> Fault {
-    match program.uploaded(line, column) {
-        Some((line, column)) => fault.at(line, column),
-        None => fault,
-    }
 }
 
 fn message(mut text: String) -> String {

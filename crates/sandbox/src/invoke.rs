@@ -128,7 +128,7 @@ impl Sandbox {
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         let result = match called {
             Ok(Ok(decision)) => check::decision(decision, limits.output_bytes),
-            Ok(Err(report)) => Err(fault::reported(report, program, store.data(), &limits, spent)),
+            Ok(Err(report)) => Err(fault::reported(report, program, &store, &limits, spent)),
             Err((phase, error)) => {
                 let fault = fault::of_error(&error, phase, store.data(), &limits, spent);
                 Err(self.located(fault, &error, program, &mut store).await)
@@ -172,7 +172,7 @@ impl Sandbox {
             return fault;
         };
         match post_mortem.place(dump, store).await {
-            Some(place) => fault::at(fault, program, place.line, place.column),
+            Some(stood) => program.place(stood.line.zip(stood.column), &stood.stack).of(fault),
             None => fault,
         }
     }

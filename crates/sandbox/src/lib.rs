@@ -35,5 +35,6 @@ pub use error::{ComponentError, SandboxError};
 pub use host::http::{GuestHttp, HttpFuture};
 pub use inspect::{Checked, InterpreterCode, check_component, precompile_component, precompile_module};
 pub use invoke::{Invocation, Outcome};
+pub use positions::{ImportedSource, Place, SourceMaps, Sources};
 pub use program::Program;
 pub use sandbox::{Sandbox, SandboxConfig};

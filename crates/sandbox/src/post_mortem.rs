@@ -21,11 +21,14 @@ const MAX_ANSWER: usize = 256 << 10;
 /// Below the stack pointer, a function that calls no other may use memory without moving it. It is skipped.
 const RED_ZONE: i32 = 256;
 
-/// A place in a script, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(crate) struct Place {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
+/// Where a script stood.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Stood {
+    /// In the script's own file, from 1.
+    pub(crate) line: Option<u32>,
+    pub(crate) column: Option<u32>,
+    /// Frames of the script and of what it imports, the innermost first.
+    pub(crate) stack: String,
 }
 
 /// The interpreter, ready to look at what another one left behind.
@@ -44,14 +47,14 @@ impl PostMortem {
     }
 
     /// Where the script of a stopped invocation stood, when that can be told.
-    pub(crate) async fn place(&self, dump: &WasmCoreDump, stopped: &mut Store<Data>) -> Option<Place> {
+    pub(crate) async fn place(&self, dump: &WasmCoreDump, stopped: &mut Store<Data>) -> Option<Stood> {
         let dead = dump.instances().iter().find(|instance| instance.get_export(&mut *stopped, WHERE).is_some())?;
         let memory = dead.get_memory(&mut *stopped, "memory")?;
         let stack = dead.get_global(&mut *stopped, "__stack_pointer")?;
         self.ask(memory, stack, stopped).await.ok().flatten()
     }
 
-    async fn ask(&self, memory: Memory, stack: Global, stopped: &mut Store<Data>) -> wasmtime::Result<Option<Place>> {
+    async fn ask(&self, memory: Memory, stack: Global, stopped: &mut Store<Data>) -> wasmtime::Result<Option<Stood>> {
         let size = memory.data_size(&*stopped);
         if size > MAX_BYTES {
             return Ok(None);
@@ -100,7 +103,7 @@ async fn copy(from: Memory, stopped: &mut Store<Data>, to: Memory, store: &mut S
 
 /// Reads pointer and length, and behind them the answer. What is there was made by an interpreter whose memory a script may have
 /// spoiled, so nothing about it is trusted.
-fn read(memory: &[u8], answer: u32) -> Option<Place> {
+fn read(memory: &[u8], answer: u32) -> Option<Stood> {
     let word = |at: usize| -> Option<usize> {
         let bytes = memory.get(at..)?.first_chunk::<4>()?;
         usize::try_from(u32::from_le_bytes(*bytes)).ok()
@@ -115,7 +118,7 @@ fn read(memory: &[u8], answer: u32) -> Option<Place> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, read};
+    use super::{Stood, read};
 
     #[test]
     fn answers_are_read_and_never_trusted() {
@@ -124,7 +127,7 @@ mod tests {
         memory.extend(text);
         memory[8..12].copy_from_slice(&16u32.to_le_bytes());
         memory[12..16].copy_from_slice(&u32::try_from(text.len()).expect("short").to_le_bytes());
-        assert_eq!(read(&memory, 8), Some(Place { line: 3, column: 7 }));
+        assert_eq!(read(&memory, 8), Some(Stood { line: Some(3), column: Some(7), stack: String::new() }));
         for wrong in [0, 14, 15, u32::MAX, u32::MAX - 3] {
             assert_eq!(read(&memory, wrong), None);
         }

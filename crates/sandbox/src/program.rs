@@ -7,7 +7,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 use crate::data::Data;
 use crate::inspect::{Exports, Linked};
-use crate::positions::Positions;
+use crate::positions::{Place, Positions};
 
 /// A program: a script version that can be invoked. Cheap to clone.
 #[derive(Clone)]
@@ -58,11 +58,16 @@ impl Program {
         self.inner.is_script
     }
 
-    /// A place in the upload for a place in what runs.
-    pub(crate) fn uploaded(&self, line: u32, column: u32) -> Option<(u32, u32)> {
+    /// Whether a stack trace says more about a place than line and column do.
+    pub(crate) fn reads_stacks(&self) -> bool {
+        self.inner.positions.is_some()
+    }
+
+    /// The place, in what was uploaded, of a place in what runs.
+    pub(crate) fn place(&self, at: Option<(u32, u32)>, stack: &str) -> Place {
         match &self.inner.positions {
-            Some(positions) => positions.uploaded(line, column),
-            None => Some((line, column)),
+            Some(positions) => positions.place(at, stack),
+            None => Place { uploaded: at, origin: None },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Dialect, HookSet, Language, Name, ScriptKind, ScriptVersion, TenantName, Warning};
+use snaphook_model::{Dialect, HookSet, Import, Language, Name, ScriptKind, ScriptVersion, TenantName, Warning};
 
 use crate::{Page, PageRequest, StoreFuture};
 
@@ -16,6 +16,8 @@ pub struct NewVersion {
     pub language: Language,
     pub dialect: Dialect,
     pub hooks: HookSet,
+    /// A version among them that does not exist is [`crate::StoreError::UnknownVersion`], and nothing is stored.
+    pub imports: Vec<Import>,
     pub deploy_ms: u64,
     pub warnings: Vec<Warning>,
     pub created_at: Timestamp,
@@ -50,7 +52,8 @@ pub enum DeletedVersion {
     Deleted,
     /// There is no such version.
     Unknown,
-    /// It still sits at these places, such as `connector crm, endpoints.send.hooks.pre-hook[0]`; at most twenty are named.
+    /// It is still needed at these places, such as `connector crm, endpoints.send.hooks.pre-hook[0]` or `script checkout, version 3`; at most
+    /// twenty are named.
     Bound(Vec<String>),
 }
 
@@ -98,7 +101,8 @@ pub trait ScriptStore: Send + Sync {
     /// Versions of all tenants whose component belongs to another interpreter than this one. Uploaded components belong to none.
     fn stale_components<'a>(&'a self, interpreter: &'a str, page: &'a PageRequest) -> StoreFuture<'a, Page<StaleComponent>>;
 
-    /// Deletes a version that no connector, no flow's latest version, and no flow's earlier version of which runs are queued binds.
+    /// Deletes a version that no connector, no flow's latest version, and no flow's earlier version of which runs are queued binds, and that
+    /// no other version imports.
     fn delete_version<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, DeletedVersion>;
     /// Hashes of the components of a tenant's versions, each once: BLAKE3 in hexadecimal, which is what compiled code is named by.
     fn component_hashes_of<'a>(&'a self, tenant: &'a TenantName, page: &'a PageRequest) -> StoreFuture<'a, Page<String>>;

@@ -24,7 +24,10 @@ impl<'a> Pinner<'a> {
     pub(crate) async fn pin(&mut self, place: String, hook: Hook, binding: &mut Binding) -> Result<(), Problem> {
         let version = self.version(&place, binding).await?;
         if !version.hooks.contains(hook) {
-            let has = version.hooks.iter().map(Hook::as_str).collect::<Vec<_>>().join(", ");
+            let has = match version.hooks.iter().map(Hook::as_str).collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "none and is there to be imported".to_owned(),
+                some => some,
+            };
             let detail = format!("version {} of script `{}` has no `{hook}`; it has {has}", version.version, version.name);
             return Err(Fault::new(Code::ScriptNoHook, detail).in_field(place).into());
         }

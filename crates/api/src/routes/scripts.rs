@@ -37,12 +37,14 @@ pub(crate) struct VersionAnswer {
     /// `javascript`, `typescript` or `wasm`.
     language: String,
     dialect: String,
-    /// Hooks that may be bound.
+    /// Hooks that may be bound. None: other scripts can import it.
     hooks: Vec<String>,
+    /// What it imports, as resolved at its deploy, each with `script` and `version`. Absent: nothing.
+    imports: Option<Vec<serde_json::Value>>,
     source_bytes: u64,
     component_bytes: u64,
     deploy_ms: u64,
-    /// Each with `message`, and `line` and `column` where there is a place.
+    /// Each with `message`, and `line`, `column` and `origin` where there is a place, as in problems.
     warnings: Vec<serde_json::Value>,
     #[schema(format = DateTime)]
     created_at: String,
@@ -62,7 +64,7 @@ pub(crate) struct ScriptAnswer {
 
 /// Upload a version of a script
 ///
-/// The body is the source or the wasm. The same bytes and dialect as the latest version give that version, 200.
+/// The body is the source or the wasm. The same bytes and dialect as the latest version give that version, 200, unless what it imports is newer.
 #[utoipa::path(put, path = "/v1/scripts/{script}", tag = "scripts", security(("token" = ["deploy"])),
     params(("script" = String, Path), UploadQuery),
     request_body(content(("application/javascript"), ("application/typescript"), ("application/wasm"))),

@@ -158,6 +158,7 @@ impl TestTenant<'_> {
             language: Language::JavaScript,
             dialect: Dialect::Native,
             hooks: hooks.iter().copied().collect(),
+            imports: Vec::new(),
             deploy_ms: 1,
             warnings: Vec::new(),
             created_at: "2026-01-02T03:04:05Z".parse().unwrap(),

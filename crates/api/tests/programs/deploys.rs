@@ -62,7 +62,7 @@ pub(crate) async fn what_an_upload_does_wrong_is_placed() {
       "request_id": "[request_id]"
     }
     "#);
-    assert_snapshot!(acme.upload("/v1/scripts/s", JS, "export const x = 1;").await.shown(), @r#"
+    assert_snapshot!(acme.upload("/v1/scripts/s", JS, "const x = 1;").await.shown(), @r#"
     422 application/problem+json
     {
       "type": "/errors/script-no-hook",

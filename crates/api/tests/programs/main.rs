@@ -29,6 +29,7 @@ tests! {
     deploys::what_an_upload_does_wrong_is_placed,
     ready::compiled_code_that_is_gone_is_made_again,
     ready::an_upgrade_of_the_interpreter_makes_scripts_again,
+    ready::a_script_made_again_imports_what_it_imported_before,
     test_runs::every_hook_shows_what_it_decided,
     test_runs::a_fault_is_an_answer,
     test_runs::what_a_test_run_may_not_hold_is_named,

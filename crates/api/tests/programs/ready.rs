@@ -47,3 +47,26 @@ pub(crate) async fn an_upgrade_of_the_interpreter_makes_scripts_again() {
     assert_eq!(node.store.component(&tenant, &script, 1).await.unwrap().unwrap(), made);
     assert_eq!(test().await["arguments"], before["arguments"]);
 }
+
+pub(crate) async fn a_script_made_again_imports_what_it_imported_before() {
+    let node = node().await;
+    let acme = node.tenant("acme").await;
+    let (tenant, script) = (acme.tenant_name(), Name::new("s").unwrap());
+    let upload =
+        async |name: &str, source: &'static str| acme.upload(&format!("/v1/scripts/{name}"), "application/javascript", source).await;
+    upload("base", "export const text = 'one';").await.expect(201);
+    upload("middle", "import { text } from 'script:base';\nexport const twice = text + text;").await.expect(201);
+    upload("s", "import { twice } from 'script:middle';\nimport { text } from 'script:base';\nexport function preHook(call) { call.arguments.text = [twice, text]; }")
+        .await
+        .expect(201);
+    let made = node.store.component(&tenant, &script, 1).await.unwrap().unwrap();
+    upload("base", "export const text = 'two';").await.expect(201);
+    upload("middle", "export const twice = 'changed';").await.expect(201);
+
+    let outdated = StoredComponent { bytes: made.bytes.slice(..8), interpreter: Some("interpreter-h00000000000000ff".to_owned()) };
+    assert!(node.store.replace_component(&tenant, &script, 1, outdated).await.unwrap());
+    assert_eq!(node.programs.refresh().await.unwrap(), 1);
+    assert_eq!(node.store.component(&tenant, &script, 1).await.unwrap().unwrap(), made);
+    let tested = acme.send("POST", "/v1/scripts/s/versions/1/test", json!({"hook": "pre-hook", "arguments": {}})).await.expect(200).json();
+    assert_eq!(tested["arguments"]["text"], json!(["oneone", "one"]));
+}

@@ -10,20 +10,20 @@ pub(super) fn position(source: &str, offset: usize) -> (u32, u32) {
     (number(line), number(column))
 }
 
-/// Lines of a text, to turn many columns that count UTF-16 units into columns that count characters.
-pub(super) struct Lines<'s>(Vec<&'s str>);
+/// Lines of a text, to turn many columns that count UTF-16 units into columns that count characters. None where the two are the same.
+pub(super) struct Lines<'s>(Vec<Option<&'s str>>);
+
+/// Counting is work for each column; in lines beyond this, which no person reads, columns stay as they are.
+const MAX_LINE: usize = 16 << 10;
 
 impl<'s> Lines<'s> {
     pub(super) fn of(text: &'s str) -> Self {
-        Self(text.split('\n').collect())
+        Self(text.split('\n').map(|line| Some(line).filter(|line| line.len() <= MAX_LINE && !line.is_ascii())).collect())
     }
 
     /// The column in characters of a column in UTF-16 units; line and both columns from 0.
     pub(super) fn column(&self, line: u32, utf16: u32) -> u32 {
-        let text = self.0.get(line as usize).copied().unwrap_or_default();
-        if text.is_ascii() {
-            return utf16;
-        }
+        let Some(text) = self.0.get(line as usize).copied().flatten() else { return utf16 };
         let mut left = utf16 as usize;
         let before = text.chars().take_while(|c| {
             let taken = left > 0;

@@ -1,7 +1,10 @@
 //! Source text to text that the interpreter evaluates: syntax checked, TypeScript's types taken out, positions kept or mapped.
 
+mod bundle;
 mod erase;
+mod globals;
 mod lines;
+mod outline;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -18,8 +21,11 @@ use oxc::semantic::SemanticBuilder;
 use oxc::span::{GetSpan, SourceType};
 use oxc_sourcemap::SourceMap;
 use snaphook_model::{Code, Dialect, Fault, Language};
+use snaphook_sandbox::SourceMaps;
 
-pub(crate) use transform::uploaded;
+pub use globals::DEFINED as KNOWN_GLOBALS;
+pub use outline::{ImportStatement, imports};
+pub(crate) use outline::{Outline, Request};
 
 use lines::position;
 
@@ -31,6 +37,15 @@ pub(crate) struct Prepared<'s> {
     pub(crate) text: Cow<'s, str>,
     /// Present when lines and columns differ from those of the upload.
     pub(crate) map: Option<SourceMap<'static>>,
+}
+
+impl Prepared<'_> {
+    /// What tells places in the upload, and in the files that a bundler made it of.
+    pub(crate) fn maps(&self) -> SourceMaps {
+        // What is transformed was no bundler's output.
+        let bundle = if self.map.is_none() { bundle::map_of(&self.text) } else { None };
+        SourceMaps { map: self.map.as_ref().map(SourceMap::to_json_string), bundle }
+    }
 }
 
 /// Further errors named beside the first: enough to fix in one go, few enough to read.

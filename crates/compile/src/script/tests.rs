@@ -11,7 +11,7 @@ use oxc::transformer::{TransformOptions, Transformer};
 use proptest::prelude::*;
 use snaphook_model::{Code, Dialect, Language};
 
-use super::{prepare, uploaded};
+use super::prepare;
 
 fn erased(source: &str) -> String {
     let prepared = prepare(source.as_bytes(), Language::TypeScript, Dialect::Native).unwrap_or_else(|fault| panic!("{source}\n{fault:?}"));
@@ -153,10 +153,9 @@ fn typescript_that_means_code_is_mapped() {
     let source = "type A = 1;\nenum Color { Red = 1, Green }\nclass P { constructor(private readonly x: number) {} }\nexport function preHook() {\n  throw new Error(`${Color.Red}`);\n}\n";
     let prepared = prepare(source.as_bytes(), Language::TypeScript, Dialect::Native).unwrap();
     assert!(prepared.text.contains("Color"), "{}", prepared.text);
-    let map = prepared.map.unwrap();
     let at = prepared.text.find("throw").unwrap();
     let (line, column) = super::position(&prepared.text, at);
-    assert_eq!(uploaded(&map, line, column), Some((5, 3)));
+    assert_eq!(prepared.maps().place((line, column)).uploaded, Some((5, 3)));
     for code in ["namespace N { export const a = 1 }", "const x = <any>y", "a = 1 + b as number == 2", "let f = (a): A<\n1> => a"] {
         assert!(prepare(code.as_bytes(), Language::TypeScript, Dialect::Native).unwrap().map.is_some(), "{code}");
     }

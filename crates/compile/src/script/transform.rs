@@ -40,10 +40,3 @@ pub(super) fn transform<'s>(
     let map = SourceMap::new(None, Vec::new(), None, vec![Cow::Borrowed(PATH)], Vec::new(), tokens, None);
     Ok(Prepared { text: Cow::Owned(printed.code), map: Some(map) })
 }
-
-/// The place in the upload of a place in the text that was printed, both from 1. A place that came from nowhere takes that of the code before it.
-pub(crate) fn uploaded(map: &SourceMap<'_>, line: u32, column: u32) -> Option<(u32, u32)> {
-    let table = map.generate_lookup_table();
-    let token = map.lookup_token_approx(&table, line.checked_sub(1)?, column.saturating_sub(1))?;
-    Some((token.get_src_line() + 1, token.get_src_col() + 1))
-}

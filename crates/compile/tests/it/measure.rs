@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use snaphook_compile::EmptyLibrary;
 use snaphook_model::{HookInput, Language, Payload};
 
 use crate::support::{compiler, invoke, js, upload};
@@ -47,7 +48,7 @@ async fn stages() {
     time("child started for it", async || {
         let compiler = compiler(|_| {});
         let started = Instant::now();
-        compiler.compile(upload(Language::JavaScript, source.clone())).await.unwrap();
+        compiler.compile(upload(Language::JavaScript, source.clone()), &EmptyLibrary).await.unwrap();
         started.elapsed()
     })
     .await;
@@ -56,7 +57,7 @@ async fn stages() {
         warm.warm().await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         let started = Instant::now();
-        warm.compile(upload(Language::JavaScript, source.clone())).await.unwrap();
+        warm.compile(upload(Language::JavaScript, source.clone()), &EmptyLibrary).await.unwrap();
         started.elapsed()
     })
     .await;

@@ -67,7 +67,8 @@ fn top_level_faults_name_their_line() {
         ("let a = 1;\nthrow new Error('no');\nexport default () => 1;", Code::ScriptCompile, Some(2)),
         ("export default () => 1;\n\nundefinedName.x;", Code::ScriptCompile, Some(3)),
         ("import { missing } from 'snaphook';\nexport default () => missing;", Code::ScriptCompile, None),
-        ("import fs from 'fs';\nexport default () => fs;", Code::ScriptCompile, None),
+        ("\nimport fs from 'fs';\nexport default () => fs;", Code::ScriptCompile, Some(2)),
+        ("import 'script:other';\nexport default () => 1;", Code::ScriptCompile, Some(1)),
         ("export default () => {\n  return 1 +;\n};", Code::ScriptSyntax, Some(2)),
         ("const a = 1;", Code::ScriptNoHook, None),
         ("export const preHook = 1;", Code::ScriptCompile, None),
@@ -115,6 +116,18 @@ fn sources_above_the_limit_are_refused() {
     let mut grown = upload(Language::JavaScript, "export default () => 1;");
     grown.limits.component_bytes = 100;
     assert_eq!(fault(snaphook_compile::compile_here(grown, &INTERPRETER)).code, Code::SourceSize);
+}
+
+/// The list of known names must be the interpreter's own, or warnings would be wrong.
+#[tokio::test]
+async fn globals_of_the_interpreter_are_known() {
+    let compiled = js("export default () => Object.getOwnPropertyNames(globalThis).sort();\n").unwrap();
+    let names: Vec<String> = serde_json::from_str(&step(&compiled, "{}").await.unwrap()).unwrap();
+    let source = names.iter().map(|name| format!("{name};\n")).collect::<String>() + "export default () => notDefined;\n";
+    let unknown: Vec<_> = js(&source).unwrap().warnings.into_iter().map(|warning| warning.message).collect();
+    assert_eq!(unknown, ["`notDefined` is defined nowhere"]);
+    let listed = snaphook_compile::KNOWN_GLOBALS;
+    assert_eq!(listed.iter().filter(|name| !names.iter().any(|known| known == *name)).collect::<Vec<_>>(), [] as [&&str; 0]);
 }
 
 /// Each file is a module whose default function throws when the interpreter does not behave.

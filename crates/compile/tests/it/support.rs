@@ -35,7 +35,7 @@ static SANDBOX: LazyLock<(Sandbox, TempDir)> = LazyLock::new(|| {
 
 pub(crate) fn upload(language: Language, bytes: impl Into<Bytes>) -> Upload {
     let name = Name::new("script").unwrap();
-    Upload { name, language, dialect: Dialect::Native, bytes: bytes.into(), limits: Limits::default(), now_ms: NOW_MS }
+    Upload { name, language, dialect: Dialect::Native, bytes: bytes.into(), limits: Limits::default(), imports: Vec::new(), now_ms: NOW_MS }
 }
 
 pub(crate) fn js(source: &str) -> Result<Compiled, CompileError> {

@@ -104,6 +104,7 @@ impl Rig {
             dialect: Dialect::Native,
             bytes: Bytes::from(source.to_owned()),
             limits: self.tenant.limits,
+            imports: Vec::new(),
             now_ms: 0,
         };
         let compiled = compile_here(upload, interpreter()).unwrap_or_else(|error| panic!("{script}: {error}"));

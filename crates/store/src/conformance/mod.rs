@@ -35,7 +35,8 @@ macro_rules! conformance {
             tenants: are_put_and_read, are_listed_in_pages, take_everything_along, have_tokens, refuse_tokens_that_are_taken, need_to_exist,
                 meta_values_are_kept;
             scripts: count_their_versions, keep_equal_uploads_once, keep_bytes, number_versions_under_concurrency, never_reuse_a_number,
-                are_listed_in_pages, components_are_replaced, stale_components_are_found, component_hashes_tell_what_is_used, need_their_tenant;
+                are_listed_in_pages, components_are_replaced, stale_components_are_found, component_hashes_tell_what_is_used,
+                imported_versions_stay, need_their_tenant;
             documents: connectors_are_put_and_read, connectors_are_listed_in_pages, flows_keep_their_versions, flows_keep_counting,
                 flows_are_listed_in_pages, flows_are_numbered_under_concurrency, bind_versions_that_exist,
                 bound_versions_stay, only_the_latest_flow_version_binds, queued_runs_hold_what_their_version_binds, need_their_tenant;
@@ -77,6 +78,7 @@ pub(crate) fn upload(script: &str, text: &str) -> NewVersion {
         language: Language::JavaScript,
         dialect: Dialect::Native,
         hooks: [Hook::PreHook].into_iter().collect::<HookSet>(),
+        imports: Vec::new(),
         deploy_ms: 12,
         warnings: Vec::new(),
         created_at: at(1),

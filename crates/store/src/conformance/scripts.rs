@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use snaphook_model::ScriptKind;
+use snaphook_model::{Import, ScriptKind};
 
 use super::{all, deploy, failure, name, tenant, upload, with_tenant};
 use crate::{AddedVersion, DeletedVersion, PageRequest, Store, StoredComponent};
@@ -126,6 +126,33 @@ pub(crate) async fn stale_components_are_found(store: &dyn Store) {
     let shown: Vec<_> = stale.iter().map(|s| format!("{}/{}/{}", s.tenant, s.script, s.version)).collect();
     assert_eq!(shown, ["acme/sign/1", "acme/sign/2", "acme/sign/3", "other/check/1", "other/check/2", "other/check/3"]);
     assert_eq!(all(2, async |page| store.stale_components("interpreter-1", page).await.unwrap()).await.len(), 1);
+}
+
+pub(crate) async fn imported_versions_stay(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    let (sign, checkout) = (name("sign"), name("checkout"));
+    deploy(store, &acme, "sign", "one").await;
+    deploy(store, &other, "sign", "one").await;
+    let importing = |text: &str, version| {
+        let mut new = upload("checkout", text);
+        new.imports = vec![Import { script: sign.clone(), version }];
+        new
+    };
+    let missing = failure(store.add_version(&acme, importing("one", 2))).await;
+    assert_eq!(missing, "the upload binds version 2 of script `sign`, which does not exist");
+    assert_eq!(store.latest_version(&acme, &checkout).await.unwrap(), None);
+    let AddedVersion::Created(added) = store.add_version(&acme, importing("one", 1)).await.unwrap() else { panic!("it is new") };
+    assert_eq!(store.version(&acme, &checkout, added.version).await.unwrap().unwrap().imports, added.imports);
+
+    let bound = DeletedVersion::Bound(vec![format!("script checkout, version {}", added.version)]);
+    assert_eq!(store.delete_version(&acme, &sign, 1).await.unwrap(), bound);
+    assert_eq!(store.delete_version(&other, &sign, 1).await.unwrap(), DeletedVersion::Deleted, "another tenant's is another script");
+    assert_eq!(store.delete_version(&acme, &checkout, added.version).await.unwrap(), DeletedVersion::Deleted);
+    assert_eq!(store.delete_version(&acme, &sign, 1).await.unwrap(), DeletedVersion::Deleted);
+
+    deploy(store, &acme, "sign", "two").await;
+    store.add_version(&acme, importing("two", 2)).await.unwrap();
+    assert!(store.delete_tenant(&acme).await.unwrap(), "imports go with their tenant");
 }
 
 pub(crate) async fn need_their_tenant(store: &dyn Store) {

@@ -6,6 +6,9 @@ pub(crate) const LAST_NUMBER: &str = "SELECT last_version FROM scripts WHERE ten
 pub(crate) const ADD: &str =
     "INSERT INTO script_versions (tenant, script, version, hash, interpreter, record) VALUES ($1, $2, $3, $4, $5, $6)";
 pub(crate) const ADD_BYTES: &str = "INSERT INTO script_bytes (tenant, script, version, source, component) VALUES ($1, $2, $3, $4, $5)";
+/// Adds nothing when the imported version does not exist.
+pub(crate) const ADD_IMPORT: &str = "INSERT INTO script_imports (tenant, script, version, imported, imported_version) \
+     SELECT v.tenant, $2, $3, v.script, v.version FROM script_versions AS v WHERE v.tenant = $1 AND v.script = $4 AND v.version = $5";
 pub(crate) const LATEST: &str = "SELECT record, hash FROM script_versions WHERE tenant = $1 AND script = $2 ORDER BY version DESC LIMIT 1";
 pub(crate) const GET: &str = "SELECT record FROM script_versions WHERE tenant = $1 AND script = $2 AND version = $3";
 pub(crate) const LIST: &str = "SELECT script, record FROM script_versions AS v WHERE tenant = $1 AND script > $2 AND version = \
@@ -20,8 +23,9 @@ pub(crate) const REPLACE: &str =
 pub(crate) const REPLACE_BYTES: &str = "UPDATE script_bytes SET component = $4 WHERE tenant = $1 AND script = $2 AND version = $3";
 pub(crate) const STALE: &str = "SELECT tenant, script, version FROM script_versions \
      WHERE interpreter <> $1 AND (tenant, script, version) > ($2, $3, $4) ORDER BY tenant, script, version LIMIT $5";
-pub(crate) const BOUND: &str =
-    "SELECT kind, document, place FROM bindings WHERE tenant = $1 AND script = $2 AND version = $3 ORDER BY kind, document, place LIMIT 20";
+pub(crate) const BOUND: &str = "SELECT kind, document, place FROM bindings WHERE tenant = $1 AND script = $2 AND version = $3 UNION ALL \
+     SELECT 'script', script, 'version ' || version FROM script_imports WHERE tenant = $1 AND imported = $2 AND imported_version = $3 \
+     ORDER BY 1, 2, 3 LIMIT 20";
 /// Where queued runs of a flow's earlier version need it.
 pub(crate) const HELD: &str = "SELECT p.flow, p.flow_version, p.place FROM flow_pins AS p \
      WHERE p.tenant = $1 AND p.script = $2 AND p.version = $3 AND EXISTS (SELECT 1 FROM run_queue AS q \

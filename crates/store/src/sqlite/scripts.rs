@@ -1,7 +1,7 @@
 //! Scripts, their versions and their bytes.
 
 use bytes::Bytes;
-use snaphook_model::{Name, ScriptVersion, TenantName};
+use snaphook_model::{Import, Name, ScriptVersion, TenantName};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Row as _, Sqlite};
 
@@ -211,6 +211,7 @@ fn numbered(new: NewVersion, version: u32) -> (ScriptVersion, Bytes, StoredCompo
         language: new.language,
         dialect: new.dialect,
         hooks: new.hooks,
+        imports: new.imports,
         source_bytes: new.source.len() as u64,
         component_bytes: new.component.bytes.len() as u64,
         deploy_ms: new.deploy_ms,
@@ -231,7 +232,13 @@ async fn insert_version(
     insert.bind(component.interpreter).bind(to_json(RECORD, record)?).execute(&mut *connection).await?;
     put_hash(&mut *connection, (tenant.as_str(), record.name.as_str(), record.version), &component.bytes).await?;
     let insert = of_version(sql::ADD_BYTES, tenant, &record.name, record.version).bind(Vec::from(source));
-    insert.bind(Vec::from(component.bytes)).execute(connection).await?;
+    insert.bind(Vec::from(component.bytes)).execute(&mut *connection).await?;
+    for Import { script, version } in &record.imports {
+        let insert = of_version(sql::ADD_IMPORT, tenant, &record.name, record.version).bind(script.to_string()).bind(i64::from(*version));
+        if insert.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Err(StoreError::UnknownVersion { place: "the upload".to_owned(), script: script.clone(), version: *version });
+        }
+    }
     Ok(())
 }
 
