@@ -1,8 +1,9 @@
 // Dialects: sources written for other products. A prelude describes how such a source becomes a program and what its hooks are; here is what it
 // works with. A dialect is an object:
 //   head, tail  text put around a source, on lines of its own, so that the source's lines and columns stay what they are; absent: nothing
-//   load(run)   gives an object with the functions of the hooks, under the names of the native dialect; `run` evaluates the program, as often
-//               as it is called, and gives its completion value
+//   load(run, included)
+//               gives an object with the functions of the hooks, under the names of the native dialect; `run` evaluates the program, as often
+//               as it is called, and gives its completion value; `included` are the names of the scripts that are evaluated before it, each time
 //   lack        the sentence for a source that has no hook
 #include "heap.h"
 #include "interpreter.h"
@@ -41,9 +42,15 @@ static bool failed(Fault *fault)
     return false;
 }
 
-static JSValue run_program(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int magic, JSValueConst *data)
+// Included programs come first; the value is that of the last.
+static JSValue run_programs(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int count, JSValueConst *data)
 {
-    return JS_EvalFunction(ctx, JS_DupValue(ctx, data[0]));
+    JSValue value = JS_UNDEFINED;
+    for (int i = 0; i < count && !JS_IsException(value); i++) {
+        JS_FreeValue(ctx, value);
+        value = JS_EvalFunction(ctx, JS_DupValue(ctx, data[i]));
+    }
+    return value;
 }
 
 // The source between head and tail. A comment in its first two characters that Node.js has there, and a function has not, goes on as one.
@@ -82,17 +89,33 @@ static JSValue compile(JSValueConst dialect, const char *source, size_t length, 
     return program;
 }
 
+// Compiles what is included and then the source itself. Gives how many programs that are; 0 and an exception where one does not parse.
+static int compile_all(JSValueConst dialect, const char *source, size_t length, const char *name, JSValue *programs)
+{
+    int count = 0;
+    for (; count < library_count(); count++) {
+        Included included = library_text(count);
+        programs[count] = compile(dialect, included.source, included.length, included.name);
+        if (JS_IsException(programs[count]))
+            return 0;
+    }
+    programs[count] = compile(dialect, source, length, name);
+    return JS_IsException(programs[count]) ? 0 : count + 1;
+}
+
 bool dialect_evaluate(uint32_t number, const char *source, size_t length, const char *name, JSValue *hooks, Fault *fault, const char **kind)
 {
-    JSValue dialect = dialects[number - 1], program = compile(dialect, source, length, name);
-    if (JS_IsException(program))
+    JSValue dialect = dialects[number - 1], programs[LIBRARY_MODULES + 1];
+    int count = compile_all(dialect, source, length, name, programs);
+    if (count == 0)
         return does_not_parse(fault, kind);
-    JSValue run = JS_NewCFunctionData(js, run_program, 0, 0, 1, &program);
+    JSValue arguments[] = {JS_NewCFunctionData(js, run_programs, 0, count, count, programs), library_names()};
     JSValue load = JS_GetPropertyStr(js, dialect, "load");
-    if (JS_IsException(run) || JS_IsException(load))
+    if (JS_IsException(arguments[0]) || JS_IsException(arguments[1]) || JS_IsException(load))
         return failed(fault);
-    *hooks = JS_Call(js, load, dialect, 1, &run);
-    JS_FreeValue(js, program);
+    *hooks = JS_Call(js, load, dialect, 2, arguments);
+    for (int i = 0; i < count; i++)
+        JS_FreeValue(js, programs[i]);
     // A source may have started what goes on after its last line.
     return (!JS_IsException(*hooks) || failed(fault)) && settle(hooks, fault);
 }

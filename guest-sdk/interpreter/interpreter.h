@@ -246,7 +246,16 @@ void load_warning(const char *message);
 const char *hook_title(Hook hook);
 
 // library.c: other scripts that the script imports.
-bool library_is_empty(void);
+#define LIBRARY_MODULES 64
+typedef struct Included {
+    const char *name, *source;
+    size_t length;
+} Included;
+int library_count(void);
+// In the order in which they are to be evaluated.
+Included library_text(int index);
+// The scripts' names, without their versions.
+JSValue library_names(void);
 // Text that stays where it is while modules are parsed. Give it back to the heap.
 char *library_keep(char *text, uint32_t length);
 // The name of the module that `specifier` means in the file `base`.

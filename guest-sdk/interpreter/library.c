@@ -5,7 +5,6 @@
 #include <string.h>
 
 // The host refuses what is more.
-#define MODULES 64
 #define ALIASES 256
 
 typedef struct Module {
@@ -21,7 +20,7 @@ typedef struct Alias {
 } Alias;
 
 static struct {
-    Module modules[MODULES];
+    Module modules[LIBRARY_MODULES];
     Alias aliases[ALIASES];
     int module_count, alias_count;
 } library;
@@ -39,15 +38,35 @@ char *library_keep(char *text, uint32_t length)
     return copy;
 }
 
-bool library_is_empty(void)
+int library_count(void)
 {
-    return library.module_count == 0;
+    return library.module_count;
+}
+
+Included library_text(int index)
+{
+    const Module *module = &library.modules[index];
+    return (Included){JS_AtomToCString(js, module->name), module->source, module->length};
+}
+
+JSValue library_names(void)
+{
+    JSValue names = JS_NewArray(js);
+    for (int i = 0; i < library.module_count && !JS_IsException(names); i++) {
+        const char *name = JS_AtomToCString(js, library.modules[i].name);
+        if (name == NULL)
+            return JS_EXCEPTION;
+        const char *start = strchr(name, ':') + 1, *end = strchr(start, '@');
+        JS_DefinePropertyValueUint32(js, names, (uint32_t)i, JS_NewStringLen(js, start, (size_t)(end - start)), JS_PROP_C_W_E);
+        JS_FreeCString(js, name);
+    }
+    return names;
 }
 
 // Hands over a module. Its source must come from `cabi_realloc`, with a zero behind it.
 __attribute__((export_name("snaphook_import"))) void snaphook_import(const char *name, uint32_t name_length, char *source, uint32_t length)
 {
-    if (library.module_count == MODULES)
+    if (library.module_count == LIBRARY_MODULES)
         __builtin_trap();
     library.modules[library.module_count++] = (Module){JS_NewAtomLen(js, name, name_length), library_keep(source, length), length, NULL};
 }

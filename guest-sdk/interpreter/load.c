@@ -198,7 +198,7 @@ static __attribute__((noinline)) uint32_t *load(char *source, uint32_t length, c
     }
     script.name = JS_NewAtomLen(js, name, name_length);
     bool kept = length > LOADING_ASIDE;
-    if (!library_is_empty()) {
+    if (library_count() > 0) {
         // The heap grows while modules are parsed, over what was set aside.
         source = library_keep(source, length);
         kept = true;

@@ -266,3 +266,52 @@ async fn names_that_a_sandbox_lacks_are_warned_about() {
         assert_eq!(place, (Some(3), Some(column)), "{message}");
     }
 }
+
+#[tokio::test]
+async fn f010_braincloud_scripts_include_those_of_the_same_tenant_and_no_others() {
+    let (a, b) = (node().tenant().await, node().tenant().await);
+    let upload = async |tenant: &Tenant, name: &str, source: &str| {
+        let path = format!("/v1/scripts/{name}?dialect=braincloud");
+        tenant.client.send("PUT", &path, &[("content-type", "application/javascript")], source.to_owned().into()).await
+    };
+    let hook = async |tenant: &Tenant, version: u64| {
+        tenant.test("main", version, json!({"hook": "pre-hook", "connector": "c", "endpoint": "e", "arguments": {"name": "you"}})).await
+    };
+    let _ = upload(&a, "words", "const word = 'hello';\nvar loud = (text) => text.toUpperCase();\nnull;").await.expect(201);
+    let _ = upload(
+        &a,
+        "helper",
+        "bridge.include('words');\nfunction greet(name) {\n  if (!name) throw new Error('nobody');\n  return loud(word + ' ' + name);\n}",
+    )
+    .await
+    .expect(201);
+    let _ = upload(&b, "secret", "function greet() { return 'mine'; }").await.expect(201);
+    let main = "\"use strict\";\n// What is included comes first.\nbridge.include(\"helper\");\nfunction main() {\n  return { status: 200, messageOverride: { text: greet(data.message.name) } };\n}\nmain();";
+    let answer = upload(&a, "main", main).await.expect(201).json();
+    assert_eq!(answer["imports"], json!([{"script": "helper", "version": 1}]));
+    assert_eq!(hook(&a, 1).await["arguments"], json!({"text": "HELLO YOU"}));
+
+    // Pinned: a newer version counts when the script is deployed again.
+    let _ = upload(&a, "helper", "var greet = (name) => 'bye ' + name;").await.expect(201);
+    assert_eq!(hook(&a, 1).await["arguments"], json!({"text": "HELLO YOU"}));
+    let _ = upload(&a, "main", main).await.expect(201);
+    assert_eq!(hook(&a, 2).await["arguments"], json!({"text": "bye you"}));
+
+    let theirs = upload(&a, "other", "bridge.include('secret');\ngreet();").await.expect(422).json();
+    let nobodys = upload(&a, "other", "bridge.include('nobody');\ngreet();").await.expect(422).json();
+    assert_eq!((theirs["code"].as_str(), place(&theirs)), (Some("script-compile"), (Some(1), Some(16))));
+    assert!(theirs["detail"].as_str().unwrap().contains("there is no script `secret`"), "{theirs}");
+    assert_eq!(theirs["detail"].as_str().unwrap().replace("secret", "X"), nobodys["detail"].as_str().unwrap().replace("nobody", "X"));
+
+    // Only in the first lines, only a script of the dialect, and faults name its file.
+    a.js("module", "export const greet = 1;").await;
+    let foreign = upload(&a, "other", "bridge.include('module');\ngreet();").await.expect(422).json();
+    assert!(foreign["detail"].as_str().unwrap().contains("is written for the dialect `native`"), "{foreign}");
+    let _ = upload(&a, "main", "var x = 1;\nbridge.include('helper');\nx;").await.expect(201);
+    let late = hook(&a, 3).await["fault"].clone();
+    assert!(late["detail"].as_str().unwrap().contains("in the first lines") && late["line"] == 2, "{late}");
+    let _ = upload(&a, "helper", "function greet(name) {\n  throw new Error('nobody');\n}").await.expect(201);
+    let _ = upload(&a, "main", main).await.expect(201);
+    let fault = hook(&a, 4).await["fault"].clone();
+    assert_eq!((fault["line"].as_u64(), origin(&fault).0, origin(&fault).1), (Some(5), "helper@3", Some(2)), "{fault}");
+}

@@ -68,7 +68,7 @@ pub(crate) type Ask<'a> = dyn FnMut(Vec<Wanted>) -> Result<Vec<Option<LibraryScr
 /// Everything that an upload imports.
 #[derive(Debug, Default)]
 pub(crate) struct Linked {
-    /// In the order in which they were found.
+    /// Each behind what it imports itself.
     pub(crate) modules: Vec<Module>,
     /// What a file calls a module, where that is not its own name: file, specifier, name.
     pub(crate) aliases: Vec<(String, String, String)>,
@@ -89,6 +89,8 @@ pub(crate) struct Module {
     at: (u32, u32),
     /// Who imports it; none: the upload.
     by: Option<usize>,
+    /// What it imports itself.
+    requires: Vec<usize>,
 }
 
 impl Module {
@@ -129,7 +131,8 @@ impl Spot {
 ///
 /// `file` is the upload's file name in the interpreter, `maps` are its source maps.
 pub(crate) fn link(upload: &Upload, file: &str, outline: &Outline, maps: &SourceMaps, ask: &mut Ask<'_>) -> Result<Linked, CompileError> {
-    let mut linker = Linker { upload, file, maps, linked: Linked::default(), known: HashMap::new(), bytes: upload.bytes.len() };
+    let mut linker =
+        Linker { upload, file, maps, linked: Linked::default(), known: HashMap::new(), bytes: upload.bytes.len(), requires: Vec::new() };
     let mut pending = linker.pending(None, &outline.requests)?;
     for depth in 0.. {
         if pending.is_empty() {
@@ -150,9 +153,7 @@ pub(crate) fn link(upload: &Upload, file: &str, outline: &Outline, maps: &Source
             pending.extend(linker.pending(Some(index), &requests)?);
         }
     }
-    linker.linked.imports.sort_unstable();
-    linker.linked.imports.dedup();
-    Ok(linker.linked)
+    Ok(linker.finish())
 }
 
 struct Linker<'u> {
@@ -162,6 +163,8 @@ struct Linker<'u> {
     linked: Linked,
     known: HashMap<Wanted, usize>,
     bytes: usize,
+    /// What the upload imports itself.
+    requires: Vec<usize>,
 }
 
 impl Linker<'_> {
@@ -261,8 +264,9 @@ impl Linker<'_> {
         if found.language == Language::Wasm {
             return Err(refused("is a component; only scripts in JavaScript and TypeScript can be imported"));
         }
-        if found.dialect != Dialect::Native {
-            return Err(refused("is written for another dialect than `native`, so it exports nothing"));
+        let dialect = self.upload.dialect;
+        if found.dialect != dialect {
+            return Err(refused(&format!("is written for the dialect `{}`, and what takes it for `{dialect}`", found.dialect)));
         }
         self.bytes += found.bytes.len();
         let limit = self.upload.limits.source_bytes;
@@ -271,11 +275,11 @@ impl Linker<'_> {
             return Err(import.place.fault(Code::SourceSize, &detail).of_limit(limit, Some(self.bytes as u64)));
         }
         let number = Import { script: script.clone(), version: found.version };
-        let prepared = script::prepare(&found.bytes, found.language).map_err(|fault| {
+        let prepared = script::prepare(&found.bytes, found.language, dialect).map_err(|fault| {
             let origin = fault.line.zip(fault.column).map(|(line, column)| Origin { file: number.to_string(), line, column });
             Spot { at: import.place.at, origin }.fault(fault.code, &format!("`{}`: {}", import.specifier, fault.detail))
         })?;
-        let outline = Outline::of(&prepared.text);
+        let outline = Outline::of(&prepared.text, dialect);
         Ok(Module {
             import: number,
             maps: prepared.maps(),
@@ -284,7 +288,19 @@ impl Linker<'_> {
             pins: found.imports,
             at: import.place.at,
             by: import.by,
+            requires: Vec::new(),
         })
+    }
+
+    fn finish(self) -> Linked {
+        let Self { linked: Linked { modules, aliases, mut imports }, requires, .. } = self;
+        let mut order = Vec::new();
+        requires.into_iter().for_each(|index| visit(&modules, index, &mut order));
+        let mut modules: Vec<Option<Module>> = modules.into_iter().map(Some).collect();
+        let modules = order.into_iter().filter_map(|index| modules[index].take()).collect();
+        imports.sort_unstable();
+        imports.dedup();
+        Linked { modules, aliases, imports }
     }
 
     /// Ties an import to its module, which must have the names that are wanted.
@@ -298,8 +314,12 @@ impl Linker<'_> {
             return Err(self.spot(import.by, *at).fault(Code::ScriptCompile, &detail));
         }
         let name = module.file();
-        if import.by.is_none() {
-            self.linked.imports.push(module.import.clone());
+        match import.by {
+            None => {
+                self.linked.imports.push(module.import.clone());
+                self.requires.push(index);
+            }
+            Some(by) => self.linked.modules[by].requires.push(index),
         }
         if import.specifier != name {
             let base = import.by.map_or_else(|| self.file.to_owned(), |by| self.linked.modules[by].file());
@@ -310,6 +330,14 @@ impl Linker<'_> {
             self.linked.aliases.push((base, import.specifier, name));
         }
         Ok(())
+    }
+}
+
+/// Puts a module behind those that it requires. What is deeper than imports may be is not there.
+fn visit(modules: &[Module], index: usize, order: &mut Vec<usize>) {
+    if !order.contains(&index) {
+        modules[index].requires.iter().for_each(|required| visit(modules, *required, order));
+        order.push(index);
     }
 }
 

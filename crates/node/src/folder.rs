@@ -62,7 +62,8 @@ pub(crate) async fn read(folder: &Path, origins: &[(String, String)]) -> Result<
 }
 
 async fn complete(file: &Path) -> Result<Item, CliError> {
-    Ok(scripts::complete(script(file)?, file).await)
+    let (item, dialect) = script(file)?;
+    Ok(scripts::complete(item, dialect, file).await)
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
@@ -87,13 +88,13 @@ fn document_type(file: &Path) -> Option<&'static str> {
     }
 }
 
-fn script(file: &Path) -> Result<Item, CliError> {
+fn script(file: &Path) -> Result<(Item, Dialect), CliError> {
     let language = Language::of_file_name(&file.to_string_lossy())
         .ok_or_else(|| CliError::Usage(format!("{} is no script: expected .js, .mjs, .ts, .mts or .wasm", file.display())))?;
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let (stem, dialect) = if language == Language::Wasm { (&*stem, Dialect::Native) } else { Dialect::of_file_stem(&stem) };
     let name = name_of(file, stem)?;
-    Ok(Item {
+    let item = Item {
         file: file.display().to_string(),
         kind: "script",
         path: format!("/v1/scripts/{name}?dialect={dialect}"),
@@ -103,7 +104,8 @@ fn script(file: &Path) -> Result<Item, CliError> {
         imports: Vec::new(),
         sources: None,
         problem: None,
-    })
+    };
+    Ok((item, dialect))
 }
 
 fn document(

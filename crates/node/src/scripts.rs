@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use snaphook_compile::ImportStatement;
-use snaphook_model::{Language, Name, Origin};
+use snaphook_model::{Dialect, Language, Name, Origin};
 
 use crate::bundle::{self, Bundle};
 use crate::folder::Item;
@@ -22,9 +22,9 @@ const SCHEME: &str = "script:";
 const BUILT_IN: &str = "snaphook";
 
 /// A script with what it imports, bundled when that is more than scripts.
-pub(crate) async fn complete(mut item: Item, file: &Path) -> Item {
+pub(crate) async fn complete(mut item: Item, dialect: Dialect, file: &Path) -> Item {
     let Some(language) = Language::of_content_type(item.content_type).filter(|language| *language != Language::Wasm) else { return item };
-    let found = snaphook_compile::imports(&item.body, language);
+    let found = snaphook_compile::imports(&item.body, language, dialect);
     let foreign = |import: &ImportStatement| import.specifier != BUILT_IN && !import.specifier.starts_with(SCHEME);
     if found.iter().any(foreign) {
         return bundled(item, bundle::file(file).await);
@@ -60,7 +60,7 @@ fn bundled(mut item: Item, made: Result<Bundle, CliError>) -> Item {
             return item;
         }
     };
-    item.imports = imported(&snaphook_compile::imports(&made.text, Language::JavaScript));
+    item.imports = imported(&snaphook_compile::imports(&made.text, Language::JavaScript, Dialect::Native));
     item.content_type = Language::JavaScript.content_type();
     item.body = made.text;
     item.sources = Some(made.folder);

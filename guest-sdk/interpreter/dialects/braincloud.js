@@ -130,14 +130,16 @@
     utils: () => ({ generateGuid, signHMACSha1: signHmacSha1, signHMACSha256: signHmacSha256 }),
     getScriptName: () => native.scriptName(),
     sleep: (ms) => native.sleep(ms),
-    // Scripts that are included are found when the source is deployed.
+    // Scripts that are included are found when the source is deployed, and have run by now.
     include(name) {
+      if (included.has(name)) return;
       throw new Error(`bridge.include(${quote(String(name))}): a script is included in the first lines of the source, by a text`);
     },
   };
 
   return {
-    load(run) {
+    load(run, names) {
+      included = new Set(names);
       native.define(globals, { data: undefined, bridge });
       const hook = (data, decide) => (itsGiven, itsContext) => {
         now.given = itsGiven;

@@ -248,11 +248,13 @@ impl<'a> Visit<'a> for Asked {
 
 #[cfg(test)]
 mod tests {
+    use snaphook_model::Dialect;
+
     use super::super::outline::Outline;
     use super::{DEFINED, ELSEWHERE};
 
     fn found(source: &str) -> Vec<(String, (u32, u32), usize)> {
-        Outline::of(source).unknown.into_iter().map(|unknown| (unknown.name, unknown.at, unknown.count)).collect()
+        Outline::of(source, Dialect::Native).unknown.into_iter().map(|unknown| (unknown.name, unknown.at, unknown.count)).collect()
     }
 
     #[test]

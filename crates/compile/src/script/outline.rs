@@ -1,15 +1,17 @@
 //! What a module asks of others and offers to them, and which names it uses that nobody defines: read off its text, before it runs.
 
 use oxc::allocator::Allocator;
+use oxc::ast::ast::{Argument, Expression, Statement};
 use oxc::parser::Parser;
 use oxc::semantic::SemanticBuilder;
 use oxc::span::{SourceType, Span};
 use oxc::syntax::module_record::{ExportExportName, ExportImportName, ImportImportName, ModuleRecord};
 
-use snaphook_model::Language;
+use snaphook_model::{Dialect, Language};
 
 use super::globals::{self, Unknown};
 use super::lines::position;
+use crate::library::SCHEME;
 
 /// Places are those of the text that was read.
 #[derive(Debug, Default)]
@@ -41,14 +43,22 @@ pub struct ImportStatement {
 
 /// What a source imports at run time, for tools that handle sources before they are uploaded. Nothing when it does not parse: the upload says why.
 #[must_use]
-pub fn imports(source: &[u8], language: Language) -> Vec<ImportStatement> {
-    let Ok(prepared) = super::prepare(source, language) else { return Vec::new() };
-    Outline::of(&prepared.text).requests.into_iter().map(|request| ImportStatement { specifier: request.specifier }).collect()
+pub fn imports(source: &[u8], language: Language, dialect: Dialect) -> Vec<ImportStatement> {
+    let Ok(prepared) = super::prepare(source, language, dialect) else { return Vec::new() };
+    Outline::of(&prepared.text, dialect).requests.into_iter().map(|request| ImportStatement { specifier: request.specifier }).collect()
 }
 
 impl Outline {
-    /// Reads a module in JavaScript whose syntax was checked.
-    pub(crate) fn of(text: &str) -> Self {
+    /// Reads a source in JavaScript whose syntax was checked.
+    pub(crate) fn of(text: &str, dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Native => Self::of_module(text),
+            Dialect::BrainCloud => Self { requests: includes(text), ..Self::default() },
+            Dialect::Patchworks | Dialect::Prismatic => Self::default(),
+        }
+    }
+
+    fn of_module(text: &str) -> Self {
         let allocator = Allocator::default();
         let parsed = Parser::new(&allocator, text, SourceType::mjs()).parse();
         let checked = SemanticBuilder::new().build(&parsed.program);
@@ -83,6 +93,33 @@ impl Outline {
     }
 }
 
+/// What brainCloud scripts include: `bridge.include("name")` in their first lines, before anything else.
+fn includes(text: &str) -> Vec<Request> {
+    let allocator = Allocator::default();
+    let parsed = Parser::new(&allocator, text, SourceType::script()).parse();
+    let mut requests: Vec<Request> = Vec::new();
+    for (name, span) in parsed.program.body.iter().map_while(included) {
+        let specifier = format!("{SCHEME}{name}");
+        if !requests.iter().any(|known| known.specifier == specifier) {
+            requests.push(Request { specifier, at: position(text, span.start as usize), names: Vec::new() });
+        }
+    }
+    requests
+}
+
+fn included<'a>(statement: &Statement<'a>) -> Option<(&'a str, Span)> {
+    let Statement::ExpressionStatement(statement) = statement else { return None };
+    let Expression::CallExpression(call) = &statement.expression else { return None };
+    let Expression::StaticMemberExpression(callee) = &call.callee else { return None };
+    let Expression::Identifier(object) = &callee.object else { return None };
+    match call.arguments.as_slice() {
+        [Argument::StringLiteral(name)] if object.name == "bridge" && callee.property.name == "include" => {
+            Some((name.value.as_str(), name.span))
+        }
+        _ => None,
+    }
+}
+
 /// Names that a module takes from another one.
 fn names<'r>(record: &'r ModuleRecord<'_>, specifier: &'r str) -> impl Iterator<Item = (&'r str, Span)> {
     let imported = record.import_entries.iter().filter(move |entry| entry.module_request.name.as_str() == specifier);
@@ -101,11 +138,25 @@ fn names<'r>(record: &'r ModuleRecord<'_>, specifier: &'r str) -> impl Iterator<
 
 #[cfg(test)]
 mod tests {
+    use snaphook_model::Dialect;
+
     use super::Outline;
 
     #[test]
+    fn includes_stand_in_the_first_lines() {
+        let source = "'use strict';\n// helpers\nbridge.include(\"a\");\nbridge.include('b'); bridge.include('a')\nvar x = 1;\nbridge.include('late');\n";
+        let requests = Outline::of(source, Dialect::BrainCloud).requests;
+        let found: Vec<_> = requests.iter().map(|request| (request.specifier.as_str(), request.at)).collect();
+        assert_eq!(found, [("script:a", (3, 16)), ("script:b", (4, 16))]);
+        for none in ["bridge.include(name);", "bridge.log('a');", "x.include('a');", "include('a');", ""] {
+            assert_eq!(Outline::of(none, Dialect::BrainCloud).requests.len(), 0, "{none}");
+        }
+        assert_eq!(Outline::of("bridge.include('a');", Dialect::Patchworks).requests.len(), 0);
+    }
+
+    #[test]
     fn imports_and_exports_are_read() {
-        let outline = Outline::of(
+        let outline = Outline::of_module(
             "import a, { b as c } from 'script:x@2';\nimport * as all from \"script:y\";\nexport { d } from 'script:x@2';\nexport * from 'z';\nexport default 1;\nexport const [e, { f }] = g();\nfunction g() {}\nimport 'snaphook';\n",
         );
         let requests: Vec<_> =
@@ -117,6 +168,6 @@ mod tests {
         let mut exports = outline.exports.clone();
         exports.sort_unstable();
         assert_eq!((exports.as_slice(), outline.exports_all), (&["d", "default", "e", "f"].map(str::to_owned)[..], true));
-        assert!(!Outline::of("const a = 1;").exports_anything());
+        assert!(!Outline::of_module("const a = 1;").exports_anything());
     }
 }
