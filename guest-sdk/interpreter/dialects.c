@@ -96,6 +96,7 @@ static int compile_all(JSValueConst dialect, const char *source, size_t length, 
     for (; count < library_count(); count++) {
         Included included = library_text(count);
         programs[count] = compile(dialect, included.source, included.length, included.name);
+        JS_FreeCString(js, included.name);
         if (JS_IsException(programs[count]))
             return 0;
     }

@@ -140,7 +140,7 @@ impl Workshop {
 
     pub(crate) fn compile(&self, upload: &Upload, ask: &mut Ask<'_>) -> Result<Compiled, CompileError> {
         let prepared = script::prepare(&upload.bytes, upload.language, upload.dialect)?;
-        let outline = Outline::of(&prepared.text);
+        let outline = Outline::of(&prepared.text, upload.dialect);
         let extension = if upload.language == Language::TypeScript { "ts" } else { "js" };
         let file_name = format!("{}.{extension}", upload.name);
         let maps = prepared.maps();
