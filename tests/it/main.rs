@@ -22,6 +22,8 @@ mod post_request;
 mod pre_hooks;
 mod prismatic;
 mod scripts;
+mod signatures;
 mod ssrf;
 mod support;
 mod tenancy;
+mod triggers;

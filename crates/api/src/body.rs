@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use snaphook_model::{Code, Fault};
+use zeroize::Zeroize as _;
 
 use crate::admission::{Admission, BodyRoom};
 use crate::problem::Problem;
@@ -36,6 +37,15 @@ impl BodyLimit {
 pub(crate) struct ReadBody {
     pub(crate) bytes: Bytes,
     _room: BodyRoom,
+}
+
+impl ReadBody {
+    /// Overwrites a body that holds a secret. A copy in a buffer that the connection still uses is out of reach from here.
+    pub(crate) fn wipe(self) {
+        if let Ok(mut bytes) = self.bytes.try_into_mut() {
+            bytes.zeroize();
+        }
+    }
 }
 
 /// Reads a body to its end.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use snaphook_flow::{PreparedEndpoint, PreparedFlow, Runner};
-use snaphook_model::{Connector, Flow, Invalid, Name, TenantName};
+use snaphook_model::{Connector, Flow, Invalid, Name, TenantName, TriggerAuth};
 use snaphook_store::Store;
 
 use crate::cache::Cache;
@@ -46,9 +46,21 @@ impl Definitions {
 
     /// The latest version of a flow, ready to be run.
     pub(crate) async fn flow(&self, tenant: &TenantName, flow: Name) -> Result<Arc<PreparedFlow>, Problem> {
-        let key = (tenant.clone(), flow);
-        let kept = self.flows.get_or(&key, || self.prepare_flow(&key)).await?;
-        kept.ok_or_else(|| Problem::not_found(format!("flow `{}`", key.1)))
+        let found = self.find_flow(tenant, &flow).await?;
+        found.ok_or_else(|| Problem::not_found(format!("flow `{flow}`")))
+    }
+
+    /// The same; absent when there is none of this name.
+    pub(crate) async fn find_flow(&self, tenant: &TenantName, flow: &Name) -> Result<Option<Arc<PreparedFlow>>, Problem> {
+        let key = (tenant.clone(), flow.clone());
+        self.flows.get_or(&key, || self.prepare_flow(&key)).await
+    }
+
+    /// Who may begin runs of a flow from outside, read from its document; for a flow that cannot be prepared.
+    pub(crate) async fn trigger_auth(&self, tenant: &TenantName, flow: &Name) -> Result<Option<TriggerAuth>, Problem> {
+        let Some(stored) = self.store.flow(tenant, flow).await? else { return Ok(None) };
+        let document = Flow::parse(stored.document).map_err(|invalid| unreadable(&invalid))?;
+        Ok(document.trigger.map(|trigger| trigger.auth))
     }
 
     /// After a connector was changed or deleted. Any of the tenant's flows may call it.

@@ -44,7 +44,9 @@ impl Api {
         let id = self.ids.next();
         let answered = match self.admit(&request) {
             // What only reads may be given up with its client; what changes something is finished, with its permit.
-            Ok(permit) if request.method().is_safe() => AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind().await,
+            Ok(permit) if request.method().is_safe() && !is_trigger(&request) => {
+                AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind().await
+            }
             Ok(permit) => {
                 let work = AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind();
                 Finish::new(&self.core.tasks, work).await
@@ -65,7 +67,7 @@ impl Api {
 
     /// Room for the request. Probes and documentation need none: they must answer when the node is full.
     fn admit<B>(&self, request: &Request<B>) -> Result<Option<Permit>, Problem> {
-        if request.uri().path().starts_with("/v1/") { self.core.admission.admit().map(Some) } else { Ok(None) }
+        if request.uri().path().starts_with("/v1/") || is_trigger(request) { self.core.admission.admit().map(Some) } else { Ok(None) }
     }
 
     async fn route<B>(self, request: Request<B>, permit: Option<Permit>) -> Result<Response<Body>, Problem>
@@ -81,6 +83,11 @@ impl Api {
         let response = self.router.oneshot(request.map(Body::new)).await;
         Ok(response.unwrap_or_else(|never| match never {}))
     }
+}
+
+/// A trigger runs its flow whatever the method.
+fn is_trigger<B>(request: &Request<B>) -> bool {
+    request.uri().path().starts_with(routes::triggers::PREFIX)
 }
 
 /// Names requests: chance of this process, then a count, which costs nothing and sorts in the log.

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::routes::{calls, connectors, flows, node, runs, scripts, tenants, test_runs, tokens, versions};
+use crate::routes::{calls, connectors, flows, node, runs, scripts, secrets, tenants, test_runs, tokens, triggers, versions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,7 +19,8 @@ use crate::routes::{calls, connectors, flows, node, runs, scripts, tenants, test
         versions::get, versions::source, versions::component, versions::delete, test_runs::test,
         connectors::put, connectors::get, connectors::list, connectors::delete,
         flows::put, flows::get, flows::get_version, flows::list, flows::delete,
-        calls::call, runs::start, runs::list, runs::get,
+        secrets::put, secrets::list, secrets::delete,
+        calls::call, runs::start, runs::list, runs::get, triggers::trigger,
         node::healthz, node::readyz, node::openapi, node::error,
     ),
     modifiers(&Tokens)

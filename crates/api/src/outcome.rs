@@ -1,11 +1,11 @@
 //! How calls and runs end, as answers.
 
 use axum::body::Body;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use snaphook_flow::{Finished, Outcome};
 use snaphook_model::connector::is_framing_header;
-use snaphook_model::{Code, NewResponse, Payload, ReasonCode, Rejection, RunId};
+use snaphook_model::{Code, Headers, NewResponse, Payload, ReasonCode, Rejection, RunId, TriggerResponse};
 
 use crate::answer::{self, Answer, RUN_ID};
 use crate::problem::Problem;
@@ -21,12 +21,23 @@ pub(crate) struct RejectionAnswer {
     status_message: String,
 }
 
+/// What the caller of a trigger gets where its script gave no body.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct TriggeredAnswer {
+    /// The run.
+    #[serde(rename = "executionId")]
+    #[schema(value_type = String)]
+    execution_id: RunId,
+}
+
 /// The answer to whoever waited for a call or a run.
 pub(crate) fn answer(finished: Finished) -> Answer {
     let Finished { run, outcome } = finished;
     let mut response = match outcome {
         Outcome::Payload(payload) | Outcome::Partial(payload) => of_payload(payload),
         Outcome::Responded(response) => of_response(response).map_err(|problem| problem.of_run(run, None))?,
+        Outcome::Triggered { response, .. } => of_trigger(run, response).map_err(|problem| problem.of_run(run, None))?,
+        Outcome::Accepted => of_accepted(run)?,
         Outcome::Rejected(rejection) => of_rejection(rejection)?,
         Outcome::Failed { fault, reason_code, retry_run } => {
             return Err(Problem::from(fault).with_reason(reason_code).of_run(run, retry_run));
@@ -64,6 +75,32 @@ fn of_response(made: NewResponse) -> Result<Response<Body>, Problem> {
             response.headers_mut().append(name, value);
         }
     }
+    Ok(response)
+}
+
+/// What a trigger's script answered. The run's id stands in for a body that it left out, where the status has one at all.
+fn of_trigger(run: RunId, made: Option<TriggerResponse>) -> Answer {
+    let TriggerResponse { status, headers, body } =
+        made.unwrap_or_else(|| TriggerResponse { status: StatusCode::OK.as_u16(), headers: Headers::default(), body: None });
+    let bodiless = matches!(status, 204 | 205 | 304);
+    let given = body.filter(|_| !bodiless);
+    let named = given.is_none() && !bodiless;
+    let mut response = of_response(NewResponse { status, headers, body: given.unwrap_or_default() })?;
+    if named {
+        let text = serde_json::to_vec(&TriggeredAnswer { execution_id: run }).map_err(Problem::internal)?;
+        *response.body_mut() = Body::from(text);
+        response.headers_mut().remove(header::CONTENT_ENCODING);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(response)
+}
+
+/// What the caller gets who does not wait.
+fn of_accepted(run: RunId) -> Answer {
+    let mut response = answer::json(StatusCode::ACCEPTED, &TriggeredAnswer { execution_id: run })?;
+    let location = HeaderValue::try_from(format!("/v1/runs/{run}")).map_err(Problem::internal)?;
+    response.headers_mut().insert(header::LOCATION, location);
+    response.headers_mut().insert(HeaderName::from_static("preference-applied"), HeaderValue::from_static("respond-async"));
     Ok(response)
 }
 

@@ -6,7 +6,7 @@ use snaphook_model::Code;
 pub(crate) const fn of(code: Code) -> u16 {
     match code {
         Code::Invalid | Code::Name => 400,
-        Code::Unauthorized => 401,
+        Code::Unauthorized | Code::Signature => 401,
         Code::ScopeMissing | Code::EgressRefused => 403,
         Code::NotFound => 404,
         Code::MethodNotAllowed => 405,

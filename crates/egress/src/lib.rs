@@ -1,4 +1,5 @@
-//! Sends one HTTP request under a tenant's policy and brings back a bounded answer. Alone owns the HTTP client and name resolution.
+//! Sends one HTTP request under a tenant's policy and brings back a bounded answer. Alone owns the HTTP client, name resolution, and the plain
+//! text of secrets.
 //!
 //! Every address is checked before it is connected to, and the address connected to is the one that was checked. Nothing is sent twice:
 //! whether a request may be repeated is for the flow to decide.
@@ -13,9 +14,12 @@ mod message;
 mod permits;
 mod resolve;
 mod room;
+mod secrets;
 mod send;
 mod shares;
+mod signature;
 mod target;
+mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +28,7 @@ use snaphook_model::{EgressPolicy, HttpRequest, TenantName};
 
 pub use resolve::{Resolver, Resolving, SystemResolver};
 pub use room::Room;
+pub use vault::{MAX_SECRET_BYTES, Vault, VaultError};
 
 use clients::Clients;
 use permits::Permits;
@@ -49,6 +54,8 @@ pub struct EgressConfig {
     pub extra_roots: Vec<u8>,
     /// Asked for every name, `localhost` included.
     pub resolver: Arc<dyn Resolver>,
+    /// Seals and opens secrets. Absent: under a key that is lost with this process.
+    pub vault: Option<Arc<Vault>>,
 }
 
 impl Default for EgressConfig {
@@ -66,6 +73,7 @@ impl Default for EgressConfig {
             response_memory_bytes: 512 << 20,
             extra_roots: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
+            vault: None,
         }
     }
 }
@@ -92,6 +100,7 @@ pub struct Egress {
     clients: Clients,
     permits: Permits,
     bodies: BodyMemory,
+    vault: Arc<Vault>,
 }
 
 /// Egress cannot be set up.
@@ -103,6 +112,9 @@ pub enum EgressError {
     /// The TLS library refuses its own settings, or the HTTP client does.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no key for secrets.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 impl Egress {
@@ -110,10 +122,14 @@ impl Egress {
     ///
     /// # Errors
     /// When `extra_roots` is not valid.
-    pub fn new(config: EgressConfig) -> Result<Self, EgressError> {
+    pub fn new(mut config: EgressConfig) -> Result<Self, EgressError> {
         let permits = Permits::new(config.max_requests, config.max_requests_per_host);
         let bodies = BodyMemory::new(config.response_memory_bytes);
-        Ok(Self { clients: Clients::new(config)?, permits, bodies })
+        let vault = match config.vault.take() {
+            Some(vault) => vault,
+            None => Arc::new(Vault::ephemeral()?),
+        };
+        Ok(Self { clients: Clients::new(config)?, permits, bodies, vault })
     }
 
     /// Room for copies of bodies, out of what the bodies themselves are counted in; to be enlarged before each copy.

@@ -4,13 +4,14 @@ mod call;
 mod ending;
 mod flow;
 mod script;
+mod trigger;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, Payload, RunId, RunUsage, Tenant, Variables};
+use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, Tenant, TriggerRequest, VariableWrite, Variables};
 use snaphook_store::QueuedRun;
 
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ use ending::{blank_record, close_record, close_step};
 
 pub(crate) use ending::refuse_run;
 pub(crate) use flow::run_flow;
+pub(crate) use trigger::{accept, check_body};
 
 /// What the invocations and requests of one run share.
 pub(crate) struct Scope<'a> {
@@ -46,6 +48,13 @@ pub(crate) struct Start {
     attempt: u32,
     retry_of: Option<RunId>,
     input: Payload,
+    /// The request to the flow's trigger, until a payload was made of it.
+    request: Option<TriggerRequest>,
+    /// What the trigger's script wrote into the variables.
+    writes: Vec<VariableWrite>,
+    /// The trigger's invocation and what it spent, where it ran before the run was queued.
+    trigger: Option<Invocation>,
+    usage: RunUsage,
     /// It was taken from the store's queue, which has to hear of its end.
     claimed: bool,
 }
@@ -53,13 +62,40 @@ pub(crate) struct Start {
 impl Start {
     /// A first attempt, for a caller who waits.
     pub(crate) fn new(clock: &dyn Clock, input: Payload) -> Self {
-        Self { id: clock.run_id(), at: clock.now(), attempt: 1, retry_of: None, input, claimed: false }
+        Self {
+            id: clock.run_id(),
+            at: clock.now(),
+            attempt: 1,
+            retry_of: None,
+            input,
+            request: None,
+            writes: Vec::new(),
+            trigger: None,
+            usage: RunUsage::default(),
+            claimed: false,
+        }
+    }
+
+    /// The same for a request to the flow's trigger.
+    pub(crate) fn triggered(clock: &dyn Clock, request: TriggerRequest) -> Self {
+        Self { request: Some(request), ..Self::new(clock, Payload::default()) }
     }
 
     /// A run from the store's queue.
     pub(crate) fn claimed(run: QueuedRun) -> Self {
-        let QueuedRun { record, input } = run;
-        Self { id: record.id, at: record.started_at, attempt: record.attempt, retry_of: record.retry_of, input, claimed: true }
+        let QueuedRun { record, input, writes } = run;
+        Self {
+            id: record.id,
+            at: record.started_at,
+            attempt: record.attempt,
+            retry_of: record.retry_of,
+            input,
+            writes,
+            trigger: record.trigger,
+            usage: record.usage,
+            request: None,
+            claimed: true,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod programs;
 mod record;
 mod requeue;
 mod runner;
+mod secrets;
 
 pub use clock::{Clock, SystemClock};
 pub use outcome::{Finished, Outcome};

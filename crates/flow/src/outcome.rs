@@ -1,6 +1,6 @@
 //! How calls and runs end, for whoever asked for them.
 
-use snaphook_model::{Fault, NewResponse, Payload, ReasonCode, Rejection, RunId};
+use snaphook_model::{Fault, NewResponse, Payload, ReasonCode, Rejection, RunId, TriggerResponse};
 
 /// A call or run that has ended; its record is on its way into the store.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,15 @@ pub enum Outcome {
     Partial(Payload),
     /// A hook answered a direct call itself, with a status of its own. A flow's step takes such an answer's body as its payload.
     Responded(NewResponse),
+    /// The run succeeded, and its trigger's script had said what to answer then.
+    Triggered {
+        /// Nothing when it said nothing.
+        response: Option<TriggerResponse>,
+        /// Whether a step failed and was ignored.
+        partial: bool,
+    },
+    /// The run is durable and begins as soon as there is a place for it.
+    Accepted,
     /// A hook rejected the call or replaced its failure: code `rejected`, and the caller gets the status, reason code and message given here.
     Rejected(Rejection),
     /// It failed.

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use serde_json::Value;
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
 use snaphook_model::{
-    Binding, Code, Connector, Endpoint, Fault, Flow, Headers, Hook, HookBindings, Name, Step, StepAction, TenantName, Variables,
+    Binding, Code, Connector, Endpoint, Fault, Flow, Headers, Hook, HookBindings, Name, Step, StepAction, TenantName, Trigger, Variables,
 };
 use snaphook_store::Store;
 use url::Url;
 
 use crate::machine::{Accept, Body, BoundHooks, CallPlan, PayloadPath, RequestTemplate};
-use crate::prepared::{PreparedAction, PreparedBinding, PreparedEndpoint, PreparedFlow, PreparedStep};
+use crate::prepared::{PreparedAction, PreparedBinding, PreparedEndpoint, PreparedFlow, PreparedStep, PreparedTrigger};
 use crate::programs::Programs;
 use crate::runner::RunnerParts;
 
@@ -63,6 +63,10 @@ pub(crate) async fn flow(
         };
         steps.push(PreparedStep { name: step.name().into(), key: camel_case(step.name()), action });
     }
+    let trigger = match &document.trigger {
+        Some(trigger) => Some(loader.trigger(trigger).await.map_err(|fault| fault.in_field("trigger"))?),
+        None => None,
+    };
     let text = |values: &BTreeMap<String, Value>| values.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
     let variables = Variables { variables: text(&document.variables), config: text(&document.config), ..Variables::default() };
     let scripted = steps.iter().any(|step| match &step.action {
@@ -70,7 +74,8 @@ pub(crate) async fn flow(
         PreparedAction::Script(..) => true,
     });
     let document_bytes = json_bytes(document);
-    Ok(PreparedFlow { name: name.clone(), version, steps, variables: Arc::new(variables), retry: document.retry, scripted, document_bytes })
+    let (name, variables, retry) = (name.clone(), Arc::new(variables), document.retry);
+    Ok(PreparedFlow { name, version, trigger, steps, variables, retry, scripted, document_bytes })
 }
 
 /// The length of a part of a document as JSON text, without writing it anywhere.
@@ -181,6 +186,14 @@ impl Loader<'_> {
             }
         }
         Ok(hooks)
+    }
+
+    async fn trigger(&self, trigger: &Trigger) -> Result<PreparedTrigger, Fault> {
+        let binding = match trigger.binding() {
+            Some(binding) => Some(self.binding(&binding).await?),
+            None => None,
+        };
+        Ok(PreparedTrigger { auth: trigger.auth.clone(), key: camel_case(trigger.name()), binding })
     }
 
     async fn binding(&self, binding: &Binding) -> Result<PreparedBinding, Fault> {

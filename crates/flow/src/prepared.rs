@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use snaphook_model::{Hook, Name, OnError, Retry, Variables};
+use snaphook_model::{Hook, Name, OnError, Retry, TriggerAuth, Variables};
 use snaphook_sandbox::Program;
 
 use crate::machine::CallPlan;
@@ -32,6 +32,8 @@ pub struct PreparedEndpoint {
 pub struct PreparedFlow {
     pub(crate) name: Name,
     pub(crate) version: u32,
+    /// Absent: the flow has no address of its own.
+    pub(crate) trigger: Option<PreparedTrigger>,
     pub(crate) steps: Vec<PreparedStep>,
     /// What every run begins with.
     pub(crate) variables: Arc<Variables>,
@@ -45,6 +47,16 @@ pub struct PreparedFlow {
 /// What a definition takes in memory for each byte of its document: its texts in one form or another, taken apart, with the tables around
 /// them. A value of one digit in an object is twelve bytes of text and some fifty in memory.
 const BYTES_PER_DOCUMENT_BYTE: usize = 4;
+
+/// What begins a flow's runs from outside.
+#[derive(Debug)]
+pub(crate) struct PreparedTrigger {
+    pub(crate) auth: TriggerAuth,
+    /// The name in camel case, under which scripts find the run's first payload.
+    pub(crate) key: String,
+    /// Its script, where it has one.
+    pub(crate) binding: Option<PreparedBinding>,
+}
 
 #[derive(Debug)]
 pub(crate) struct PreparedStep {
@@ -105,6 +117,24 @@ impl PreparedFlow {
             PreparedAction::Request(endpoint) => endpoint.memory_bytes(),
             PreparedAction::Script(binding, _) => binding.program.memory_bytes(),
         };
-        self.steps.iter().map(of).sum::<usize>() + self.document_bytes * BYTES_PER_DOCUMENT_BYTE
+        let trigger = self.trigger.as_ref().and_then(|trigger| trigger.binding.as_ref());
+        let programs = self.steps.iter().map(of).sum::<usize>() + trigger.map_or(0, |binding| binding.program.memory_bytes());
+        programs + self.document_bytes * BYTES_PER_DOCUMENT_BYTE
+    }
+
+    /// Who may begin a run from outside; none where the flow has no trigger.
+    #[must_use]
+    pub fn trigger_auth(&self) -> Option<&TriggerAuth> {
+        self.trigger.as_ref().map(|trigger| &trigger.auth)
+    }
+
+    /// Whether a script reads the requests to the flow's trigger.
+    pub(crate) fn has_trigger_script(&self) -> bool {
+        self.trigger.as_ref().is_some_and(|trigger| trigger.binding.is_some())
+    }
+
+    /// Under which name scripts find the run's first payload.
+    pub(crate) fn trigger_key(&self) -> &str {
+        self.trigger.as_ref().map_or("trigger", |trigger| &trigger.key)
     }
 }

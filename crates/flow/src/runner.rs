@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use snaphook_egress::Egress;
-use snaphook_model::{Connector, Fault, Flow, Name, Payload, Tenant, TenantName, Variables};
+use snaphook_model::{Connector, Fault, Flow, Name, Payload, Tenant, TenantName, TriggerRequest, Variables};
 use snaphook_sandbox::Sandbox;
 use snaphook_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -104,6 +104,45 @@ impl Runner {
     /// The record is in the store's queue when this returns; where another run was queued, both are durable.
     pub async fn run_flow(&self, tenant: &Arc<Tenant>, flow: &PreparedFlow, input: Payload, deadline: Instant) -> Finished {
         drive::run_flow(&self.inner, tenant, flow, drive::Start::new(&*self.inner.parts.clock, input), deadline).await
+    }
+
+    /// Runs a flow that a request to its trigger begins: first the trigger's script, where it has one. Ends by the deadline.
+    ///
+    /// The answer that the script gives counts once the run has succeeded ([`crate::Outcome::Triggered`]); a run that fails ends as any other
+    /// does. Records are kept as by [`Runner::run_flow`], and a run that repeats this one begins with the payload that the script made.
+    ///
+    /// # Errors
+    /// `invalid` when the body is said to be JSON, is not, and no script reads it first. No run is made then.
+    pub async fn trigger_flow(
+        &self,
+        tenant: &Arc<Tenant>,
+        flow: &PreparedFlow,
+        request: TriggerRequest,
+        deadline: Instant,
+    ) -> Result<Finished, Fault> {
+        if !flow.has_trigger_script() {
+            drive::check_body(&request)?;
+        }
+        let start = drive::Start::triggered(&*self.inner.parts.clock, request);
+        Ok(drive::run_flow(&self.inner, tenant, flow, start, deadline).await)
+    }
+
+    /// The same for a sender who does not wait: only the trigger's script runs before this returns ([`crate::Outcome::Accepted`]).
+    ///
+    /// # Errors
+    /// As [`Runner::trigger_flow`].
+    pub async fn accept_trigger(
+        &self,
+        tenant: &Arc<Tenant>,
+        flow: &PreparedFlow,
+        request: TriggerRequest,
+        deadline: Instant,
+    ) -> Result<Finished, Fault> {
+        if !flow.has_trigger_script() {
+            drive::check_body(&request)?;
+        }
+        let start = drive::Start::triggered(&*self.inner.parts.clock, request);
+        Ok(drive::accept(&self.inner, tenant, flow, start, deadline).await)
     }
 
     /// Takes the queued runs that are due, drives them to their end, and says how many there were. At most `queued_at_once` are taken.

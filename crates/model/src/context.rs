@@ -107,7 +107,8 @@ impl HookInput {
 }
 
 /// A set of values that scripts reach by key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum VariableScope {
     /// Of the run; writable.
     Variables,
@@ -148,6 +149,19 @@ impl Variables {
         }
     }
 
+    /// What makes these values of earlier ones, in the scopes that scripts write.
+    #[must_use]
+    pub fn writes_since(&self, earlier: &Self) -> Vec<VariableWrite> {
+        let mut writes = Vec::new();
+        for scope in [VariableScope::Variables, VariableScope::Meta] {
+            let (before, now) = (earlier.scope(scope), self.scope(scope));
+            let write = |key: &String, value: Option<&String>| VariableWrite { scope, key: key.clone(), value: value.cloned() };
+            writes.extend(now.iter().filter(|(key, value)| before.get(*key) != Some(*value)).map(|(key, value)| write(key, Some(value))));
+            writes.extend(before.keys().filter(|key| !now.contains_key(*key)).map(|key| write(key, None)));
+        }
+        writes
+    }
+
     /// Applies what an invocation wrote.
     pub fn apply(&mut self, writes: Vec<VariableWrite>) {
         for write in writes {
@@ -166,7 +180,7 @@ impl Variables {
 }
 
 /// One write by an invocation; the last one to a key counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct VariableWrite {
     pub scope: VariableScope,
@@ -198,4 +212,25 @@ pub struct LogEntry {
     pub level: LogLevel,
     /// As the script gave it.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Variables;
+
+    #[test]
+    fn writes_make_the_later_values_of_the_earlier() {
+        let of = |variables: &[(&str, &str)], meta: &[(&str, &str)]| {
+            let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            Variables { variables: map(variables), meta: map(meta), ..Variables::default() }
+        };
+        let earlier = of(&[("kept", "1"), ("changed", "1"), ("gone", "1")], &[("m", "\"a\"")]);
+        let later = of(&[("kept", "1"), ("changed", "2"), ("new", "3")], &[]);
+        let writes = later.writes_since(&earlier);
+        assert_eq!(writes.len(), 4);
+        let mut made = earlier.clone();
+        made.apply(writes);
+        assert_eq!(made, later);
+        assert!(later.writes_since(&later).is_empty());
+    }
 }

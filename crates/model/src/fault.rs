@@ -77,6 +77,7 @@ codes! {
     NotFound "not-found" Caller "not found" "Nothing of this name exists here, or it belongs to another tenant. Check the name and the token.";
     MethodNotAllowed "method-not-allowed" Caller "method not allowed" "The path exists but does not take this method. The `allow` header lists those it takes.";
     Unauthorized "unauthorized" Caller "token missing or unknown" "Send `Authorization: Bearer TOKEN` with a token that exists and has not expired.";
+    Signature "signature" Caller "signature is missing or wrong" "The trigger takes requests that are signed as Standard Webhooks has it: `webhook-id`, `webhook-timestamp` within 300 s of now, and `webhook-signature` over the body as it was sent.";
     ScopeMissing "scope-missing" Caller "token lacks a scope" "The token is known but may not do this. Use one that has the scope named in `detail`.";
     Conflict "conflict" Caller "conflicts with what is there" "The change does not fit what is stored. Read the current state and try again.";
     ScriptBound "script-bound" Caller "script version is bound" "The version still sits at a hook. Bind another version there first; `detail` says where.";

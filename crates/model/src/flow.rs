@@ -10,12 +10,15 @@ use crate::connector::{
     check_step_retry, check_timeout, check_url, from_document,
 };
 use crate::on_error::check_waits;
-use crate::{Hook, Invalid, Name, OnError};
+use crate::{Hook, Invalid, Name, OnError, Trigger};
 
 /// A definition of steps that run one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flow {
+    /// What begins runs from outside. Absent: the flow has no address of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
     /// Values that every run begins with; scripts may change them for the rest of the run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, Value>,
@@ -107,6 +110,9 @@ impl Flow {
         let mut flow: Self = from_document(document)?;
         if flow.steps.is_empty() || flow.steps.len() > MAX_STEPS {
             return Err(Invalid::new("steps", format!("must hold 1 to {MAX_STEPS} steps")));
+        }
+        if let Some(trigger) = &flow.trigger {
+            trigger.check("trigger")?;
         }
         check_headers("headers", &flow.headers)?;
         check_retry("retry", flow.retry)?;

@@ -19,8 +19,10 @@ mod name;
 mod on_error;
 mod run;
 mod script;
+mod secret;
 mod tenant;
 mod token;
+mod trigger;
 
 pub use body::BodyText;
 pub use connector::{Binding, Connector, Endpoint, HookBindings, Retry};
@@ -40,5 +42,7 @@ pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
+pub use secret::{SealedSecret, SecretName, SecretNameError};
 pub use tenant::{EgressPolicy, Grants, HostRule, Tenant, TenantDocument};
 pub use token::{TokenRecord, TokenScope, TokenScopes};
+pub use trigger::{Trigger, TriggerAuth};

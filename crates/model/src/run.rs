@@ -100,6 +100,9 @@ pub struct RunRecord {
     pub ended_at: Option<Timestamp>,
     /// Sums over all invocations.
     pub usage: RunUsage,
+    /// The trigger's script; absent where none ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Invocation>,
     /// In order.
     pub steps: Vec<StepRecord>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, new_token, serve, token_hash};
 use snaphook_compile::{Compiler, CompilerConfig, Interpreter, prepare_interpreter};
-use snaphook_egress::{Egress, EgressConfig};
+use snaphook_egress::{Egress, EgressConfig, Vault};
 use snaphook_flow::{Runner, RunnerConfig, RunnerParts, SystemClock};
 use snaphook_sandbox::{InterpreterCode, Sandbox, SandboxConfig, Settings};
 use snaphook_store::{SqliteStore, Store, TokenHash};
@@ -21,6 +21,9 @@ use crate::progress;
 
 /// Where the store keeps the hash of the operator's token.
 const OPERATOR_TOKEN: &str = "operator-token-hash";
+
+/// Where the store keeps the id of the key under which secrets are sealed.
+const SECRETS_KEY: &str = "secrets-key-id";
 
 /// A node that listens.
 pub(crate) struct Node {
@@ -51,10 +54,9 @@ impl Node {
             sandbox: sandbox.clone(),
             interpreter: interpreter.name.clone(),
         }));
-        let egress = EgressConfig { response_memory_bytes: config.response_memory_bytes, ..EgressConfig::default() };
         let parts = RunnerParts {
             sandbox,
-            egress: Egress::new(egress).map_err(start_error)?,
+            egress: egress(&config, store.as_ref()).await?,
             store: Arc::clone(&store),
             programs: programs.clone(),
             clock: Arc::new(SystemClock),
@@ -126,6 +128,26 @@ fn sandbox(config: &Config, interpreter: &Interpreter) -> Result<Sandbox, CliErr
         max_concurrent: None,
     };
     Sandbox::new(sandbox).map_err(start_error)
+}
+
+/// The way out, with the key of the secrets that the store keeps.
+async fn egress(config: &Config, store: &dyn Store) -> Result<Egress, CliError> {
+    let file = config.data_dir.join("secrets.key");
+    let known = store.meta(SECRETS_KEY).await.map_err(start_error)?;
+    let lost =
+        |what: &str| CliError::Start(format!("{} {what}; secrets open under the key that was there when they were put", file.display()));
+    if known.is_some() && !file.exists() {
+        return Err(lost("is missing"));
+    }
+    let vault = Vault::open(&file).map_err(start_error)?;
+    let id = vault.key_id();
+    match known {
+        Some(known) if known != id => return Err(lost("is another key than the database's secrets were sealed under")),
+        Some(_) => {}
+        None => store.set_meta(SECRETS_KEY, &id).await.map_err(start_error)?,
+    }
+    let response_memory_bytes = config.response_memory_bytes;
+    Egress::new(EgressConfig { response_memory_bytes, vault: Some(Arc::new(vault)), ..EgressConfig::default() }).map_err(start_error)
 }
 
 fn compiler(data_dir: &Path) -> Result<Compiler, CliError> {

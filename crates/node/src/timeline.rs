@@ -7,6 +7,9 @@ use serde_json::Value;
 pub(crate) fn draw(run: &Value) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    if run["trigger"].is_object() {
+        hook_rows(&mut table, &run["trigger"]);
+    }
     for step in list(&run["steps"]) {
         step_rows(&mut table, step);
     }

@@ -1,17 +1,19 @@
 //! Runs: their records, and those that wait for their time.
 
 use jiff::Timestamp;
-use snaphook_model::{Name, Payload, RunId, RunRecord, RunStatus, TenantName};
+use snaphook_model::{Name, Payload, RunId, RunRecord, RunStatus, TenantName, VariableWrite};
 
 use crate::{Page, PageRequest, StoreFuture};
 
-/// A run that begins later: another attempt of one that failed.
+/// A run that begins later: another attempt of one that failed, or one whose caller does not wait.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueuedRun {
     /// With status `queued`, flow and flow version; `started_at` is when it is due.
     pub record: RunRecord,
     /// What the run begins with.
     pub input: Payload,
+    /// What its trigger's script wrote into the variables.
+    pub writes: Vec<VariableWrite>,
 }
 
 /// A queued run that was taken to be run now.

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::Value;
-use snaphook_model::{Binding, Connector, Flow, Hook, Invalid, Name, StepAction, TenantName};
+use snaphook_model::{Binding, Connector, Flow, Hook, Invalid, Name, StepAction, TenantName, TriggerAuth};
 use snaphook_store::{Change, NewDocument, Store, StoredFlow};
 
 use crate::ambient;
@@ -20,6 +20,7 @@ use crate::shared::Shared;
 pub(crate) struct FlowAnswer {
     name: String,
     version: u32,
+    trigger: Option<Value>,
     steps: Vec<Value>,
     #[schema(format = DateTime)]
     updated_at: String,
@@ -45,6 +46,16 @@ pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, At(n
     }
     for (place, hook, binding) in flow.bindings_mut() {
         pinner.pin(place, hook, binding).await?;
+    }
+    if let Some(trigger) = &mut flow.trigger {
+        if let Some(mut binding) = trigger.binding() {
+            pinner.pin("trigger".to_owned(), Hook::Trigger, &mut binding).await?;
+            trigger.version = binding.version;
+        }
+        if let TriggerAuth::Signature { secret } = &trigger.auth {
+            let checked = core.runner.check_signing_key(&tenant.name, secret).await;
+            checked.map_err(|fault| fault.in_field("trigger.auth.signature.secret"))?;
+        }
     }
     let pins = pinner.pins();
     let document = serde_json::to_value(&flow).map_err(Problem::internal)?;

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use snaphook_model::Code;
 
 use crate::extract::refuse_query;
@@ -16,9 +16,11 @@ pub(crate) mod flows;
 pub(crate) mod node;
 pub(crate) mod runs;
 pub(crate) mod scripts;
+pub(crate) mod secrets;
 pub(crate) mod tenants;
 pub(crate) mod test_runs;
 pub(crate) mod tokens;
+pub(crate) mod triggers;
 pub(crate) mod versions;
 
 /// Every route; what is not here is 404, and a method that is not here 405.
@@ -46,13 +48,14 @@ fn plain() -> Router<Shared> {
         .route("/v1/flows/{flow}/runs", post(runs::start))
         .route("/v1/call/{connector}/{endpoint}", post(calls::call))
         .route("/v1/runs/{run}", get(runs::get))
+        .route("/v1/secrets/{secret}", put(secrets::put).delete(secrets::delete))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))
         .route("/openapi.json", get(node::openapi))
         .route("/errors/{code}", get(node::error))
 }
 
-/// Lists, and the one upload that has a parameter; each checks its own query.
+/// Lists, and the one upload that has a parameter: each checks its own query. A trigger's query is for its script.
 fn with_query() -> Router<Shared> {
     Router::new()
         .route("/v1/tenants", get(tenants::list))
@@ -62,4 +65,6 @@ fn with_query() -> Router<Shared> {
         .route("/v1/connectors", get(connectors::list))
         .route("/v1/flows", get(flows::list))
         .route("/v1/runs", get(runs::list))
+        .route("/v1/secrets", get(secrets::list))
+        .route("/t/{*address}", any(triggers::trigger))
 }

@@ -49,6 +49,8 @@ pub(crate) struct RunAnswer {
     ended_at: Option<String>,
     /// Sums over all invocations: `fuel`, `wall_us`.
     usage: serde_json::Value,
+    /// The invocation of the trigger's script; absent where none ran.
+    trigger: Option<serde_json::Value>,
     /// Each with `name`, `status`, `code`, `message`, `hooks` and `attempts`.
     steps: Vec<serde_json::Value>,
 }

@@ -14,7 +14,9 @@ struct Operation {
 }
 
 /// Operations that answer another tenant something else than 404: they create or list what is the caller's own.
-const OWN: [(&str, &str); 9] = [
+const OWN: [(&str, &str); 11] = [
+    ("PUT", "/v1/secrets/{secret}"),
+    ("GET", "/v1/secrets"),
     ("PUT", "/v1/scripts/{script}"),
     ("PUT", "/v1/connectors/{connector}"),
     ("PUT", "/v1/flows/{flow}"),
@@ -46,8 +48,16 @@ fn operations() -> Vec<Operation> {
 
 /// The path with names that exist at tenant `acme`.
 fn filled(path: &str, run: &str, token: &str) -> String {
-    let names =
-        [("tenant", "acme"), ("id", token), ("script", "s"), ("version", "1"), ("connector", "crm"), ("endpoint", "send"), ("flow", "f")];
+    let names = [
+        ("tenant", "acme"),
+        ("id", token),
+        ("script", "s"),
+        ("version", "1"),
+        ("connector", "crm"),
+        ("endpoint", "send"),
+        ("flow", "f"),
+        ("secret", "KEY"),
+    ];
     let path = names.iter().fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
     path.replace("{run}", run).replace("{code}", "invalid")
 }
@@ -55,9 +65,11 @@ fn filled(path: &str, run: &str, token: &str) -> String {
 #[test]
 fn the_description_is_whole() {
     let operations = operations();
-    assert_eq!(operations.len(), 33);
+    assert_eq!(operations.len(), 41);
     let open: Vec<_> = operations.iter().filter(|operation| operation.needs.is_none()).map(|operation| operation.path.as_str()).collect();
-    assert_eq!(open, ["/errors/{code}", "/healthz", "/openapi.json", "/readyz"]);
+    // A trigger asks for what its flow says; `triggers.rs` has that.
+    let trigger = "/t/{tenant}/{flow}";
+    assert_eq!(open, ["/errors/{code}", "/healthz", "/openapi.json", "/readyz", trigger, trigger, trigger, trigger, trigger]);
 }
 
 #[tokio::test]
@@ -94,6 +106,7 @@ async fn what_is_another_tenants_does_not_exist() {
     upstream.on("/send", snaphook_testkit::Answer::json(json!({})));
     let connector = json!({"base_url": upstream.url(""), "endpoints": {"send": {"method": "POST", "path": "/send"}}});
     acme.put("/v1/connectors/crm", connector).await.expect(201);
+    acme.upload("/v1/secrets/KEY", "text/plain", "whsec_text").await.expect(201);
     acme.put("/v1/flows/f", json!({"steps": [{"call": "crm/send"}]})).await.expect(201);
     let run = acme.send("POST", "/v1/call/crm/send", json!({})).await.expect(200).header("x-run-id").unwrap().to_owned();
     let token = acme.send("POST", "/v1/tokens", json!({"name": "t", "scopes": ["read"]})).await.expect(201).json()["id"]

@@ -8,6 +8,7 @@ use snaphook_model::{Code, Context, Decision, Fault, Hook, HookInput, HttpReques
 use snaphook_sandbox::{GuestHttp, Invocation};
 
 use super::{Scope, internal};
+use crate::fetch::Fetch;
 use crate::machine::{Action, Arguments, Call, End, Event};
 use crate::prepared::{PreparedBinding, PreparedEndpoint};
 use crate::record;
@@ -95,6 +96,12 @@ async fn send(scope: &Scope<'_>, endpoint: &PreparedEndpoint, request: HttpReque
         attempt.response = Some(record::response(answer.as_ref().ok()));
     }
     answer
+}
+
+/// The way out for a script's own requests, where the tenant's scripts have one.
+pub(super) fn granted(scope: &Scope<'_>) -> Option<Arc<dyn GuestHttp>> {
+    let fetch = || Arc::new(Fetch::new(scope.inner, scope.tenant, scope.deadline)) as Arc<dyn GuestHttp>;
+    scope.tenant.grants.fetch.then(fetch)
 }
 
 /// Runs one hook in a fresh sandbox. What it wrote counts when it succeeded.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, Payload, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
+use snaphook_model::{Code, Fault, Payload, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant, VariableWrite};
 use snaphook_store::QueuedRun;
 
 use super::Start;
@@ -25,7 +25,7 @@ pub(super) async fn finish_run(
     delay: Option<Duration>,
 ) -> Option<RunId> {
     let store = &inner.parts.store;
-    let next = delay.map(|delay| next_run(&inner.parts.clock.run_id(), &record, start.input, delay));
+    let next = delay.map(|delay| next_run(&inner.parts.clock.run_id(), &record, (start.input, start.writes), delay));
     record.retry_run = next.as_ref().map(|next| next.record.id);
     let stored = match &next {
         None if !start.claimed => store.record_run(&tenant.name, &record).await,
@@ -53,7 +53,7 @@ pub(super) async fn finish_run(
 }
 
 /// The run that repeats one: same input, same flow version, from the first step.
-fn next_run(id: &RunId, ended: &RunRecord, input: Payload, delay: Duration) -> QueuedRun {
+fn next_run(id: &RunId, ended: &RunRecord, (input, writes): (Payload, Vec<VariableWrite>), delay: Duration) -> QueuedRun {
     let now = ended.ended_at.unwrap_or(ended.started_at);
     let due = now.checked_add(delay).unwrap_or(Timestamp::MAX);
     let record = RunRecord {
@@ -70,16 +70,18 @@ fn next_run(id: &RunId, ended: &RunRecord, input: Payload, delay: Duration) -> Q
         started_at: due,
         ended_at: None,
         usage: RunUsage::default(),
+        trigger: None,
         steps: Vec::new(),
     };
-    QueuedRun { record, input }
+    QueuedRun { record, input, writes }
 }
 
 /// Ends a queued run that cannot even begin.
 pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, run: QueuedRun, fault: Fault) {
     let (flow, version) = (run.record.flow.clone(), run.record.flow_version);
-    let start = Start::claimed(run);
-    let mut record = blank_record(&start, RunUsage::default());
+    let mut start = Start::claimed(run);
+    let mut record = blank_record(&start, start.usage);
+    record.trigger = start.trigger.take();
     (record.flow, record.flow_version) = (flow, version);
     close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
     finish_run(inner, tenant, record, start, None).await;
@@ -100,6 +102,7 @@ pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {
         started_at: start.at,
         ended_at: None,
         usage,
+        trigger: None,
         steps: Vec::new(),
     }
 }
@@ -123,8 +126,9 @@ pub(super) fn close_step(step: &mut StepRecord, end: &End) {
 pub(super) fn close_record(record: &mut RunRecord, outcome: &Outcome, now: Timestamp) {
     record.ended_at = Some(now);
     (record.status, record.code, record.message) = match outcome {
-        Outcome::Payload(_) | Outcome::Responded(_) => (RunStatus::Succeeded, None, None),
-        Outcome::Partial(_) => (RunStatus::Partial, None, None),
+        Outcome::Payload(_) | Outcome::Responded(_) | Outcome::Triggered { partial: false, .. } => (RunStatus::Succeeded, None, None),
+        Outcome::Partial(_) | Outcome::Triggered { partial: true, .. } => (RunStatus::Partial, None, None),
+        Outcome::Accepted => (RunStatus::Queued, None, None),
         Outcome::Rejected(rejection) => (RunStatus::Failed, Some(Code::Rejected), Some(rejection.message.clone())),
         Outcome::Failed { fault, .. } => (RunStatus::Failed, Some(fault.code), Some(fault.detail.clone())),
     };

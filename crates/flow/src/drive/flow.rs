@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use snaphook_egress::Room;
-use snaphook_model::{Code, Fault, Payload, RunUsage, StepRecord, Tenant, Variables};
+use snaphook_model::{Code, Fault, Payload, StepRecord, Tenant, TriggerResponse, Variables};
 
 use super::ending::{blank_record, close_record, close_step, finish_run};
-use super::{Scope, Start, call, internal, script};
+use super::{Scope, Start, call, internal, script, trigger};
 use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedAction, PreparedFlow};
@@ -18,28 +18,30 @@ use crate::runner::Inner;
 const RESULTS: u64 = 4;
 
 /// Runs a flow from its first step to its record, and queues the run that repeats it where one follows.
-pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &PreparedFlow, start: Start, deadline: Instant) -> Finished {
+pub(crate) async fn run_flow(
+    inner: &Arc<Inner>,
+    tenant: &Arc<Tenant>,
+    flow: &PreparedFlow,
+    mut start: Start,
+    deadline: Instant,
+) -> Finished {
     let plan = RunPlan { steps: flow.steps.len(), retry: flow.retry, attempt: start.attempt };
-    let mut scope = Scope {
-        inner,
-        tenant,
-        run: start.id,
-        flow: Some(flow.name.as_str()),
-        step: None,
-        step_index: 0,
-        deadline,
-        variables: flow.variables.clone(),
-        usage: RunUsage::default(),
-    };
+    let mut scope = scope(inner, tenant, flow, &start, deadline);
     let mut steps = Vec::with_capacity(flow.steps.len());
-    let end = drive_steps(&mut scope, flow, plan, start.input.clone(), &mut steps).await;
+    let begun = Box::pin(trigger::begin(&mut scope, flow, &mut start)).await;
+    let end = match begun.fault {
+        // A trigger's script is pure and would fail the same way again.
+        Some(fault) => RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None),
+        None => drive_steps(&mut scope, flow, plan, start.input.clone(), &mut steps).await,
+    };
     let mut record = blank_record(&start, scope.usage);
     record.flow = Some(flow.name.clone());
     record.flow_version = Some(flow.version);
+    record.trigger = begun.invocation.or_else(|| start.trigger.take());
     record.steps = steps;
     let (mut outcome, delay) = match end {
-        RunEnd::Succeeded(payload) => (Outcome::Payload(payload), None),
-        RunEnd::Partial(payload) => (Outcome::Partial(payload), None),
+        RunEnd::Succeeded(payload) => (answered(begun.answer, payload, false), None),
+        RunEnd::Partial(payload) => (answered(begun.answer, payload, true), None),
         RunEnd::Rejected(rejection) => (Outcome::Rejected(rejection), None),
         RunEnd::Failed(Failure { fault, reason, .. }, delay) => (Outcome::Failed { fault, reason_code: reason, retry_run: None }, delay),
     };
@@ -49,6 +51,31 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
         *retry_run = queued;
     }
     Finished { run: scope.run, outcome }
+}
+
+/// How a run ended well: with what its trigger's script had answered, else with the last payload.
+fn answered(answer: Option<Option<TriggerResponse>>, payload: Payload, partial: bool) -> Outcome {
+    match answer {
+        Some(response) => Outcome::Triggered { response, partial },
+        None if partial => Outcome::Partial(payload),
+        None => Outcome::Payload(payload),
+    }
+}
+
+/// What the invocations of a run share, as it begins.
+pub(super) fn scope<'a>(
+    inner: &'a Arc<Inner>,
+    tenant: &'a Arc<Tenant>,
+    flow: &'a PreparedFlow,
+    start: &Start,
+    deadline: Instant,
+) -> Scope<'a> {
+    let mut variables = flow.variables.clone();
+    if !start.writes.is_empty() {
+        Arc::make_mut(&mut variables).apply(start.writes.clone());
+    }
+    let (run, flow, usage) = (start.id, Some(flow.name.as_str()), start.usage);
+    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, usage }
 }
 
 async fn drive_steps<'a>(
@@ -64,7 +91,7 @@ async fn drive_steps<'a>(
         limit: scope.tenant.limits.response_body_bytes.saturating_mul(RESULTS),
         room: scope.inner.parts.egress.room(&scope.tenant.name),
     };
-    if let Err(fault) = results.keep(&mut scope.variables, "trigger", &input) {
+    if let Err(fault) = results.keep(&mut scope.variables, flow.trigger_key(), &input) {
         return RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None);
     }
     let may_repeat = plan.asked().is_some();

@@ -1,13 +1,10 @@
 //! Drives one script step: each attempt is an invocation in a fresh sandbox, and a wait holds the run.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use snaphook_model::{Decision, HookInput, Payload, StepDecision, StepRecord};
-use snaphook_sandbox::GuestHttp;
 
 use super::{Scope, call, internal};
-use crate::fetch::Fetch;
 use crate::machine::{End, ScriptAction, ScriptEvent, ScriptStep};
 use crate::prepared::PreparedBinding;
 
@@ -28,11 +25,7 @@ pub(super) async fn drive(scope: &mut Scope<'_>, binding: &PreparedBinding, mut 
             ScriptAction::RunScript(payload) => {
                 let given = given(payload);
                 let place = call::Place { index: 0, attempt: step.attempt() };
-                let http = scope
-                    .tenant
-                    .grants
-                    .fetch
-                    .then(|| Arc::new(Fetch::new(scope.inner, scope.tenant, scope.deadline)) as Arc<dyn GuestHttp>);
+                let http = call::granted(scope);
                 let (invocation, result) = call::invoke(scope, binding, place, HookInput::Step { payload: given }, http).await;
                 record.hooks.push(invocation);
                 match result {

@@ -5,6 +5,7 @@ pub(crate) mod isolation;
 pub(crate) mod queue;
 pub(crate) mod runs;
 pub(crate) mod scripts;
+pub(crate) mod secrets;
 pub(crate) mod tenants;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use snaphook_model::{
     Dialect, Hook, HookSet, Language, Name, Payload, RunId, RunRecord, RunStatus, RunUsage, ScriptKind, ScriptVersion, TenantDocument,
-    TenantName, TokenRecord, TokenScope, TokenScopes,
+    TenantName, TokenRecord, TokenScope, TokenScopes, VariableScope, VariableWrite,
 };
 use uuid::Uuid;
 
@@ -40,6 +41,7 @@ macro_rules! conformance {
             documents: connectors_are_put_and_read, connectors_are_listed_in_pages, flows_keep_their_versions, flows_keep_counting,
                 flows_are_listed_in_pages, flows_are_numbered_under_concurrency, bind_versions_that_exist,
                 bound_versions_stay, only_the_latest_flow_version_binds, queued_runs_hold_what_their_version_binds, need_their_tenant;
+            secrets: are_put_and_read, are_listed_in_pages, belong_to_their_tenant;
             runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors;
             queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
@@ -127,6 +129,7 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         started_at: at(i64::try_from(number).unwrap()),
         ended_at: matches!(status, RunStatus::Succeeded | RunStatus::Partial | RunStatus::Failed).then(|| at(1000)),
         usage: RunUsage::default(),
+        trigger: None,
         steps: Vec::new(),
     }
 }
@@ -134,7 +137,10 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
 /// A run that is due `number` seconds after the beginning of time.
 pub(crate) fn queued(number: u64) -> QueuedRun {
     let record = run(number, Some("orders"), RunStatus::Queued);
-    QueuedRun { record, input: Payload::json(json!({ "number": number }).to_string()) }
+    // Some have written variables, most have not.
+    let write = |key: &str, value| VariableWrite { scope: VariableScope::Meta, key: key.to_owned(), value };
+    let writes = if number % 10 == 0 { vec![write("ü", Some("\"a\"".to_owned())), write("gone", None)] } else { Vec::new() };
+    QueuedRun { record, input: Payload::json(json!({ "number": number }).to_string()), writes }
 }
 
 /// Reads a list to its end, `limit` items at a time.

@@ -26,7 +26,8 @@ pub(crate) async fn gives_each_run_once(store: &dyn Store) {
     let shown: Vec<_> = claimed.iter().map(|c| (c.tenant.as_str(), c.run.record.id)).collect();
     assert_eq!(shown, [("acme", run_id(10)), ("other", run_id(11))], "earliest first");
     let first = &claimed[0].run;
-    assert_eq!(first.input, queued(10).input);
+    assert_eq!((&first.input, &first.writes), (&queued(10).input, &queued(10).writes));
+    assert_eq!((first.writes.len(), claimed[1].run.writes.len()), (2, 0));
     assert_eq!((first.record.status, first.record.started_at), (RunStatus::Running, at(20)));
     let read = store.run(&acme, run_id(10)).await.unwrap().unwrap();
     assert_eq!(&read, &first.record, "a reader sees the claim");

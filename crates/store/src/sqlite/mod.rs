@@ -10,6 +10,7 @@ mod queue;
 mod rows;
 mod runs;
 mod scripts;
+mod secrets;
 mod tenants;
 #[cfg(test)]
 mod tests;

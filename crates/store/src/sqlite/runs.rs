@@ -14,6 +14,9 @@ use crate::{ClaimedRun, Page, PageRequest, QueuedRun, RunFilter, RunStore, Store
 /// What a record is called in a [`StoreError::Form`].
 const RECORD: &str = "a run";
 
+/// What the writes of a queued run are called in one.
+const WRITES: &str = "a queued run's variables";
+
 /// Sorts after every id of a run: the first hexadecimal digits of a version 7 UUID are a time, and this one is far off.
 const BEYOND_ALL_IDS: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
@@ -139,7 +142,8 @@ async fn enqueue(connection: &mut SqliteConnection, tenant: &TenantName, run: &Q
     let query = sqlx::query(sql::ENQUEUE).bind(tenant.as_str()).bind(run.record.id.to_string());
     let query = query.bind(run.record.started_at.as_microsecond());
     let query = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
-    let insert = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
+    let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
+    let insert = query.bind(if run.writes.is_empty() { None } else { Some(to_json(WRITES, &run.writes)?) });
     match insert.execute(connection).await {
         Ok(_) => Ok(()),
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(StoreError::Exists(format!("run {}", run.record.id))),
@@ -150,7 +154,8 @@ async fn enqueue(connection: &mut SqliteConnection, tenant: &TenantName, run: &Q
 fn claimed_run(row: &SqliteRow, now: Timestamp) -> Result<ClaimedRun, StoreError> {
     let record = RunRecord { status: RunStatus::Running, started_at: now, ..from_json(RECORD, text(row, 1)?)? };
     let input = Payload { content_type: row.try_get(2)?, bytes: row.try_get::<Vec<u8>, _>(3)?.into() };
-    Ok(ClaimedRun { tenant: tenant_name(row, 0)?, run: QueuedRun { record, input } })
+    let writes = row.try_get::<Option<&str>, _>(4)?.map_or_else(|| Ok(Vec::new()), |text| from_json(WRITES, text))?;
+    Ok(ClaimedRun { tenant: tenant_name(row, 0)?, run: QueuedRun { record, input, writes } })
 }
 
 /// The record with status and start as they are now.

@@ -24,13 +24,14 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates from the registry that exactly one of ours may name outside tests.
-const OWNED: [(&str, &str); 9] = [
+const OWNED: [(&str, &str); 10] = [
     ("wasmtime", "snaphook-sandbox"),
     ("wasmtime-wasi", "snaphook-sandbox"),
     ("wasmtime-wizer", "snaphook-compile"),
     ("oxc", "snaphook-compile"),
     ("wit-component", "snaphook-compile"),
     ("reqwest", "snaphook-egress"),
+    ("aes-gcm", "snaphook-egress"),
     ("sqlx", "snaphook-store"),
     ("axum", "snaphook-api"),
     ("figment", "snaphook"),

@@ -1,0 +1,152 @@
+//! Triggers: the flows' own addresses, for the outside world.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, header};
+use snaphook_flow::PreparedFlow;
+use snaphook_model::connector::is_framing_header;
+use snaphook_model::{Headers, Name, Tenant, TenantName, TokenScope, TriggerAuth, TriggerRequest};
+
+use crate::answer::Answer;
+use crate::body::BodyLimit;
+use crate::outcome::{self, RejectionAnswer, TriggeredAnswer};
+use crate::problem::{Problem, ProblemDetails};
+use crate::shared::{Core, Shared};
+
+/// Begins every trigger's address.
+pub(crate) const PREFIX: &str = "/t/";
+
+/// Begin a run of a flow from outside
+///
+/// The flow's `trigger` says who may: everybody, who has a token with the scope `invoke`, or who signs the body as Standard Webhooks has it.
+/// Every method, and every path below this one, is taken. The answer comes when the run has ended, or with `Prefer: respond-async` as soon as the
+/// trigger's script has ended and the run is durable: what the trigger's script answered (with
+/// `executionId` where it gave no body), or the last payload where there is no script. A run that fails is answered as such.
+#[utoipa::path(method(get, post, put, patch, delete), path = "/t/{tenant}/{flow}", tag = "runs",
+    params(("tenant" = String, Path), ("flow" = String, Path)), request_body(content(("*/*"))),
+    responses((status = 200, body = TriggeredAnswer, description = "what the trigger's script answered, or the last payload", headers(("x-run-id" = String))),
+        (status = 202, body = TriggeredAnswer, description = "with `Prefer: respond-async`", headers(("x-run-id" = String), ("location" = String))),
+        (status = "4XX", description = "a rejection, or a problem", content((RejectionAnswer = "application/json"), (ProblemDetails<'static> = "application/problem+json"))),
+        (status = "5XX", body = ProblemDetails<'static>, content_type = "application/problem+json")))]
+pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Answer {
+    let (parts, body) = request.into_parts();
+    let (tenant, flow, below) = place(parts.uri.path()).ok_or_else(unknown)?;
+    let tenant = core.programs.tenants().get(&tenant).await?.ok_or_else(unknown)?;
+    let found = Found::look(&core, &tenant, flow).await?;
+    let by_token = found.auth == TriggerAuth::Token;
+    if by_token {
+        let known = core.auth.tenant(&parts.headers, TokenScope::Invoke).await?;
+        if known.tenant != tenant.name {
+            return Err(unknown());
+        }
+    }
+    let body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes)).await?;
+    let request = TriggerRequest {
+        method: parts.method.as_str().to_owned(),
+        url: url(&parts),
+        path: below.to_owned(),
+        headers: headers(&parts.headers, by_token),
+        body: body.bytes.clone(),
+    };
+    if let TriggerAuth::Signature { secret } = &found.auth {
+        core.runner.check_signature(&tenant.name, secret, &request).await?;
+    }
+    // Only who may call learns what is wrong with the flow.
+    let prepared = found.prepared?;
+    let finished = match respond_async(&parts.headers) {
+        true => core.runner.accept_trigger(&tenant, &prepared, request, core.run_deadline()).await?,
+        false => core.runner.trigger_flow(&tenant, &prepared, request, core.run_deadline()).await?,
+    };
+    outcome::answer(finished)
+}
+
+/// A flow with a trigger.
+struct Found {
+    auth: TriggerAuth,
+    /// Or why it cannot run.
+    prepared: Result<Arc<PreparedFlow>, Problem>,
+}
+
+impl Found {
+    async fn look(core: &Core, tenant: &Tenant, flow: Name) -> Result<Self, Problem> {
+        let prepared = match core.definitions.find_flow(&tenant.name, &flow).await {
+            Ok(None) => return Err(unknown()),
+            Ok(Some(prepared)) => Ok(prepared),
+            Err(problem) => Err(problem),
+        };
+        let auth = match &prepared {
+            Ok(prepared) => prepared.trigger_auth().cloned(),
+            Err(_) => core.definitions.trigger_auth(&tenant.name, &flow).await?,
+        };
+        Ok(Self { auth: auth.ok_or_else(unknown)?, prepared })
+    }
+}
+
+/// No such tenant, no such flow, or a flow without a trigger: all read the same.
+fn unknown() -> Problem {
+    Problem::not_found("trigger at this address")
+}
+
+/// Tenant, flow and what follows in an address, as it is written.
+fn place(path: &str) -> Option<(TenantName, Name, &str)> {
+    let (tenant, rest) = path.strip_prefix(PREFIX)?.split_once('/')?;
+    let (flow, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    Some((TenantName::new(tenant).ok()?, Name::new(flow).ok()?, below))
+}
+
+/// The address as the caller wrote it; what stands between us and the caller may have ended its TLS.
+fn url(parts: &Parts) -> String {
+    let host = || parts.headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok();
+    let authority = parts.uri.authority().cloned().or_else(host);
+    let authority = authority.as_ref().map_or("localhost", Authority::as_str);
+    format!("http://{authority}{}", parts.uri.path_and_query().map_or("", |path| path.as_str()))
+}
+
+/// Whether the caller would rather not wait (RFC 7240).
+fn respond_async(headers: &HeaderMap) -> bool {
+    let given = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    given.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+/// What a script sees of the headers: not those between us and the next hop, and not the token that let the caller in.
+fn headers(given: &HeaderMap, by_token: bool) -> Headers {
+    let shown = |name: &str| match name {
+        "host" | "content-length" => true,
+        "authorization" => !by_token,
+        name => !is_framing_header(name),
+    };
+    let pairs = given.iter().filter(|(name, _)| shown(name.as_str()));
+    pairs.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::{headers, place, url};
+
+    #[test]
+    fn addresses_name_tenant_flow_and_what_follows() {
+        let shown = |path: &'static str| place(path).map(|(tenant, flow, below)| format!("{tenant} {flow} {below}"));
+        assert_eq!(shown("/t/acme/orders").as_deref(), Some("acme orders "));
+        assert_eq!(shown("/t/acme/orders/").as_deref(), Some("acme orders /"));
+        assert_eq!(shown("/t/acme/orders/a%2Fb//c").as_deref(), Some("acme orders /a%2Fb//c"));
+        for nothing in ["/t/", "/t/acme", "/t//orders", "/t/acme/", "/t/acme//x", "/t/ac%6De/orders", "/v1/acme/orders"] {
+            assert_eq!(shown(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_script_sees_the_request_without_what_let_it_in() {
+        let request = Request::post("/t/a/f/x?q=1&q=2").header("host", "hooks.example:8080").header("authorization", "Bearer t");
+        let request = request.header("connection", "close").header("te", "trailers").header("content-length", "3").header("X-A", "b");
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        assert_eq!(url(&parts), "http://hooks.example:8080/t/a/f/x?q=1&q=2");
+        let names = |by_token| headers(&parts.headers, by_token).0.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(true), ["host", "content-length", "x-a"]);
+        assert_eq!(names(false), ["host", "authorization", "content-length", "x-a"]);
+    }
+}

@@ -1,0 +1,134 @@
+//! The beginning of a run that a request to the flow's own address starts: the trigger's script, and the payload that comes of it.
+//!
+//! The script runs once, when the request comes in, and is not run again: a run that repeats this one begins with the same payload and the
+//! same variables. Its answer is held until the run has ended, since a sender who is told that all is well will not send again.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use snaphook_model::{
+    Code, Decision, Fault, HookInput, Invocation, Payload, RunStatus, Tenant, TriggerDecision, TriggerRequest, TriggerResponse,
+};
+use snaphook_store::QueuedRun;
+
+use super::ending::{blank_record, close_record, finish_run};
+use super::{Scope, Start, call, flow, internal};
+use crate::outcome::{Finished, Outcome};
+use crate::prepared::PreparedFlow;
+use crate::record::store_fault;
+use crate::runner::Inner;
+
+/// What came of a trigger.
+#[derive(Default)]
+pub(super) struct Begun {
+    /// Of its script; none where it has none.
+    pub(super) invocation: Option<Invocation>,
+    /// What the script answered, where there is one.
+    pub(super) answer: Option<Option<TriggerResponse>>,
+    /// Why the run cannot go on.
+    pub(super) fault: Option<Fault>,
+}
+
+/// Takes the request of a run that begins with one, and puts the payload in its place.
+pub(super) async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, start: &mut Start) -> Begun {
+    let Some(request) = start.request.take() else { return Begun::default() };
+    let brought = payload_of(&request);
+    let Some(binding) = flow.trigger.as_ref().and_then(|trigger| trigger.binding.as_ref()) else {
+        start.input = brought;
+        return Begun::default();
+    };
+    let http = call::granted(scope);
+    let place = call::Place { index: 0, attempt: 1 };
+    let (invocation, result) = call::invoke(scope, binding, place, HookInput::Trigger { request }, http).await;
+    let (answer, fault) = match result {
+        Ok(Decision::Trigger(TriggerDecision { payload, response })) => {
+            start.input = payload.unwrap_or(brought);
+            start.writes = scope.variables.writes_since(&flow.variables);
+            (Some(response), None)
+        }
+        Ok(_) => (None, Some(internal("a trigger gave another hook's decision").fault)),
+        Err(fault) => (None, Some(fault)),
+    };
+    Begun { invocation: Some(invocation), answer, fault }
+}
+
+/// Takes a request whose sender does not wait for the end: the trigger's script runs at once, so that what is wrong with the request is said
+/// at once, and the rest begins as soon as there is a place. Durable when it returns.
+pub(crate) async fn accept(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &PreparedFlow, mut start: Start, deadline: Instant) -> Finished {
+    let mut scope = flow::scope(inner, tenant, flow, &start, deadline);
+    let begun = begin(&mut scope, flow, &mut start).await;
+    let mut record = blank_record(&start, scope.usage);
+    record.flow = Some(flow.name.clone());
+    record.flow_version = Some(flow.version);
+    record.trigger = begun.invocation;
+    let run = start.id;
+    let failed = |fault| Outcome::Failed { fault, reason_code: None, retry_run: None };
+    if let Some(fault) = begun.fault {
+        let outcome = failed(fault);
+        close_record(&mut record, &outcome, inner.parts.clock.now());
+        finish_run(inner, tenant, record, start, None).await;
+        return Finished { run, outcome };
+    }
+    record.status = RunStatus::Queued;
+    let (due, queued) = (record.started_at, QueuedRun { record, input: start.input, writes: start.writes });
+    if let Err(error) = inner.parts.store.queue_run(&tenant.name, &queued).await {
+        return Finished { run, outcome: failed(store_fault(error)) };
+    }
+    inner.due.at(due);
+    Finished { run, outcome: Outcome::Accepted }
+}
+
+/// What a request brings as a payload: its body with its media type, and JSON's null where there is no body.
+pub(crate) fn payload_of(request: &TriggerRequest) -> Payload {
+    if request.body.is_empty() {
+        return Payload::default();
+    }
+    let usable = |text: &&str| text.is_ascii() && text.contains('/');
+    let content_type = request.headers.get("content-type").filter(usable).unwrap_or("application/octet-stream");
+    Payload { bytes: request.body.clone(), content_type: content_type.to_owned() }
+}
+
+/// Refuses a body that says it is JSON and is not, where no script reads it first.
+pub(crate) fn check_body(request: &TriggerRequest) -> Result<(), Fault> {
+    let payload = payload_of(request);
+    if !payload.is_json() {
+        return Ok(());
+    }
+    // `IgnoredAny` skips over strings without looking for broken UTF-8 in them.
+    let text =
+        std::str::from_utf8(&payload.bytes).map_err(|_| Fault::new(Code::Invalid, "the body is said to be JSON and is not UTF-8"))?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map(drop).map_err(|error| {
+        let place = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let fault = Fault::new(Code::Invalid, format!("the body is said to be JSON and is not: {error}"));
+        fault.at(place(error.line()), place(error.column()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(content_type: Option<&str>, body: &'static [u8]) -> TriggerRequest {
+        let headers = content_type.map(|text| ("content-type", text)).into_iter().collect();
+        TriggerRequest { headers, body: body.into(), ..TriggerRequest::default() }
+    }
+
+    #[test]
+    fn a_request_brings_its_body() {
+        let payload = |content_type, body| payload_of(&request(content_type, body));
+        assert_eq!(payload(Some("application/json"), b""), Payload::default());
+        assert_eq!(payload(Some("application/json; charset=utf-8"), b"1").content_type, "application/json; charset=utf-8");
+        assert_eq!(payload(None, b"\xff").content_type, "application/octet-stream");
+        assert_eq!(payload(Some("nonsense"), b"a").content_type, "application/octet-stream");
+    }
+
+    #[test]
+    fn only_what_says_that_it_is_json_must_be() {
+        assert!(check_body(&request(Some("text/plain"), b"{")).is_ok());
+        assert!(check_body(&request(None, b"{")).is_ok());
+        assert!(check_body(&request(Some("application/cloudevents+json"), b"{\"a\": [1]}")).is_ok());
+        let fault = check_body(&request(Some("application/json"), b"{\"a\": 1,\n}")).unwrap_err();
+        assert_eq!((fault.code, fault.line, fault.column), (Code::Invalid, Some(2), Some(1)));
+        assert!(check_body(&request(Some("application/json"), b"\"\xff\"")).is_err());
+    }
+}
