@@ -23,6 +23,8 @@ use crate::programs::Programs;
 pub struct ApiConfig {
     /// BLAKE3 of the operator's token.
     pub operator: TokenHash,
+    /// Begins the addresses by which the outside world knows this node, without a slash at the end. Absent: they begin as a request says.
+    pub public_url: Option<String>,
     /// Connections open at once; further ones wait in the listener's own queue.
     pub max_connections: usize,
     /// Requests in flight at once; further ones are answered `overloaded`.
@@ -45,6 +47,7 @@ impl ApiConfig {
     pub const fn new(operator: TokenHash) -> Self {
         Self {
             operator,
+            public_url: None,
             // A connection costs some tens of kilobytes; 4,096 of them stay below the usual limit of open files with room for upstreams.
             max_connections: 4_096,
             // Far more than the cores can use: most requests in flight wait for an upstream.

@@ -130,7 +130,8 @@ impl Runner {
     /// The same for a sender who does not wait: only the trigger's script runs before this returns ([`crate::Outcome::Accepted`]).
     ///
     /// # Errors
-    /// As [`Runner::trigger_flow`].
+    /// As [`Runner::trigger_flow`]; `overloaded` when too many runs of the tenant wait, `store-unavailable` when the store does not answer. No run is
+    /// made then.
     pub async fn accept_trigger(
         &self,
         tenant: &Arc<Tenant>,
@@ -142,7 +143,7 @@ impl Runner {
             drive::check_body(&request)?;
         }
         let start = drive::Start::triggered(&*self.inner.parts.clock, request);
-        Ok(drive::accept(&self.inner, tenant, flow, start, deadline).await)
+        drive::accept(&self.inner, tenant, flow, start, deadline).await
     }
 
     /// Takes the queued runs that are due, drives them to their end, and says how many there were. At most `queued_at_once` are taken.

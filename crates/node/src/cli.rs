@@ -46,6 +46,9 @@ pub(crate) struct ServeArgs {
     /// Address to listen on [env: SNAPHOOK_LISTEN] [default: 127.0.0.1:7070].
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// Where the outside world reaches this node, such as https://hooks.example.com [env: SNAPHOOK_PUBLIC_URL] [default: as each request says].
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
     /// Directory for the database, compiled code and keys [env: SNAPHOOK_DATA_DIR] [default: ./snaphook-data].
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data_dir: Option<PathBuf>,

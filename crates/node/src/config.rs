@@ -16,6 +16,9 @@ use crate::problem::CliError;
 pub(crate) struct Config {
     /// Address to listen on; port 0 takes a free one, which is printed.
     pub(crate) listen: SocketAddr,
+    /// Begins the addresses by which the outside world knows this node, without a slash at the end. Absent: they begin as a request says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) public_url: Option<String>,
     /// Holds the database, compiled code and keys; made with mode 0700.
     pub(crate) data_dir: PathBuf,
     /// Absent: the one made at the first start stays good.
@@ -51,6 +54,7 @@ impl Config {
         }
         figment = figment.merge(Env::prefixed("SNAPHOOK_").only(&[
             "listen",
+            "public_url",
             "data_dir",
             "operator_token",
             "sandbox_memory_bytes",
@@ -59,6 +63,9 @@ impl Config {
         ]));
         if let Some(listen) = &args.listen {
             figment = figment.merge(("listen", listen));
+        }
+        if let Some(url) = &args.public_url {
+            figment = figment.merge(("public_url", url));
         }
         if let Some(data_dir) = &args.data_dir {
             figment = figment.merge(("data_dir", data_dir));
@@ -75,7 +82,9 @@ impl Config {
         if let Some(format) = &args.log_format {
             figment = figment.merge(("log_format", format));
         }
-        figment.extract().map_err(|error| CliError::Usage(format!("configuration: {error}")))
+        let mut config: Self = figment.extract().map_err(|error| CliError::Usage(format!("configuration: {error}")))?;
+        config.public_url = config.public_url.as_deref().map(public_url).transpose()?;
+        Ok(config)
     }
 
     /// What holds without a file, environment or flags.
@@ -83,6 +92,7 @@ impl Config {
         let memory_bytes = machine_memory_bytes();
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            public_url: None,
             data_dir,
             operator_token: None,
             sandbox_memory_bytes: memory_bytes.map_or(1 << 30, |bytes| bytes / 2),
@@ -91,6 +101,15 @@ impl Config {
             log_format: LogFormat::Text,
         }
     }
+}
+
+/// An address as it is put before paths.
+fn public_url(text: &str) -> Result<String, CliError> {
+    let url = text.parse::<http::Uri>().ok().filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.query().is_none());
+    if url.is_none() {
+        return Err(CliError::Usage(format!("configuration: `{text}` is no public URL; write one such as https://hooks.example.com")));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// Memory of the machine, or of the control group when that is less.

@@ -63,7 +63,7 @@ impl Node {
         };
         let runner = Runner::new(parts, RunnerConfig::default());
         let api = Api::new(
-            ApiConfig::new(operator),
+            ApiConfig { public_url: config.public_url.clone(), ..ApiConfig::new(operator) },
             ApiParts { store: Arc::clone(&store), programs: Arc::clone(&programs), runner: runner.clone() },
         );
 

@@ -13,6 +13,9 @@ pub enum StoreError {
     /// A wait for a connection or for room in the queue reached its deadline.
     #[error("the store is too busy")]
     Busy,
+    /// As many runs wait already as may.
+    #[error("{0} runs of the tenant wait already, as many as may")]
+    Full(u32),
     /// The store was closed, the node is about to end.
     #[error("the store is closed")]
     Closed,
@@ -52,6 +55,7 @@ impl StoreError {
     pub const fn code(&self) -> Code {
         match self {
             Self::Unavailable(_) | Self::Busy | Self::Closed => Code::StoreUnavailable,
+            Self::Full(_) => Code::Overloaded,
             Self::UnknownTenant(_) => Code::NotFound,
             Self::UnknownVersion { .. } | Self::Exists(_) => Code::Conflict,
             Self::Cursor => Code::Invalid,

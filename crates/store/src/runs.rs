@@ -46,8 +46,9 @@ pub trait RunStore: Send + Sync {
     /// repeats it. Durable when it returns.
     fn end_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, next: Option<&'a QueuedRun>) -> StoreFuture<'a, ()>;
 
-    /// Queues a run. Durable when it returns.
-    fn queue_run<'a>(&'a self, tenant: &'a TenantName, run: &'a QueuedRun) -> StoreFuture<'a, ()>;
+    /// Queues a run, unless the tenant has as many in the queue as are allowed: then it fails with [`crate::StoreError::Full`]. Durable when it
+    /// returns.
+    fn queue_run<'a>(&'a self, tenant: &'a TenantName, run: &'a QueuedRun, most: u32) -> StoreFuture<'a, ()>;
 
     /// Takes up to `limit` runs of all tenants that are due, earliest first; each is given out once.
     fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>>;

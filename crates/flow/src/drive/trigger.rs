@@ -9,7 +9,7 @@ use std::time::Instant;
 use snaphook_model::{
     Code, Decision, Fault, HookInput, Invocation, Payload, RunStatus, Tenant, TriggerDecision, TriggerRequest, TriggerResponse,
 };
-use snaphook_store::QueuedRun;
+use snaphook_store::{QueuedRun, StoreError};
 
 use super::ending::{blank_record, close_record, finish_run};
 use super::{Scope, Start, call, flow, internal};
@@ -17,6 +17,10 @@ use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedFlow;
 use crate::record::store_fault;
 use crate::runner::Inner;
+
+/// Runs of a tenant that may wait for their beginning or their end: an hour of steady work for one that keeps every place of the node busy
+/// with runs of five seconds.
+const MAX_WAITING: u32 = 10_000;
 
 /// What came of a trigger.
 #[derive(Default)]
@@ -54,7 +58,13 @@ pub(super) async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, start: &mu
 
 /// Takes a request whose sender does not wait for the end: the trigger's script runs at once, so that what is wrong with the request is said
 /// at once, and the rest begins as soon as there is a place. Durable when it returns.
-pub(crate) async fn accept(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &PreparedFlow, mut start: Start, deadline: Instant) -> Finished {
+pub(crate) async fn accept(
+    inner: &Arc<Inner>,
+    tenant: &Arc<Tenant>,
+    flow: &PreparedFlow,
+    mut start: Start,
+    deadline: Instant,
+) -> Result<Finished, Fault> {
     let mut scope = flow::scope(inner, tenant, flow, &start, deadline);
     let begun = begin(&mut scope, flow, &mut start).await;
     let mut record = blank_record(&start, scope.usage);
@@ -62,20 +72,20 @@ pub(crate) async fn accept(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Prep
     record.flow_version = Some(flow.version);
     record.trigger = begun.invocation;
     let run = start.id;
-    let failed = |fault| Outcome::Failed { fault, reason_code: None, retry_run: None };
     if let Some(fault) = begun.fault {
-        let outcome = failed(fault);
+        let outcome = Outcome::Failed { fault, reason_code: None, retry_run: None };
         close_record(&mut record, &outcome, inner.parts.clock.now());
         finish_run(inner, tenant, record, start, None).await;
-        return Finished { run, outcome };
+        return Ok(Finished { run, outcome });
     }
     record.status = RunStatus::Queued;
     let (due, queued) = (record.started_at, QueuedRun { record, input: start.input, writes: start.writes });
-    if let Err(error) = inner.parts.store.queue_run(&tenant.name, &queued).await {
-        return Finished { run, outcome: failed(store_fault(error)) };
+    if let Err(error) = inner.parts.store.queue_run(&tenant.name, &queued, MAX_WAITING).await {
+        // A tenant that queues too much is no failure of ours. No run was made.
+        return Err(if matches!(error, StoreError::Full(_)) { error.into() } else { store_fault(error) });
     }
     inner.due.at(due);
-    Finished { run, outcome: Outcome::Accepted }
+    Ok(Finished { run, outcome: Outcome::Accepted })
 }
 
 /// What a request brings as a payload: its body with its media type, and JSON's null where there is no body.

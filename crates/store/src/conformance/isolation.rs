@@ -15,7 +15,7 @@ async fn furnished(store: &dyn Store) -> (TenantName, TenantName) {
     store.put_connector(&a, &name("crm"), document(&json!({"of": "a"}), &pins)).await.unwrap();
     store.put_flow(&a, &name("orders"), document(&json!({"of": "a"}), &pins)).await.unwrap();
     store.record_run(&a, &run(1, Some("orders"), RunStatus::Succeeded)).await.unwrap();
-    store.queue_run(&a, &queued(2)).await.unwrap();
+    store.queue_run(&a, &queued(2), 100).await.unwrap();
     (a, b)
 }
 

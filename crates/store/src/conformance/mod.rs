@@ -45,7 +45,7 @@ macro_rules! conformance {
             runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors;
             queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
-                refuses_unknown_tenants, goes_with_its_tenant;
+                refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
             isolation: definitions_of_another_are_invisible, writes_of_another_change_nothing, runs_of_another_are_invisible;
         }
     };

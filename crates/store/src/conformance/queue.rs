@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use snaphook_model::{RunStatus, TenantName};
+use snaphook_model::{Code, RunStatus, TenantName};
 
 use super::{at, failure, queued, run, run_id, tenant, with_tenant};
 use crate::{RunFilter, Store, StoreError};
@@ -15,10 +15,10 @@ async fn status(store: &dyn Store, tenant: &TenantName, number: u64) -> RunStatu
 pub(crate) async fn gives_each_run_once(store: &dyn Store) {
     let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
     for number in [30, 10, 20] {
-        store.queue_run(&acme, &queued(number)).await.unwrap();
-        store.queue_run(&other, &queued(number + 1)).await.unwrap();
+        store.queue_run(&acme, &queued(number), 100).await.unwrap();
+        store.queue_run(&other, &queued(number + 1), 100).await.unwrap();
     }
-    assert!(matches!(store.queue_run(&acme, &queued(10)).await, Err(StoreError::Exists(_))));
+    assert!(matches!(store.queue_run(&acme, &queued(10), 100).await, Err(StoreError::Exists(_))));
     assert_eq!(status(store, &acme, 10).await, RunStatus::Queued);
     assert_eq!(store.claim_due_runs(at(9), 10).await.unwrap(), []);
 
@@ -54,7 +54,7 @@ pub(crate) async fn takes_failed_and_next_together(store: &dyn Store) {
 
 pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1)).await.unwrap();
+    store.queue_run(&acme, &queued(1), 100).await.unwrap();
     let claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
@@ -67,7 +67,7 @@ pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
 pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     for number in 1..=3 {
-        store.queue_run(&acme, &queued(number)).await.unwrap();
+        store.queue_run(&acme, &queued(number), 100).await.unwrap();
     }
     assert_eq!(store.claim_due_runs(at(2), 5).await.unwrap().len(), 2);
     // Run 1 had ended before the node died, though nobody took it out of the queue.
@@ -84,15 +84,30 @@ pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
 
 pub(crate) async fn refuses_unknown_tenants(store: &dyn Store) {
     let nobody = tenant("nobody");
-    assert_eq!(failure(store.queue_run(&nobody, &queued(1))).await, "tenant `nobody` does not exist");
+    assert_eq!(failure(store.queue_run(&nobody, &queued(1), 100)).await, "tenant `nobody` does not exist");
     let ended = run(1, None, RunStatus::Failed);
     assert_eq!(failure(store.end_run(&nobody, &ended, Some(&queued(2)))).await, "tenant `nobody` does not exist");
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
 }
 
+pub(crate) async fn has_an_end(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    store.queue_run(&other, &queued(9), 1).await.unwrap();
+    for number in 1..=3 {
+        store.queue_run(&acme, &queued(number), 3).await.unwrap();
+    }
+    let full = store.queue_run(&acme, &queued(4), 3).await.unwrap_err();
+    assert!(matches!(full, StoreError::Full(3)) && full.code() == Code::Overloaded, "{full}");
+    assert_eq!(store.run(&acme, run_id(4)).await.unwrap(), None);
+    let mut ended = store.claim_due_runs(at(1), 1).await.unwrap().remove(0).run.record;
+    ended.status = RunStatus::Succeeded;
+    store.end_run(&acme, &ended, None).await.unwrap();
+    store.queue_run(&acme, &queued(4), 3).await.unwrap();
+}
+
 pub(crate) async fn goes_with_its_tenant(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1)).await.unwrap();
+    store.queue_run(&acme, &queued(1), 100).await.unwrap();
     store.delete_tenant(&acme).await.unwrap();
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
     failure(store.end_run(&acme, &run(1, None, RunStatus::Failed), None)).await;

@@ -52,6 +52,8 @@ pub(crate) fn list(filter: &RunFilter) -> &'static str {
 
 pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes) \
      VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8)";
+/// How many runs of a tenant wait, counted up to $2.
+pub(crate) const WAITING: &str = "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 LIMIT $2) AS waiting";
 pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2";
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
 pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes FROM run_queue AS q JOIN runs AS r \

@@ -49,10 +49,14 @@ impl RunStore for SqliteStore {
         })
     }
 
-    fn queue_run<'a>(&'a self, tenant: &'a TenantName, run: &'a QueuedRun) -> StoreFuture<'a, ()> {
+    fn queue_run<'a>(&'a self, tenant: &'a TenantName, run: &'a QueuedRun, most: u32) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut writers = self.writers.lock().await?;
             let mut transaction = begin(&mut writers.durable).await?;
+            let waiting = sqlx::query(sql::WAITING).bind(tenant.as_str()).bind(i64::from(most)).fetch_one(&mut *transaction).await?;
+            if waiting.try_get::<i64, _>(0)? >= i64::from(most) {
+                return Err(StoreError::Full(most));
+            }
             enqueue(&mut transaction, tenant, run).await?;
             Ok(transaction.commit().await?)
         })
