@@ -82,7 +82,7 @@ pub(crate) async fn a_fault_is_an_answer() {
 pub(crate) async fn what_a_test_run_may_not_hold_is_named() {
     let node = node().await;
     let acme = node.tenant("acme").await;
-    acme.upload("/v1/scripts/s", "application/javascript", "export function preHook() {}").await.expect(201);
+    acme.upload("/v1/scripts/s", "application/javascript", "export function preHook() {}\nexport function trigger() {}").await.expect(201);
     let path = async |body: Value| test(&acme, body).await.expect(400).json()["path"].as_str().map(str::to_owned);
     assert_eq!(path(json!({})).await, None);
     assert_eq!(path(json!({"hook": "webhook"})).await.as_deref(), Some("hook"));
