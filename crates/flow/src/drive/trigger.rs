@@ -66,7 +66,7 @@ pub(crate) async fn accept(
     deadline: Instant,
 ) -> Result<Finished, Fault> {
     let mut scope = flow::scope(inner, tenant, flow, &start, deadline);
-    let begun = begin(&mut scope, flow, &mut start).await;
+    let begun = Box::pin(begin(&mut scope, flow, &mut start)).await;
     let mut record = blank_record(&start, scope.usage);
     record.flow = Some(flow.name.clone());
     record.flow_version = Some(flow.version);

@@ -139,7 +139,7 @@ pub(crate) fn queued(number: u64) -> QueuedRun {
     let record = run(number, Some("orders"), RunStatus::Queued);
     // Some have written variables, most have not.
     let write = |key: &str, value| VariableWrite { scope: VariableScope::Meta, key: key.to_owned(), value };
-    let writes = if number % 10 == 0 { vec![write("ü", Some("\"a\"".to_owned())), write("gone", None)] } else { Vec::new() };
+    let writes = if number.is_multiple_of(10) { vec![write("ü", Some("\"a\"".to_owned())), write("gone", None)] } else { Vec::new() };
     QueuedRun { record, input: Payload::json(json!({ "number": number }).to_string()), writes }
 }
 
