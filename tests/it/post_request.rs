@@ -1,6 +1,6 @@
 //! `post-request` and its decisions.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use snaphook_testkit::Answer;
 
 use crate::support::{ended, endpoint, hooked, messages, ok, problem, tenant};

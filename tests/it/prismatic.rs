@@ -1,7 +1,7 @@
 //! Scripts written for Prismatic, as they are: one exported function of the context and of earlier results, or of a trigger's payload.
 
 use serde_json::{Value, json};
-use snaphook_tests::Tenant;
+use snaphook_tests::{Client, Response, Tenant};
 
 use crate::support::{node, problem};
 
@@ -135,4 +135,86 @@ async fn what_a_context_lacks_is_named() {
     assert_eq!(problem(&refused).0, "script-no-hook");
     let refused = tenant.upload("s?dialect=prismatic", "javascript", "const axios = require('axios');").await.expect(422);
     assert!(problem(&refused).1.contains("axios"), "{}", refused.text());
+}
+
+/// The default stub that the vendor's page prints for a trigger.
+const TRIGGER_STUB: &str = "module.exports = async ({ logger, configVars }, payload) => {
+const response = {
+statusCode: 200,
+contentType: \"text/plain\",
+body: \"hello\",
+};
+return { payload, response };
+};";
+
+/// A flow `f` that everybody may begin, with such a trigger and a step that gives back the trigger's result.
+async fn triggered(tenant: &Tenant, source: &str) {
+    tenant.brought("intake", "prismatic", source).await;
+    tenant.brought("echo", "prismatic", &step("return { data: stepResults.trigger.results };")).await;
+    let trigger = json!({"auth": "none", "script": "intake"});
+    tenant
+        .flow("f", json!({"trigger": trigger, "config": {"App Base URL": "https://a"}, "steps": [{"name": "Echo", "script": "echo"}]}))
+        .await;
+}
+
+async fn send(tenant: &Tenant, path: &str, content_type: &str, body: &'static [u8]) -> Response {
+    let outside = Client::new(node().url(), None);
+    let headers = [("content-type", content_type), ("X-Own", "1")];
+    outside.send("POST", &format!("/t/{}/f{path}", tenant.name), &headers, body.into()).await
+}
+
+#[tokio::test]
+async fn f108_a_trigger_function_is_given_the_request_and_returns_the_payload() {
+    let tenant = node().tenant().await;
+    let source = "module.exports = async (context, payload) => {
+        const { headers, queryParameters, rawBody, body, pathFragment, executionId, customer, flow, startedAt } = payload;
+        const seen = { own: headers['x-own'] + headers['X-Own'], queryParameters, raw: new TextDecoder().decode(rawBody.data), type: rawBody.contentType,
+            data: body.data, pathFragment, same: executionId === context.executionId && startedAt === context.startedAt, customer, flow: flow.name,
+            config: context.configVars['App Base URL'], step: context.stepId, keys: Object.keys(payload).length };
+        return { payload: seen, response: { statusCode: 200, contentType: 'application/json', body: JSON.stringify(seen) } };
+    };";
+    triggered(&tenant, source).await;
+    let answer = send(&tenant, "/a/b%20c?q=2&r=1&r=2", "application/json", b"{ \"a\":1 }").await.expect(200);
+    let expected = json!({"own": "11", "queryParameters": {"q": "2", "r": ["1", "2"]}, "raw": "{ \"a\":1 }", "type": "application/json", "data": {"a": 1},
+        "pathFragment": "/a/b%20c", "same": true, "customer": {"id": tenant.name, "externalId": tenant.name, "name": tenant.name}, "flow": "f",
+        "config": "https://a", "step": null, "keys": 11});
+    assert_eq!(answer.json(), expected);
+    let run = tenant.record(&answer).await;
+    assert_eq!((run["status"].as_str(), run["trigger"]["decision"]["kind"].as_str()), (Some("succeeded"), Some("return")), "{run}");
+    // Forms and what is not what it says it is are text.
+    for (content_type, text) in [("application/x-www-form-urlencoded", "a=1&b=2"), ("application/json", "{oops"), ("text/plain", "words")] {
+        let echo = "module.exports = async (context, { body }) => ({ response: { statusCode: 200, contentType: 'text/plain', body: typeof body.data + body.data } });";
+        triggered(&tenant, echo).await;
+        let answer = send(&tenant, "", content_type, text.as_bytes()).await.expect(200);
+        assert_eq!(answer.text(), format!("string{text}"), "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn the_printed_stubs_run_as_they_are_written() {
+    let tenant = node().tenant().await;
+    triggered(&tenant, TRIGGER_STUB).await;
+    let answer = send(&tenant, "", "application/json", b"{\"a\":1}").await.expect(200);
+    assert_eq!((answer.text().as_str(), answer.header("content-type")), ("hello", Some("text/plain")));
+    // The uses that the page's comments show.
+    let csv = "module.exports = async ({ logger, configVars }, payload) => {
+        const apiEndpoint = `${configVars[\"App Base URL\"]}/api`;
+        logger.info(apiEndpoint);
+        return {
+            payload: { foo: \"Hello\", bar: 123.45, baz: true },
+            response: { statusCode: 200, contentType: \"text/csv\", body: \"hello,world\" },
+        };
+    };";
+    triggered(&tenant, csv).await;
+    let answer = send(&tenant, "", "text/plain", b"x").await.expect(200);
+    assert_eq!((answer.text().as_str(), answer.header("content-type")), ("hello,world", Some("text/csv")));
+    let run = tenant.record(&answer).await;
+    assert_eq!(run["trigger"]["logs"][0]["message"], "https://a/api");
+    triggered(&tenant, "module.exports = async () => ({ payload: { foo: \"Hello\", bar: 123.45, baz: true } });").await;
+    let answer = send(&tenant, "", "text/plain", b"x").await.expect(200);
+    assert_eq!(answer.json(), json!({"executionId": tenant.record(&answer).await["id"]}));
+    // One function is a step or a trigger, as it is bound.
+    let version = tenant.brought("both", "prismatic", STEP_STUB).await;
+    let record = tenant.client.get(&format!("/v1/scripts/both/versions/{version}")).await.expect(200).json();
+    assert_eq!(record["hooks"], json!(["step", "trigger"]));
 }
