@@ -10,6 +10,9 @@
   // As the original's API_CALL_REJECTED, for a bare `false`.
   const REJECTED = 40639;
 
+  // Names of the scripts that the source includes.
+  let included;
+
   // The arguments of a call, and whether it was made by a flow rather than by a client.
   function message() {
     const message = native.arguments() ?? {};
