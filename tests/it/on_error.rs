@@ -120,7 +120,7 @@ fn value_of(content_type: Option<&str>, body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn f106_every_json_type_arrives_unchanged_downstream() {
+async fn every_json_type_arrives_unchanged_between_native_steps() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", ok());
     tenant.js("give", "export default (payload, context) => context.parms.value").await;
