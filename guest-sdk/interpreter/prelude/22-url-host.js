@@ -238,7 +238,8 @@
     const domain = text.includes("%") ? native.fromUtf8(percentDecode(text)) : text;
     const ascii = /^[a-z0-9.-]+$/.test(domain) && !domain.includes("xn--") ? domain : domainToASCII(domain);
     if (ascii === null || ascii === "" || forbidden.test(ascii)) return null;
-    return endsInNumber.test(ascii) ? parseIPv4(ascii) : ascii;
+    const mayBeNumber = "0123456789abcdefx.".includes(ascii.at(-1));
+    return mayBeNumber && endsInNumber.test(ascii) ? parseIPv4(ascii) : ascii;
   }
 
   native.url = { ...native.url, parseHost };

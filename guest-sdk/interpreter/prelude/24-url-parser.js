@@ -10,6 +10,10 @@
   const SCHEME = /^[a-zA-Z][a-zA-Z0-9+.-]*:/;
   const AROUND = /^[\u0000- ]+|[\u0000- ]+$/g;
   const BREAKS = /[\t\n\r]/g;
+  // Looking for one character is several times cheaper than an expression that looks for several, and few addresses have any of these.
+  const hasBreaks = (text) => text.includes("\n") || text.includes("\t") || text.includes("\r");
+  const isPadded = (text) => text.charCodeAt(0) <= 0x20 || text.charCodeAt(text.length - 1) <= 0x20;
+  const mayHaveDots = (path) => (path.includes(".") || path.includes("%2")) && DOTS.test(path);
   // Where a part ends; each is looked for from the place that has been reached.
   const AUTHORITY_END = /[/?#]|$/g;
   const SPECIAL_AUTHORITY_END = /[/\\?#]|$/g;
@@ -45,9 +49,9 @@
   function parse(input, base = null, url = null, override = null) {
     if (url === null) {
       url = blank();
-      input = input.replace(AROUND, "");
+      if (isPadded(input)) input = input.replace(AROUND, "");
     }
-    const run = { text: input.replace(BREAKS, ""), at: 0, base, url, override };
+    const run = { text: hasBreaks(input) ? input.replace(BREAKS, "") : input, at: 0, base, url, override };
     for (let state = override === null ? schemeStart : parts[override]; state !== DONE; ) {
       state = state(run);
       if (state === FAILURE) return null;
@@ -254,7 +258,7 @@
     let text = encodeAll(run.text.slice(run.at, end), pathSet);
     if (isSpecial(url)) text = text.replaceAll("\\", "/");
     const segments = text.split("/");
-    if (url.scheme !== "file:" && !DOTS.test(text)) url.path.push(...segments);
+    if (url.scheme !== "file:" && !mayHaveDots(text)) url.path.push(...segments);
     else segments.forEach((segment, i) => step(url, segment, i + 1 === segments.length));
     run.at = end;
     return tail;
