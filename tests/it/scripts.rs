@@ -144,6 +144,24 @@ async fn errors_point_into_the_text_as_uploaded() {
 }
 
 #[tokio::test]
+async fn what_promises_pass_on_keeps_its_place() {
+    let (tenant, _) = tenant().await;
+    let throwing = ["null.x;", "throw new TypeError('no');", "throw 'text';", "throw { message: 'object' };"];
+    for (i, statement) in throwing.iter().enumerate() {
+        let source = format!(
+            "async function load() {{\n  {statement}\n}}\nexport default () => load().then((value) => value).then((value) => value);"
+        );
+        let version = tenant.js(&format!("s{i}"), &source).await;
+        let result = tenant.test(&format!("s{i}"), version, json!({"hook": "step"})).await;
+        assert_eq!(
+            (result["fault"]["code"].as_str(), result["fault"]["line"].as_u64()),
+            (Some("script-threw"), Some(2)),
+            "{statement} {result}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_large_source_is_read_whole() {
     let tenant = node().tenant().await;
     let lines: String =
