@@ -19,15 +19,19 @@ mod send;
 mod shares;
 mod signature;
 mod target;
+mod upload;
 mod vault;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use snaphook_model::{EgressPolicy, HttpRequest, TenantName};
+use bytes::Bytes;
+use snaphook_model::{EgressPolicy, Fault, HttpRequest, TenantName};
 
 pub use resolve::{Resolver, Resolving, SystemResolver};
 pub use room::Room;
+pub use upload::{Piece, Upload};
 pub use vault::{MAX_SECRET_BYTES, Vault, VaultError};
 
 use clients::Clients;
@@ -94,6 +98,30 @@ pub struct Outbound<'a> {
     /// Followed at most, for GET and HEAD only. With 0, and for other methods, a redirect is an answer like any other.
     pub redirects: u8,
 }
+
+/// What does not go through memory; by default, nothing.
+#[derive(Default)]
+pub struct Streams<'a> {
+    /// Sent as the body in place of the request's own.
+    pub upload: Option<Upload>,
+    /// Takes the answer's body.
+    pub sink: Option<&'a mut dyn Sink>,
+}
+
+/// Takes an answer's body as it comes in. After a failure it may have a part of one.
+pub trait Sink: Send {
+    /// Whether the body of an answer with this status comes here; else it is read into memory. Asked once per answer, before any byte.
+    fn wants(&mut self, status: u16) -> bool;
+
+    /// Takes more of the body, unpacked.
+    ///
+    /// # Errors
+    /// What ends the request.
+    fn write(&mut self, chunk: Bytes) -> SinkFuture<'_>;
+}
+
+/// A write that ends some time.
+pub type SinkFuture<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
 
 /// The node's way out. Cheap to share by reference; holds the pools of open connections.
 pub struct Egress {

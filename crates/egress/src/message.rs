@@ -7,8 +7,8 @@ use reqwest::Response;
 use snaphook_model::connector::{METHODS, is_framing_header};
 use snaphook_model::{Code, Fault, Headers, HttpResponse};
 
-use crate::fault;
 use crate::room::Room;
+use crate::{Sink, fault};
 
 /// Headers that go to another origin after a redirect. A list of what may go, since credentials stand in headers of any name.
 const HARMLESS: [&str; 5] = ["accept", "accept-encoding", "accept-language", "range", "user-agent"];
@@ -49,20 +49,34 @@ pub(crate) fn request_headers(headers: &Headers, own_origin: bool) -> Result<Hea
 /// `user-agent`, `accept`, `accept-encoding`, `host` and `content-length`, added further down.
 const ADDED_HEADERS: usize = 5;
 
-/// Reads the whole answer.
+/// Reads the whole answer, its body into the sink where that wants it.
 ///
 /// # Errors
-/// `response-size`, or what ended the connection.
-pub(crate) async fn receive(response: Response, method: &Method, max_bytes: u64, room: Room, host: &str) -> Result<HttpResponse, Fault> {
+/// `response-size`, what ended the connection, or what the sink says.
+pub(crate) async fn receive(
+    response: Response,
+    method: &Method,
+    max_bytes: u64,
+    room: Room,
+    host: &str,
+    sink: Option<&mut (dyn Sink + '_)>,
+) -> Result<HttpResponse, Fault> {
     let status = response.status();
     let headers = response_headers(response.headers());
     // These have no body whatever their headers say, and an encoding that is named must not make one be looked for.
     let bodiless = method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = if bodiless { Bytes::new() } else { body(response, max_bytes, room, host).await? };
+    let sink = sink.and_then(|sink| sink.wants(status.as_u16()).then_some(sink));
+    let body = if bodiless { Bytes::new() } else { body(response, max_bytes, room, host, sink).await? };
     Ok(HttpResponse { status: status.as_u16(), headers, body })
 }
 
-async fn body(mut response: Response, max_bytes: u64, mut room: Room, host: &str) -> Result<Bytes, Fault> {
+async fn body(
+    mut response: Response,
+    max_bytes: u64,
+    mut room: Room,
+    host: &str,
+    mut sink: Option<&mut (dyn Sink + '_)>,
+) -> Result<Bytes, Fault> {
     let too_large = |used: u64| {
         Fault::new(Code::ResponseSize, format!("the body from `{host}` is larger than {max_bytes} bytes")).of_limit(max_bytes, Some(used))
     };
@@ -70,18 +84,20 @@ async fn body(mut response: Response, max_bytes: u64, mut room: Room, host: &str
     if let Some(length) = length.filter(|&length| length > max_bytes) {
         return Err(too_large(length));
     }
-    let mut whole = Parts::None;
+    let (mut whole, mut used) = (Parts::None, 0);
     loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) => {
-                let used = whole.len() + chunk.len() as u64;
-                if used > max_bytes {
-                    return Err(too_large(used));
-                }
-                whole = whole.and(chunk, length, &mut room)?;
-            }
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
             Ok(None) => return Ok(room.around(whole.into_bytes())),
             Err(error) => return Err(fault::of_client(error, host)),
+        };
+        used += chunk.len() as u64;
+        if used > max_bytes {
+            return Err(too_large(used));
+        }
+        match sink.as_mut() {
+            Some(sink) => sink.write(chunk).await?,
+            None => whole = whole.and(chunk, length, &mut room)?,
         }
         // Unpacking is work that never waits by itself; others get their turn.
         tokio::task::consume_budget().await;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::room::Room;
-use crate::{Egress, Outbound, fault, message, target};
+use crate::{Egress, Outbound, Streams, fault, message, target};
 
 /// A clock's arithmetic has an end; nobody waits longer than a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -31,6 +31,14 @@ impl Egress {
     /// `url`, `egress-refused`, `script-contract` and `overloaded` before anything was sent; `dns`, `connect`, `tls`, `redirects`,
     /// `response-header`, `response-size`, `reset` and `timeout` from there on.
     pub async fn send(&self, outbound: Outbound<'_>) -> Result<HttpResponse, Fault> {
+        self.send_streaming(outbound, Streams::default()).await
+    }
+
+    /// The same, with bodies that do not go through memory. An answer whose body went to the sink has an empty one.
+    ///
+    /// # Errors
+    /// As [`Egress::send`], and what the sink ends a write with.
+    pub async fn send_streaming(&self, outbound: Outbound<'_>, mut streams: Streams<'_>) -> Result<HttpResponse, Fault> {
         let deadline = Instant::now() + outbound.timeout.min(LONGEST);
         let client = self.clients.of(&outbound.policy.allow_private)?;
         let method = message::method(&outbound.request.method)?;
@@ -41,7 +49,7 @@ impl Egress {
             target::check(&url, outbound.policy)?;
             let permit = self.permits.enter(outbound.tenant, &url, deadline).await?;
             let room = self.bodies.room(outbound.tenant);
-            let exchange = exchange(&client, &outbound, &method, url.clone(), own_origin, room);
+            let exchange = exchange(&client, &outbound, &mut streams, &method, url.clone(), own_origin, room);
             // Should a name have to be resolved for it, that is on behalf of this tenant.
             let exchange = self.clients.asking(outbound.tenant, exchange);
             let step = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(timed_out(&url, outbound.timeout)))?;
@@ -62,6 +70,7 @@ impl Egress {
 async fn exchange(
     client: &Client,
     outbound: &Outbound<'_>,
+    streams: &mut Streams<'_>,
     method: &Method,
     url: Url,
     own_origin: bool,
@@ -71,14 +80,18 @@ async fn exchange(
     let label = target::label(&url);
     let mut request = reqwest::Request::new(method.clone(), url);
     *request.headers_mut() = message::request_headers(&outbound.request.headers, own_origin)?;
-    if own_origin && !outbound.request.body.is_empty() {
-        *request.body_mut() = Some(outbound.request.body.clone().into());
+    match &streams.upload {
+        _ if !own_origin => {}
+        Some(upload) => *request.body_mut() = Some(upload.body()),
+        None if outbound.request.body.is_empty() => {}
+        None => *request.body_mut() = Some(outbound.request.body.clone().into()),
     }
     let response = client.execute(request).await.map_err(|error| fault::of_client(error, &label))?;
     if follows && let Some(next) = redirect_of(&response)? {
         return Ok(Step::Redirect(next));
     }
-    message::receive(response, method, outbound.max_response_bytes, room, &label).await.map(Step::Answer)
+    let sink = streams.sink.as_deref_mut();
+    message::receive(response, method, outbound.max_response_bytes, room, &label, sink).await.map(Step::Answer)
 }
 
 /// Where a response sends on to. A redirect that names no place is an answer like any other.
@@ -112,5 +125,5 @@ fn too_many(url: &Url, allowed: u8) -> Fault {
 }
 
 fn timed_out(url: &Url, timeout: Duration) -> Fault {
-    Fault::new(Code::Timeout, format!("`{}` did not answer within {timeout:?}", target::label(url)))
+    Fault::new(Code::Timeout, format!("`{}` timed out: no whole answer within {timeout:?}", target::label(url)))
 }

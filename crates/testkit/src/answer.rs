@@ -29,6 +29,7 @@ pub(crate) enum Piece {
     Bytes(Bytes),
     Wait(Gate),
     Endless(Bytes),
+    Pattern(u64),
     Break,
 }
 
@@ -96,6 +97,13 @@ impl Answer {
     #[must_use]
     pub fn endless(chunk: impl Into<Bytes>) -> Self {
         Self { gate: None, kind: Kind::Http { status: 200, headers: Vec::new(), body: vec![Piece::Endless(chunk.into())] } }
+    }
+
+    /// 200 with so many bytes of [`crate::pattern`] and their length, made as they are sent.
+    #[must_use]
+    pub fn large(bytes: u64) -> Self {
+        let headers = vec![("content-length".to_owned(), bytes.to_string().into_bytes())];
+        Self { gate: None, kind: Kind::Http { status: 200, headers, body: vec![Piece::Pattern(bytes)] } }
     }
 
     /// No answer: the connection is reset (RST).

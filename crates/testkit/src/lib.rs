@@ -7,9 +7,11 @@
 
 mod answer;
 mod gate;
+mod large;
 mod serve;
 mod upstream;
 
 pub use answer::Answer;
 pub use gate::Gate;
+pub use large::{Skimmed, pattern};
 pub use upstream::{Recorded, Upstream};

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::{Answer, End, Kind, Piece};
+use crate::large::{pattern, skim};
 use crate::upstream::{Recorded, State};
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -61,7 +62,7 @@ where
     let service = service_fn(|request| {
         let (state, raw) = (state.clone(), raw.clone());
         async move {
-            let recorded = record(request, number).await?;
+            let recorded = record(request, number, &state).await?;
             respond(state.answer(recorded), &raw).await
         }
     });
@@ -69,15 +70,19 @@ where
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn record(request: Request<Incoming>, connection: usize) -> io::Result<Recorded> {
+async fn record(request: Request<Incoming>, connection: usize, state: &State) -> io::Result<Recorded> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let (body, skimmed) = match state.skims(head.uri.path()) {
+        false => (body.collect().await.map_err(io::Error::other)?.to_bytes(), None),
+        true => (Bytes::new(), Some(skim(body).await.map_err(io::Error::other)?)),
+    };
     let headers = head.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     Ok(Recorded {
         method: head.method.to_string(),
         path: head.uri.path_and_query().map_or_else(|| head.uri.to_string(), ToString::to_string),
         headers: headers.collect(),
         body,
+        skimmed,
         connection,
         http2: head.version == Version::HTTP_2,
     })
@@ -121,6 +126,7 @@ fn body_of(mut pieces: Vec<Piece>) -> Body {
     }
     let frames = stream::iter(pieces).flat_map(|piece| match piece {
         Piece::Bytes(bytes) => stream::once(async { Ok(Frame::data(bytes)) }).boxed(),
+        Piece::Pattern(bytes) => stream::iter(pattern(bytes).map(|chunk| Ok(Frame::data(chunk)))).boxed(),
         Piece::Endless(chunk) => stream::repeat_with(move || Ok(Frame::data(chunk.clone()))).boxed(),
         Piece::Break => stream::once(broken()).boxed(),
         Piece::Wait(gate) => stream::once(async move { gate.passed().await }).filter_map(|()| async { None }).boxed(),

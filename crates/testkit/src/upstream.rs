@@ -1,6 +1,6 @@
 //! The upstream as a test sees it: told what to answer, asked what it received.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Answer;
+use crate::large::Skimmed;
 use crate::serve;
 
 /// A request as it arrived.
@@ -24,8 +25,10 @@ pub struct Recorded {
     pub path: String,
     /// In order, names in lower case. Bytes beyond ASCII are read as UTF-8, with losses shown as replacement characters.
     pub headers: Vec<(String, String)>,
-    /// The whole body.
+    /// The whole body; empty where it was skimmed.
     pub body: Bytes,
+    /// What is known of the body, on paths for which [`Upstream::skim`] said so.
+    pub skimmed: Option<Skimmed>,
     /// Which connection brought it, from 1: two requests with the same number shared one.
     pub connection: usize,
     /// It came over HTTP/2.
@@ -73,6 +76,8 @@ pub struct Upstream {
 pub(crate) struct State {
     /// By path without query. Held for a look-up, never across an await.
     routes: Mutex<HashMap<String, Route>>,
+    /// Paths whose requests' bodies are not kept. Held for a look-up.
+    skimmed: Mutex<HashSet<String>>,
     /// Everything received; watched by those who wait for a number of requests.
     requests: watch::Sender<Vec<Recorded>>,
     /// Accepted so far.
@@ -147,6 +152,12 @@ impl Upstream {
     /// Lets a closure answer a path (without query), in place of what it had.
     pub fn on_request(&self, path: &str, handler: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> &Self {
         self.state.routes().insert(path.to_owned(), Route::Handler(Arc::new(handler)));
+        self
+    }
+
+    /// Bodies of requests to a path (without query) are not kept from now on; [`Recorded::skimmed`] says what they were.
+    pub fn skim(&self, path: &str) -> &Self {
+        self.state.skimmed.lock().expect("no holder of the lock panics").insert(path.to_owned());
         self
     }
 
@@ -233,6 +244,11 @@ impl Drop for Upstream {
 impl State {
     fn routes(&self) -> MutexGuard<'_, HashMap<String, Route>> {
         self.routes.lock().expect("no holder of the lock panics")
+    }
+
+    /// Whether the body of a request to this path is looked at only.
+    pub(crate) fn skims(&self, path: &str) -> bool {
+        self.skimmed.lock().expect("no holder of the lock panics").contains(path)
     }
 
     /// The number of a new connection.

@@ -7,4 +7,5 @@ mod failures;
 mod names;
 mod redirects;
 mod requests;
+mod streams;
 mod support;

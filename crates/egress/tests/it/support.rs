@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use snaphook_egress::{Egress, EgressConfig, Outbound, Resolver, Resolving};
+use snaphook_egress::{Egress, EgressConfig, Outbound, Resolver, Resolving, Streams};
 use snaphook_model::{Code, EgressPolicy, Fault, Headers, HostRule, HttpRequest, HttpResponse, TenantName};
 use snaphook_testkit::Upstream;
 
@@ -59,6 +59,10 @@ impl Sender {
     }
 
     pub(crate) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Fault> {
+        self.send_streaming(request, Streams::default()).await
+    }
+
+    pub(crate) async fn send_streaming(&self, request: HttpRequest, streams: Streams<'_>) -> Result<HttpResponse, Fault> {
         let outbound = Outbound {
             tenant: &self.tenant,
             request,
@@ -67,7 +71,7 @@ impl Sender {
             max_response_bytes: self.max_response_bytes,
             redirects: self.redirects,
         };
-        self.egress.send(outbound).await
+        self.egress.send_streaming(outbound, streams).await
     }
 
     pub(crate) async fn get(&self, url: &str) -> Result<HttpResponse, Fault> {
