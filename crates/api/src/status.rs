@@ -31,7 +31,8 @@ pub(crate) const fn of(code: Code) -> u16 {
         | Code::ScriptFailed
         | Code::RetriesUsed
         | Code::ReauthenticateFailed
-        | Code::Rejected => 422,
+        | Code::Rejected
+        | Code::FileUnknown => 422,
         Code::Internal => 500,
         Code::Url
         | Code::Dns
@@ -56,7 +57,7 @@ mod tests {
     fn a_status_agrees_with_the_blame() {
         for &code in Code::ALL {
             let fits = match code.blame() {
-                Blame::Caller => matches!(super::of(code), 400..=413),
+                Blame::Caller => matches!(super::of(code), 400..=413 | 422),
                 Blame::Guest => matches!(super::of(code), 413 | 422),
                 Blame::Upstream => matches!(super::of(code), 502 | 504),
                 Blame::Platform => matches!(super::of(code), 500 | 503),

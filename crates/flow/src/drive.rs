@@ -4,6 +4,7 @@ mod call;
 mod ending;
 mod flow;
 mod script;
+mod send;
 mod trigger;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, Tenant, 
 use snaphook_store::QueuedRun;
 
 use crate::clock::Clock;
+use crate::files::RunFiles;
 use crate::machine::{Arguments, End, Failure, Repeat};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedEndpoint;
@@ -38,6 +40,7 @@ pub(crate) struct Scope<'a> {
     step_index: u64,
     deadline: Instant,
     variables: Arc<Variables>,
+    files: RunFiles,
     usage: RunUsage,
 }
 
@@ -118,6 +121,7 @@ pub(crate) async fn direct_call(
         step_index: 0,
         deadline,
         variables: inner.no_variables.clone(),
+        files: RunFiles::new(&inner.parts.files, tenant),
         usage: RunUsage::default(),
     };
     let mut step = record::step(&endpoint.name);

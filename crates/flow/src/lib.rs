@@ -9,7 +9,9 @@
 mod clock;
 mod drive;
 mod fetch;
+mod files;
 pub mod machine;
+mod multipart;
 mod outcome;
 mod prepare;
 mod prepared;
@@ -20,6 +22,7 @@ mod runner;
 mod secrets;
 
 pub use clock::{Clock, SystemClock};
+pub use files::FileSpace;
 pub use outcome::{Finished, Outcome};
 pub use prepared::{PreparedBinding, PreparedEndpoint, PreparedFlow};
 pub use programs::{Programs, ProgramsFuture};

@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
+use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
 use snaphook_model::{
     Binding, Code, Connector, Endpoint, Fault, Flow, Headers, Hook, HookBindings, Name, Step, StepAction, TenantName, Trigger, Variables,
 };
 use snaphook_store::Store;
 use url::Url;
 
-use crate::machine::{Accept, Body, BoundHooks, CallPlan, PayloadPath, RequestTemplate};
+use crate::machine::{Accept, Body, BoundHooks, CallPlan, FilePlan, PayloadPath, RequestTemplate};
 use crate::prepared::{PreparedAction, PreparedBinding, PreparedEndpoint, PreparedFlow, PreparedStep, PreparedTrigger};
 use crate::programs::Programs;
 use crate::runner::RunnerParts;
@@ -121,6 +122,9 @@ impl Loader<'_> {
         let found = document.endpoints.get(endpoint);
         let found = found.ok_or_else(|| Fault::new(Code::NotFound, format!("connector `{connector}` has no endpoint `{endpoint}`")))?;
         let hooks = self.hooks([&document.hooks, &found.hooks], step.map(|step| &step.hooks)).await?;
+        if !found.files.is_empty() && !hooks[Hook::PreRequest as usize].is_empty() {
+            return Err(Fault::new(Code::Invalid, NO_SCRIPT_BESIDE_FILES).in_field("hooks.pre-request"));
+        }
         let retry = step.and_then(|step| step.retry).or(found.retry);
         let timeout = step.and_then(|step| step.timeout_s).or(found.timeout_s).or(document.timeout_s);
         let plan = CallPlan {
@@ -136,6 +140,7 @@ impl Loader<'_> {
             retries: retry.map_or(0, |retry| retry.attempts),
             accept: Accept::of_endpoint(found.status_code.as_ref()),
             payload_path: found.payload_path.as_deref().map(PayloadPath::parse),
+            files: files(&found.files, step),
         };
         let redirects = found.redirects.unwrap_or(DEFAULT_REDIRECTS);
         let document_bytes = json_bytes(found) + json_bytes(&document.headers) + json_bytes(&document.hooks);
@@ -147,7 +152,7 @@ impl Loader<'_> {
         let none = HookBindings::default();
         let hooks = self.hooks([&none, &step.hooks], None).await?;
         let body = step.data.as_ref().map_or(Body::None, |data| Body::Data(data.to_string().into()));
-        let method = step.method.as_deref().unwrap_or(if step.data.is_some() { "POST" } else { "GET" });
+        let method = step.method.as_deref().unwrap_or(if step.data.is_some() || !step.files.is_empty() { "POST" } else { "GET" });
         let headers = if step.headers.is_empty() { &flow.headers } else { &step.headers };
         let plan = CallPlan {
             connector: "".into(),
@@ -162,6 +167,7 @@ impl Loader<'_> {
             retries: step.retry.map_or(0, |retry| retry.attempts),
             accept: Accept::of_url_step(step.status_code.as_ref()),
             payload_path: None,
+            files: files(&step.files, Some(step)),
         };
         Ok(PreparedEndpoint {
             name: step.name().to_owned(),
@@ -205,11 +211,18 @@ impl Loader<'_> {
     }
 }
 
+/// The files that a request sends, and the name that a step keeps its response under.
+fn files(sent: &BTreeMap<String, String>, step: Option<&Step>) -> FilePlan {
+    let sent = sent.iter().map(|(field, name)| (field.clone(), name.clone())).collect();
+    FilePlan { sent, save_as: step.and_then(|step| step.save_as_file.clone()) }
+}
+
 /// Arguments travel in the body, but for methods whose requests have none (RFC 9110, 9.3.1): there `data` alone makes one.
 fn body_of_endpoint(endpoint: &Endpoint) -> Body {
     match &endpoint.data {
         Some(data) => Body::Data(Bytes::from(data.to_string())),
-        None if matches!(endpoint.method.as_str(), "GET" | "HEAD") => Body::None,
+        // Beside files there are fields only where `data` names them: a payload is no list of fields by itself.
+        None if !endpoint.files.is_empty() || matches!(endpoint.method.as_str(), "GET" | "HEAD") => Body::None,
         None => Body::Arguments,
     }
 }

@@ -61,17 +61,17 @@ pub(crate) fn attempt(started_at: jiff::Timestamp) -> Attempt {
     Attempt { started_at, duration_ms: 0, hooks: Vec::new(), request: None, response: None, error: None }
 }
 
-/// A request as it goes out.
-pub(crate) fn request(request: &HttpRequest) -> RequestRecord {
-    RequestRecord { method: request.method.clone(), url: cut(&request.url), headers: headers(&request.headers), body: body(&request.body) }
+/// A request as it goes out; with files, `shown` stands for its body.
+pub(crate) fn request(request: &HttpRequest, shown: Option<Bytes>) -> RequestRecord {
+    let body = body(shown.as_ref().unwrap_or(&request.body));
+    RequestRecord { method: request.method.clone(), url: cut(&request.url), headers: headers(&request.headers), body }
 }
 
-/// A response as it came in; status 0 when none did.
-pub(crate) fn response(response: Option<&HttpResponse>) -> ResponseRecord {
-    response.map_or_else(
-        || ResponseRecord { status: 0, headers: Map::new(), body: BodyText::default() },
-        |response| ResponseRecord { status: response.status, headers: headers(&response.headers), body: body(&response.body) },
-    )
+/// A response as it came in; status 0 when none did. Where it was kept as a file, `shown` stands for its body.
+pub(crate) fn response(response: Option<&HttpResponse>, shown: Option<Bytes>) -> ResponseRecord {
+    let Some(response) = response else { return ResponseRecord { status: 0, headers: Map::new(), body: BodyText::default() } };
+    let body = body(shown.as_ref().unwrap_or(&response.body));
+    ResponseRecord { status: response.status, headers: headers(&response.headers), body }
 }
 
 /// The public half of a store's failure; the log has the rest.

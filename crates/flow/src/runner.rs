@@ -11,6 +11,7 @@ use snaphook_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::files::FileSpace;
 use crate::outcome::Finished;
 use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::programs::Programs;
@@ -32,6 +33,8 @@ pub struct RunnerParts {
     pub store: Arc<dyn Store>,
     /// Finds programs and tenants.
     pub programs: Arc<dyn Programs>,
+    /// Keeps the files of runs while they last.
+    pub files: Arc<FileSpace>,
     /// Time and identity.
     pub clock: Arc<dyn Clock>,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::files::{check_files, check_no_script};
 use crate::{Hook, Invalid, Name};
 
 /// A third-party API and its operations.
@@ -43,6 +44,9 @@ pub struct Endpoint {
     /// Sent as the body in place of the arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
+    /// Fields of a form that are sent from saved files, by their names; `data` are text fields beside them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// Picks the payload out of the response: dotted, list positions as numbers, negative from the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_path: Option<String>,
@@ -160,6 +164,9 @@ impl Connector {
         check_bindings("hooks", &connector.hooks)?;
         for (name, endpoint) in &connector.endpoints {
             endpoint.check(&format!("endpoints.{name}"))?;
+            if !endpoint.files.is_empty() {
+                check_no_script("hooks", &connector.hooks)?;
+            }
         }
         Ok(connector)
     }
@@ -190,6 +197,7 @@ impl Endpoint {
         if self.redirects.is_some_and(|n| n > 5) {
             return Err(Invalid::new(format!("{path}.redirects"), "must be 0 to 5"));
         }
+        check_files(path, &self.files, self.data.as_ref(), &self.hooks)?;
         check_bindings(&format!("{path}.hooks"), &self.hooks)
     }
 }

@@ -102,6 +102,7 @@ codes! {
     RetriesUsed "retries-used" Guest "retries are used up" "A script asked for the request again, but the step's `retry` is used up or absent. Allow more attempts, or decide otherwise.";
     ReauthenticateFailed "reauthenticate-failed" Guest "could not authenticate again" "A script asked for a new authentication, but there is nothing to renew or it was renewed already in this attempt.";
     Rejected "rejected" Guest "rejected by a hook" "A hook rejected the call. Status, reason code and message are the hook's own.";
+    FileUnknown "file-unknown" Caller "file is not saved" "No earlier step of this run has kept a file under this name. Save it with `save_as_file` before it is sent; `detail` names the files that there are.";
     EgressRefused "egress-refused" Caller "request is not allowed to leave" "The tenant's egress policy does not allow this address. `detail` says which rule; the operator can change it with `egress` of the tenant.";
     Url "url" Upstream "URL is not valid" "The request's URL cannot be used. It must be absolute, with http or https.";
     Dns "dns" Upstream "host name does not resolve" "The upstream's name has no address. Check the name.";

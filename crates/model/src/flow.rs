@@ -9,6 +9,7 @@ use crate::connector::{
     Binding, HookBindings, Retry, StatusList, bindings_mut, check_bindings, check_data, check_headers, check_method, check_retry,
     check_step_retry, check_timeout, check_url, from_document,
 };
+use crate::files::{check_files, check_saved_name};
 use crate::on_error::check_waits;
 use crate::{Hook, Invalid, Name, OnError, Trigger};
 
@@ -72,6 +73,12 @@ pub struct Step {
     /// Of `url`: accepted statuses. Absent or empty: every one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<StatusList>,
+    /// Of `call` and `url`: the response is kept under this name for the rest of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_as_file: Option<String>,
+    /// Of `url`: fields of a form that are sent from saved files, by their names; `data` are text fields beside them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// Of `call` (in place of the endpoint's) and `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -182,6 +189,10 @@ impl Step {
         }
         check_headers(&format!("{path}.headers"), &self.headers)?;
         check_data(&format!("{path}.data"), self.data.as_ref())?;
+        check_files(path, &self.files, self.data.as_ref(), &self.hooks)?;
+        if let Some(name) = &self.save_as_file {
+            check_saved_name(&format!("{path}.save_as_file"), name)?;
+        }
         check_step_retry(&format!("{path}.retry"), self.retry)?;
         check_timeout(&format!("{path}.timeout_s"), self.timeout_s)?;
         if let Some(on_error) = &self.on_error {
@@ -199,6 +210,8 @@ impl Step {
             ("url-only", "method", self.method.is_some(), "belongs to steps with `url`"),
             ("url-only", "headers", !self.headers.is_empty(), "belongs to steps with `url`"),
             ("url-only", "data", self.data.is_some(), "belongs to steps with `url`"),
+            ("url-only", "files", !self.files.is_empty(), "belongs to steps with `url`, and to endpoints"),
+            ("request", "save_as_file", self.save_as_file.is_some(), "belongs to steps with `call` or `url`"),
             ("url-only", "status_code", self.status_code.is_some(), "belongs to steps with `url`"),
             ("request", "retry", self.retry.is_some(), "belongs to steps with `call` or `url`"),
             ("request", "timeout_s", self.timeout_s.is_some(), "belongs to steps with `call` or `url`"),

@@ -11,6 +11,7 @@ pub mod connector;
 mod context;
 mod decision;
 mod fault;
+pub mod files;
 pub mod flow;
 mod hook;
 mod limits;

@@ -61,6 +61,9 @@ pub(crate) struct ServeArgs {
     /// Memory for the bodies of upstreams' responses, in bytes [env: SNAPHOOK_RESPONSE_MEMORY_BYTES] [default: an eighth of the machine's].
     #[arg(long, value_name = "BYTES")]
     pub(crate) response_memory_bytes: Option<u64>,
+    /// Disk for the files of runs, in bytes; one tenant's runs get a quarter of it [env: SNAPHOOK_FILES_BYTES] [default: 4294967296].
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) files_bytes: Option<u64>,
     /// Format of the node's own log: `text` or `json` [env: SNAPHOOK_LOG_FORMAT] [default: text]. What is logged: RUST_LOG.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<String>,

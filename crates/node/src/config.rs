@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) sandbox_memory_bytes: u64,
     /// Memory that the bodies of upstreams' responses may take together.
     pub(crate) response_memory_bytes: u64,
+    /// Disk that the files of all runs may take together; one tenant's a quarter of it.
+    pub(crate) files_bytes: u64,
     pub(crate) log_format: LogFormat,
 }
 
@@ -59,6 +61,7 @@ impl Config {
             "operator_token",
             "sandbox_memory_bytes",
             "response_memory_bytes",
+            "files_bytes",
             "log_format",
         ]));
         if let Some(listen) = &args.listen {
@@ -79,6 +82,9 @@ impl Config {
         if let Some(bytes) = args.response_memory_bytes {
             figment = figment.merge(("response_memory_bytes", bytes));
         }
+        if let Some(bytes) = args.files_bytes {
+            figment = figment.merge(("files_bytes", bytes));
+        }
         if let Some(format) = &args.log_format {
             figment = figment.merge(("log_format", format));
         }
@@ -98,6 +104,8 @@ impl Config {
             sandbox_memory_bytes: memory_bytes.map_or(1 << 30, |bytes| bytes / 2),
             // Never less than what two tenants' largest answers of the default limit take while they arrive.
             response_memory_bytes: memory_bytes.map_or(256 << 20, |bytes| bytes / 8).max(64 << 20),
+            // Sixty-four runs that save as much as the default limits let them; few machines have less disk to spare.
+            files_bytes: 4 << 30,
             log_format: LogFormat::Text,
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, new_token, serve, token_hash};
 use snaphook_compile::{Compiler, CompilerConfig, Interpreter, prepare_interpreter};
 use snaphook_egress::{Egress, EgressConfig, Vault};
-use snaphook_flow::{Runner, RunnerConfig, RunnerParts, SystemClock};
+use snaphook_flow::{FileSpace, Runner, RunnerConfig, RunnerParts, SystemClock};
 use snaphook_sandbox::{InterpreterCode, Sandbox, SandboxConfig, Settings};
 use snaphook_store::{SqliteStore, Store, TokenHash};
 use tokio::net::TcpListener;
@@ -59,6 +59,7 @@ impl Node {
             egress: egress(&config, store.as_ref()).await?,
             store: Arc::clone(&store),
             programs: programs.clone(),
+            files: Arc::new(file_space(&config)?),
             clock: Arc::new(SystemClock),
         };
         let runner = Runner::new(parts, RunnerConfig::default());
@@ -153,6 +154,13 @@ async fn egress(config: &Config, store: &dyn Store) -> Result<Egress, CliError> 
 fn compiler(data_dir: &Path) -> Result<Compiler, CliError> {
     let executable = std::env::current_exe().map_err(start_error)?;
     Ok(Compiler::new(CompilerConfig::new(executable, vec!["compile-child".into()], data_dir.to_owned())))
+}
+
+/// Files of runs; what a killed process left there is removed, since this one has the data directory to itself.
+fn file_space(config: &Config) -> Result<FileSpace, CliError> {
+    let directory = config.data_dir.join("files");
+    let opened = FileSpace::open(&directory, config.files_bytes);
+    opened.map_err(|source| CliError::File { what: format!("cannot use {}", directory.display()), source })
 }
 
 /// Compiled code of programs, which can be made again at any time.

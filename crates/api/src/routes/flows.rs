@@ -3,6 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::Value;
+use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
 use snaphook_model::{Binding, Connector, Flow, Hook, Invalid, Name, StepAction, TenantName, TriggerAuth};
 use snaphook_store::{Change, NewDocument, Store, StoredFlow};
 
@@ -110,8 +111,11 @@ async fn check_calls(store: &dyn Store, tenant: &TenantName, flow: &Flow) -> Res
             let stored = stored.ok_or_else(|| Invalid::new(path(), format!("there is no connector `{connector}`")))?;
             connectors.insert(connector.clone(), Connector::parse(stored.document)?);
         }
-        if !connectors[&connector].endpoints.contains_key(&endpoint) {
+        let Some(endpoint) = connectors[&connector].endpoints.get(&endpoint) else {
             return Err(Invalid::new(path(), format!("connector `{connector}` has no endpoint `{endpoint}`")).into());
+        };
+        if !endpoint.files.is_empty() && !step.hooks.of(Hook::PreRequest).is_empty() {
+            return Err(Invalid::new(format!("steps[{i}].hooks.pre-request"), NO_SCRIPT_BESIDE_FILES).into());
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, new_token, token_hash};
 use snaphook_compile::{Compiler, CompilerConfig};
 use snaphook_egress::{Egress, EgressConfig};
-use snaphook_flow::{Runner, RunnerConfig, RunnerParts, SystemClock};
+use snaphook_flow::{FileSpace, Runner, RunnerConfig, RunnerParts, SystemClock};
 use snaphook_model::{Dialect, Hook, Language, Name, ScriptKind, TenantName};
 use snaphook_sandbox::{InterpreterCode, Sandbox, SandboxConfig};
 use snaphook_store::{AddedVersion, NewVersion, ScriptStore as _, SqliteStore, Store, StoredComponent};
@@ -82,6 +82,7 @@ impl TestNode {
             egress: Egress::new(EgressConfig::default()).unwrap(),
             store: Arc::clone(&shared),
             programs: Arc::clone(&programs) as Arc<dyn snaphook_flow::Programs>,
+            files: Arc::new(FileSpace::open(&dir.path().join("files"), 1 << 30).unwrap()),
             clock: Arc::new(SystemClock),
         };
         let runner = Runner::new(parts, RunnerConfig::default());

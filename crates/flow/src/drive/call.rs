@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use snaphook_egress::Outbound;
-use snaphook_model::{Code, Context, Decision, Fault, Hook, HookInput, HttpRequest, HttpResponse, RunId, StepRecord};
+use snaphook_model::{Context, Decision, Fault, Hook, HookInput, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 
-use super::{Scope, internal};
+use super::{Scope, internal, send};
 use crate::fetch::Fetch;
 use crate::machine::{Action, Arguments, Call, End, Event};
 use crate::prepared::{PreparedBinding, PreparedEndpoint};
@@ -31,6 +30,7 @@ pub(super) async fn drive(
     step: &mut StepRecord,
 ) -> End {
     let mut call = Call::new(&endpoint.plan, arguments, may_repeat_run);
+    let mut saved = None;
     let mut began = Instant::now();
     loop {
         let action = call.next();
@@ -58,8 +58,9 @@ pub(super) async fn drive(
                 result.map_or_else(Event::Faulted, Event::Decided)
             }
             Action::SendRequest(request) => {
-                let request = request.clone();
-                send(scope, endpoint, request, step).await.map_or_else(Event::NotAnswered, Event::Responded)
+                let answered = send::send(scope, endpoint, &call, request.clone(), step.attempts.last_mut()).await;
+                saved = answered.saved;
+                answered.event
             }
         };
         if let (Some(attempt), true) = (step.attempts.last_mut(), in_attempt) {
@@ -69,33 +70,13 @@ pub(super) async fn drive(
             return End::Failed(internal(&error.to_string()));
         }
     }
+    if let (Some(name), Some(file), true) = (call.save_as(), saved, call.response_counts()) {
+        scope.files.keep(name.to_owned(), file).await;
+    }
     for (attempt, error) in step.attempts.iter_mut().zip(call.attempt_errors()) {
         attempt.error.clone_from(error);
     }
     call.into_end().unwrap_or_else(|| End::Failed(internal("a call without next action has not ended")))
-}
-
-async fn send(scope: &Scope<'_>, endpoint: &PreparedEndpoint, request: HttpRequest, step: &mut StepRecord) -> Result<HttpResponse, Fault> {
-    let left = scope.deadline.saturating_duration_since(Instant::now());
-    let recorded = record::request(&request);
-    let answer = if left.is_zero() {
-        Err(Fault::new(Code::Timeout, "the time for the whole call was over before the request could be sent"))
-    } else {
-        let outbound = Outbound {
-            tenant: &scope.tenant.name,
-            request,
-            policy: &scope.tenant.egress,
-            timeout: endpoint.timeout.min(left),
-            max_response_bytes: scope.tenant.limits.response_body_bytes,
-            redirects: endpoint.redirects,
-        };
-        scope.inner.parts.egress.send(outbound).await
-    };
-    if let Some(attempt) = step.attempts.last_mut() {
-        attempt.request = Some(recorded);
-        attempt.response = Some(record::response(answer.as_ref().ok()));
-    }
-    answer
 }
 
 /// The way out for a script's own requests, where the tenant's scripts have one.

@@ -8,6 +8,7 @@ use snaphook_model::{Code, Fault, Payload, StepRecord, Tenant, TriggerResponse, 
 
 use super::ending::{blank_record, close_record, close_step, finish_run};
 use super::{Scope, Start, call, internal, script, trigger};
+use crate::files::RunFiles;
 use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedAction, PreparedFlow};
@@ -34,6 +35,7 @@ pub(crate) async fn run_flow(
         Some(fault) => RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None),
         None => drive_steps(&mut scope, flow, plan, start.input.clone(), &mut steps).await,
     };
+    scope.files.close().await;
     let mut record = blank_record(&start, scope.usage);
     record.flow = Some(flow.name.clone());
     record.flow_version = Some(flow.version);
@@ -75,7 +77,8 @@ pub(super) fn scope<'a>(
         Arc::make_mut(&mut variables).apply(start.writes.clone());
     }
     let (run, flow, usage) = (start.id, Some(flow.name.as_str()), start.usage);
-    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, usage }
+    let files = RunFiles::new(&inner.parts.files, tenant);
+    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, files, usage }
 }
 
 async fn drive_steps<'a>(

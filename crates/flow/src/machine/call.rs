@@ -11,6 +11,7 @@ use snaphook_model::{
     Blame, Code, Decision, Fault, Headers, Hook, HookInput, HttpRequest, HttpResponse, NewResponse, Payload, ReasonCode, Rejection,
 };
 
+use super::form::Form;
 use super::input::{Arguments, as_json};
 use super::plan::CallPlan;
 
@@ -28,8 +29,12 @@ pub struct Call<'p> {
     attempt: u32,
     /// Of the latest attempt.
     request: HttpRequest,
+    /// Sent by the latest attempt in place of the request's body.
+    form: Option<Form>,
     /// Of the latest attempt; status 0 while there is none.
     response: HttpResponse,
+    /// What stands for the response's body in the latest attempt, where it was kept as a file.
+    saved: Option<Payload>,
     /// What post-request scripts made of the payload in the latest attempt.
     returned: Option<Payload>,
     /// Whether a post-request script said to go on whatever the status.
@@ -78,6 +83,9 @@ pub enum Event {
     Faulted(Fault),
     /// The upstream answered.
     Responded(HttpResponse),
+    /// The upstream answered, and its body is kept as a file, which this payload describes. The response has the body too where a script
+    /// is there to see it.
+    Saved(HttpResponse, Payload),
     /// No answer came, or the request was not allowed to leave.
     NotAnswered(Fault),
 }
@@ -149,7 +157,9 @@ impl<'p> Call<'p> {
             arguments,
             attempt: 0,
             request: HttpRequest::default(),
+            form: None,
             response: HttpResponse::default(),
+            saved: None,
             returned: None,
             proceed: false,
             result: Payload::default(),
@@ -177,6 +187,24 @@ impl<'p> Call<'p> {
         self.attempt
     }
 
+    /// What the request sends in place of its body.
+    #[must_use]
+    pub const fn form(&self) -> Option<&Form> {
+        self.form.as_ref()
+    }
+
+    /// The name under which the response is kept.
+    #[must_use]
+    pub fn save_as(&self) -> Option<&str> {
+        self.plan.files.save_as.as_deref()
+    }
+
+    /// Whether the latest attempt's response was good, or a script went on with it.
+    #[must_use]
+    pub fn response_counts(&self) -> bool {
+        self.response.status != 0 && matches!(self.errors.last(), Some(None))
+    }
+
     /// Why each ended attempt failed, in order; none for one that did not.
     #[must_use]
     pub fn attempt_errors(&self) -> &[Option<Fault>] {
@@ -202,6 +230,11 @@ impl<'p> Call<'p> {
             (&Stage::Hook(hook, _), Event::Faulted(fault)) => self.faulted(hook, fault),
             (Stage::Request, Event::Responded(response)) => {
                 self.response = response;
+                self.enter(Hook::PostRequest);
+            }
+            (Stage::Request, Event::Saved(response, file)) => {
+                self.response = response;
+                self.saved = Some(file);
                 self.enter(Hook::PostRequest);
             }
             (Stage::Request, Event::NotAnswered(fault)) => self.attempt_failed(fault),
@@ -254,7 +287,9 @@ impl<'p> Call<'p> {
     fn begin_attempt(&mut self) {
         self.attempt += 1;
         self.request = self.plan.request.fill(self.arguments.payload());
+        self.form = self.plan.files.form(&mut self.request);
         self.response = HttpResponse::default();
+        self.saved = None;
         self.returned = None;
         self.proceed = false;
         self.enter(Hook::PreRequest);
@@ -279,6 +314,9 @@ impl<'p> Call<'p> {
     fn payload(&mut self) -> Result<Payload, Fault> {
         if let Some(returned) = self.returned.take() {
             return Ok(returned);
+        }
+        if let Some(file) = self.saved.take() {
+            return Ok(file);
         }
         match &self.plan.payload_path {
             Some(path) => path.pick(&self.response.body).map(Payload::json),
@@ -341,7 +379,7 @@ impl Event {
         match self {
             Self::Decided(_) => "a decision",
             Self::Faulted(_) => "a script's failure",
-            Self::Responded(_) => "a response",
+            Self::Responded(_) | Self::Saved(..) => "a response",
             Self::NotAnswered(_) => "a request's failure",
         }
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use snaphook_model::connector::StatusList;
 use snaphook_model::{Headers, Hook, HttpRequest, Payload};
 
+use super::form::FilePlan;
 use super::path::PayloadPath;
 
 /// The definition of a call, without the scripts themselves.
@@ -25,6 +26,8 @@ pub struct CallPlan {
     pub accept: Accept,
     /// Picks the payload out of the response.
     pub payload_path: Option<PayloadPath>,
+    /// Files of the run that it sends or keeps.
+    pub files: FilePlan,
 }
 
 /// A request before its arguments are known.

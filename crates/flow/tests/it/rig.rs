@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use snaphook_compile::{Interpreter, Upload, compile_here, prepare_interpreter};
 use snaphook_egress::{Egress, EgressConfig};
-use snaphook_flow::{Clock, Finished, Outcome, PreparedFlow, Programs, ProgramsFuture, Runner, RunnerConfig, RunnerParts};
+use snaphook_flow::{Clock, FileSpace, Finished, Outcome, PreparedFlow, Programs, ProgramsFuture, Runner, RunnerConfig, RunnerParts};
 use snaphook_model::{
     Code, Connector, Dialect, Fault, Flow, Language, Name, Payload, RunId, RunRecord, Tenant, TenantDocument, TenantName,
 };
@@ -90,6 +90,7 @@ impl Rig {
             egress: Egress::new(EgressConfig::default()).unwrap(),
             store: store.clone(),
             programs: scripts.clone(),
+            files: Arc::new(FileSpace::open(&directory.path().join("files"), 1 << 30).unwrap()),
             clock: clock.clone(),
         };
         let runner = Runner::new(parts, RunnerConfig::default());

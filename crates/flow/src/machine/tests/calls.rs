@@ -6,7 +6,9 @@ use snaphook_model::{
     PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure,
 };
 
-use crate::machine::{Accept, Action, Body, BoundHooks, Call, CallPlan, End, Event, Failure, PayloadPath, Repeat, RequestTemplate};
+use crate::machine::{
+    Accept, Action, Body, BoundHooks, Call, CallPlan, End, Event, Failure, FilePlan, PayloadPath, Repeat, RequestTemplate,
+};
 
 pub(super) fn plan(bound: &[(Hook, usize)]) -> CallPlan {
     let count = |hook| bound.iter().find(|(h, _)| *h == hook).map_or(0, |(_, n)| *n);
@@ -23,6 +25,7 @@ pub(super) fn plan(bound: &[(Hook, usize)]) -> CallPlan {
         retries: 0,
         accept: Accept::Success,
         payload_path: None,
+        files: FilePlan::default(),
     }
 }
 

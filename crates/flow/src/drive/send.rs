@@ -1,0 +1,110 @@
+//! Sends one request of a call, with the files that it sends and the one that it brings.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use snaphook_egress::{Outbound, Sink, Streams};
+use snaphook_model::{Attempt, Code, Fault, Hook, HttpRequest, HttpResponse};
+
+use super::Scope;
+use crate::files::{RunFiles, SavedFile, Wanted, check_name};
+use crate::machine::{Call, Event, Form};
+use crate::multipart::{Content, Multipart, Part};
+use crate::prepared::PreparedEndpoint;
+use crate::record;
+
+/// What came of a request.
+pub(super) struct Answered {
+    pub(super) event: Event,
+    /// The response, where it is to be kept; it gets its name when the call succeeds with it.
+    pub(super) saved: Option<SavedFile>,
+}
+
+/// Sends the request that the machine asks for, and writes both sides into the attempt's record.
+pub(super) async fn send(
+    scope: &Scope<'_>,
+    endpoint: &PreparedEndpoint,
+    call: &Call<'_>,
+    mut request: HttpRequest,
+    attempt: Option<&mut Attempt>,
+) -> Answered {
+    let form = match framed(&scope.files, call) {
+        Ok(form) => form,
+        // Nothing was sent, and nothing is recorded as if it had been.
+        Err(fault) => return Answered { event: Event::NotAnswered(fault), saved: None },
+    };
+    if let Some(form) = &form {
+        request.headers.set("content-type", form.content_type.as_str());
+    }
+    let recorded = record::request(&request, form.as_ref().map(|form| Bytes::from(form.shown.clone())));
+    let answer = exchange(scope, endpoint, call, request, form).await;
+    let name = call.save_as().unwrap_or_default();
+    if let Some(attempt) = attempt {
+        let shown = answer.as_ref().ok().and_then(|(_, file)| file.as_ref()).map(|file| file.shown(name).into());
+        attempt.request = Some(recorded);
+        attempt.response = Some(record::response(answer.as_ref().ok().map(|(response, _)| response), shown));
+    }
+    match answer {
+        Err(fault) => Answered { event: Event::NotAnswered(fault), saved: None },
+        Ok((response, None)) => Answered { event: Event::Responded(response), saved: None },
+        Ok((response, Some(file))) => Answered { event: Event::Saved(response, file.payload(name)), saved: Some(file) },
+    }
+}
+
+/// The form of the request, from files that the run has.
+fn framed(files: &RunFiles, call: &Call<'_>) -> Result<Option<Multipart>, Fault> {
+    if let Some(name) = call.save_as() {
+        check_name(name)?;
+    }
+    let Some(Form { texts, files: names }) = call.form() else { return Ok(None) };
+    let mut parts: Vec<_> = texts.iter().map(|(field, text)| Part { field, content: Content::Text(text) }).collect();
+    for (field, name) in names {
+        parts.push(Part { field, content: Content::File(name, files.get(name)?) });
+    }
+    Ok(Some(Multipart::new(&parts)))
+}
+
+/// Sends it and takes the answer, into a file where it is to be kept.
+async fn exchange(
+    scope: &Scope<'_>,
+    endpoint: &PreparedEndpoint,
+    call: &Call<'_>,
+    request: HttpRequest,
+    form: Option<Multipart>,
+) -> Result<(HttpResponse, Option<SavedFile>), Fault> {
+    let left = scope.deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(Fault::new(Code::Timeout, "the run timed out: its time was over before the request could be sent"));
+    }
+    let outbound = Outbound {
+        tenant: &scope.tenant.name,
+        request,
+        policy: &scope.tenant.egress,
+        timeout: endpoint.timeout.min(left),
+        max_response_bytes: scope.tenant.limits.response_body_bytes,
+        redirects: endpoint.redirects,
+    };
+    let egress = &scope.inner.parts.egress;
+    let upload = form.map(|form| form.upload());
+    if call.save_as().is_none() {
+        return Ok((egress.send_streaming(outbound, Streams { upload, sink: None }).await?, None));
+    }
+    let accept = &endpoint.plan.accept;
+    let mut incoming = scope.files.incoming();
+    let scripted = endpoint.plan.bound.of(Hook::PostRequest) > 0;
+    let response = if scripted {
+        // A script sees this response like any other, so it is in memory like any other. Whatever its status, the script may go on with it.
+        let response = egress.send_streaming(outbound, Streams { upload, sink: None }).await?;
+        incoming.write(response.body.clone()).await?;
+        response
+    } else {
+        let mut wanted = Wanted { incoming: &mut incoming, accept, came: false };
+        let response = egress.send_streaming(outbound, Streams { upload, sink: Some(&mut wanted) }).await?;
+        if !wanted.came {
+            return Ok((response, None));
+        }
+        response
+    };
+    let file = incoming.finish(response.headers.get("content-type")).await?;
+    Ok((response, Some(file)))
+}

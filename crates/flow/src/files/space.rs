@@ -1,0 +1,135 @@
+//! The node's directory of runs' files, and how much of it is taken.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use snaphook_model::{Code, Fault, TenantName};
+
+/// One tenant's part of the whole, so that a tenant who fills it leaves room for others.
+const SHARE: u64 = 4;
+
+/// Where a node keeps the files of its runs.
+#[derive(Debug)]
+pub struct FileSpace {
+    directory: PathBuf,
+    /// Of all files together.
+    limit: u64,
+    taken: Mutex<Taken>,
+    /// Numbers the files.
+    next: AtomicU64,
+}
+
+/// Held for an addition.
+#[derive(Debug, Default)]
+struct Taken {
+    all: u64,
+    by_tenant: HashMap<TenantName, u64>,
+}
+
+impl FileSpace {
+    /// A directory that belongs to this node alone, for at most so many bytes. Makes it for its owner only, and empties it: what is in there
+    /// belongs to runs of a process that was killed.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or emptied.
+    pub fn open(directory: &Path, limit: u64) -> io::Result<Self> {
+        match fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        DirBuilder::new().mode(0o700).recursive(true).create(directory)?;
+        Ok(Self { directory: directory.to_owned(), limit, taken: Mutex::default(), next: AtomicU64::new(1) })
+    }
+
+    /// A path that no other file has.
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Takes room for more of a tenant's bytes.
+    ///
+    /// # Errors
+    /// `overloaded`, when the node or the tenant has as much as it may.
+    fn take(&self, tenant: &TenantName, bytes: u64) -> Result<(), Fault> {
+        let mut taken = self.taken();
+        let all = taken.all.saturating_add(bytes);
+        let own = taken.by_tenant.get(tenant).copied().unwrap_or_default().saturating_add(bytes);
+        let (limit, used, whose) = if own > self.limit / SHARE {
+            (self.limit / SHARE, own, "the files of this tenant's runs")
+        } else if all > self.limit {
+            (self.limit, all, "the files of all runs of the node")
+        } else {
+            taken.all = all;
+            taken.by_tenant.insert(tenant.clone(), own);
+            return Ok(());
+        };
+        let detail =
+            format!("{whose} may take {limit} bytes together (the node's `files_bytes`), and other runs have taken their part of it");
+        Err(Fault::new(Code::Overloaded, detail).of_limit(limit, Some(used)))
+    }
+
+    fn give_back(&self, tenant: &TenantName, bytes: u64) {
+        let mut taken = self.taken();
+        taken.all = taken.all.saturating_sub(bytes);
+        if let Some(own) = taken.by_tenant.get_mut(tenant) {
+            *own = own.saturating_sub(bytes);
+            if *own == 0 {
+                taken.by_tenant.remove(tenant);
+            }
+        }
+    }
+
+    /// Bytes that are taken now.
+    #[cfg(test)]
+    pub(super) fn taken_bytes(&self) -> u64 {
+        self.taken().all
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().expect("no holder of the lock panics")
+    }
+}
+
+/// A file on disk with the room it takes. Removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct OnDisk {
+    space: Arc<FileSpace>,
+    tenant: TenantName,
+    path: Arc<Path>,
+    taken: u64,
+}
+
+impl OnDisk {
+    /// A path for a file that is not there yet.
+    pub(super) fn new(space: &Arc<FileSpace>, tenant: &TenantName) -> Self {
+        Self { space: space.clone(), tenant: tenant.clone(), path: space.path().into(), taken: 0 }
+    }
+
+    pub(super) fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    /// Takes room for more bytes.
+    pub(super) fn take(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.space.take(&self.tenant, bytes)?;
+        self.taken += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(%error, path = %self.path.display(), "a run's file cannot be removed; the next start does it");
+            }
+            _ => {}
+        }
+        self.space.give_back(&self.tenant, self.taken);
+    }
+}
