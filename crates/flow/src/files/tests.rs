@@ -1,3 +1,5 @@
+//! Files of a run on a real disk: found by name, bounded, and gone in time.
+
 use bytes::Bytes;
 use serde_json::json;
 use snaphook_egress::Sink as _;
