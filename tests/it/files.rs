@@ -120,7 +120,6 @@ async fn f046_a_saved_response_is_sent_as_a_field_of_a_form() {
         text("sizes", "1"),
         text("sizes", "2"),
         text("deep", "{\"a\":null}"),
-        text("none", ""),
         file("file", "f.png", "image/png", &picture()),
     ];
     assert_eq!(parts(&sent), expected);
@@ -210,6 +209,59 @@ async fn f056_the_record_of_a_step_that_timed_out_has_status_0_and_the_error() {
     let attempt = tenant.record(&answer).await["steps"][0]["attempts"][0].clone();
     assert_eq!((&attempt["response"]["status"], &attempt["response"]["body"]), (&json!(418), &json!("no")));
     assert!(attempt["error"]["detail"].as_str().unwrap().contains("418; accepted: 200, 201"), "{attempt:#}");
+}
+
+#[tokio::test]
+async fn names_are_templates_and_what_they_become_is_checked() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/f", Answer::json(json!({"state": "done", "id": 7}))).on("/up", ok());
+    let mut save = get(&upstream, "/f", "{{ payload.name }}.json");
+    // Whoever looks into the response sees it, though it is kept as a file.
+    save["continue_if"] = json!({"response_notation": "state", "value": "done"});
+    save["store_data"] = json!({"ID": "id"});
+    let mut upload = post(&upstream, json!({"f": "{{ steps.trigger.name }}.json"}));
+    upload["data"] = json!({"id": "{{ ID }}", "file": "{{ responses.0.file }}"});
+    tenant.flow("f", json!({"steps": [save, upload]})).await;
+    let _ = tenant.run("f", json!({"name": "a\"b"})).await.expect(200);
+    let sent = parts(&upstream.last());
+    assert_eq!((&sent[0], &sent[1]), (&text("id", "7"), &text("file", "a\"b.json")));
+    assert_eq!((sent[2].file_name.as_deref(), &sent[2].content[..]), (Some("a%22b.json"), &br#"{"state":"done","id":7}"#[..]));
+
+    let count = upstream.requests().len();
+    for name in ["a\r\nx: y", "\u{0}", &"x".repeat(251)] {
+        let answer = tenant.run("f", json!({"name": name})).await.expect(422);
+        assert_eq!((problem(&answer).0, &answer.json()["path"]), ("template".to_owned(), &json!("steps[0].save_as_file")));
+    }
+    assert_eq!(upstream.requests().len(), count);
+    let broken = json!({"steps": [{"url": upstream.url("/up"), "files": {"f": "{{ payload."}}]});
+    let answer = tenant.client.put("/v1/flows/g", &broken).await.expect(400);
+    assert_eq!(answer.json()["path"], "steps[0].files.f");
+}
+
+#[tokio::test]
+async fn a_form_of_several_parts_needs_no_files() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/up", ok());
+    tenant.js("s", "export function preRequest(request) { request.body = request.text().replace('old', 'new'); }").await;
+    let step = json!({"url": upstream.url("/up"), "encode": "multipart", "data": {"a": "old", "b": [1, "{{ payload.x }}"], "c": null},
+                      "hooks": {"pre-request": [{"script": "s"}]}});
+    tenant.flow("f", json!({"headers": {"content-type": "application/json"}, "steps": [step]})).await;
+    let _ = tenant.run("f", json!({"x": "--\r\n"})).await.expect(200);
+    assert_eq!(parts(&upstream.last()), [text("a", "new"), text("b", "1"), text("b", "--\r\n")]);
+
+    for (step, path) in [
+        (json!({"encode": "multipart", "data": [1]}), "steps[0].data"),
+        (json!({"encode": "multipart"}), "steps[0].encode"),
+        (json!({"encode": "json", "data": {}, "files": {"f": "f"}}), "steps[0].encode"),
+        (json!({"data": "text", "files": {"f": "f"}}), "steps[0].data"),
+        (json!({"files": {"f": ""}}), "steps[0].files.f"),
+        (json!({"save_as_file": "a\nb"}), "steps[0].save_as_file"),
+    ] {
+        let mut document = step.clone();
+        document["url"] = json!(upstream.url("/up"));
+        let answer = tenant.client.put("/v1/flows/g", &json!({"steps": [document]})).await.expect(400);
+        assert_eq!(answer.json()["path"], path, "{step}: {}", answer.text());
+    }
 }
 
 #[tokio::test]

@@ -185,6 +185,11 @@ impl Tenant {
         self.client.post(&format!("/v1/flows/{flow}/runs"), &json!({"payload": payload})).await
     }
 
+    /// The same for a run about a subject: its id, or an object with id and values.
+    pub async fn run_about(&self, flow: &str, subject: Value, payload: Value) -> Response {
+        self.client.post(&format!("/v1/flows/{flow}/runs"), &json!({"payload": payload, "subject": subject})).await
+    }
+
     /// The record of the run that a response names.
     pub async fn record(&self, response: &Response) -> Value {
         let problem = || serde_json::from_slice::<Value>(&response.body).ok()?["run"].as_str().map(str::to_owned);

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::routes::{calls, connectors, flows, node, runs, scripts, secrets, tenants, test_runs, tokens, triggers, versions};
+use crate::routes::{calls, connectors, flows, node, runs, scripts, secrets, subjects, tenants, test_runs, tokens, triggers, versions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -20,6 +20,7 @@ use crate::routes::{calls, connectors, flows, node, runs, scripts, secrets, tena
         connectors::put, connectors::get, connectors::list, connectors::delete,
         flows::put, flows::get, flows::get_version, flows::list, flows::delete,
         secrets::put, secrets::list, secrets::delete,
+        subjects::put, subjects::get, subjects::list, subjects::delete,
         calls::call, runs::start, runs::list, runs::get, triggers::trigger,
         node::healthz, node::readyz, node::openapi, node::error,
     ),

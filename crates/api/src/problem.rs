@@ -42,7 +42,7 @@ pub(crate) struct ProblemDetails<'a> {
     status: u16,
     /// Stable, kebab-case.
     code: &'a str,
-    /// `caller`, `guest`, `upstream` or `platform`.
+    /// `caller`, `guest`, `upstream`, `platform`, or `nobody` where nothing failed.
     blame: &'a str,
     detail: &'a str,
     /// The field it is about, such as `steps[2].foo`.

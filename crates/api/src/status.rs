@@ -10,7 +10,7 @@ pub(crate) const fn of(code: Code) -> u16 {
         Code::ScopeMissing | Code::EgressRefused => 403,
         Code::NotFound => 404,
         Code::MethodNotAllowed => 405,
-        Code::Conflict | Code::ScriptBound => 409,
+        Code::Conflict | Code::ScriptBound | Code::Blocked => 409,
         Code::TooLarge | Code::SourceSize => 413,
         Code::ScriptSyntax
         | Code::ScriptCompile
@@ -32,7 +32,10 @@ pub(crate) const fn of(code: Code) -> u16 {
         | Code::RetriesUsed
         | Code::ReauthenticateFailed
         | Code::Rejected
-        | Code::FileUnknown => 422,
+        | Code::FileUnknown
+        | Code::Template
+        | Code::TemplateLimit
+        | Code::StorePath => 422,
         Code::Internal => 500,
         Code::Url
         | Code::Dns
@@ -61,6 +64,7 @@ mod tests {
                 Blame::Guest => matches!(super::of(code), 413 | 422),
                 Blame::Upstream => matches!(super::of(code), 502 | 504),
                 Blame::Platform => matches!(super::of(code), 500 | 503),
+                Blame::Nobody => super::of(code) == 409,
             };
             assert!(fits, "{code}: {}", super::of(code));
         }

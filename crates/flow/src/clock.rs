@@ -1,7 +1,7 @@
-//! Time and identity, handed in so that tests may hold both.
+//! Time, identity and chance, handed in so that tests may hold both.
 
 use jiff::Timestamp;
-use snaphook_model::RunId;
+use snaphook_model::{Code, Fault, RunId};
 
 /// Where the runner gets the time and new run ids from.
 pub trait Clock: Send + Sync {
@@ -10,6 +10,14 @@ pub trait Clock: Send + Sync {
 
     /// An id that no run has.
     fn run_id(&self) -> RunId;
+
+    /// Bytes that nobody can guess, for generated values.
+    ///
+    /// # Errors
+    /// `internal` when the machine has no chance to give.
+    fn chance(&self, bytes: &mut [u8]) -> Result<(), Fault> {
+        getrandom::fill(bytes).map_err(|error| Fault::new(Code::Internal, format!("no chance to generate a value from: {error}")))
+    }
 }
 
 /// The machine's own clock and chance.

@@ -6,13 +6,14 @@ mod flow;
 mod script;
 mod send;
 mod trigger;
+mod values;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, Tenant, TriggerRequest, VariableWrite, Variables};
+use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, Subject, Tenant, TriggerRequest, VariableWrite, Variables};
 use snaphook_store::QueuedRun;
 
 use crate::clock::Clock;
@@ -21,7 +22,8 @@ use crate::machine::{Arguments, End, Failure, Repeat};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedEndpoint;
 use crate::record;
-use crate::runner::Inner;
+use crate::runner::{Inner, RunInput};
+use crate::template::RunValues;
 use ending::{blank_record, close_record, close_step};
 
 pub(crate) use ending::refuse_run;
@@ -41,6 +43,8 @@ pub(crate) struct Scope<'a> {
     deadline: Instant,
     variables: Arc<Variables>,
     files: RunFiles,
+    /// For templates.
+    values: Arc<RunValues>,
     usage: RunUsage,
 }
 
@@ -51,6 +55,8 @@ pub(crate) struct Start {
     attempt: u32,
     retry_of: Option<RunId>,
     input: Payload,
+    /// Whom the run is about.
+    subject: Option<Subject>,
     /// The request to the flow's trigger, until a payload was made of it.
     request: Option<TriggerRequest>,
     /// What the trigger's script wrote into the variables.
@@ -64,13 +70,14 @@ pub(crate) struct Start {
 
 impl Start {
     /// A first attempt, for a caller who waits.
-    pub(crate) fn new(clock: &dyn Clock, input: Payload) -> Self {
+    pub(crate) fn new(clock: &dyn Clock, input: RunInput) -> Self {
         Self {
             id: clock.run_id(),
             at: clock.now(),
             attempt: 1,
             retry_of: None,
-            input,
+            input: input.payload,
+            subject: input.subject,
             request: None,
             writes: Vec::new(),
             trigger: None,
@@ -81,18 +88,20 @@ impl Start {
 
     /// The same for a request to the flow's trigger.
     pub(crate) fn triggered(clock: &dyn Clock, request: TriggerRequest) -> Self {
-        Self { request: Some(request), ..Self::new(clock, Payload::default()) }
+        Self { request: Some(request), ..Self::new(clock, RunInput::default()) }
     }
 
     /// A run from the store's queue.
     pub(crate) fn claimed(run: QueuedRun) -> Self {
-        let QueuedRun { record, input, writes } = run;
+        let QueuedRun { record, input, writes, subject_values } = run;
+        let subject = record.subject.map(|id| Subject { id, values: subject_values });
         Self {
             id: record.id,
             at: record.started_at,
             attempt: record.attempt,
             retry_of: record.retry_of,
             input,
+            subject,
             writes,
             trigger: record.trigger,
             usage: record.usage,
@@ -111,7 +120,7 @@ pub(crate) async fn direct_call(
     deadline: Instant,
 ) -> Finished {
     let clock = &inner.parts.clock;
-    let start = Start::new(&**clock, Payload::default());
+    let start = Start::new(&**clock, RunInput::default());
     let mut scope = Scope {
         inner,
         tenant,
@@ -122,10 +131,11 @@ pub(crate) async fn direct_call(
         deadline,
         variables: inner.no_variables.clone(),
         files: RunFiles::new(&inner.parts.files, tenant),
+        values: inner.no_values.clone(),
         usage: RunUsage::default(),
     };
     let mut step = record::step(&endpoint.name);
-    let end = call::drive(&mut scope, endpoint, Arguments::checked(arguments), false, &mut step).await;
+    let end = call::drive(&mut scope, endpoint, Arguments::checked(arguments), false, &mut step).await.end;
     close_step(&mut step, &end);
     let mut record = blank_record(&start, scope.usage);
     record.call = Some(endpoint.name.clone());

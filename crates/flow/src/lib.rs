@@ -20,6 +20,7 @@ mod record;
 mod requeue;
 mod runner;
 mod secrets;
+pub mod template;
 
 pub use clock::{Clock, SystemClock};
 pub use files::FileSpace;
@@ -27,4 +28,4 @@ pub use outcome::{Finished, Outcome};
 pub use prepared::{PreparedBinding, PreparedEndpoint, PreparedFlow};
 pub use programs::{Programs, ProgramsFuture};
 pub use record::MAX_BODY_BYTES;
-pub use runner::{Runner, RunnerConfig, RunnerParts};
+pub use runner::{RunInput, Runner, RunnerConfig, RunnerParts};

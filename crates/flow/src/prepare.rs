@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::Value;
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
 use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
 use snaphook_model::{
-    Binding, Code, Connector, Endpoint, Fault, Flow, Headers, Hook, HookBindings, Name, Step, StepAction, TenantName, Trigger, Variables,
+    Binding, Code, Connector, Encode, Endpoint, Fault, Flow, Hook, HookBindings, Name, Step, StepAction, TenantName, Trigger, Variables,
 };
 use snaphook_store::Store;
 use url::Url;
 
-use crate::machine::{Accept, Body, BoundHooks, CallPlan, FilePlan, PayloadPath, RequestTemplate};
+use crate::machine::{Accept, BoundHooks, CallPlan, ResponsePath};
 use crate::prepared::{PreparedAction, PreparedBinding, PreparedEndpoint, PreparedFlow, PreparedStep, PreparedTrigger};
 use crate::programs::Programs;
 use crate::runner::RunnerParts;
+use crate::template::{Body, Condition, FilePlan, Needs, RequestTemplate, Source, SourceUrl};
 
 /// Followed for GET and HEAD where an endpoint says nothing, and in steps with a URL.
 pub(crate) const DEFAULT_REDIRECTS: u8 = 5;
@@ -46,7 +46,8 @@ pub(crate) async fn flow(
     let mut connectors = BTreeMap::new();
     let mut steps = Vec::with_capacity(document.steps.len());
     for (i, step) in document.steps.iter().enumerate() {
-        let within = |fault: Fault| if fault.path.is_none() { fault.in_field(format!("steps[{i}]")) } else { fault };
+        let path = document.path_of(i);
+        let within = |fault: Fault| if fault.path.is_none() { fault.in_field(path.clone()) } else { fault };
         let action = match step.action().map_err(Fault::from).map_err(within)? {
             StepAction::Call { connector, endpoint } => {
                 if !connectors.contains_key(&connector) {
@@ -54,10 +55,10 @@ pub(crate) async fn flow(
                     connectors.insert(connector.clone(), read);
                 }
                 let found = (&connector, &connectors[&connector]);
-                let prepared = loader.call(step.name().to_owned(), found, &endpoint, Some(step)).await;
+                let prepared = loader.call(step.name().to_owned(), found, &endpoint, Some((&path, step))).await;
                 PreparedAction::Request(Box::new(prepared.map_err(within)?))
             }
-            StepAction::Url(url) => PreparedAction::Request(Box::new(loader.url(step, url, document).await.map_err(within)?)),
+            StepAction::Url(url) => PreparedAction::Request(Box::new(loader.url(&path, step, url, document).await.map_err(within)?)),
             StepAction::Script(binding) => {
                 PreparedAction::Script(loader.binding(&binding).await.map_err(within)?, step.on_error.unwrap_or_default())
             }
@@ -74,9 +75,11 @@ pub(crate) async fn flow(
         PreparedAction::Request(endpoint) => !endpoint.is_plain(),
         PreparedAction::Script(..) => true,
     });
+    let needs = steps.iter().fold(Needs::default(), |needs, step| needs.and(step.needs()));
+    let generate = document.generate.iter().map(|(name, length)| (name.clone(), *length)).collect();
     let document_bytes = json_bytes(document);
-    let (name, variables, retry) = (name.clone(), Arc::new(variables), document.retry);
-    Ok(PreparedFlow { name, version, trigger, steps, variables, retry, scripted, document_bytes })
+    let (name, retry, variables) = (name.clone(), document.retry, Arc::new(variables));
+    Ok(PreparedFlow { name, version, trigger, steps, variables, generate, retry, scripted, needs, document_bytes })
 }
 
 /// The length of a part of a document as JSON text, without writing it anywhere.
@@ -117,8 +120,9 @@ impl Loader<'_> {
         name: String,
         (connector, document): (&Name, &Connector),
         endpoint: &Name,
-        step: Option<&Step>,
+        step: Option<(&str, &Step)>,
     ) -> Result<PreparedEndpoint, Fault> {
+        let (step_path, step) = step.unzip();
         let found = document.endpoints.get(endpoint);
         let found = found.ok_or_else(|| Fault::new(Code::NotFound, format!("connector `{connector}` has no endpoint `{endpoint}`")))?;
         let hooks = self.hooks([&document.hooks, &found.hooks], step.map(|step| &step.hooks)).await?;
@@ -127,20 +131,24 @@ impl Loader<'_> {
         }
         let retry = step.and_then(|step| step.retry).or(found.retry);
         let timeout = step.and_then(|step| step.timeout_s).or(found.timeout_s).or(document.timeout_s);
+        let path = format!("endpoints.{endpoint}");
+        let (request, own_condition) = RequestTemplate::read(endpoint_source(&path, document, found))?;
+        let condition = match step_path.zip(step).map(|(path, step)| step_condition(path, step)).transpose()?.flatten() {
+            Some(condition) => Some(condition),
+            None => own_condition,
+        };
+        let store = step.map(|step| &step.store_data).filter(|store| !store.is_empty()).unwrap_or(&found.store_data);
         let plan = CallPlan {
             connector: connector.as_str().into(),
             endpoint: endpoint.as_str().into(),
-            request: RequestTemplate {
-                method: found.method.clone(),
-                url: endpoint_url(&document.base_url, found)?,
-                headers: merged(&document.headers, &found.headers),
-                body: body_of_endpoint(found),
-            },
+            request,
             bound: BoundHooks::new(|hook| hooks[hook as usize].len()),
             retries: retry.map_or(0, |retry| retry.attempts),
             accept: Accept::of_endpoint(found.status_code.as_ref()),
-            payload_path: found.payload_path.as_deref().map(PayloadPath::parse),
-            files: files(&found.files, step),
+            payload_path: found.payload_path.as_deref().map(ResponsePath::parse),
+            condition,
+            store: paths(store),
+            files: file_plan(&path, &found.files, found.encode, step_path.zip(step))?,
         };
         let redirects = found.redirects.unwrap_or(DEFAULT_REDIRECTS);
         let document_bytes = json_bytes(found) + json_bytes(&document.headers) + json_bytes(&document.hooks);
@@ -148,26 +156,21 @@ impl Loader<'_> {
     }
 
     /// A request written out in a step.
-    async fn url(&self, step: &Step, url: &str, flow: &Flow) -> Result<PreparedEndpoint, Fault> {
+    async fn url(&self, path: &str, step: &Step, url: &str, flow: &Flow) -> Result<PreparedEndpoint, Fault> {
         let none = HookBindings::default();
         let hooks = self.hooks([&none, &step.hooks], None).await?;
-        let body = step.data.as_ref().map_or(Body::None, |data| Body::Data(data.to_string().into()));
-        let method = step.method.as_deref().unwrap_or(if step.data.is_some() || !step.files.is_empty() { "POST" } else { "GET" });
-        let headers = if step.headers.is_empty() { &flow.headers } else { &step.headers };
+        let (request, condition) = RequestTemplate::read(step_source(path, step, url, flow))?;
         let plan = CallPlan {
             connector: "".into(),
             endpoint: step.name().into(),
-            request: RequestTemplate {
-                method: method.to_owned(),
-                url: parse_url(url)?.into(),
-                headers: headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-                body,
-            },
+            request,
             bound: BoundHooks::new(|hook| hooks[hook as usize].len()),
             retries: step.retry.map_or(0, |retry| retry.attempts),
             accept: Accept::of_url_step(step.status_code.as_ref()),
             payload_path: None,
-            files: files(&step.files, Some(step)),
+            condition,
+            store: paths(&step.store_data),
+            files: file_plan(path, &step.files, step.encode, Some((path, step)))?,
         };
         Ok(PreparedEndpoint {
             name: step.name().to_owned(),
@@ -176,7 +179,7 @@ impl Loader<'_> {
             timeout: seconds(step.timeout_s),
             redirects: DEFAULT_REDIRECTS,
             // The step counts with its flow; what the flow gives to every step is there once more.
-            document_bytes: json_bytes(headers),
+            document_bytes: if step.headers.is_empty() { json_bytes(&flow.headers) } else { 0 },
         })
     }
 
@@ -211,44 +214,121 @@ impl Loader<'_> {
     }
 }
 
-/// The files that a request sends, and the name that a step keeps its response under.
-fn files(sent: &BTreeMap<String, String>, step: Option<&Step>) -> FilePlan {
-    let sent = sent.iter().map(|(field, name)| (field.clone(), name.clone())).collect();
-    FilePlan { sent, save_as: step.and_then(|step| step.save_as_file.clone()) }
+/// Checks every template of a connector, as preparing its endpoints does.
+///
+/// # Errors
+/// `invalid` with path, line and column; `url` for a base URL that is none.
+pub(crate) fn check_connector(document: &Connector) -> Result<(), Fault> {
+    for (name, endpoint) in &document.endpoints {
+        let path = format!("endpoints.{name}");
+        RequestTemplate::read(endpoint_source(&path, document, endpoint)).map_err(|fault| at_save(fault, "base_url"))?;
+        file_plan(&path, &endpoint.files, endpoint.encode, None)?;
+    }
+    Ok(())
 }
 
-/// Arguments travel in the body, but for methods whose requests have none (RFC 9110, 9.3.1): there `data` alone makes one.
-fn body_of_endpoint(endpoint: &Endpoint) -> Body {
-    match &endpoint.data {
-        Some(data) => Body::Data(Bytes::from(data.to_string())),
+/// A literal URL that is none is a fault of the upstream's address when it is asked, and of the document when it is saved.
+fn at_save(fault: Fault, field: &str) -> Fault {
+    if fault.code == Code::Url { Fault::new(Code::Invalid, fault.detail).in_field(field) } else { fault }
+}
+
+/// Checks every template of a flow's own requests, as preparing it does.
+///
+/// # Errors
+/// As [`check_connector`].
+pub(crate) fn check_flow(document: &Flow) -> Result<(), Fault> {
+    for (i, step) in document.steps.iter().enumerate() {
+        let path = document.path_of(i);
+        file_plan(&path, &step.files, step.encode, Some((&path, step)))?;
+        match step.action()? {
+            StepAction::Url(url) => {
+                let read = RequestTemplate::read(step_source(&path, step, url, document));
+                read.map_err(|fault| at_save(fault, &format!("{path}.url")))?;
+            }
+            StepAction::Call { .. } => drop(step_condition(&path, step)?),
+            StepAction::Script(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// An endpoint's request. Arguments travel in the body, but for methods whose requests have none (RFC 9110, 9.3.1): there `data` alone makes one.
+fn endpoint_source<'a>(path: &'a str, connector: &'a Connector, endpoint: &'a Endpoint) -> Source<'a> {
+    let own = |name: &str| endpoint.headers.keys().any(|own| own.eq_ignore_ascii_case(name));
+    let wide = connector.headers.iter().filter(|(name, _)| !own(name) && !is_of_encode(endpoint.encode, name)).collect();
+    Source {
+        path,
+        method: endpoint.method.clone(),
+        url: SourceUrl::Below { base: &connector.base_url, path: &endpoint.path, query: &endpoint.query },
+        headers: vec![("headers".to_owned(), wide), (format!("{path}.headers"), endpoint.headers.iter().collect())],
+        data: endpoint.data.as_ref(),
+        encode: endpoint.encode,
         // Beside files there are fields only where `data` names them: a payload is no list of fields by itself.
-        None if !endpoint.files.is_empty() || matches!(endpoint.method.as_str(), "GET" | "HEAD") => Body::None,
-        None => Body::Arguments,
+        otherwise: match endpoint.method.as_str() {
+            "GET" | "HEAD" => Body::None,
+            _ if !endpoint.files.is_empty() => Body::None,
+            _ => Body::Arguments,
+        },
+        condition: endpoint.continue_if.as_ref(),
     }
 }
 
-fn endpoint_url(base: &str, endpoint: &Endpoint) -> Result<String, Fault> {
-    let (front, query) = base.split_once('?').map_or((base, None), |(front, query)| (front, Some(query)));
-    let front = if endpoint.path.is_empty() { front } else { front.trim_end_matches('/') };
-    let mut url = parse_url(&format!("{front}{}", endpoint.path))?;
-    if let Some(query) = query {
-        let both = [query, url.query().unwrap_or_default()].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("&");
-        url.set_query(Some(&both));
+/// The request of a step with a URL of its own.
+fn step_source<'a>(path: &'a str, step: &'a Step, url: &'a str, flow: &'a Flow) -> Source<'a> {
+    let method = step.method.as_deref().unwrap_or(if step.data.is_some() || !step.files.is_empty() { "POST" } else { "GET" });
+    let headers = if step.headers.is_empty() {
+        ("headers".to_owned(), flow.headers.iter().filter(|(name, _)| !is_of_encode(step.encode, name)).collect())
+    } else {
+        (format!("{path}.headers"), step.headers.iter().collect())
+    };
+    Source {
+        path,
+        method: method.to_owned(),
+        url: SourceUrl::Whole(url),
+        headers: vec![headers],
+        data: step.data.as_ref(),
+        encode: step.encode,
+        otherwise: Body::None,
+        condition: step.continue_if.as_ref(),
     }
-    if !endpoint.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&endpoint.query);
+}
+
+impl RequestTemplate {
+    /// The request that a step of a flow writes out, for whoever wants to look at one without running anything.
+    ///
+    /// # Errors
+    /// `not-found` for a step without a URL; `invalid` and `url` as when the flow is saved.
+    pub fn of_step(flow: &Flow, step: usize) -> Result<Self, Fault> {
+        let path = flow.path_of(step);
+        let found = flow.steps.get(step).and_then(|step| step.url.as_deref().map(|url| (step, url)));
+        let (step, url) = found.ok_or_else(|| Fault::new(Code::NotFound, format!("{path} has no URL")))?;
+        Self::read(step_source(&path, step, url, flow)).map(|(request, _)| request)
     }
-    Ok(url.into())
+}
+
+/// A step's own condition on an endpoint's response.
+fn step_condition(path: &str, step: &Step) -> Result<Option<Condition>, Fault> {
+    step.continue_if.as_ref().map(|condition| Condition::read(path, condition)).transpose()
+}
+
+/// Whether a header of a wider definition gives way: where `encode` says how data is sent, the body's media type follows from it.
+fn is_of_encode(encode: Option<Encode>, name: &str) -> bool {
+    encode.is_some_and(|encode| encode != Encode::Json) && name.eq_ignore_ascii_case("content-type")
+}
+
+/// The files that a request sends, and the name that a step keeps its response under.
+fn file_plan(path: &str, sent: &BTreeMap<String, String>, encode: Option<Encode>, step: Option<(&str, &Step)>) -> Result<FilePlan, Fault> {
+    let save_as = step.and_then(|(path, step)| Some((format!("{path}.save_as_file"), step.save_as_file.as_deref()?)));
+    FilePlan::read(&format!("{path}.files"), sent, encode, save_as.as_ref().map(|(path, name)| (path.as_str(), *name)))
+}
+
+fn paths(store: &BTreeMap<String, String>) -> Vec<(String, ResponsePath)> {
+    store.iter().map(|(name, path)| (name.clone(), ResponsePath::parse(path))).collect()
 }
 
 /// An absolute URL.
 pub(crate) fn parse_url(text: &str) -> Result<Url, Fault> {
     Url::parse(text).map_err(|error| Fault::new(Code::Url, format!("`{text}` is no URL: {error}")))
-}
-
-fn merged(wide: &BTreeMap<String, String>, narrow: &BTreeMap<String, String>) -> Headers {
-    let wide = wide.iter().filter(|(name, _)| !narrow.keys().any(|own| own.eq_ignore_ascii_case(name)));
-    wide.chain(narrow).map(|(name, value)| (name.to_ascii_lowercase(), value.as_str())).collect()
 }
 
 fn seconds(timeout_s: Option<u32>) -> Duration {
@@ -276,7 +356,11 @@ fn camel_case(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{camel_case, endpoint_url, merged};
+    use serde_json::json;
+    use snaphook_model::{Connector, Endpoint};
+
+    use super::{camel_case, endpoint_source};
+    use crate::template::RequestTemplate;
 
     #[test]
     fn step_names_become_keys() {
@@ -293,26 +377,29 @@ mod tests {
         }
     }
 
+    fn request(connector: serde_json::Value, endpoint: serde_json::Value) -> RequestTemplate {
+        let connector: Connector = serde_json::from_value(connector).unwrap();
+        let endpoint: Endpoint = serde_json::from_value(endpoint).unwrap();
+        RequestTemplate::read(endpoint_source("endpoints.x", &connector, &endpoint)).unwrap().0
+    }
+
     #[test]
     fn urls_are_put_together() {
-        let endpoint = |path: &str, query: &[(&str, &str)]| {
-            let query: serde_json::Map<_, _> = query.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
-            serde_json::from_value(serde_json::json!({"method": "GET", "path": path, "query": query})).unwrap()
-        };
         let cases = [
-            ("https://a.example", endpoint("", &[]), "https://a.example/"),
-            ("https://a.example/v2/", endpoint("/x", &[("q", "a b")]), "https://a.example/v2/x?q=a+b"),
-            ("https://a.example/v2?key=1", endpoint("/x?y=2", &[("z", "3")]), "https://a.example/v2/x?key=1&y=2&z=3"),
+            ("https://a.example", json!({"path": ""}), "https://a.example/"),
+            ("https://a.example/v2/", json!({"path": "/x", "query": {"q": "a b"}}), "https://a.example/v2/x?q=a+b"),
+            ("https://a.example/v2?key=1", json!({"path": "/x?y=2", "query": {"z": "3"}}), "https://a.example/v2/x?key=1&y=2&z=3"),
         ];
-        for (base, endpoint, url) in cases {
-            assert_eq!(endpoint_url(base, &endpoint).unwrap(), url);
+        for (base, mut endpoint, url) in cases {
+            endpoint["method"] = "GET".into();
+            assert_eq!(request(json!({"base_url": base, "endpoints": {}}), endpoint).url, url);
         }
     }
 
     #[test]
     fn narrower_headers_win() {
-        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let headers = merged(&map(&[("Accept", "a"), ("x-b", "b")]), &map(&[("accept", "c")]));
-        assert_eq!(headers.0, [("x-b".to_owned(), "b".to_owned()), ("accept".to_owned(), "c".to_owned())]);
+        let connector = json!({"base_url": "https://a.example", "headers": {"Accept": "a", "x-b": "b"}, "endpoints": {}});
+        let found = request(connector, json!({"method": "GET", "path": "", "headers": {"accept": "c"}}));
+        assert_eq!(found.headers.0, [("x-b".to_owned(), "b".to_owned()), ("accept".to_owned(), "c".to_owned())]);
     }
 }

@@ -10,6 +10,7 @@ use snaphook_model::{Hook, Name, OnError, Retry, TriggerAuth, Variables};
 use snaphook_sandbox::Program;
 
 use crate::machine::CallPlan;
+use crate::template::Needs;
 
 /// An endpoint, ready to be called by [`crate::Runner::call`].
 #[derive(Debug)]
@@ -37,7 +38,11 @@ pub struct PreparedFlow {
     pub(crate) steps: Vec<PreparedStep>,
     /// What every run begins with.
     pub(crate) variables: Arc<Variables>,
+    /// Values made anew for each run: their names and lengths.
+    pub(crate) generate: Vec<(String, u32)>,
     pub(crate) retry: Option<Retry>,
+    /// What the templates of all steps look at.
+    pub(crate) needs: Needs,
     /// Whether any script could read the results of earlier steps; else they are not kept.
     pub(crate) scripted: bool,
     /// JSON text of the flow; its endpoints count by themselves.
@@ -82,6 +87,16 @@ pub struct PreparedBinding {
     /// JSON text.
     pub(crate) parms: Arc<str>,
     pub(crate) program: Program,
+}
+
+impl PreparedStep {
+    /// What its templates look at.
+    pub(crate) fn needs(&self) -> Needs {
+        match &self.action {
+            PreparedAction::Request(endpoint) => endpoint.plan.needs(),
+            PreparedAction::Script(..) => Needs::default(),
+        }
+    }
 }
 
 impl PreparedEndpoint {

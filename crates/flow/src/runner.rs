@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use snaphook_egress::Egress;
-use snaphook_model::{Connector, Fault, Flow, Name, Payload, Tenant, TenantName, TriggerRequest, Variables};
+use snaphook_model::{Connector, Fault, Flow, Name, Payload, Subject, Tenant, TenantName, TriggerRequest, Variables};
 use snaphook_sandbox::Sandbox;
 use snaphook_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use crate::files::FileSpace;
 use crate::outcome::Finished;
 use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::programs::Programs;
+use crate::template::RunValues;
 use crate::{drive, prepare, requeue};
 
 /// Drives calls and flows. Cheap to clone; all clones are one.
@@ -56,19 +57,38 @@ impl Default for RunnerConfig {
     }
 }
 
+/// What a run begins with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunInput {
+    /// The first step's payload.
+    pub payload: Payload,
+    /// Whom the run is about.
+    pub subject: Option<Subject>,
+}
+
+impl From<Payload> for RunInput {
+    fn from(payload: Payload) -> Self {
+        Self { payload, subject: None }
+    }
+}
+
 pub(crate) struct Inner {
     pub(crate) parts: RunnerParts,
     pub(crate) config: RunnerConfig,
     pub(crate) due: requeue::Due,
     /// Direct calls begin with none; shared until a script writes one.
     pub(crate) no_variables: Arc<Variables>,
+    /// Nor do they know anything of a run.
+    pub(crate) no_values: Arc<RunValues>,
 }
 
 impl Runner {
     /// A runner over these parts. Queued runs begin only once [`Runner::requeue`] is driven.
     #[must_use]
     pub fn new(parts: RunnerParts, config: RunnerConfig) -> Self {
-        Self { inner: Arc::new(Inner { parts, config, due: requeue::Due::default(), no_variables: Arc::default() }) }
+        Self {
+            inner: Arc::new(Inner { parts, config, due: requeue::Due::default(), no_variables: Arc::default(), no_values: Arc::default() }),
+        }
     }
 
     /// Resolves an endpoint of a connector: programs of its hooks, the URL, defaults. To be kept and shared by many calls.
@@ -94,6 +114,22 @@ impl Runner {
         prepare::flow(&self.inner.parts, tenant, flow, version, document).await
     }
 
+    /// Checks a connector's templates, and everything else that preparing its endpoints would find wrong without reading a store.
+    ///
+    /// # Errors
+    /// `invalid` with the field's path, and line and column in its text.
+    pub fn check_connector(document: &Connector) -> Result<(), Fault> {
+        prepare::check_connector(document)
+    }
+
+    /// The same for a flow's own requests.
+    ///
+    /// # Errors
+    /// As [`Runner::check_connector`].
+    pub fn check_flow(document: &Flow) -> Result<(), Fault> {
+        prepare::check_flow(document)
+    }
+
     /// Calls an endpoint with the caller's arguments: JSON text that was checked, or empty for none. Ends by the deadline.
     ///
     /// The record is in the store's queue when this returns. A direct call belongs to no flow: a script's `retry-run` fails it with
@@ -105,8 +141,8 @@ impl Runner {
     /// Runs a flow from its first step. Ends by the deadline.
     ///
     /// The record is in the store's queue when this returns; where another run was queued, both are durable.
-    pub async fn run_flow(&self, tenant: &Arc<Tenant>, flow: &PreparedFlow, input: Payload, deadline: Instant) -> Finished {
-        drive::run_flow(&self.inner, tenant, flow, drive::Start::new(&*self.inner.parts.clock, input), deadline).await
+    pub async fn run_flow(&self, tenant: &Arc<Tenant>, flow: &PreparedFlow, input: impl Into<RunInput>, deadline: Instant) -> Finished {
+        drive::run_flow(&self.inner, tenant, flow, drive::Start::new(&*self.inner.parts.clock, input.into()), deadline).await
     }
 
     /// Runs a flow that a request to its trigger begins: first the trigger's script, where it has one. Ends by the deadline.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::files::{check_files, check_no_script};
+use crate::request::{ContinueIf, Encode, check_continue_if, check_store_data, has_template};
 use crate::{Hook, Invalid, Name};
 
 /// A third-party API and its operations.
@@ -47,12 +48,21 @@ pub struct Endpoint {
     /// Fields of a form that are sent from saved files, by their names; `data` are text fields beside them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// How `data` is sent; default as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encode: Option<Encode>,
     /// Picks the payload out of the response: dotted, list positions as numbers, negative from the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_path: Option<String>,
     /// Accepted statuses. Absent: every 2xx.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<StatusList>,
+    /// What the response must hold; else the call ends blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continue_if: Option<ContinueIf>,
+    /// Name to path into the JSON response: kept for the run, and for its subject for good.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub store_data: BTreeMap<String, String>,
     /// Further attempts after a failed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -158,6 +168,9 @@ impl Connector {
     /// The first field that breaks the format, with its path.
     pub fn parse(document: Value) -> Result<Self, Invalid> {
         let connector: Self = from_document(document)?;
+        if has_template(&connector.base_url) {
+            return Err(Invalid::new("base_url", "holds no templates; put them into an endpoint's `path`, `query` or `headers`"));
+        }
         check_url("base_url", &connector.base_url)?;
         check_headers("headers", &connector.headers)?;
         check_timeout("timeout_s", connector.timeout_s)?;
@@ -183,15 +196,13 @@ impl Connector {
 impl Endpoint {
     fn check(&self, path: &str) -> Result<(), Invalid> {
         check_method(&format!("{path}.method"), &self.method)?;
-        refuse_template(&format!("{path}.path"), &self.path)?;
         if !self.path.is_empty() && !self.path.starts_with('/') {
             return Err(Invalid::new(format!("{path}.path"), "must be empty or begin with `/`"));
         }
-        for (key, value) in &self.query {
-            refuse_template(&format!("{path}.query.{key}"), value)?;
-        }
         check_headers(&format!("{path}.headers"), &self.headers)?;
-        check_data(&format!("{path}.data"), self.data.as_ref())?;
+        check_encode(path, self.encode, self.data.as_ref(), !self.files.is_empty())?;
+        check_continue_if(&format!("{path}.continue_if"), self.continue_if.as_ref())?;
+        check_store_data(&format!("{path}.store_data"), &self.store_data)?;
         check_step_retry(&format!("{path}.retry"), self.retry)?;
         check_timeout(&format!("{path}.timeout_s"), self.timeout_s)?;
         if self.redirects.is_some_and(|n| n > 5) {
@@ -228,29 +239,20 @@ pub(crate) fn check_method(path: &str, method: &str) -> Result<(), Invalid> {
 }
 
 pub(crate) fn check_url(path: &str, url: &str) -> Result<(), Invalid> {
-    refuse_template(path, url)?;
     if url.starts_with("http://") || url.starts_with("https://") {
         return Ok(());
     }
     Err(Invalid::new(path, "must be an absolute URL with http:// or https://"))
 }
 
-/// A literal `{{` in a place where templates belong would be sent to the upstream as it stands, which nobody means.
-pub(crate) fn refuse_template(path: &str, text: &str) -> Result<(), Invalid> {
-    if text.contains("{{") || text.contains("{%") {
-        return Err(Invalid::new(path, "templates are not supported by this release; use a pre-request hook to fill in values"));
-    }
-    Ok(())
-}
-
 pub(crate) fn check_headers(path: &str, headers: &BTreeMap<String, String>) -> Result<(), Invalid> {
     for (name, value) in headers {
-        refuse_template(&format!("{path}.{name}"), value)?;
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || !name.bytes().all(token) {
+        // What templates make of it is checked when they are filled in.
+        if !has_template(name) && (name.is_empty() || !name.bytes().all(token)) {
             return Err(Invalid::new(format!("{path}.{name}"), "is no header name"));
         }
-        if value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
+        if !has_template(value) && value.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
             return Err(Invalid::new(format!("{path}.{name}"), "holds a control character"));
         }
         if is_framing_header(name) {
@@ -278,15 +280,18 @@ pub fn is_framing_header(name: &str) -> bool {
     FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name))
 }
 
-pub(crate) fn check_data(path: &str, data: Option<&Value>) -> Result<(), Invalid> {
-    match data {
-        Some(Value::String(text)) => refuse_template(path, text),
-        Some(Value::Array(list)) => list.iter().enumerate().try_for_each(|(i, value)| check_data(&format!("{path}[{i}]"), Some(value))),
-        Some(Value::Object(map)) => map.iter().try_for_each(|(key, value)| {
-            refuse_template(&format!("{path}.{key}"), key)?;
-            check_data(&format!("{path}.{key}"), Some(value))
-        }),
-        _ => Ok(()),
+/// A form is made of an object; what a whole template gives is known only later. Where files are sent there is a form in any case.
+pub(crate) fn check_encode(path: &str, encode: Option<Encode>, data: Option<&Value>, files: bool) -> Result<(), Invalid> {
+    match (encode, data) {
+        (Some(Encode::Json | Encode::Form | Encode::Text), _) if files => {
+            Err(Invalid::new(format!("{path}.encode"), "must be `multipart` beside `files`, or left out"))
+        }
+        (Some(_), None) if !files => Err(Invalid::new(format!("{path}.encode"), "says how `data` is sent, and there is none")),
+        (None | Some(Encode::Json | Encode::Text), _) | (_, None | Some(Value::Object(_))) => Ok(()),
+        (Some(Encode::Form | Encode::Multipart), Some(Value::String(text))) if has_template(text) => Ok(()),
+        (Some(Encode::Form | Encode::Multipart), Some(_)) => {
+            Err(Invalid::new(format!("{path}.data"), "must be an object to be sent as a form"))
+        }
     }
 }
 

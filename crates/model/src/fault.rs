@@ -16,6 +16,8 @@ pub enum Blame {
     Upstream,
     /// Ours.
     Platform,
+    /// Nobody's: the end of something that is no failure.
+    Nobody,
 }
 
 impl Blame {
@@ -27,6 +29,7 @@ impl Blame {
             Self::Guest => "guest",
             Self::Upstream => "upstream",
             Self::Platform => "platform",
+            Self::Nobody => "nobody",
         }
     }
 }
@@ -73,7 +76,7 @@ macro_rules! codes {
 codes! {
     Invalid "invalid" Caller "request or document is not valid" "Something in the request or the document breaks its format. `path` names the field and `detail` says what is expected there.";
     Name "name" Caller "not a valid name" "Names match [A-Za-z0-9][A-Za-z0-9._-]{0,62}. Choose another one.";
-    TooLarge "too-large" Caller "body is too large" "The body exceeds the tenant's limit `request_body_bytes`. Send less, or ask the operator for a higher limit.";
+    TooLarge "too-large" Caller "body is too large" "The body exceeds the tenant's limit `request_body_bytes`, or a subject's values exceed what one subject may have. Send less, or ask the operator for a higher limit.";
     NotFound "not-found" Caller "not found" "Nothing of this name exists here, or it belongs to another tenant. Check the name and the token.";
     MethodNotAllowed "method-not-allowed" Caller "method not allowed" "The path exists but does not take this method. The `allow` header lists those it takes.";
     Unauthorized "unauthorized" Caller "token missing or unknown" "Send `Authorization: Bearer TOKEN` with a token that exists and has not expired.";
@@ -103,6 +106,10 @@ codes! {
     ReauthenticateFailed "reauthenticate-failed" Guest "could not authenticate again" "A script asked for a new authentication, but there is nothing to renew or it was renewed already in this attempt.";
     Rejected "rejected" Guest "rejected by a hook" "A hook rejected the call. Status, reason code and message are the hook's own.";
     FileUnknown "file-unknown" Caller "file is not saved" "No earlier step of this run has kept a file under this name. Save it with `save_as_file` before it is sent; `detail` names the files that there are.";
+    Template "template" Caller "template fails" "A template of the document became something that its place cannot hold. `path` names the field, `detail` says what it became.";
+    TemplateLimit "template-limit" Caller "template is too expensive" "A template spent all of its fuel or became too long. Name less in it, or prepare the value in a script.";
+    StorePath "store-path" Caller "nothing to store" "The response has nothing at a path of `store_data`, so nothing was stored. `detail` names the path and shows the response.";
+    Blocked "blocked" Nobody "blocked by a condition" "The response did not hold what `continue_if` asks for, so the run ended there. This is no failure and is not tried again.";
     EgressRefused "egress-refused" Caller "request is not allowed to leave" "The tenant's egress policy does not allow this address. `detail` says which rule; the operator can change it with `egress` of the tenant.";
     Url "url" Upstream "URL is not valid" "The request's URL cannot be used. It must be absolute, with http or https.";
     Dns "dns" Upstream "host name does not resolve" "The upstream's name has no address. Check the name.";

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::connector::HookBindings;
+use crate::request::has_template;
 use crate::{Hook, Invalid};
 
 /// Why `pre-request` has no place where files are sent. They go from disk to the upstream, and no script can be shown them.
@@ -33,6 +34,7 @@ pub(crate) fn check_files(path: &str, files: &BTreeMap<String, String>, data: Op
     check_no_script(&format!("{path}.hooks"), hooks)?;
     match data {
         Some(Value::Object(_)) | None => Ok(()),
+        Some(Value::String(text)) if has_template(text) => Ok(()),
         Some(_) => {
             Err(Invalid::new(format!("{path}.data"), "must be an object beside `files`: each of its keys is a text field of the form"))
         }
@@ -49,7 +51,8 @@ pub(crate) fn check_no_script(path: &str, hooks: &HookBindings) -> Result<(), In
 
 /// Checks a name under which a response is kept, or was.
 pub(crate) fn check_saved_name(path: &str, name: &str) -> Result<(), Invalid> {
-    if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+    // What a template makes of it is checked when it is filled in.
+    if !has_template(name) && (name.is_empty() || name.len() > 255 || name.chars().any(char::is_control)) {
         return Err(Invalid::new(path, "must be 1 to 255 bytes long and hold no control characters"));
     }
     Ok(())

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::connector::{
-    Binding, HookBindings, Retry, StatusList, bindings_mut, check_bindings, check_data, check_headers, check_method, check_retry,
+    Binding, HookBindings, Retry, StatusList, bindings_mut, check_bindings, check_encode, check_headers, check_method, check_retry,
     check_step_retry, check_timeout, check_url, from_document,
 };
 use crate::files::{check_files, check_saved_name};
 use crate::on_error::check_waits;
+use crate::request::{ContinueIf, Encode, check_continue_if, check_generate, check_store_data, has_template};
 use crate::{Hook, Invalid, Name, OnError, Trigger};
 
 /// A definition of steps that run one after another.
@@ -26,6 +27,9 @@ pub struct Flow {
     /// Values that scripts may read, by display name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, Value>,
+    /// Values made by chance anew for each run, by name; their length in characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub generate: BTreeMap<String, u32>,
     /// Of `url` steps that give none of their own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -34,6 +38,9 @@ pub struct Flow {
     pub retry: Option<Retry>,
     /// At least one, at most [`MAX_STEPS`].
     pub steps: Vec<Step>,
+    /// Whether the steps came as `execute`, so that complaints name what was written.
+    #[serde(skip)]
+    executed: bool,
 }
 
 /// One node of a flow.
@@ -67,9 +74,15 @@ pub struct Step {
     /// Of `url`. Given and not empty, they replace the flow's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Of `url`: the body, as JSON.
+    /// Of `url`: the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
+    /// Of `url`: how `data` is sent; default as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encode: Option<Encode>,
+    /// Of steps in `execute`: another way to write `encode`, true for a form and false for JSON. Never stored.
+    #[serde(default, skip_serializing)]
+    cast_data_to_json: Option<bool>,
     /// Of `url`: accepted statuses. Absent or empty: every one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_code: Option<StatusList>,
@@ -79,6 +92,12 @@ pub struct Step {
     /// Of `url`: fields of a form that are sent from saved files, by their names; `data` are text fields beside them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
+    /// Of `call` (in place of the endpoint's) and `url`: what the response must hold; else the run ends blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continue_if: Option<ContinueIf>,
+    /// Of `call` (in place of the endpoint's) and `url`: name to path into the JSON response, kept for the run and for its subject for good.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub store_data: BTreeMap<String, String>,
     /// Of `call` (in place of the endpoint's) and `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -108,44 +127,90 @@ impl Flow {
     /// # Errors
     /// The first field that breaks the format, with its path.
     pub fn parse(mut document: Value) -> Result<Self, Invalid> {
-        if let Some(map) = document.as_object_mut()
-            && !map.contains_key("steps")
-            && let Some(steps) = map.remove("execute")
-        {
-            map.insert("steps".to_owned(), steps);
-        }
-        let mut flow: Self = from_document(document)?;
-        if flow.steps.is_empty() || flow.steps.len() > MAX_STEPS {
+        let executed = take_execute(&mut document)?;
+        let checked = from_document::<Self>(document).and_then(|mut flow| {
+            flow.executed = executed;
+            flow.check()?;
+            Ok(flow)
+        });
+        checked.map_err(|Invalid { path, detail }| match path.strip_prefix("steps") {
+            Some(rest) if executed => Invalid::new(format!("execute{rest}"), detail),
+            _ => Invalid::new(path, detail),
+        })
+    }
+
+    /// The path of a step in the document as it was written.
+    #[must_use]
+    pub fn path_of(&self, step: usize) -> String {
+        format!("{}[{step}]", if self.executed { "execute" } else { "steps" })
+    }
+
+    fn check(&mut self) -> Result<(), Invalid> {
+        if self.steps.is_empty() || self.steps.len() > MAX_STEPS {
             return Err(Invalid::new("steps", format!("must hold 1 to {MAX_STEPS} steps")));
         }
-        if let Some(trigger) = &flow.trigger {
+        if let Some(trigger) = &self.trigger {
             trigger.check("trigger")?;
         }
-        check_headers("headers", &flow.headers)?;
-        check_retry("retry", flow.retry)?;
+        check_headers("headers", &self.headers)?;
+        check_generate("generate", &self.generate)?;
+        check_retry("retry", self.retry)?;
         let mut names = HashSet::new();
-        for (i, step) in flow.steps.iter_mut().enumerate() {
+        for (i, step) in self.steps.iter_mut().enumerate() {
             let name = step.name.get_or_insert_with(|| format!("step-{}", i + 1)).clone();
             if name.is_empty() || name.len() > 200 {
                 return Err(Invalid::new(format!("steps[{i}].name"), "must be 1 to 200 bytes long"));
             }
+            step.settle_execute(self.executed, &format!("steps[{i}]"))?;
             step.check(&format!("steps[{i}]"))?;
             if !names.insert(name) {
                 return Err(Invalid::new(format!("steps[{i}].name"), "another step has this name"));
             }
         }
         let waits = |(i, step): (usize, &Step)| step.on_error.map(|on_error| (format!("steps[{i}].on_error"), on_error.waits_s()));
-        check_waits(flow.steps.iter().enumerate().filter_map(waits))?;
-        Ok(flow)
+        check_waits(self.steps.iter().enumerate().filter_map(waits))
     }
 
     /// Every binding in the document with its path; a script step is a binding of `step`.
     pub fn bindings_mut(&mut self) -> impl Iterator<Item = (String, Hook, &mut Binding)> {
-        self.steps.iter_mut().enumerate().flat_map(|(i, step)| bindings_mut(format!("steps[{i}].hooks"), &mut step.hooks))
+        let list = if self.executed { "execute" } else { "steps" };
+        self.steps.iter_mut().enumerate().flat_map(move |(i, step)| bindings_mut(format!("{list}[{i}].hooks"), &mut step.hooks))
+    }
+}
+
+/// Lets the steps stand where they are stored; says whether they came as `execute`.
+fn take_execute(document: &mut Value) -> Result<bool, Invalid> {
+    let Some(map) = document.as_object_mut() else { return Ok(false) };
+    match map.remove("execute") {
+        None => Ok(false),
+        Some(_) if map.contains_key("steps") => Err(Invalid::new("execute", "stands for `steps`; a flow has one of the two")),
+        Some(steps) => {
+            map.insert("steps".to_owned(), steps);
+            Ok(true)
+        }
     }
 }
 
 impl Step {
+    /// Writes down what is understood of a step in `execute`, whose defaults differ.
+    fn settle_execute(&mut self, executed: bool, path: &str) -> Result<(), Invalid> {
+        let field = || format!("{path}.cast_data_to_json");
+        if let Some(form) = self.cast_data_to_json.take() {
+            if !executed {
+                return Err(Invalid::new(field(), "belongs to steps in `execute`; here `encode` says how data is sent"));
+            }
+            if self.encode.is_some() {
+                return Err(Invalid::new(field(), "says the same as `encode`; a step has one of the two"));
+            }
+            // Without data there is nothing to send, which the manifests allow.
+            self.encode = self.data.is_some().then_some(if form { Encode::Form } else { Encode::Json });
+        }
+        if executed && self.url.is_some() && self.method.is_none() {
+            self.method = Some("POST".to_owned());
+        }
+        Ok(())
+    }
+
     /// The step's name; `Flow::parse` has given every step one.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -179,7 +244,9 @@ impl Step {
         match self.action().map_err(within)? {
             StepAction::Call { .. } => self.refuse(path, &["script-only", "url-only"])?,
             StepAction::Url(url) => {
-                check_url(&format!("{path}.url"), url)?;
+                if !has_template(url) {
+                    check_url(&format!("{path}.url"), url)?;
+                }
                 self.refuse(path, &["script-only"])?;
             }
             StepAction::Script(_) => self.refuse(path, &["url-only", "request"])?,
@@ -188,11 +255,13 @@ impl Step {
             check_method(&format!("{path}.method"), method)?;
         }
         check_headers(&format!("{path}.headers"), &self.headers)?;
-        check_data(&format!("{path}.data"), self.data.as_ref())?;
         check_files(path, &self.files, self.data.as_ref(), &self.hooks)?;
         if let Some(name) = &self.save_as_file {
             check_saved_name(&format!("{path}.save_as_file"), name)?;
         }
+        check_encode(path, self.encode, self.data.as_ref(), !self.files.is_empty())?;
+        check_continue_if(&format!("{path}.continue_if"), self.continue_if.as_ref())?;
+        check_store_data(&format!("{path}.store_data"), &self.store_data)?;
         check_step_retry(&format!("{path}.retry"), self.retry)?;
         check_timeout(&format!("{path}.timeout_s"), self.timeout_s)?;
         if let Some(on_error) = &self.on_error {
@@ -212,7 +281,10 @@ impl Step {
             ("url-only", "data", self.data.is_some(), "belongs to steps with `url`"),
             ("url-only", "files", !self.files.is_empty(), "belongs to steps with `url`, and to endpoints"),
             ("request", "save_as_file", self.save_as_file.is_some(), "belongs to steps with `call` or `url`"),
+            ("url-only", "encode", self.encode.is_some(), "belongs to steps with `url`"),
             ("url-only", "status_code", self.status_code.is_some(), "belongs to steps with `url`"),
+            ("request", "continue_if", self.continue_if.is_some(), "belongs to steps with `call` or `url`"),
+            ("request", "store_data", !self.store_data.is_empty(), "belongs to steps with `call` or `url`"),
             ("request", "retry", self.retry.is_some(), "belongs to steps with `call` or `url`"),
             ("request", "timeout_s", self.timeout_s.is_some(), "belongs to steps with `call` or `url`"),
             ("request", "hooks", !self.hooks.is_empty(), "belongs to steps with `call` or `url`"),

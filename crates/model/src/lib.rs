@@ -18,9 +18,11 @@ mod limits;
 mod message;
 mod name;
 mod on_error;
+pub mod request;
 mod run;
 mod script;
 mod secret;
+mod subject;
 mod tenant;
 mod token;
 mod trigger;
@@ -39,11 +41,13 @@ pub use limits::{Limits, LimitsChange, Usage};
 pub use message::{Headers, HttpRequest, HttpResponse, Payload};
 pub use name::{Name, NameError, TenantName};
 pub use on_error::{ErrorPolicy, MAX_WAITS_S, OnError};
+pub use request::{ContinueIf, Encode};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use secret::{SealedSecret, SecretName, SecretNameError};
+pub use subject::{Subject, SubjectId, SubjectValues};
 pub use tenant::{EgressPolicy, Grants, HostRule, Tenant, TenantDocument};
 pub use token::{TokenRecord, TokenScope, TokenScopes};
 pub use trigger::{Trigger, TriggerAuth};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BodyText, Code, Decision, Fault, Hook, LogEntry, Name, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
-    PreRequestDecision, ReasonCode, Usage,
+    PreRequestDecision, ReasonCode, SubjectId, Usage,
 };
 
 /// Names a run; a UUID of version 7, so ids sort by the time the run was made.
@@ -38,9 +38,13 @@ pub enum RunStatus {
     Succeeded,
     Partial,
     Failed,
+    Blocked,
 }
 
 impl RunStatus {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Queued, Self::Running, Self::Succeeded, Self::Partial, Self::Failed, Self::Blocked];
+
     /// The word in documents and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -50,13 +54,14 @@ impl RunStatus {
             Self::Succeeded => "succeeded",
             Self::Partial => "partial",
             Self::Failed => "failed",
+            Self::Blocked => "blocked",
         }
     }
 
     /// The status with this word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Partial, Self::Failed].into_iter().find(|status| status.as_str() == text)
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
@@ -67,6 +72,7 @@ impl RunStatus {
 pub enum StepStatus {
     Succeeded,
     Failed,
+    Blocked,
 }
 
 /// One execution of a flow version, or a direct call.
@@ -81,6 +87,9 @@ pub struct RunRecord {
     /// `connector/endpoint` of a direct call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
+    /// Whom the run is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectId>,
     /// Where the run is in its life.
     pub status: RunStatus,
     /// Why it failed.

@@ -35,6 +35,14 @@ pub enum StoreError {
     /// A row with this identity is there already.
     #[error("`{0}` exists already")]
     Exists(String),
+    /// A subject's values would take more than they may; nothing was written.
+    #[error("the values of one subject would take {used} bytes; at most {limit}")]
+    SubjectSize {
+        /// In bytes.
+        limit: u64,
+        /// What they would take.
+        used: u64,
+    },
     /// A cursor that no page gave out.
     #[error("the cursor is not one of an earlier page")]
     Cursor,
@@ -58,6 +66,7 @@ impl StoreError {
             Self::Full(_) => Code::Overloaded,
             Self::UnknownTenant(_) => Code::NotFound,
             Self::UnknownVersion { .. } | Self::Exists(_) => Code::Conflict,
+            Self::SubjectSize { .. } => Code::TooLarge,
             Self::Cursor => Code::Invalid,
             Self::Form { .. } => Code::Internal,
         }
@@ -76,6 +85,7 @@ impl From<StoreError> for Fault {
         let fault = Self::new(error.code(), error.to_string());
         match error {
             StoreError::UnknownVersion { place, .. } => fault.in_field(place),
+            StoreError::SubjectSize { limit, used } => fault.of_limit(limit, Some(used)),
             StoreError::Cursor => fault.in_field("cursor"),
             _ => fault,
         }

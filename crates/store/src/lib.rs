@@ -1,4 +1,4 @@
-//! What is durable: tenants, tokens, scripts, documents, sealed secrets and runs, behind object-safe traits with SQL under them.
+//! What is durable: tenants, tokens, scripts, documents, sealed secrets, subjects and runs, behind object-safe traits with SQL under them.
 //!
 //! A method is one domain fact and one transaction. Every method takes the tenant first, except those of the operator and of the node itself;
 //! what another tenant owns looks the same as what does not exist: `Ok(None)` or `Ok(false)`. No SQL lives outside this crate, nothing is cached in it.
@@ -16,6 +16,7 @@ mod scripts;
 mod secrets;
 mod sql;
 mod sqlite;
+mod subjects;
 mod tenants;
 
 use std::pin::Pin;
@@ -27,13 +28,14 @@ pub use runs::{ClaimedRun, QueuedRun, RunFilter, RunStore};
 pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{OpenError, SqliteStore};
+pub use subjects::{StoredSubject, SubjectStore};
 pub use tenants::{StoredTenant, TenantStore, TokenHash};
 
 /// What every method gives back, boxed so that the traits can be used as `dyn`.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Everything durable, and the store's own health. Handed around as `Arc<dyn Store>`.
-pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore {
+pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + SubjectStore {
     /// Whether the database answers and takes writes, for `readyz`.
     fn ping(&self) -> StoreFuture<'_, ()>;
 

@@ -1,7 +1,7 @@
 //! Runs: their records, and those that wait for their time.
 
 use jiff::Timestamp;
-use snaphook_model::{Name, Payload, RunId, RunRecord, RunStatus, TenantName, VariableWrite};
+use snaphook_model::{Name, Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName, VariableWrite};
 
 use crate::{Page, PageRequest, StoreFuture};
 
@@ -14,6 +14,8 @@ pub struct QueuedRun {
     pub input: Payload,
     /// What its trigger's script wrote into the variables.
     pub writes: Vec<VariableWrite>,
+    /// Values of its subject that were brought along.
+    pub subject_values: SubjectValues,
 }
 
 /// A queued run that was taken to be run now.

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::Value;
+use snaphook_flow::Runner;
 use snaphook_model::{Connector, Name};
 use snaphook_store::{Change, NewDocument, StoredConnector};
 
@@ -34,6 +35,7 @@ pub(crate) struct ConnectorAnswer {
         (status = 400, body = ProblemDetails<'static>), (status = 422, body = ProblemDetails<'static>)))]
 pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<Name>, Document(document): Document) -> Answer {
     let mut connector = Connector::parse(document)?;
+    Runner::check_connector(&connector)?;
     let mut pinner = Pinner::new(&*core.store, &tenant.name);
     for (place, hook, binding) in connector.bindings_mut() {
         pinner.pin(place, hook, binding).await?;

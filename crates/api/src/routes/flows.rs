@@ -3,6 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use serde_json::Value;
+use snaphook_flow::Runner;
 use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
 use snaphook_model::{Binding, Connector, Flow, Hook, Invalid, Name, StepAction, TenantName, TriggerAuth};
 use snaphook_store::{Change, NewDocument, Store, StoredFlow};
@@ -36,12 +37,14 @@ pub(crate) struct FlowAnswer {
         (status = 400, body = ProblemDetails<'static>), (status = 422, body = ProblemDetails<'static>)))]
 pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<Name>, Document(document): Document) -> Answer {
     let mut flow = Flow::parse(document)?;
+    Runner::check_flow(&flow)?;
     check_calls(&*core.store, &tenant.name, &flow).await?;
     let mut pinner = Pinner::new(&*core.store, &tenant.name);
-    for (i, step) in flow.steps.iter_mut().enumerate() {
+    let paths: Vec<_> = (0..flow.steps.len()).map(|i| flow.path_of(i)).collect();
+    for (path, step) in paths.into_iter().zip(&mut flow.steps) {
         if let Some(script) = step.script.clone() {
             let mut binding = Binding { script, version: step.version, parms: serde_json::Map::new() };
-            pinner.pin(format!("steps[{i}]"), Hook::Step, &mut binding).await?;
+            pinner.pin(path, Hook::Step, &mut binding).await?;
             step.version = binding.version;
         }
     }
@@ -105,7 +108,7 @@ async fn check_calls(store: &dyn Store, tenant: &TenantName, flow: &Flow) -> Res
     let mut connectors = std::collections::HashMap::new();
     for (i, step) in flow.steps.iter().enumerate() {
         let Ok(StepAction::Call { connector, endpoint }) = step.action() else { continue };
-        let path = || format!("steps[{i}].call");
+        let path = || format!("{}.call", flow.path_of(i));
         if !connectors.contains_key(&connector) {
             let stored = store.connector(tenant, &connector).await?;
             let stored = stored.ok_or_else(|| Invalid::new(path(), format!("there is no connector `{connector}`")))?;

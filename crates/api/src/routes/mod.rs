@@ -17,6 +17,7 @@ pub(crate) mod node;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
+pub(crate) mod subjects;
 pub(crate) mod tenants;
 pub(crate) mod test_runs;
 pub(crate) mod tokens;
@@ -43,6 +44,7 @@ fn plain() -> Router<Shared> {
         .route("/v1/scripts/{script}/versions/{version}/component", get(versions::component))
         .route("/v1/scripts/{script}/versions/{version}/test", post(test_runs::test))
         .route("/v1/connectors/{connector}", put(connectors::put).get(connectors::get).delete(connectors::delete))
+        .route("/v1/subjects/{subject}", put(subjects::put).get(subjects::get).delete(subjects::delete))
         .route("/v1/flows/{flow}", put(flows::put).get(flows::get).delete(flows::delete))
         .route("/v1/flows/{flow}/versions/{version}", get(flows::get_version))
         .route("/v1/flows/{flow}/runs", post(runs::start))
@@ -64,6 +66,7 @@ fn with_query() -> Router<Shared> {
         .route("/v1/scripts/{script}", put(scripts::put).get(scripts::get))
         .route("/v1/connectors", get(connectors::list))
         .route("/v1/flows", get(flows::list))
+        .route("/v1/subjects", get(subjects::list))
         .route("/v1/runs", get(runs::list))
         .route("/v1/secrets", get(secrets::list))
         .route("/t/{*address}", any(triggers::trigger))

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use snaphook_flow::RunInput;
 use snaphook_model::{Invalid, Name, Payload, RunId, RunStatus};
 use snaphook_store::RunFilter;
 
@@ -16,6 +17,7 @@ use crate::outcome::{self, RejectionAnswer};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::routes::calls::{check_json, refuse_idempotency};
+use crate::routes::subjects;
 use crate::shared::Shared;
 
 /// What a run begins with.
@@ -24,6 +26,8 @@ use crate::shared::Shared;
 pub(crate) struct StartRun {
     /// Any JSON value; absent: null.
     payload: Option<serde_json::Value>,
+    /// Whom the run is about: an id, or `{"id", "values"}` with values that stand over the kept ones for this run.
+    subject: Option<serde_json::Value>,
 }
 
 /// The record of a run or of a direct call.
@@ -36,7 +40,9 @@ pub(crate) struct RunAnswer {
     flow_version: Option<u32>,
     /// `connector/endpoint` of a direct call.
     call: Option<String>,
-    /// `queued`, `running`, `succeeded`, `partial` or `failed`.
+    /// Whom the run is about.
+    subject: Option<String>,
+    /// `queued`, `running`, `succeeded`, `partial`, `failed` or `blocked`.
     status: String,
     code: Option<String>,
     message: Option<String>,
@@ -62,7 +68,7 @@ pub(crate) struct RunAnswer {
 pub(crate) struct RunsQuery {
     /// Runs of this flow.
     flow: Option<String>,
-    /// `queued`, `running`, `succeeded`, `partial` or `failed`.
+    /// `queued`, `running`, `succeeded`, `partial`, `failed` or `blocked`.
     status: Option<String>,
     /// Runs that began at this time or later, RFC 3339.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -88,7 +94,7 @@ pub(crate) async fn start(
     Raw(body): Raw,
 ) -> Answer {
     refuse_idempotency(&headers)?;
-    let input = start_payload(&body.bytes)?;
+    let input = start_input(&body.bytes)?;
     let prepared = core.definitions.flow(&tenant.name, flow).await?;
     outcome::answer(core.runner.run_flow(&tenant, &prepared, input, core.run_deadline()).await)
 }
@@ -101,7 +107,8 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
     let flow = flow.map(|name| Name::new(&name).map_err(|error| Invalid::new("flow", error.to_string()))).transpose()?;
     let status = status.map(|word| {
         RunStatus::parse(&word).ok_or_else(|| {
-            Invalid::new("status", format!("`{word}` is no status; there are queued, running, succeeded, partial and failed"))
+            let known = RunStatus::ALL.map(RunStatus::as_str).join(", ");
+            Invalid::new("status", format!("`{word}` is no status; there are {known}"))
         })
     });
     let since = since.map(|text| text.parse().map_err(|_| Invalid::new("since", format!("`{text}` is no time as RFC 3339 writes it"))));
@@ -119,41 +126,43 @@ pub(crate) async fn get(State(core): State<Shared>, Read(tenant): Read, At(id): 
     answer::ok(&core.store.run(&tenant.name, id).await?.ok_or_else(unknown)?)
 }
 
-/// The payload of a start, exactly as it is written in the body.
-fn start_payload(body: &Bytes) -> Result<Payload, Problem> {
+/// The body of a start; its payload stays exactly as it is written there.
+fn start_input(body: &Bytes) -> Result<RunInput, Problem> {
     check_json(body)?;
     if body.is_empty() {
-        return Ok(Payload::default());
+        return Ok(RunInput::default());
     }
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Invalid::new("", "the body is an object such as {\"payload\": …}").into());
     }
     let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
-    let known = |name: &str| match name {
-        "payload" => Ok(()),
-        "subject" => Err(Invalid::new("subject", "subjects are not supported by this release")),
-        other => Err(Invalid::new(other, "unknown field, expected `payload`")),
-    };
-    fields.keys().try_for_each(|name| known(name))?;
-    Ok(fields.get("payload").map_or_else(Payload::default, |payload| Payload::json(body.slice_ref(payload.get().as_bytes()))))
+    let mut input = RunInput::default();
+    for (name, value) in fields {
+        match name.as_str() {
+            "payload" => input.payload = Payload::json(body.slice_ref(value.get().as_bytes())),
+            "subject" => input.subject = subjects::given(value)?,
+            other => return Err(Invalid::new(other, "unknown field, expected `payload` or `subject`").into()),
+        }
+    }
+    Ok(input)
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
-    use super::start_payload;
+    use super::start_input;
 
     #[test]
     fn a_payload_stays_as_it_is_written() {
-        let payload = |text: &'static str| start_payload(&Bytes::from_static(text.as_bytes()));
+        let payload = |text: &'static str| start_input(&Bytes::from_static(text.as_bytes())).map(|input| input.payload);
         assert_eq!(
             payload(r#"{"payload": {"n": 12345678901234567890.50, "a": 1}}"#).expect("fine").bytes,
             r#"{"n": 12345678901234567890.50, "a": 1}"#
         );
         assert_eq!(payload("{}").expect("fine").bytes, "null");
         assert_eq!(payload("").expect("fine").bytes, "null");
-        for (text, path) in [(r#"{"payload": 1, "x": 2}"#, "x"), (r#"{"subject": "p-1"}"#, "subject"), ("[1]", "")] {
+        for (text, path) in [(r#"{"payload": 1, "x": 2}"#, "x"), (r#"{"subject": 1}"#, "subject"), ("[1]", "")] {
             assert_eq!(payload(text).expect_err(text).fault().path.as_deref(), Some(path));
         }
     }

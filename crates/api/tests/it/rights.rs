@@ -14,12 +14,14 @@ struct Operation {
 }
 
 /// Operations that answer another tenant something else than 404: they create or list what is the caller's own.
-const OWN: [(&str, &str); 11] = [
+const OWN: [(&str, &str); 13] = [
     ("PUT", "/v1/secrets/{secret}"),
     ("GET", "/v1/secrets"),
     ("PUT", "/v1/scripts/{script}"),
     ("PUT", "/v1/connectors/{connector}"),
     ("PUT", "/v1/flows/{flow}"),
+    ("PUT", "/v1/subjects/{subject}"),
+    ("GET", "/v1/subjects"),
     ("GET", "/v1/scripts"),
     ("GET", "/v1/connectors"),
     ("GET", "/v1/flows"),
@@ -57,6 +59,7 @@ fn filled(path: &str, run: &str, token: &str) -> String {
         ("endpoint", "send"),
         ("flow", "f"),
         ("secret", "KEY"),
+        ("subject", "p-1"),
     ];
     let path = names.iter().fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
     path.replace("{run}", run).replace("{code}", "invalid")
@@ -65,7 +68,7 @@ fn filled(path: &str, run: &str, token: &str) -> String {
 #[test]
 fn the_description_is_whole() {
     let operations = operations();
-    assert_eq!(operations.len(), 41);
+    assert_eq!(operations.len(), 45);
     let open: Vec<_> = operations.iter().filter(|operation| operation.needs.is_none()).map(|operation| operation.path.as_str()).collect();
     // A trigger asks for what its flow says; `triggers.rs` has that.
     let trigger = "/t/{tenant}/{flow}";
@@ -108,6 +111,7 @@ async fn what_is_another_tenants_does_not_exist() {
     acme.put("/v1/connectors/crm", connector).await.expect(201);
     acme.upload("/v1/secrets/KEY", "text/plain", "whsec_text").await.expect(201);
     acme.put("/v1/flows/f", json!({"steps": [{"call": "crm/send"}]})).await.expect(201);
+    acme.put("/v1/subjects/p-1", json!({"values": {"name": "Ada"}})).await.expect(201);
     let run = acme.send("POST", "/v1/call/crm/send", json!({})).await.expect(200).header("x-run-id").unwrap().to_owned();
     let token = acme.send("POST", "/v1/tokens", json!({"name": "t", "scopes": ["read"]})).await.expect(201).json()["id"]
         .as_str()

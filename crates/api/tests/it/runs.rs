@@ -77,7 +77,7 @@ async fn what_is_wrong_in_a_start_is_named() {
       "request_id": "[request_id]"
     }
     "#);
-    assert_snapshot!(acme.send("POST", "/v1/flows/f/runs", json!({"subject": "p-1"})).await.shown(), @r#"
+    assert_snapshot!(acme.send("POST", "/v1/flows/f/runs", json!({"subject": 1})).await.shown(), @r#"
     400 application/problem+json
     {
       "type": "/errors/invalid",
@@ -85,7 +85,7 @@ async fn what_is_wrong_in_a_start_is_named() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "subjects are not supported by this release",
+      "detail": "must be an id, or an object such as {\"id\": \"p-1\", \"values\": {…}}",
       "path": "subject",
       "request_id": "[request_id]"
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use snaphook_model::{Context, Decision, Fault, Hook, HookInput, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 
@@ -11,6 +12,16 @@ use crate::fetch::Fetch;
 use crate::machine::{Action, Arguments, Call, End, Event};
 use crate::prepared::{PreparedBinding, PreparedEndpoint};
 use crate::record;
+use crate::template::Values;
+
+/// What became of a call.
+pub(super) struct Driven {
+    pub(super) end: End,
+    /// What of the response is kept, by name, as JSON text.
+    pub(super) stored: Vec<(String, Bytes)>,
+    /// The last response's body.
+    pub(super) response: Bytes,
+}
 
 /// Where in a call an invocation stands.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +39,8 @@ pub(super) async fn drive(
     arguments: Arguments,
     may_repeat_run: bool,
     step: &mut StepRecord,
-) -> End {
+) -> Driven {
+    let broken = |failure| Driven { end: End::Failed(failure), stored: Vec::new(), response: Bytes::new() };
     let mut call = Call::new(&endpoint.plan, arguments, may_repeat_run);
     let mut saved = None;
     let mut began = Instant::now();
@@ -36,7 +48,7 @@ pub(super) async fn drive(
         let action = call.next();
         let in_attempt = match &action {
             Action::RunHook { hook, .. } => matches!(hook, Hook::PreRequest | Hook::PostRequest),
-            Action::SendRequest(_) => true,
+            Action::FillRequest(..) | Action::SendRequest(_) => true,
             Action::Finish(_) => break,
         };
         let attempt = call.attempt();
@@ -48,7 +60,7 @@ pub(super) async fn drive(
             Action::Finish(_) => break,
             Action::RunHook { hook, index, input } => {
                 let Some(binding) = endpoint.bindings(hook).get(index) else {
-                    return End::Failed(internal("a hook that is not bound"));
+                    return broken(internal("a hook that is not bound"));
                 };
                 let (invocation, result) = invoke(scope, binding, Place { index, attempt: attempt.max(1) }, input, None).await;
                 match step.attempts.last_mut().filter(|_| in_attempt) {
@@ -56,6 +68,10 @@ pub(super) async fn drive(
                     None => step.hooks.push(invocation),
                 }
                 result.map_or_else(Event::Faulted, Event::Decided)
+            }
+            Action::FillRequest(plan, arguments) => {
+                let values = Values::new(arguments.clone(), scope.variables.clone(), scope.values.clone());
+                plan.fill(&values).map_or_else(Event::NotFilled, Event::Filled)
             }
             Action::SendRequest(request) => {
                 let answered = send::send(scope, endpoint, &call, request.clone(), step.attempts.last_mut()).await;
@@ -67,7 +83,7 @@ pub(super) async fn drive(
             attempt.duration_ms = whole_ms(began.elapsed());
         }
         if let Err(error) = call.apply(event) {
-            return End::Failed(internal(&error.to_string()));
+            return broken(internal(&error.to_string()));
         }
     }
     if let (Some(name), Some(file), true) = (call.save_as(), saved, call.response_counts()) {
@@ -76,7 +92,9 @@ pub(super) async fn drive(
     for (attempt, error) in step.attempts.iter_mut().zip(call.attempt_errors()) {
         attempt.error.clone_from(error);
     }
-    call.into_end().unwrap_or_else(|| End::Failed(internal("a call without next action has not ended")))
+    let (stored, response) = call.take_kept();
+    let end = call.into_end().unwrap_or_else(|| End::Failed(internal("a call without next action has not ended")));
+    Driven { end, stored, response }
 }
 
 /// The way out for a script's own requests, where the tenant's scripts have one.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, Payload, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant, VariableWrite};
+use snaphook_model::{Code, Fault, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
 use snaphook_store::QueuedRun;
 
 use super::Start;
@@ -25,10 +25,14 @@ pub(super) async fn finish_run(
     delay: Option<Duration>,
 ) -> Option<RunId> {
     let store = &inner.parts.store;
-    let next = delay.map(|delay| next_run(&inner.parts.clock.run_id(), &record, (start.input, start.writes), delay));
+    let Start { claimed, input, writes, subject, .. } = start;
+    let next = delay.map(|delay| {
+        let record = next_run(&inner.parts.clock.run_id(), &record, delay);
+        QueuedRun { record, input, writes, subject_values: subject.map(|subject| subject.values).unwrap_or_default() }
+    });
     record.retry_run = next.as_ref().map(|next| next.record.id);
     let stored = match &next {
-        None if !start.claimed => store.record_run(&tenant.name, &record).await,
+        None if !claimed => store.record_run(&tenant.name, &record).await,
         next => {
             // A run that was queued or will be repeated must not be lost to a busy moment: it would do its work a second time.
             let mut tries = 1;
@@ -53,14 +57,15 @@ pub(super) async fn finish_run(
 }
 
 /// The run that repeats one: same input, same flow version, from the first step.
-fn next_run(id: &RunId, ended: &RunRecord, (input, writes): (Payload, Vec<VariableWrite>), delay: Duration) -> QueuedRun {
+fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRecord {
     let now = ended.ended_at.unwrap_or(ended.started_at);
     let due = now.checked_add(delay).unwrap_or(Timestamp::MAX);
-    let record = RunRecord {
+    RunRecord {
         id: *id,
         flow: ended.flow.clone(),
         flow_version: ended.flow_version,
         call: None,
+        subject: ended.subject.clone(),
         status: RunStatus::Queued,
         code: None,
         message: None,
@@ -72,8 +77,7 @@ fn next_run(id: &RunId, ended: &RunRecord, (input, writes): (Payload, Vec<Variab
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),
-    };
-    QueuedRun { record, input, writes }
+    }
 }
 
 /// Ends a queued run that cannot even begin.
@@ -93,6 +97,7 @@ pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {
         flow: None,
         flow_version: None,
         call: None,
+        subject: start.subject.as_ref().map(|subject| subject.id.clone()),
         status: RunStatus::Running,
         code: None,
         message: None,
@@ -116,7 +121,7 @@ pub(super) fn close_step(step: &mut StepRecord, end: &End) {
             step.message = Some(rejection.message.clone());
         }
         End::Failed(Failure { fault, .. }) | End::Ignored(Failure { fault, .. }, _) => {
-            step.status = StepStatus::Failed;
+            step.status = if fault.code == Code::Blocked { StepStatus::Blocked } else { StepStatus::Failed };
             step.code = Some(fault.code);
             step.message = Some(fault.detail.clone());
         }
@@ -130,6 +135,7 @@ pub(super) fn close_record(record: &mut RunRecord, outcome: &Outcome, now: Times
         Outcome::Partial(_) | Outcome::Triggered { partial: true, .. } => (RunStatus::Partial, None, None),
         Outcome::Accepted => (RunStatus::Queued, None, None),
         Outcome::Rejected(rejection) => (RunStatus::Failed, Some(Code::Rejected), Some(rejection.message.clone())),
+        Outcome::Failed { fault, .. } if fault.code == Code::Blocked => (RunStatus::Blocked, Some(fault.code), Some(fault.detail.clone())),
         Outcome::Failed { fault, .. } => (RunStatus::Failed, Some(fault.code), Some(fault.detail.clone())),
     };
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use snaphook_egress::Room;
-use snaphook_model::{Code, Fault, Payload, StepRecord, Tenant, TriggerResponse, Variables};
+use snaphook_model::{Code, Fault, Payload, StepRecord, Subject, Tenant, TriggerResponse, Variables};
 
 use super::ending::{blank_record, close_record, close_step, finish_run};
-use super::{Scope, Start, call, internal, script, trigger};
+use super::{Scope, Start, call, internal, script, trigger, values};
 use crate::files::RunFiles;
 use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
 use crate::outcome::{Finished, Outcome};
@@ -33,7 +33,13 @@ pub(crate) async fn run_flow(
     let end = match begun.fault {
         // A trigger's script is pure and would fail the same way again.
         Some(fault) => RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None),
-        None => drive_steps(&mut scope, flow, plan, start.input.clone(), &mut steps).await,
+        None => match values::of_run(inner, &tenant.name, flow, start.subject.as_ref()).await {
+            Ok(values) => {
+                scope.values = values;
+                drive_steps(&mut scope, flow, plan, &start, &mut steps).await
+            }
+            Err(fault) => RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }, None),
+        },
     };
     scope.files.close().await;
     let mut record = blank_record(&start, scope.usage);
@@ -78,27 +84,28 @@ pub(super) fn scope<'a>(
     }
     let (run, flow, usage) = (start.id, Some(flow.name.as_str()), start.usage);
     let files = RunFiles::new(&inner.parts.files, tenant);
-    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, files, usage }
+    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, files, values: inner.no_values.clone(), usage }
 }
 
 async fn drive_steps<'a>(
     scope: &mut Scope<'a>,
     flow: &'a PreparedFlow,
     plan: RunPlan,
-    input: Payload,
+    start: &Start,
     steps: &mut Vec<StepRecord>,
 ) -> RunEnd {
+    let Start { input, subject, .. } = start;
     let mut results = Results {
-        kept: flow.scripted,
+        kept: flow.scripted || flow.needs.steps,
         bytes: 0,
         limit: scope.tenant.limits.response_body_bytes.saturating_mul(RESULTS),
         room: scope.inner.parts.egress.room(&scope.tenant.name),
     };
-    if let Err(fault) = results.keep(&mut scope.variables, flow.trigger_key(), &input) {
+    if let Err(fault) = results.keep(&mut scope.variables, flow.trigger_key(), input) {
         return RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None);
     }
     let may_repeat = plan.asked().is_some();
-    let mut run = Run::new(plan, input);
+    let mut run = Run::new(plan, input.clone());
     while let RunAction::RunStep(index, payload) = run.next() {
         let step = &flow.steps[index];
         let payload = payload.clone();
@@ -106,7 +113,10 @@ async fn drive_steps<'a>(
         scope.step_index = index as u64;
         let mut record = record::step(&step.name);
         let mut end = match &step.action {
-            PreparedAction::Request(endpoint) => Box::pin(call::drive(scope, endpoint, payload.into(), may_repeat, &mut record)).await,
+            PreparedAction::Request(endpoint) => {
+                let driven = Box::pin(call::drive(scope, endpoint, payload.into(), may_repeat, &mut record)).await;
+                request_ended(scope, flow, subject.as_ref(), driven, &mut results).await
+            }
             PreparedAction::Script(binding, on_error) => {
                 Box::pin(script::drive(scope, binding, ScriptStep::new(*on_error, payload), &mut record)).await
             }
@@ -128,9 +138,36 @@ async fn drive_steps<'a>(
     run.into_end().unwrap_or_else(|| RunEnd::Failed(internal("a run without next step has not ended"), None))
 }
 
-/// Results of earlier steps, for later scripts to read.
+/// Keeps what a request's response is kept for: its values for the run and the subject, and the response itself for later templates.
+async fn request_ended(
+    scope: &mut Scope<'_>,
+    flow: &PreparedFlow,
+    subject: Option<&Subject>,
+    driven: call::Driven,
+    results: &mut Results,
+) -> End {
+    let call::Driven { end, stored, response } = driven;
+    if end.payload().is_none() {
+        return end;
+    }
+    if !stored.is_empty()
+        && let Err(fault) = values::store(scope, subject, stored).await
+    {
+        return End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+    }
+    if flow.needs.responses {
+        let response = if let End::Responded(made) = &end { made.body.clone() } else { response };
+        if let Err(fault) = results.count(response.len() as u64) {
+            return End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+        }
+        values::keep_response(scope, response);
+    }
+    end
+}
+
+/// Results of earlier steps, for later scripts and templates to read.
 struct Results {
-    /// Whether there is any script.
+    /// Whether there is any script or template that could look at them.
     kept: bool,
     /// So far.
     bytes: u64,
@@ -145,13 +182,19 @@ impl Results {
             return Ok(());
         }
         let json = as_json(payload);
-        self.bytes = self.bytes.saturating_add(json.len() as u64);
+        self.count(json.len() as u64)?;
+        Arc::make_mut(variables).step_results.insert(key.to_owned(), String::from_utf8_lossy(&json).into_owned());
+        Ok(())
+    }
+
+    /// Something of so many bytes is kept until the run's end.
+    fn count(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.limit {
             let detail = format!("the results of the run's steps take {} bytes together; at most {}", self.bytes, self.limit);
             return Err(Fault::new(Code::ResponseSize, detail).of_limit(self.limit, Some(self.bytes)));
         }
         self.room.grow_to(self.bytes)?;
-        Arc::make_mut(variables).step_results.insert(key.to_owned(), String::from_utf8_lossy(&json).into_owned());
         Ok(())
     }
 }

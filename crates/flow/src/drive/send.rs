@@ -7,11 +7,12 @@ use snaphook_egress::{Outbound, Sink, Streams};
 use snaphook_model::{Attempt, Code, Fault, Hook, HttpRequest, HttpResponse};
 
 use super::Scope;
-use crate::files::{RunFiles, SavedFile, Wanted, check_name};
-use crate::machine::{Call, Event, Form};
+use crate::files::{RunFiles, SavedFile, Wanted};
+use crate::machine::{Call, Event};
 use crate::multipart::{Content, Multipart, Part};
 use crate::prepared::PreparedEndpoint;
 use crate::record;
+use crate::template::Form;
 
 /// What came of a request.
 pub(super) struct Answered {
@@ -53,9 +54,6 @@ pub(super) async fn send(
 
 /// The form of the request, from files that the run has.
 fn framed(files: &RunFiles, call: &Call<'_>) -> Result<Option<Multipart>, Fault> {
-    if let Some(name) = call.save_as() {
-        check_name(name)?;
-    }
     let Some(Form { texts, files: names }) = call.form() else { return Ok(None) };
     let mut parts: Vec<_> = texts.iter().map(|(field, text)| Part { field, content: Content::Text(text) }).collect();
     for (field, name) in names {
@@ -89,16 +87,19 @@ async fn exchange(
     if call.save_as().is_none() {
         return Ok((egress.send_streaming(outbound, Streams { upload, sink: None }).await?, None));
     }
-    let accept = &endpoint.plan.accept;
+    let plan = &endpoint.plan;
     let mut incoming = scope.files.incoming();
-    let scripted = endpoint.plan.bound.of(Hook::PostRequest) > 0;
-    let response = if scripted {
-        // A script sees this response like any other, so it is in memory like any other. Whatever its status, the script may go on with it.
+    let response = if plan.reads_response() {
+        // Somebody looks into this response as into any other, so it is in memory like any other.
         let response = egress.send_streaming(outbound, Streams { upload, sink: None }).await?;
+        // Whatever its status, a script may go on with it; without one it may not.
+        if plan.bound.of(Hook::PostRequest) == 0 && !plan.accept.allows(response.status) {
+            return Ok((response, None));
+        }
         incoming.write(response.body.clone()).await?;
         response
     } else {
-        let mut wanted = Wanted { incoming: &mut incoming, accept, came: false };
+        let mut wanted = Wanted { incoming: &mut incoming, accept: &plan.accept, came: false };
         let response = egress.send_streaming(outbound, Streams { upload, sink: Some(&mut wanted) }).await?;
         if !wanted.came {
             return Ok((response, None));

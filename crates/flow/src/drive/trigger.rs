@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use snaphook_model::{
-    Code, Decision, Fault, HookInput, Invocation, Payload, RunStatus, Tenant, TriggerDecision, TriggerRequest, TriggerResponse,
+    Code, Decision, Fault, HookInput, Invocation, Payload, RunStatus, SubjectValues, Tenant, TriggerDecision, TriggerRequest,
+    TriggerResponse,
 };
 use snaphook_store::{QueuedRun, StoreError};
 
@@ -79,7 +80,8 @@ pub(crate) async fn accept(
         return Ok(Finished { run, outcome });
     }
     record.status = RunStatus::Queued;
-    let (due, queued) = (record.started_at, QueuedRun { record, input: start.input, writes: start.writes });
+    let (due, queued) =
+        (record.started_at, QueuedRun { record, input: start.input, writes: start.writes, subject_values: SubjectValues::default() });
     if let Err(error) = inner.parts.store.queue_run(&tenant.name, &queued, MAX_WAITING).await {
         // A tenant that queues too much is no failure of ours. No run was made.
         return Err(if matches!(error, StoreError::Full(_)) { error.into() } else { store_fault(error) });

@@ -118,18 +118,18 @@ impl SavedFile {
     }
 }
 
-/// Checks a name that a template gave.
+/// Checks a name that a template may have given.
 ///
 /// # Errors
-/// `template`, which says what is wrong with it.
-pub(crate) fn check_name(name: &str) -> Result<(), Fault> {
+/// What is wrong with it.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let wrong = match name {
-        "" => "is empty",
+        "" => return Err("the name of a file is empty".to_owned()),
         _ if name.len() > MAX_NAME => "is longer than 255 bytes",
         _ if name.chars().any(char::is_control) => "holds control characters",
         _ => return Ok(()),
     };
-    Err(Fault::new(Code::Invalid, format!("the name of a file, `{}`, {wrong}", name.escape_debug().take(300).collect::<String>())))
+    Err(format!("the name of a file, `{}`, {wrong}", name.escape_debug().take(300).collect::<String>()))
 }
 
 #[cfg(test)]

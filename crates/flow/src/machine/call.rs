@@ -11,9 +11,10 @@ use snaphook_model::{
     Blame, Code, Decision, Fault, Headers, Hook, HookInput, HttpRequest, HttpResponse, NewResponse, Payload, ReasonCode, Rejection,
 };
 
-use super::form::Form;
 use super::input::{Arguments, as_json};
+use super::path::ResponsePath;
 use super::plan::CallPlan;
+use crate::template::{Condition, Filled, FilledFiles, Form};
 
 /// A call and everything that has happened in it.
 #[derive(Debug, Clone)]
@@ -29,8 +30,10 @@ pub struct Call<'p> {
     attempt: u32,
     /// Of the latest attempt.
     request: HttpRequest,
-    /// Sent by the latest attempt in place of the request's body.
-    form: Option<Form>,
+    /// What files the latest attempt sends and keeps.
+    files: FilledFiles,
+    /// What the latest attempt's condition expects, where a template says it.
+    expected: Option<String>,
     /// Of the latest attempt; status 0 while there is none.
     response: HttpResponse,
     /// What stands for the response's body in the latest attempt, where it was kept as a file.
@@ -41,6 +44,8 @@ pub struct Call<'p> {
     proceed: bool,
     /// The payload, once the requests are done.
     result: Payload,
+    /// What of the response is kept, by name, as JSON text; once the requests are done.
+    stored: Vec<(String, Bytes)>,
     /// The final failure, once there is one.
     failure: Option<Failed>,
     /// Why each ended attempt failed.
@@ -52,6 +57,7 @@ pub struct Call<'p> {
 #[derive(Debug, Clone, PartialEq)]
 enum Stage {
     Hook(Hook, usize),
+    Fill,
     Request,
     Done(End),
 }
@@ -68,6 +74,9 @@ pub enum Action<'c> {
         /// What it is given.
         input: HookInput,
     },
+    /// Fill in the plan's templates with these arguments ([`CallPlan::fill`]) and tell what became of it: [`Event::Filled`] or
+    /// [`Event::NotFilled`].
+    FillRequest(&'c CallPlan, &'c Payload),
     /// Send a request and tell what became of it: [`Event::Responded`] or [`Event::NotAnswered`].
     SendRequest(&'c HttpRequest),
     /// Nothing: the call has ended.
@@ -81,6 +90,10 @@ pub enum Event {
     Decided(Decision),
     /// The script failed.
     Faulted(Fault),
+    /// The request is ready.
+    Filled(Filled),
+    /// A template failed.
+    NotFilled(Fault),
     /// The upstream answered.
     Responded(HttpResponse),
     /// The upstream answered, and its body is kept as a file, which this payload describes. The response has the body too where a script
@@ -157,12 +170,14 @@ impl<'p> Call<'p> {
             arguments,
             attempt: 0,
             request: HttpRequest::default(),
-            form: None,
+            files: FilledFiles::default(),
+            expected: None,
             response: HttpResponse::default(),
             saved: None,
             returned: None,
             proceed: false,
             result: Payload::default(),
+            stored: Vec::new(),
             failure: None,
             errors: Vec::new(),
             stage: Stage::Request,
@@ -176,6 +191,7 @@ impl<'p> Call<'p> {
     pub fn next(&self) -> Action<'_> {
         match &self.stage {
             Stage::Hook(hook, index) => Action::RunHook { hook: *hook, index: *index, input: self.input(*hook) },
+            Stage::Fill => Action::FillRequest(self.plan, self.arguments.payload()),
             Stage::Request => Action::SendRequest(&self.request),
             Stage::Done(end) => Action::Finish(end),
         }
@@ -190,13 +206,13 @@ impl<'p> Call<'p> {
     /// What the request sends in place of its body.
     #[must_use]
     pub const fn form(&self) -> Option<&Form> {
-        self.form.as_ref()
+        self.files.form.as_ref()
     }
 
     /// The name under which the response is kept.
     #[must_use]
     pub fn save_as(&self) -> Option<&str> {
-        self.plan.files.save_as.as_deref()
+        self.files.save_as.as_deref()
     }
 
     /// Whether the latest attempt's response was good, or a script went on with it.
@@ -211,12 +227,20 @@ impl<'p> Call<'p> {
         &self.errors
     }
 
+    /// What of the response is kept, by name, as JSON text; and the response's body, or what describes it where it is kept as a file. To be
+    /// asked once the call has succeeded.
+    #[must_use]
+    pub fn take_kept(&mut self) -> (Vec<(String, Bytes)>, Bytes) {
+        let body = self.saved.as_ref().map_or(&self.response.body, |file| &file.bytes).clone();
+        (std::mem::take(&mut self.stored), body)
+    }
+
     /// How the call ended; none while it has not.
     #[must_use]
     pub fn into_end(self) -> Option<End> {
         match self.stage {
             Stage::Done(end) => Some(end),
-            Stage::Hook(..) | Stage::Request => None,
+            Stage::Hook(..) | Stage::Fill | Stage::Request => None,
         }
     }
 
@@ -228,6 +252,8 @@ impl<'p> Call<'p> {
         match (&self.stage, event) {
             (&Stage::Hook(hook, index), Event::Decided(decision)) => self.decided(hook, index, decision)?,
             (&Stage::Hook(hook, _), Event::Faulted(fault)) => self.faulted(hook, fault),
+            (Stage::Fill, Event::Filled(filled)) => self.filled(filled),
+            (Stage::Fill, Event::NotFilled(fault)) => self.attempt_failed(fault),
             (Stage::Request, Event::Responded(response)) => {
                 self.response = response;
                 self.enter(Hook::PostRequest);
@@ -246,6 +272,7 @@ impl<'p> Call<'p> {
     fn illegal(&self, happened: &'static str) -> IllegalEvent {
         let awaited = match &self.stage {
             Stage::Hook(hook, index) => format!("script {index} of {hook}"),
+            Stage::Fill => "a request with its templates filled in".to_owned(),
             Stage::Request => "the answer to a request".to_owned(),
             Stage::Done(_) => "nothing".to_owned(),
         };
@@ -286,12 +313,24 @@ impl<'p> Call<'p> {
 
     fn begin_attempt(&mut self) {
         self.attempt += 1;
-        self.request = self.plan.request.fill(self.arguments.payload());
-        self.form = self.plan.files.form(&mut self.request);
         self.response = HttpResponse::default();
         self.saved = None;
         self.returned = None;
         self.proceed = false;
+        if self.plan.has_templates() {
+            self.stage = Stage::Fill;
+        } else {
+            match self.plan.fill_plain(self.arguments.payload()) {
+                Ok(filled) => self.filled(filled),
+                Err(fault) => self.attempt_failed(fault),
+            }
+        }
+    }
+
+    fn filled(&mut self, Filled { request, expected, files }: Filled) {
+        self.request = request;
+        self.expected = expected;
+        self.files = files;
         self.enter(Hook::PreRequest);
     }
 
@@ -301,22 +340,60 @@ impl<'p> Call<'p> {
             let detail = format!("the upstream answered {}; accepted: {}", self.response.status, self.plan.accept.describe());
             return self.attempt_failed(Fault::new(Code::Status, detail));
         }
-        match self.payload() {
-            Ok(payload) => {
+        let settled = self.blocked_by().and_then(|blocked| match blocked {
+            Some(fault) => Ok(Err(fault)),
+            None => Ok(Ok((self.store()?, self.payload()?))),
+        });
+        match settled {
+            Ok(Ok((stored, payload))) => {
                 self.errors.push(None);
+                self.stored = stored;
                 self.result = payload;
                 self.enter(Hook::PostHook);
             }
+            // No failure: nothing is tried again, and there is nothing to recover from.
+            Ok(Err(blocked)) => {
+                self.errors.push(Some(blocked.clone()));
+                self.stage = Stage::Done(End::Failed(Failure { fault: blocked, reason: None, repeat: Repeat::Never }));
+            }
             Err(fault) => self.attempt_failed(fault),
         }
+    }
+
+    /// Why the call ends blocked, if its condition is not met. A script that says to go on stands over the condition too.
+    fn blocked_by(&self) -> Result<Option<Fault>, Fault> {
+        let Some(Condition { path, expected, .. }) = self.plan.condition.as_ref().filter(|_| !self.proceed) else { return Ok(None) };
+        let expected = self.expected.as_ref().unwrap_or(expected);
+        let found = path.find(&self.response.body, "continue_if")?;
+        let found = found.as_deref().map(|found| std::str::from_utf8(found).unwrap_or_default());
+        if found.is_some_and(|found| Condition::fits(found, expected)) {
+            return Ok(None);
+        }
+        let has = found.map_or_else(|| "nothing".to_owned(), |found| format!("`{}`", shortened(found)));
+        let detail = format!("the response has {has} at `{}`; the run goes on with `{}` there", path.text(), shortened(expected));
+        Ok(Some(Fault::new(Code::Blocked, detail).in_field("continue_if")))
+    }
+
+    /// What is kept of the response: all of it or nothing.
+    fn store(&self) -> Result<Vec<(String, Bytes)>, Fault> {
+        let find = |(name, path): &(String, ResponsePath)| {
+            let found = path.find(&self.response.body, "store_data").map_err(|fault| Fault { code: Code::StorePath, ..fault })?;
+            found.map(|found| (name.clone(), found)).ok_or_else(|| {
+                let body = String::from_utf8_lossy(&self.response.body);
+                let detail =
+                    format!("the response has nothing at `{}`, which is to be stored as `{name}`: {}", path.text(), shortened(&body));
+                Fault::new(Code::StorePath, detail).in_field(format!("store_data.{name}"))
+            })
+        };
+        self.plan.store.iter().map(find).collect()
     }
 
     fn payload(&mut self) -> Result<Payload, Fault> {
         if let Some(returned) = self.returned.take() {
             return Ok(returned);
         }
-        if let Some(file) = self.saved.take() {
-            return Ok(file);
+        if let Some(file) = &self.saved {
+            return Ok(file.clone());
         }
         match &self.plan.payload_path {
             Some(path) => path.pick(&self.response.body).map(Payload::json),
@@ -379,10 +456,17 @@ impl Event {
         match self {
             Self::Decided(_) => "a decision",
             Self::Faulted(_) => "a script's failure",
+            Self::Filled(_) | Self::NotFilled(_) => "a request's templates",
             Self::Responded(_) | Self::Saved(..) => "a response",
             Self::NotAnswered(_) => "a request's failure",
         }
     }
+}
+
+/// The beginning of a text that an upstream sent, for a message.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 500;
+    if text.len() <= MOST { text.to_owned() } else { format!("{}…", &text[..text.floor_char_boundary(MOST)]) }
 }
 
 /// A response's body as payload, byte for byte. An upstream that names no media type gets the one that its body fits.

@@ -3,7 +3,6 @@
 //! [`call`] is one call of an endpoint with its hooks, [`script`] one script step, [`run`] is a flow's steps and what follows a failed run.
 
 pub mod call;
-pub mod form;
 mod input;
 pub mod path;
 pub mod plan;
@@ -11,10 +10,9 @@ pub mod run;
 pub mod script;
 
 pub use call::{Action, Call, End, Event, Failure, IllegalEvent, Repeat};
-pub use form::{FilePlan, Form};
 pub use input::{Arguments, as_json};
-pub use path::PayloadPath;
-pub use plan::{Accept, Body, BoundHooks, CallPlan, RequestTemplate};
+pub use path::ResponsePath;
+pub use plan::{Accept, BoundHooks, CallPlan};
 pub use run::{Run, RunAction, RunEnd, RunPlan};
 pub use script::{ScriptAction, ScriptEvent, ScriptStep};
 

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use snaphook_model::connector::StatusList;
-use snaphook_model::{Headers, Hook, HttpRequest, Payload};
+use snaphook_model::{Fault, Hook, Payload};
 
-use super::form::FilePlan;
-use super::path::PayloadPath;
+use super::path::ResponsePath;
+use crate::template::{Condition, FilePlan, Filled, Needs, RequestTemplate, Values};
 
 /// The definition of a call, without the scripts themselves.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CallPlan {
     /// As `pre-hook` sees it; empty for a step with a URL of its own.
     pub connector: Arc<str>,
@@ -25,30 +24,13 @@ pub struct CallPlan {
     /// Which statuses succeed where no script decides.
     pub accept: Accept,
     /// Picks the payload out of the response.
-    pub payload_path: Option<PayloadPath>,
+    pub payload_path: Option<ResponsePath>,
+    /// What the response must hold; else the call ends blocked.
+    pub condition: Option<Condition>,
+    /// What of the response is kept under which name.
+    pub store: Vec<(String, ResponsePath)>,
     /// Files of the run that it sends or keeps.
     pub files: FilePlan,
-}
-
-/// A request before its arguments are known.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "as in `HttpRequest`")]
-pub struct RequestTemplate {
-    pub method: String,
-    pub url: String,
-    pub headers: Headers,
-    pub body: Body,
-}
-
-/// Where a request's body comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
-    /// No body: a GET or HEAD without `data`, and a step with a URL and no `data`.
-    None,
-    /// The call's arguments, with their media type.
-    Arguments,
-    /// `data` of the definition, as JSON text.
-    Data(Bytes),
 }
 
 /// Statuses that succeed where no script decides.
@@ -82,6 +64,47 @@ impl BoundHooks {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0 == [0; 5]
+    }
+}
+
+impl CallPlan {
+    /// Whether anything of a request is filled in for each one.
+    #[must_use]
+    pub fn has_templates(&self) -> bool {
+        self.request.templates.is_some() || self.files.has_templates() || self.condition.as_ref().is_some_and(Condition::has_template)
+    }
+
+    /// What its templates look at.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.request.needs().and(self.files.needs()).and(self.condition.as_ref().map_or_else(Needs::default, Condition::needs))
+    }
+
+    /// The request for these values, and what its condition expects. Pure.
+    ///
+    /// # Errors
+    /// `template` and `template-limit`, with the field's path.
+    pub fn fill(&self, values: &Values) -> Result<Filled, Fault> {
+        let mut request = self.request.render(values)?;
+        let files = self.files.fill(&mut request, Some(values))?;
+        let expected = self.condition.as_ref().map(|condition| condition.render(values)).transpose()?.flatten();
+        Ok(Filled { request, expected, files })
+    }
+
+    /// The request of a plan without templates.
+    ///
+    /// # Errors
+    /// `template`, where the arguments are no fields of a form.
+    pub(super) fn fill_plain(&self, arguments: &Payload) -> Result<Filled, Fault> {
+        let mut request = self.request.fill(arguments);
+        let files = self.files.fill(&mut request, None)?;
+        Ok(Filled { request, expected: None, files })
+    }
+
+    /// Whether anything looks into a response's body: then it is in memory, also where it is kept as a file.
+    #[must_use]
+    pub fn reads_response(&self) -> bool {
+        self.bound.of(Hook::PostRequest) > 0 || self.condition.is_some() || !self.store.is_empty()
     }
 }
 
@@ -121,22 +144,5 @@ impl Accept {
             Self::Any => "every status".to_owned(),
             Self::Listed(list) => list.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
         }
-    }
-}
-
-impl RequestTemplate {
-    /// The request for these arguments. A body without a `content-type` gets that of its source.
-    pub(super) fn fill(&self, arguments: &Payload) -> HttpRequest {
-        let (body, content_type) = match &self.body {
-            Body::None => (Bytes::new(), ""),
-            Body::Arguments => (arguments.bytes.clone(), arguments.content_type.as_str()),
-            Body::Data(data) => (data.clone(), "application/json"),
-        };
-        let mut headers = Headers(Vec::with_capacity(self.headers.0.len() + 1));
-        headers.0.extend(self.headers.0.iter().cloned());
-        if !body.is_empty() && headers.get("content-type").is_none() {
-            headers.0.push(("content-type".to_owned(), content_type.to_owned()));
-        }
-        HttpRequest { method: self.method.clone(), url: self.url.clone(), headers, body }
     }
 }

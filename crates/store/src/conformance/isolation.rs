@@ -3,6 +3,7 @@
 use serde_json::json;
 use snaphook_model::{RunStatus, TenantName};
 
+use super::subjects::{id, values};
 use super::{at, deploy, document, name, pin, queued, run, run_id, token, upload, with_tenant};
 use crate::{DeletedVersion, PageRequest, RunFilter, Store, TokenHash};
 
@@ -16,7 +17,21 @@ async fn furnished(store: &dyn Store) -> (TenantName, TenantName) {
     store.put_flow(&a, &name("orders"), document(&json!({"of": "a"}), &pins)).await.unwrap();
     store.record_run(&a, &run(1, Some("orders"), RunStatus::Succeeded)).await.unwrap();
     store.queue_run(&a, &queued(2), 100).await.unwrap();
+    store.put_subject(&a, &id("ada"), &values(&[("of", "\"a\"")]), at(1)).await.unwrap();
     (a, b)
+}
+
+pub(crate) async fn subjects_of_another_are_invisible(store: &dyn Store) {
+    let (a, b) = furnished(store).await;
+    let (ada, page) = (id("ada"), PageRequest::first(10));
+    assert_eq!(store.subject(&b, &ada).await.unwrap(), None);
+    assert_eq!(store.subjects(&b, &page).await.unwrap().items, []);
+    assert!(!store.delete_subject(&b, &ada).await.unwrap());
+    store.add_subject_values(&b, &ada, &values(&[("of", "\"b\"")]), at(2)).await.unwrap();
+    assert_eq!(store.subject(&a, &ada).await.unwrap().unwrap().values, values(&[("of", "\"a\"")]));
+    assert_eq!(store.subject(&b, &ada).await.unwrap().unwrap().values, values(&[("of", "\"b\"")]));
+    assert!(store.delete_subject(&b, &ada).await.unwrap());
+    assert!(store.subject(&a, &ada).await.unwrap().is_some());
 }
 
 pub(crate) async fn definitions_of_another_are_invisible(store: &dyn Store) {

@@ -6,14 +6,15 @@ pub(crate) mod queue;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
+pub(crate) mod subjects;
 pub(crate) mod tenants;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use snaphook_model::{
-    Dialect, Hook, HookSet, Language, Name, Payload, RunId, RunRecord, RunStatus, RunUsage, ScriptKind, ScriptVersion, TenantDocument,
-    TenantName, TokenRecord, TokenScope, TokenScopes, VariableScope, VariableWrite,
+    Dialect, Hook, HookSet, Language, Name, Payload, RunId, RunRecord, RunStatus, RunUsage, ScriptKind, ScriptVersion, SubjectValues,
+    TenantDocument, TenantName, TokenRecord, TokenScope, TokenScopes, VariableScope, VariableWrite,
 };
 use uuid::Uuid;
 
@@ -46,7 +47,10 @@ macro_rules! conformance {
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors;
             queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
-            isolation: definitions_of_another_are_invisible, writes_of_another_change_nothing, runs_of_another_are_invisible;
+            subjects: are_put_and_read, keep_what_runs_store, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
+                need_and_go_with_their_tenant;
+            isolation: subjects_of_another_are_invisible, definitions_of_another_are_invisible, writes_of_another_change_nothing,
+                runs_of_another_are_invisible;
         }
     };
 }
@@ -120,6 +124,7 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         flow: flow.map(name),
         flow_version: flow.map(|_| 1),
         call: flow.is_none().then(|| "crm/send".to_owned()),
+        subject: None,
         status,
         code: None,
         message: None,
@@ -127,7 +132,7 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         retry_run: None,
         attempt: 1,
         started_at: at(i64::try_from(number).unwrap()),
-        ended_at: matches!(status, RunStatus::Succeeded | RunStatus::Partial | RunStatus::Failed).then(|| at(1000)),
+        ended_at: (!matches!(status, RunStatus::Queued | RunStatus::Running)).then(|| at(1000)),
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),
@@ -140,7 +145,8 @@ pub(crate) fn queued(number: u64) -> QueuedRun {
     // Some have written variables, most have not.
     let write = |key: &str, value| VariableWrite { scope: VariableScope::Meta, key: key.to_owned(), value };
     let writes = if number.is_multiple_of(10) { vec![write("ü", Some("\"a\"".to_owned())), write("gone", None)] } else { Vec::new() };
-    QueuedRun { record, input: Payload::json(json!({ "number": number }).to_string()), writes }
+    let subject_values = SubjectValues([("n".to_owned(), number.to_string())].into());
+    QueuedRun { record, input: Payload::json(json!({ "number": number }).to_string()), writes, subject_values }
 }
 
 /// Reads a list to its end, `limit` items at a time.

@@ -4,4 +4,5 @@ pub(crate) mod documents;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
+pub(crate) mod subjects;
 pub(crate) mod tenants;

@@ -50,20 +50,20 @@ pub(crate) fn list(filter: &RunFilter) -> &'static str {
     }
 }
 
-pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes) \
-     VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8)";
+pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes, subject_values) \
+     VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9)";
 /// How many runs of a tenant wait, counted up to $2.
 pub(crate) const WAITING: &str = "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 LIMIT $2) AS waiting";
 pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2";
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
-pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes FROM run_queue AS q JOIN runs AS r \
+pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values FROM run_queue AS q JOIN runs AS r \
      ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1 ORDER BY q.due_at LIMIT $2";
 pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1 WHERE tenant = $1 AND id = $2";
 pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', started_at = $3 WHERE tenant = $1 AND id = $2";
 
 /// A run that ended without being taken out of the queue must not be run again.
 pub(crate) const DEQUEUE_ENDED: &str = "DELETE FROM run_queue WHERE claimed = 1 AND EXISTS (SELECT 1 FROM runs AS r \
-     WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status IN ('succeeded', 'partial', 'failed'))";
+     WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status NOT IN ('queued', 'running'))";
 pub(crate) const SET_QUEUED: &str =
     "UPDATE runs SET status = 'queued' WHERE (tenant, id) IN (SELECT q.tenant, q.id FROM run_queue AS q WHERE q.claimed = 1)";
 pub(crate) const RELEASE: &str = "UPDATE run_queue SET claimed = 0 WHERE claimed = 1";

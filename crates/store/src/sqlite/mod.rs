@@ -11,6 +11,7 @@ mod rows;
 mod runs;
 mod scripts;
 mod secrets;
+mod subjects;
 mod tenants;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Runs and the queue of those that wait.
 
 use jiff::Timestamp;
-use snaphook_model::{Payload, RunId, RunRecord, RunStatus, TenantName};
+use snaphook_model::{Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -13,6 +13,7 @@ use crate::{ClaimedRun, Page, PageRequest, QueuedRun, RunFilter, RunStore, Store
 
 /// What a record is called in a [`StoreError::Form`].
 const RECORD: &str = "a run";
+const VALUES: &str = "a subject's values";
 
 /// What the writes of a queued run are called in one.
 const WRITES: &str = "a queued run's variables";
@@ -147,7 +148,9 @@ async fn enqueue(connection: &mut SqliteConnection, tenant: &TenantName, run: &Q
     let query = query.bind(run.record.started_at.as_microsecond());
     let query = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
     let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
-    let insert = query.bind(if run.writes.is_empty() { None } else { Some(to_json(WRITES, &run.writes)?) });
+    let query = query.bind(if run.writes.is_empty() { None } else { Some(to_json(WRITES, &run.writes)?) });
+    let values = if run.subject_values.0.is_empty() { None } else { Some(to_json(VALUES, &run.subject_values)?) };
+    let insert = query.bind(values);
     match insert.execute(connection).await {
         Ok(_) => Ok(()),
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(StoreError::Exists(format!("run {}", run.record.id))),
@@ -159,7 +162,8 @@ fn claimed_run(row: &SqliteRow, now: Timestamp) -> Result<ClaimedRun, StoreError
     let record = RunRecord { status: RunStatus::Running, started_at: now, ..from_json(RECORD, text(row, 1)?)? };
     let input = Payload { content_type: row.try_get(2)?, bytes: row.try_get::<Vec<u8>, _>(3)?.into() };
     let writes = row.try_get::<Option<&str>, _>(4)?.map_or_else(|| Ok(Vec::new()), |text| from_json(WRITES, text))?;
-    Ok(ClaimedRun { tenant: tenant_name(row, 0)?, run: QueuedRun { record, input, writes } })
+    let subject_values = row.try_get::<Option<&str>, _>(5)?.map_or_else(|| Ok(SubjectValues::default()), |text| from_json(VALUES, text))?;
+    Ok(ClaimedRun { tenant: tenant_name(row, 0)?, run: QueuedRun { record, input, writes, subject_values } })
 }
 
 /// The record with status and start as they are now.

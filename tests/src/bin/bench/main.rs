@@ -46,6 +46,7 @@ pub(crate) struct Paths {
 async fn run(paths: &Paths) {
     let mut table = Table::new();
     nodes::invocations(paths, &mut table);
+    nodes::templates(paths, &mut table);
     calls::direct(paths, &mut table).await;
     nodes::upload(paths, &mut table).await;
     nodes::from_disk(paths, &mut table).await;

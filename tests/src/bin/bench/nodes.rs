@@ -15,17 +15,28 @@ use crate::table::Table;
 /// Fresh-sandbox invocations, measured inside one process by the example `invocations` of `compile`.
 pub(crate) fn invocations(paths: &Paths, table: &mut Table) {
     let count = if paths.quick { "500" } else { "20000" };
-    let output = Command::new(&paths.invocations).arg(count).arg(&paths.rust_guest).output().expect("the example was built");
+    rows("fresh-sandbox invocation", Command::new(&paths.invocations).arg(count).arg(&paths.rust_guest), table);
+}
+
+/// Filling in a request's templates, measured inside one process by the example `templates` of `flow`, which is built beside the other.
+pub(crate) fn templates(paths: &Paths, table: &mut Table) {
+    let count = if paths.quick { "20000" } else { "400000" };
+    rows("filling in", Command::new(paths.invocations.with_file_name("templates")).arg(count), table);
+}
+
+/// What an example prints, as rows.
+fn rows(of: &str, example: &mut Command, table: &mut Table) {
+    let output = example.output().expect("the example was built");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let row: Value = serde_json::from_str(line).expect("the example prints a JSON object per line");
-        let what = format!("fresh-sandbox invocation, {}", row["what"].as_str().unwrap_or_default());
+        let what = format!("{of}, {}", row["what"].as_str().unwrap_or_default());
         let (p50, p99) = (row["p50_us"].as_f64().unwrap_or_default(), row["p99_us"].as_f64().unwrap_or_default());
         match row["promise_us"].as_f64() {
             Some(promise) => table.at_most(&format!("{what}, p50"), p50, promise, "µs"),
-            None => table.plain(&format!("{what}, p50"), &format!("{p50:.1} µs")),
+            None => table.plain(&format!("{what}, p50"), &format!("{p50:.2} µs")),
         }
-        table.plain(&format!("{what}, p99"), &format!("{p99:.1} µs"));
+        table.plain(&format!("{what}, p99"), &format!("{p99:.2} µs"));
     }
 }
 

@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use snaphook_model::{
-    Code, Decision, FailingDecision, Fault, Headers, Hook, HookInput, HttpResponse, NewRequest, NewResponse, Payload, PostFailDecision,
-    PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure,
+    Code, ContinueIf, Decision, FailingDecision, Fault, Headers, Hook, HookInput, HttpResponse, NewRequest, NewResponse, Payload,
+    PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure,
 };
 
-use crate::machine::{
-    Accept, Action, Body, BoundHooks, Call, CallPlan, End, Event, Failure, FilePlan, PayloadPath, Repeat, RequestTemplate,
-};
+use crate::machine::{Accept, Action, BoundHooks, Call, CallPlan, End, Event, Failure, Repeat, ResponsePath};
+use crate::template::{Body, Condition, FilePlan, RequestTemplate};
 
 pub(super) fn plan(bound: &[(Hook, usize)]) -> CallPlan {
     let count = |hook| bound.iter().find(|(h, _)| *h == hook).map_or(0, |(_, n)| *n);
@@ -20,11 +19,14 @@ pub(super) fn plan(bound: &[(Hook, usize)]) -> CallPlan {
             url: "https://a.example/x".to_owned(),
             headers: Headers::default(),
             body: Body::Arguments,
+            templates: None,
         },
         bound: BoundHooks::new(count),
         retries: 0,
         accept: Accept::Success,
         payload_path: None,
+        condition: None,
+        store: Vec::new(),
         files: FilePlan::default(),
     }
 }
@@ -261,7 +263,7 @@ fn what_an_attempt_returned_is_gone_in_the_next() {
 
 #[test]
 fn a_path_picks_the_payload_unless_a_script_returned_one() {
-    let plan = CallPlan { payload_path: Some(PayloadPath::parse("data.items.-1")), ..plan(&[(Hook::PostRequest, 1)]) };
+    let plan = CallPlan { payload_path: Some(ResponsePath::parse("data.items.-1")), ..plan(&[(Hook::PostRequest, 1)]) };
     let body = r#"{"data": {"items": [1, {"big": 12345678901234567890, "x":1.0 }]}}"#;
     let call = after(start(&plan), [response(200, body)]);
     let HookInput::PostRequest { payload: given, .. } = input(&call) else { panic!("a post-request's input") };
@@ -273,6 +275,50 @@ fn a_path_picks_the_payload_unless_a_script_returned_one() {
         assert_eq!(found.fault.code, Code::ResponseJson);
         assert!(found.fault.detail.contains(says) && found.fault.detail.contains("data.items.-1"), "{}", found.fault.detail);
     }
+}
+
+#[test]
+fn a_condition_blocks_without_another_try_and_a_script_stands_over_it() {
+    let condition = |value: serde_json::Value| {
+        let condition = ContinueIf { response_notation: "detail.status".to_owned(), value };
+        CallPlan {
+            condition: Some(Condition::read("steps[0]", &condition).unwrap()),
+            retries: 3,
+            ..plan(&[(Hook::PostRequest, 1), (Hook::PostFail, 1)])
+        }
+    };
+    let done = condition("done".into());
+    assert_eq!(payload(end(start(&done), [response(200, r#"{"detail":{"status":"done"}}"#), none()])).len(), 28);
+    for body in [r#"{"detail":{"status":"wait"}}"#, r#"{"detail":{}}"#, "[]"] {
+        let blocked = failure(end(start(&done), [response(200, body), none()]));
+        assert_eq!((blocked.fault.code, blocked.repeat), (Code::Blocked, Repeat::Never), "{body}");
+        let proceed = post_request(PostRequestDecision::Proceed(None));
+        assert_eq!(payload(end(start(&done), [response(200, body), proceed])), body);
+    }
+    for (found, expected, fits) in
+        [("true", "true".into(), true), ("5", 5.into(), true), ("\"5\"", 5.into(), true), ("5.0", 5.into(), false)]
+    {
+        let body: &'static str = format!(r#"{{"detail":{{"status":{found}}}}}"#).leak();
+        let plan = condition(expected);
+        let ended = end(start(&plan), [response(200, body), none()]);
+        assert_eq!(matches!(ended, End::Succeeded(_)), fits, "{body}");
+    }
+    let call = after(start(&done), [response(200, "no JSON"), none()]);
+    assert_eq!(at(&call), Some((Hook::PostFail, 0)), "what is no JSON is a failure");
+}
+
+#[test]
+fn what_is_stored_is_all_there_or_nothing_is_stored() {
+    let store = vec![("A".to_owned(), ResponsePath::parse("a.0")), ("B".to_owned(), ResponsePath::parse("b"))];
+    let plan = CallPlan { store, ..plan(&[]) };
+    let mut call = after(start(&plan), [response(200, r#"{"a":[1.50],"b":{"c": 1}}"#)]);
+    let (stored, _) = call.take_kept();
+    assert_eq!(stored, [("A".to_owned(), Bytes::from_static(b"1.50")), ("B".to_owned(), Bytes::from_static(br#"{"c": 1}"#))]);
+    let mut call = after(start(&plan), [response(200, r#"{"a":[1]}"#)]);
+    assert_eq!(call.take_kept().0, []);
+    let failed = failure(call.into_end().unwrap());
+    assert_eq!((failed.fault.code, failed.fault.path.as_deref()), (Code::StorePath, Some("store_data.B")));
+    assert!(failed.fault.detail.contains("`b`") && failed.fault.detail.contains(r#"{"a":[1]}"#), "{}", failed.fault.detail);
 }
 
 #[test]

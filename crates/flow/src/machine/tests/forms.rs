@@ -1,10 +1,13 @@
 //! Calls that keep their response as a file, or send files.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use snaphook_model::{Decision, Headers, Hook, HookInput, HttpResponse, Payload, PostFailDecision, PostRequestDecision};
 
 use super::calls::plan;
-use crate::machine::{Action, Call, CallPlan, End, Event, FilePlan};
+use crate::machine::{Action, Call, CallPlan, End, Event, ResponsePath};
+use crate::template::FilePlan;
 
 const FILE: &str = r#"{"file":"f"}"#;
 
@@ -13,7 +16,7 @@ fn start(plan: &CallPlan) -> Call<'_> {
 }
 
 fn saving(bound: &[(Hook, usize)]) -> CallPlan {
-    CallPlan { files: FilePlan { sent: Vec::new(), save_as: Some("f".to_owned()) }, ..plan(bound) }
+    CallPlan { files: FilePlan::read("files", &BTreeMap::new(), None, Some(("save_as_file", "f"))).unwrap(), ..plan(bound) }
 }
 
 /// An answer that the driver keeps as a file.
@@ -41,7 +44,7 @@ fn a_description_goes_on_in_place_of_the_content() {
     let done = |payload: &'static str| (Some(End::Succeeded(Payload::json(payload))), true);
     assert_eq!(told(&saving(&[]), [saved(200, "")]), done(FILE));
     // Nothing is picked out of what is not there.
-    let picking = CallPlan { payload_path: Some(crate::machine::PayloadPath::parse("a.b")), ..saving(&[]) };
+    let picking = CallPlan { payload_path: Some(ResponsePath::parse("a.b")), ..saving(&[]) };
     assert_eq!(told(&picking, [saved(200, "")]), done(FILE));
 
     let scripted = saving(&[(Hook::PostRequest, 1)]);

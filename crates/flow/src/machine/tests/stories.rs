@@ -1,16 +1,18 @@
 //! Every story ends, within bounds, whatever happens in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use snaphook_model::{
-    Code, Decision, FailingDecision, Fault, Headers, Hook, HttpResponse, NewResponse, Payload, PostFailDecision, PostHookDecision,
-    PostRequestDecision, PreHookDecision, PreRequestDecision, Rejection, ReplacedFailure,
+    Code, ContinueIf, Decision, FailingDecision, Fault, Headers, Hook, HttpResponse, NewResponse, Payload, PostFailDecision,
+    PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, Rejection, ReplacedFailure,
 };
 
 use super::calls::plan;
-use crate::machine::{Accept, Action, Call, CallPlan, End, Event, PayloadPath, Repeat};
+use crate::machine::{Accept, Action, Call, CallPlan, End, Event, Repeat, ResponsePath};
+use crate::template::{Body, Condition, RequestTemplate, Source, SourceUrl, Values};
 
 /// A choice among the events that may answer an action.
 fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
@@ -20,6 +22,11 @@ fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
     let response = NewResponse { status: 200, headers: Headers::default(), body: Bytes::new() };
     let decided = match action {
         Action::Finish(_) => return None,
+        Action::FillRequest(..) if choice > 200 => return Some(Event::NotFilled(Fault::new(Code::Template, "no"))),
+        Action::FillRequest(plan, arguments) => {
+            let values = Values::new((*arguments).clone(), Arc::default(), Arc::default());
+            return Some(plan.fill(&values).map_or_else(Event::NotFilled, Event::Filled));
+        }
         Action::SendRequest(_) => {
             let status = [200, 201, 302, 404, 500][usize::from(choice) % 5];
             return Some(match choice {
@@ -65,10 +72,33 @@ fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
 fn any_plan() -> impl Strategy<Value = CallPlan> {
     let accept = prop_oneof![Just(Accept::Success), Just(Accept::Any), Just(Accept::Listed(vec![200, 404]))];
     let path = prop_oneof![Just(None), Just(Some("a.0")), Just(Some("missing"))];
-    (prop::array::uniform5(0..4_usize), 0..=10_u32, accept, path).prop_map(|(bound, retries, accept, path)| {
-        let bound: Vec<_> = Hook::ALL.into_iter().zip(bound).collect();
-        CallPlan { retries, accept, payload_path: path.map(PayloadPath::parse), ..plan(&bound) }
-    })
+    let condition = prop_oneof![Just(None), Just(Some("1")), Just(Some("{{ payload.a }}"))];
+    (prop::array::uniform5(0..4_usize), 0..=10_u32, accept, path, any::<bool>(), condition).prop_map(
+        |(bound, retries, accept, path, templated, condition)| {
+            let bound: Vec<_> = Hook::ALL.into_iter().zip(bound).collect();
+            let mut plan = plan(&bound);
+            if templated {
+                plan.request = templated_request();
+            }
+            let condition = condition.map(|value| ContinueIf { response_notation: "a.0".to_owned(), value: value.into() });
+            plan.condition = condition.map(|condition| Condition::read("steps[0]", &condition).unwrap());
+            CallPlan { retries, accept, payload_path: path.map(ResponsePath::parse), ..plan }
+        },
+    )
+}
+
+fn templated_request() -> RequestTemplate {
+    let source = Source {
+        path: "steps[0]",
+        method: "POST".to_owned(),
+        url: SourceUrl::Whole("https://a.example/{{ payload.a }}"),
+        headers: Vec::new(),
+        data: None,
+        encode: None,
+        otherwise: Body::Arguments,
+        condition: None,
+    };
+    RequestTemplate::read(source).unwrap().0
 }
 
 /// What must hold of any story, told to its end.
@@ -76,7 +106,7 @@ fn tell(plan: &CallPlan, choices: &[u8], may_repeat: bool) -> Result<(), TestCas
     let mut call = Call::new(plan, Payload::json("{}").into(), may_repeat);
     let (mut ran, mut requests, mut events) = (BTreeMap::<Hook, usize>::new(), 0, 0);
     let bound = |hook| plan.bound.of(hook);
-    let per_attempt = bound(Hook::PreRequest) + 1 + bound(Hook::PostRequest);
+    let per_attempt = bound(Hook::PreRequest) + 2 + bound(Hook::PostRequest);
     let most = bound(Hook::PreHook) + (plan.retries as usize + 1) * per_attempt + bound(Hook::PostHook).max(bound(Hook::PostFail));
     while let Some(event) = answer(&call.next(), choices.get(events % choices.len().max(1)).copied().unwrap_or(0)) {
         match call.next() {
@@ -85,7 +115,7 @@ fn tell(plan: &CallPlan, choices: &[u8], may_repeat: bool) -> Result<(), TestCas
                 *ran.entry(hook).or_default() += 1;
             }
             Action::SendRequest(_) => requests += 1,
-            Action::Finish(_) => {}
+            Action::FillRequest(..) | Action::Finish(_) => {}
         }
         prop_assert!(call.apply(event).is_ok());
         events += 1;
@@ -115,7 +145,7 @@ proptest! {
         for choice in choices {
             let before = format!("{:?}", call.next());
             let wrong = match call.next() {
-                Action::SendRequest(_) => Event::Faulted(Fault::new(Code::Fuel, "")),
+                Action::FillRequest(..) | Action::SendRequest(_) => Event::Faulted(Fault::new(Code::Fuel, "")),
                 Action::RunHook { .. } => Event::Decided(Decision::Step(snaphook_model::StepDecision(None))),
                 Action::Finish(_) => Event::NotAnswered(Fault::new(Code::Dns, "")),
             };
@@ -128,6 +158,6 @@ proptest! {
 
     #[test]
     fn no_body_and_no_path_makes_the_pick_panic(path in ".{0,20}", body in prop::collection::vec(any::<u8>(), 0..60)) {
-        let _ = PayloadPath::parse(&path).pick(&Bytes::from(body));
+        let _ = ResponsePath::parse(&path).pick(&Bytes::from(body));
     }
 }
