@@ -13,6 +13,7 @@ mod folders;
 mod headers;
 mod hostile;
 mod hostile_wasm;
+mod imports;
 mod isolation;
 mod kept_code;
 mod library;

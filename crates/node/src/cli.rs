@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Dev(DevArgs),
     /// Upload a folder's scripts, connectors and flows to a node.
     Deploy(DeployArgs),
+    /// Make a flow of a manifest of requests that was written for another product, and show what became of each of its keys.
+    Import(ImportArgs),
     /// Call an endpoint or start a flow, and show what ran.
     Call(CallArgs),
     /// Run one hook of a script on sample input; nobody is called.
@@ -123,6 +125,33 @@ pub(crate) struct DeployArgs {
     pub(crate) overrides: Overrides,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 every key was understood, 3 some were left out, 1 the file is no manifest or its flow is not valid, 2 wrong usage."
+)]
+pub(crate) struct ImportArgs {
+    /// The manifest: JSON or YAML, an object with `execute` or the list of requests itself.
+    pub(crate) file: PathBuf,
+    /// Name of the flow [default: the file's name without its ending].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Write the flow into `flows/` of this folder. A file that is there is not overwritten.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) write: Option<PathBuf>,
+    /// Deploy the flow to a node.
+    #[arg(long)]
+    pub(crate) deploy: bool,
+    /// Print everything as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Address of the node, for `--deploy`.
+    #[arg(long, env = "SNAPHOOK_URL", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    pub(crate) url: String,
+    /// Token of the tenant, for `--deploy`.
+    #[arg(long, env = "SNAPHOOK_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! The binary `snaphook`: command line, configuration, assembly and lifecycle of a node.
 //!
-//! Exit codes: 0 success, 1 the command failed, 2 wrong usage or configuration.
+//! Exit codes: 0 success, 1 the command failed, 2 wrong usage or configuration, 3 an import left something out.
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ mod deploy;
 mod dev;
 mod doctor;
 mod folder;
+mod import;
 mod node;
 mod problem;
 mod progress;
@@ -46,7 +47,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = if matches!(error, CliError::Usage(_)) { 2 } else { 1 };
+            let code = match error {
+                CliError::Usage(_) => 2,
+                CliError::LeftOut { .. } => 3,
+                _ => 1,
+            };
             eprintln!("{:?}", miette::Report::new(error));
             ExitCode::from(code)
         }
@@ -58,6 +63,7 @@ async fn run(command: Command) -> Result<(), CliError> {
         Command::Serve(args) => serve::run(args).await,
         Command::Dev(args) => dev::run(args).await,
         Command::Deploy(args) => deploy::run(args).await,
+        Command::Import(args) => import::run(args).await,
         Command::Call(args) => call::run(args).await,
         Command::Test(args) => call::test(args).await,
         Command::Tenant(command) => admin::tenant(command).await,

@@ -38,7 +38,7 @@ impl Problem {
     }
 }
 
-/// Why a command failed. The exit code is 2 for wrong usage and 1 for everything else.
+/// Why a command failed. The exit code is 2 for wrong usage, 3 for what an import left out, and 1 for everything else.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error("{0}")]
@@ -59,6 +59,9 @@ pub(crate) enum CliError {
     /// Everything was reported already.
     #[error("{failed} of {total} could not be deployed")]
     Deploy { failed: usize, total: usize },
+    /// The same.
+    #[error("{left} of {total} keys were left out; each says above why, and what to do")]
+    LeftOut { left: usize, total: usize },
 }
 
 impl Diagnostic for CliError {

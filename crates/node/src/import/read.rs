@@ -1,0 +1,171 @@
+//! Reads a manifest: JSON or YAML, with no key lost because another one has its name.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Number, Value};
+
+use crate::problem::{CliError, InFile, Problem};
+
+/// A manifest as it was written.
+pub(super) struct Source {
+    pub(super) text: String,
+    pub(super) document: Value,
+    /// How it was read, where that is not as its name says.
+    pub(super) note: Option<String>,
+}
+
+/// Larger than any document that a node takes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Reads a file.
+///
+/// # Errors
+/// When it cannot be read, or is neither JSON nor YAML.
+pub(super) fn file(path: &Path) -> Result<Source, CliError> {
+    let unreadable = |source| CliError::File { what: format!("cannot read {}", path.display()), source };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_BYTES {
+        return Err(CliError::Usage(format!("{} has {size} bytes; a document has at most {MAX_BYTES}", path.display())));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let read = if yaml { from_yaml(&text).map(|document| (document, None)) } else { from_json(&text) };
+    match read {
+        Ok((document, note)) => Ok(Source { text, document, note }),
+        Err((detail, line, column)) => {
+            let problem = Problem {
+                status: 400,
+                code: "invalid".to_owned(),
+                detail,
+                path: None,
+                line: Some(line),
+                column: Some(column),
+                request_id: None,
+                origin: None,
+            };
+            Err(CliError::InFile(Box::new(InFile::new(problem, &path.display().to_string(), text))))
+        }
+    }
+}
+
+/// What is wrong, in which line and column.
+type Wrong = (String, usize, usize);
+
+/// As JSON; else as YAML, which lets the comma after the last entry pass that examples on web pages have.
+fn from_json(text: &str) -> Result<(Value, Option<String>), Wrong> {
+    match serde_json::from_str::<Strict>(text) {
+        Ok(Strict(document)) => Ok((document, None)),
+        Err(error) => match from_yaml(text) {
+            Ok(document) if !error.is_data() => Ok((document, Some(format!("is no JSON ({error}) and was read as YAML")))),
+            _ => Err((error.to_string(), error.line(), error.column())),
+        },
+    }
+}
+
+fn from_yaml(text: &str) -> Result<Value, Wrong> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let place = |n: u64| usize::try_from(n).unwrap_or(1);
+        let (line, column) = error.location().map_or((1, 1), |at| (place(at.line()), place(at.column())));
+        (error.to_string(), line, column)
+    })
+}
+
+/// A JSON value in which a key that stands twice is an error: the first one would be dropped without a word.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for StrictVisitor {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::from).ok_or_else(|| E::custom("a number that JSON does not have"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element_seed(self)? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut values = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if values.contains_key(&key) {
+                return Err(A::Error::custom(format!("the key `{key}` stands here twice")));
+            }
+            values.insert(key, map.next_value_seed(self)?);
+        }
+        Ok(values.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn json_is_read_and_nothing_of_it_lost() {
+        let text = r#"{"a": [1, -2, 1.5, "x", null, true], "b": {"c": {}}}"#;
+        assert_eq!(from_json(text).unwrap(), (json!({"a": [1, -2, 1.5, "x", null, true], "b": {"c": {}}}), None));
+        for twice in [r#"{"a": 1, "a": 2}"#, r#"{"x": [{"a": 1, "b": 2, "a": 3}]}"#] {
+            let (detail, line, _) = from_json(twice).unwrap_err();
+            assert!(detail.contains("`a` stands here twice") && line == 1, "{detail}");
+        }
+        assert!(from_yaml("a: 1\na: 2\n").is_err());
+    }
+
+    #[test]
+    fn a_comma_too_many_is_let_pass_with_a_note() {
+        let (document, note) = from_json("{\n\"interval\": 5,\n\"amount\": 60,\n}").unwrap();
+        assert_eq!(document, json!({"interval": 5, "amount": 60}));
+        assert!(note.unwrap().contains("was read as YAML"));
+        assert_eq!(from_json("{\"a\": \n [1, }").unwrap_err().1, 2);
+    }
+}
