@@ -14,6 +14,8 @@ static void note_clock(void);
 
 static JSValue json_parse_text(JSValueConst text);
 static JSValue json_write_text(JSValueConst value);
+static double math_of_one(double (*number)(double), double x);
+static double math_of_two(double (*number)(double, double), double x, double y);
 
 #include "quickjs-patched.c"
 

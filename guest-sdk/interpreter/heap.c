@@ -42,6 +42,9 @@ static inline BlockHeader *header_of(const void *block)
     return (BlockHeader *)(uintptr_t)block - 1;
 }
 
+// Whether the interpreter itself is being started. What its snapshot has beyond its needs would be looked through after every invocation.
+static bool starting = true;
+
 // Makes room up to `limit`, by a quarter of what there is where that is granted, so that large data does not grow page by page.
 static bool grow(uint8_t *limit)
 {
@@ -51,7 +54,7 @@ static bool grow(uint8_t *limit)
     if (limit <= heap.end)
         return true;
     size_t needed = ((size_t)(limit - heap.end) + WASM_PAGE - 1) / WASM_PAGE;
-    size_t generous = current / WASM_PAGE / 4;
+    size_t generous = starting ? 0 : current / WASM_PAGE / 4;
     if (generous <= needed || __builtin_wasm_memory_grow(0, generous) == (size_t)-1) {
         if (__builtin_wasm_memory_grow(0, needed) == (size_t)-1) {
             heap.exhausted = true;
@@ -65,6 +68,7 @@ static bool grow(uint8_t *limit)
 void heap_make_room(size_t size)
 {
     grow(heap.cursor + size);
+    starting = false;
 }
 
 void heap_open_reserve(void)

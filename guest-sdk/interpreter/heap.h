@@ -46,7 +46,7 @@ void *heap_scratch(size_t size);
 void heap_seal(void);
 // Gives up what was freed so far: what is allocated next is fresh.
 void heap_forget_free(void);
-// Grows memory so that this much is free.
+// Grows memory so that this much is free, and no further; the end of the interpreter's own start.
 void heap_make_room(size_t size);
 // Gives out the last bytes, which are kept back for saying that memory is exhausted.
 void heap_open_reserve(void);

@@ -13,6 +13,10 @@ use snaphook_compile::{Interpreter, Upload, compile_here, prepare_interpreter};
 use snaphook_model::{Context, Dialect, Headers, HookInput, HttpRequest, Language, Limits, Name, Payload, RunId, TenantName, Variables};
 use snaphook_sandbox::{InterpreterCode, Invocation, Program, Sandbox, SandboxConfig};
 
+/// The node's, whose work is measured here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let count: usize = arguments.next().and_then(|text| text.parse().ok()).expect("usage: invocations COUNT [RUST-GUEST.wasm]");

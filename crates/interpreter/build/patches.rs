@@ -152,6 +152,28 @@ const PATCHES: &[Patch] = &[
         "    ctor_fd->source = NULL;\n    ctor_fd->source_len = 0;\n    if (false)\n",
         1,
     ),
+    // Calls by number where the engine has pointers: see numbered_math.c.
+    Replace("js_number(func.f_f(d1))", "js_number(math_of_one(func.f_f, d1))", 1),
+    Replace("js_number(func.f_f_f(d1, d2))", "js_number(math_of_two(func.f_f_f, d1, d2))", 1),
+    Replace("f_f_f, js_math_", "f_f_f, (double (*)(double, double))MATH_", 2),
+    Replace("f_f, js_math_", "f_f, (double (*)(double))MATH_", 28),
+    Replace(
+        "static const JSCFunctionListEntry js_math_funcs[] = {",
+        "#include \"numbered_math.c\"\n\nstatic const JSCFunctionListEntry js_math_funcs[] = {",
+        1,
+    ),
+    Replace("    JSValue (*getfun)(JSContext *ctx, const void *a);\n", "    int class_id;\n", 1),
+    Replace("psc->getfun(ctx, ", "element_get(psc->class_id, ctx, ", 2),
+    Replace(
+        "static int js_TA_cmp_generic(const void *a",
+        "#include \"numbered_arrays.c\"\n\nstatic int js_TA_cmp_generic(const void *a",
+        1,
+    ),
+    Cut(
+        "        switch (p->class_id) {\n        case JS_CLASS_INT8_ARRAY:\n            tsc.getfun",
+        "        elt_size = 1 << typed_array_size_log2(p->class_id);",
+        "        tsc.class_id = p->class_id;\n        cmpfun = element_compare;\n",
+    ),
     // JSON in its common forms is ours.
     Replace(
         "    str = JS_ToCStringLen(ctx, &len, argv[0]);\n    if (!str)\n        return JS_EXCEPTION;\n    if (argc > 1 && JS_IsFunction(ctx, argv[1])) {\n        JSONParseRecord",

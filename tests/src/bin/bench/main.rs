@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: one table of speeds, each beside what was promised and, where that says more, beside something measured in the same run.
 //!
-//! usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick]
+//! usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick] [PART …]
 
 #![forbid(unsafe_code)]
 
@@ -21,18 +21,30 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("peer") => runtime.block_on(peers::serve(&arguments[1..])),
         Some(binary) if arguments.len() >= 3 => {
-            let quick = arguments.iter().any(|argument| argument == "--quick");
-            let paths =
-                Paths { snaphook: binary.into(), invocations: arguments[1].clone().into(), rust_guest: arguments[2].clone().into(), quick };
-            runtime.block_on(run(&paths));
+            let (flags, parts): (Vec<&str>, Vec<&str>) = arguments[3..].iter().map(String::as_str).partition(|text| text.starts_with("--"));
+            let unknown = flags.iter().find(|flag| **flag != "--quick").or_else(|| parts.iter().find(|part| !PARTS.contains(part)));
+            if let Some(unknown) = unknown {
+                eprintln!("`{unknown}` is no part of the bench; there are {} and --quick", PARTS.join(", "));
+                return ExitCode::from(2);
+            }
+            let paths = Paths {
+                snaphook: binary.into(),
+                invocations: arguments[1].clone().into(),
+                rust_guest: arguments[2].clone().into(),
+                quick: !flags.is_empty(),
+            };
+            runtime.block_on(run(&paths, if parts.is_empty() { &PARTS } else { &parts }));
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick]");
+            eprintln!("usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick] [PART …]");
             ExitCode::from(2)
         }
     }
 }
+
+/// What can be measured alone, in the order of the table.
+const PARTS: [&str; 7] = ["invocations", "templates", "calls", "upload", "disk", "start", "many"];
 
 /// What is measured, and how long.
 pub(crate) struct Paths {
@@ -43,14 +55,18 @@ pub(crate) struct Paths {
     pub(crate) quick: bool,
 }
 
-async fn run(paths: &Paths) {
+async fn run(paths: &Paths, parts: &[&str]) {
     let mut table = Table::new();
-    nodes::invocations(paths, &mut table);
-    nodes::templates(paths, &mut table);
-    calls::direct(paths, &mut table).await;
-    nodes::upload(paths, &mut table).await;
-    nodes::from_disk(paths, &mut table).await;
-    nodes::warm_start(paths, &mut table).await;
-    nodes::many_scripts(paths, &mut table).await;
+    for part in PARTS.into_iter().filter(|part| parts.contains(part)) {
+        match part {
+            "invocations" => nodes::invocations(paths, &mut table),
+            "templates" => nodes::templates(paths, &mut table),
+            "calls" => calls::direct(paths, &mut table).await,
+            "upload" => nodes::upload(paths, &mut table).await,
+            "disk" => nodes::from_disk(paths, &mut table).await,
+            "start" => nodes::warm_start(paths, &mut table).await,
+            _ => nodes::many_scripts(paths, &mut table).await,
+        }
+    }
     table.print();
 }
