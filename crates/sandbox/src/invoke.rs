@@ -1,6 +1,9 @@
 //! One invocation: a new store, a new instance, one call, and nothing left of it afterwards.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -120,10 +123,8 @@ impl Sandbox {
         };
         let begun = Instant::now();
         let mut store = self.store(data, &limits);
-        let called = match timeout_at((deadline + GRACE).into(), call(&mut store, program, &input, &context, &limits)).await {
-            Ok(called) => called,
-            Err(_) => Err((Phase::Calling, Stop::Deadline.into())),
-        };
+        let called = before(deadline + GRACE, call(&mut store, program, &input, &context, &limits)).await;
+        let called = called.unwrap_or_else(|| Err((Phase::Calling, Stop::Deadline.into())));
         let spent = begun.elapsed();
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         let result = match called {
@@ -175,6 +176,16 @@ impl Sandbox {
             Some(stood) => program.place(stood.line.zip(stood.column), &stood.stack).of(fault),
             None => fault,
         }
+    }
+}
+
+/// What the future gives, if it does so before the time. Most invocations never wait, and a timer, which may have to wake the thread that keeps
+/// time, is set for those that do.
+async fn before<T>(time: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    match poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => timeout_at(time.into(), future).await.ok(),
     }
 }
 
