@@ -70,3 +70,21 @@ fn read(module: &[u8]) -> Result<Shape, Box<dyn std::error::Error>> {
     let imports = imports.collect::<Result<_, &str>>()?;
     Ok(Shape { imports, functions, memory: memory.ok_or("it has no memory")? })
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Parser, Payload};
+
+    /// A table of more is more than one page, and the kernel is then asked after every invocation which of its pages were written: a microsecond.
+    const ENTRIES_OF_A_PAGE: u64 = 512;
+
+    #[test]
+    fn the_table_of_the_interpreter_is_one_page() {
+        let tables = Parser::new(0).parse_all(snaphook_interpreter::WASM).find_map(|payload| match payload.unwrap() {
+            Payload::TableSection(section) => Some(section),
+            _ => None,
+        });
+        let sizes: Vec<u64> = tables.unwrap().into_iter().map(|table| table.unwrap().ty.initial).collect();
+        assert!(matches!(sizes[..], [size] if size <= ENTRIES_OF_A_PAGE), "{sizes:?}");
+    }
+}
