@@ -30,6 +30,7 @@ pub const DEFINED: &[&str] = &[
     "BigInt64Array",
     "BigUint64Array",
     "Boolean",
+    "CryptoKey",
     "DOMException",
     "DataView",
     "Date",

@@ -12,7 +12,7 @@ const INTERPRETER: &str = r#"(module
   (memory (export "memory") 2)
   (global (export "__stack_pointer") (mut i32) (i32.const 60000))
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
-  (data (i32.const 100) "\6c\00\00\00\24\00\00\00{\"line\":0,\"column\":5,\"function\":\"f\"}")
+  (data (i32.const 100) "\6c\00\00\00\20\00\00\00{\"line\":0,\"column\":5,\"stack\":\"\"}")
   (data (i32.const 4096) "\01")
   (func (export "step") (param i32) (result i32)
     (i32.store8 (i32.const 200) (i32.add (i32.load8_u (i32.const 4096)) (i32.const 48)))

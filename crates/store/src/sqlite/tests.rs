@@ -194,6 +194,7 @@ async fn hashes_that_an_earlier_release_did_not_store_are_added() {
         deploy(&store, &acme, "sign", &format!("text {number}")).await;
     }
     store.close().await.unwrap();
+    drop(store);
     let mut connection = SqliteConnectOptions::new().filename(directory.path().join("snaphook.db")).connect().await.unwrap();
     sqlx::query("DELETE FROM component_hashes").execute(&mut connection).await.unwrap();
     drop(connection);
