@@ -147,7 +147,7 @@ impl Problem {
             path: fault.path.as_deref().filter(|path| !path.is_empty()),
             line: fault.line,
             column: fault.column,
-            origin: fault.origin.as_ref(),
+            origin: fault.origin.as_deref(),
             limit: fault.limit,
             used: fault.used,
             request_id,

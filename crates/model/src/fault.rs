@@ -198,9 +198,9 @@ pub struct Fault {
     /// Column in the uploaded source, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
-    /// The file that it is really about, when that is not the uploaded source itself.
+    /// The file that it is really about, when that is not the uploaded source itself. Seldom there, so faults stay small without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
+    pub origin: Option<Box<Origin>>,
     /// The limit that was reached, in its own unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
@@ -227,7 +227,7 @@ impl Fault {
     /// The same with the file that it is really about.
     #[must_use]
     pub fn from_file(mut self, origin: Option<Origin>) -> Self {
-        self.origin = origin;
+        self.origin = origin.map(Box::new);
         self
     }
 
