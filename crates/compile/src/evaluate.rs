@@ -40,7 +40,7 @@ pub(crate) struct Evaluated {
 #[derive(Debug)]
 pub(crate) enum EvaluateError {
     /// The script's fault. Its place is that of the text that ran, and the stack trace says more.
-    Fault(Fault, String),
+    Fault(Box<Fault>, String),
     /// Ours: the interpreter does not behave.
     Failed(String),
 }
@@ -98,7 +98,7 @@ impl LoadError {
                 Fault::new(Code::Compile, detail).of_limit(limits.memory_bytes, None)
             }
         };
-        EvaluateError::Fault(placed(fault, self.line.zip(self.column)), self.stack)
+        EvaluateError::Fault(Box::new(placed(fault, self.line.zip(self.column))), self.stack)
     }
 }
 
@@ -130,7 +130,7 @@ impl Evaluator {
             Err(error) => {
                 let fault = stopped(&error, limits).ok_or_else(|| EvaluateError::from(error))?;
                 let (place, stack) = self.place(&mut fresh).unwrap_or_default();
-                return Err(EvaluateError::Fault(placed(fault, place), stack));
+                return Err(EvaluateError::Fault(Box::new(placed(fault, place)), stack));
             }
         };
         if let Some(error) = loaded.error {

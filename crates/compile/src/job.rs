@@ -155,7 +155,7 @@ impl Workshop {
         };
         let evaluated = self.evaluator.evaluate(&script, &self.shape, &upload.limits);
         let Evaluated { image, hooks, warnings } = evaluated.map_err(|error| match error {
-            EvaluateError::Fault(fault, stack) => CompileError::Rejected(sources.place(fault.line.zip(fault.column), &stack).of(fault)),
+            EvaluateError::Fault(fault, stack) => CompileError::Rejected(sources.place(fault.line.zip(fault.column), &stack).of(*fault)),
             EvaluateError::Failed(why) => CompileError::Failed(why),
         })?;
         let mut warnings = placed(warnings, &sources);

@@ -226,7 +226,7 @@ impl<'t> Check<'t, '_> {
                     CallType::Function(name) if engine::has_function(name) || (name == "loop" && self.locals.contains(&"loop")) => {}
                     CallType::Function(name) => return Err(self.bad(call.span(), format!("there is no function `{name}`"))),
                     // `loop.cycle` and its like.
-                    CallType::Method(on, _) if matches!(on, Expr::Var(var) if var.id == "loop") => {}
+                    CallType::Method(Expr::Var(var), _) if var.id == "loop" => {}
                     CallType::Method(_, name) => {
                         return Err(self.bad(call.span(), format!("values have no methods such as `{name}`; there are filters")));
                     }

@@ -10,6 +10,9 @@ use snaphook_model::{Payload, Variables};
 
 use super::json;
 
+/// Names and the places of their values in a text.
+type Entries = Vec<(Box<str>, Range<usize>)>;
+
 /// What the templates of one request see. Cheap to make: everything in it is shared.
 #[derive(Debug, Clone, Default)]
 pub struct Values {
@@ -17,7 +20,7 @@ pub struct Values {
     pub(super) variables: Arc<Variables>,
     pub(super) run: Arc<RunValues>,
     /// Where the payload's own entries stand in its text, once a name has led there; none where it is no small object.
-    entries: OnceLock<Option<Vec<(Box<str>, Range<usize>)>>>,
+    entries: OnceLock<Option<Entries>>,
 }
 
 /// Payloads up to this size are looked through once for all names, larger ones for each: an index of theirs would take more than they do.
