@@ -1,6 +1,8 @@
 //! Black-box tests: a real node over HTTP, a real upstream on loopback. Tests named `f001_…` hold a row of the conformance list,
 //! those named `limit_…` a limit.
 
+#![expect(clippy::unwrap_used, reason = "what a test relies on, it may unwrap")]
+
 mod braincloud;
 mod brought;
 mod contract;
