@@ -25,7 +25,6 @@ pub const DEFINED: &[&str] = &[
     "Array",
     "ArrayBuffer",
     "AsyncDisposableStack",
-    "Atomics",
     "BigInt",
     "BigInt64Array",
     "BigUint64Array",

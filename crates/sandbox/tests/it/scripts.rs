@@ -91,7 +91,7 @@ async fn a_trap_a_spent_budget_and_a_deadline_say_where() {
 #[tokio::test]
 async fn places_go_through_the_scripts_map() {
     // Generated line 3 is line 11 of the upload.
-    let map = br#"{"version":3,"sources":["a.ts"],"names":[],"mappings":";;IAUA"}"#;
+    let map = br#"{"map":"{\"version\":3,\"sources\":[\"a.ts\"],\"names\":[],\"mappings\":\";;IAUA\"}"}"#;
     let mut component = script(NAME, 3);
     let name = b"snaphook:map";
     let length = u8::try_from(1 + name.len() + map.len()).expect("short");
