@@ -69,6 +69,7 @@ impl Diagnostic for CliError {
         match self {
             Self::Unreachable { .. } => Some(Box::new("start one with `snaphook dev` or `snaphook serve`, or name another with --url")),
             Self::Node(problem) => Some(Box::new(help(problem))),
+            Self::InFile(inner) => inner.help(),
             _ => None,
         }
     }
