@@ -212,11 +212,19 @@ static JSValue construct(JSContext *ctx, JSValueConst target, int argc, JSValueC
 {
     (void)target;
     HeaderList list;
+    // Elsewhere null means that there are none.
+    if (argc > 0 && JS_IsNull(argv[0]))
+        return JS_ThrowTypeError(ctx, "headers must be Headers, an object of name and text, or a list of pairs");
     return headers_read(argc > 0 ? argv[0] : JS_UNDEFINED, &list) ? headers_new(list) : JS_EXCEPTION;
 }
 
-static Headers *self(JSContext *ctx, JSValueConst value)
+// The headers that a method was called on with at least so many arguments.
+static Headers *self(JSContext *ctx, JSValueConst value, int argc, int needed)
 {
+    if (argc < needed) {
+        JS_ThrowTypeError(ctx, "%d argument%s needed, and %d given", needed, needed == 1 ? " is" : "s are", argc);
+        return NULL;
+    }
     return JS_GetOpaque2(ctx, value, headers_class);
 }
 
@@ -245,14 +253,14 @@ static JSValue joined(const HeaderList *list, Text name)
 
 static JSValue get(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
-    Headers *headers = self(ctx, this);
+    Headers *headers = self(ctx, this, argc, 1);
     Text name;
     return headers == NULL || !name_of(argv[0], &name) ? JS_EXCEPTION : joined(&headers->list, name);
 }
 
 static JSValue has(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
-    Headers *headers = self(ctx, this);
+    Headers *headers = self(ctx, this, argc, 1);
     Text name;
     if (headers == NULL || !name_of(argv[0], &name))
         return JS_EXCEPTION;
@@ -275,7 +283,7 @@ static void drop(Headers *headers, Text name, size_t start)
 
 static JSValue set(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
-    Headers *headers = self(ctx, this);
+    Headers *headers = self(ctx, this, argc, 2);
     Text name, value;
     if (headers == NULL || !name_of(argv[0], &name) || !value_of(argv[1], name, &value))
         return JS_EXCEPTION;
@@ -293,7 +301,7 @@ static JSValue set(JSContext *ctx, JSValueConst this, int argc, JSValueConst *ar
 
 static JSValue append(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
-    Headers *headers = self(ctx, this);
+    Headers *headers = self(ctx, this, argc, 2);
     Text name, value;
     if (headers == NULL || !name_of(argv[0], &name) || !value_of(argv[1], name, &value))
         return JS_EXCEPTION;
@@ -303,7 +311,7 @@ static JSValue append(JSContext *ctx, JSValueConst this, int argc, JSValueConst 
 
 static JSValue delete(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
-    Headers *headers = self(ctx, this);
+    Headers *headers = self(ctx, this, argc, 1);
     Text name;
     if (headers == NULL || !name_of(argv[0], &name))
         return JS_EXCEPTION;
@@ -313,7 +321,7 @@ static JSValue delete(JSContext *ctx, JSValueConst this, int argc, JSValueConst 
 
 static JSValue get_set_cookie(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
-    Headers *headers = self(ctx, this);
+    Headers *headers = self(ctx, this, argc, 0);
     JSValue list = headers == NULL ? JS_EXCEPTION : JS_NewArray(ctx);
     uint32_t count = 0;
     for (size_t i = 0; !JS_IsException(list) && i < headers->list.len; i++)
@@ -370,18 +378,20 @@ static JSValue sorted(JSContext *ctx, const HeaderList *list, Part part)
 
 static JSValue iterate(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int part)
 {
-    Headers *headers = self(ctx, this);
+    Headers *headers = self(ctx, this, argc, 0);
     JSValue array = headers == NULL ? JS_EXCEPTION : sorted(ctx, &headers->list, (Part)part);
     return JS_IsException(array) ? array : JS_Call(ctx, array_values, array, 0, NULL);
 }
 
 static JSValue for_each(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
-    Headers *headers = self(ctx, this);
+    Headers *headers = self(ctx, this, argc, 1);
     JSValue array = headers == NULL ? JS_EXCEPTION : sorted(ctx, &headers->list, ENTRIES);
     int64_t count = 0;
     if (JS_IsException(array) || JS_GetLength(ctx, array, &count) < 0)
         return JS_EXCEPTION;
+    if (!JS_IsFunction(ctx, argv[0]))
+        return JS_ThrowTypeError(ctx, "forEach takes a function");
     for (int64_t i = 0; i < count; i++) {
         JSValue pair = JS_GetPropertyInt64(ctx, array, i);
         JSValue arguments[3] = {JS_GetPropertyInt64(ctx, pair, 1), JS_GetPropertyInt64(ctx, pair, 0), JS_DupValue(ctx, this)};

@@ -2,8 +2,11 @@
 (function (native) {
   "use strict";
 
-  // The characters of a set, besides controls and everything outside ASCII, as an expression that finds them.
-  const encodeSet = (characters) => new RegExp("[\\u0000-\\u001f\\u007f-\\u{10ffff}" + characters.replace(/[\]\\^-]/g, "\\$&") + "]", "gu");
+  // The characters of a set, besides controls and everything outside ASCII, as expressions that find one or all of them.
+  function encodeSet(characters) {
+    const one = "[\\u0000-\\u001f\\u007f-\\u{10ffff}" + characters.replace(/[\]\\^-]/g, "\\$&") + "]";
+    return { one: new RegExp(one, "u"), all: new RegExp(one, "gu") };
+  }
 
   // Each the set before it and some more characters.
   const query = ' "#<>';
@@ -26,7 +29,8 @@
     return text;
   }
 
-  const encodeAll = (text, set) => text.replace(set, encode);
+  // Looking is several times cheaper than replacing, and most texts have nothing to replace.
+  const encodeAll = (text, set) => (text !== "" && set.one.test(text) ? text.replace(set.all, encode) : text);
 
   const digit = (byte) => (byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66 ? (byte | 0x20) - 0x57 : -1);
 

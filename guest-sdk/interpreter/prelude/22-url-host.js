@@ -197,6 +197,8 @@
   }
 
   const ignored = /[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u200b\u2060\u2064\u3164\ufe00-\ufe0f\ufeff\uffa0\u{e0100}-\u{e01ef}]/gu;
+  // Nearly all names are plain: they are in ASCII and in lower case already.
+  const NOT_PLAIN = /[^a-z0-9.-]/;
   // What a name may not hold once it is ASCII.
   const forbidden = /[\u0000- #%/:<>?@[\\\]^|\u007f]/;
   // What no name holds before it is ASCII: what is not assigned, for private use, for control or formatting, or a space. Made when the first
@@ -236,8 +238,9 @@
     if (text[0] === "[") return text.at(-1) === "]" ? parseIPv6(text.slice(1, -1)) : null;
     if (!special) return /[\u0000\t\n\r #/:<>?@[\\\]^|]/.test(text) ? null : encodeAll(text, controlSet);
     const domain = text.includes("%") ? native.fromUtf8(percentDecode(text)) : text;
-    const ascii = /^[a-z0-9.-]+$/.test(domain) && !domain.includes("xn--") ? domain : domainToASCII(domain);
-    if (ascii === null || ascii === "" || forbidden.test(ascii)) return null;
+    const isPlain = domain !== "" && !NOT_PLAIN.test(domain) && !domain.includes("xn--");
+    const ascii = isPlain ? domain : domainToASCII(domain);
+    if (ascii === null || ascii === "" || (!isPlain && forbidden.test(ascii))) return null;
     const mayBeNumber = "0123456789abcdefx.".includes(ascii.at(-1));
     return mayBeNumber && endsInNumber.test(ascii) ? parseIPv4(ascii) : ascii;
   }

@@ -7,19 +7,18 @@
   const SPECIAL = { __proto__: null, "ftp:": 21, "file:": null, "http:": 80, "https:": 443, "ws:": 80, "wss:": 443 };
   const isSpecial = (url) => url.scheme in SPECIAL;
 
-  const SCHEME = /^[a-zA-Z][a-zA-Z0-9+.-]*:/;
+  const SCHEME = /^[a-zA-Z][a-zA-Z0-9+.-]*:$/;
   const AROUND = /^[\u0000- ]+|[\u0000- ]+$/g;
   const BREAKS = /[\t\n\r]/g;
-  // Looking for one character is several times cheaper than an expression that looks for several, and few addresses have any of these.
+  // Looking for one character is several times cheaper than an expression that finds one of several, and makes an object of it. Few
+  // addresses have any of these.
   const hasBreaks = (text) => text.includes("\n") || text.includes("\t") || text.includes("\r");
   const isPadded = (text) => text.charCodeAt(0) <= 0x20 || text.charCodeAt(text.length - 1) <= 0x20;
   const mayHaveDots = (path) => (path.includes(".") || path.includes("%2")) && DOTS.test(path);
-  // Where a part ends; each is looked for from the place that has been reached.
-  const AUTHORITY_END = /[/?#]|$/g;
-  const SPECIAL_AUTHORITY_END = /[/\\?#]|$/g;
-  const PATH_END = /[?#]|$/g;
-  const NOT_DIGIT = /[^0-9]|$/g;
-  const NOT_SLASH = /[^/\\]|$/g;
+  // Where a part ends.
+  const AUTHORITY_END = "/?#";
+  const SPECIAL_AUTHORITY_END = "/\\?#";
+  const PATH_END = "?#";
   const DOTS = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i;
   const SINGLE_DOT = /^(?:\.|%2e)$/i;
   const DOUBLE_DOT = /^(?:\.|%2e){2}$/i;
@@ -33,9 +32,21 @@
 
   const isDrive = (text) => text !== undefined && text.length === 2 && DRIVE.test(text);
 
-  function find(end, run) {
-    end.lastIndex = run.at;
-    return end.exec(run.text).index;
+  // The first place, from where the run is, of any of these characters; else the end.
+  function find(characters, { text, at }) {
+    let end = text.length;
+    for (let i = 0; i < characters.length; i++) {
+      const found = text.indexOf(characters[i], at);
+      if (found >= 0 && found < end) end = found;
+    }
+    return end;
+  }
+
+  // The scheme with its colon, in lower case; null where there is none.
+  function schemeOf(text) {
+    const start = text.slice(0, text.indexOf(":") + 1);
+    if (start in SPECIAL) return start;
+    return SCHEME.test(start) ? start.toLowerCase() : null;
   }
 
   function shorten(url) {
@@ -61,9 +72,8 @@
 
   function schemeStart(run) {
     const { url, base, override, text } = run;
-    const found = SCHEME.exec(text);
-    if (found === null) return override ? FAILURE : noScheme;
-    const scheme = found[0].toLowerCase();
+    const scheme = schemeOf(text);
+    if (scheme === null) return override ? FAILURE : noScheme;
     if (override) {
       changeScheme(url, scheme);
       return DONE;
@@ -134,7 +144,7 @@
   }
 
   function ignoreSlashes(run) {
-    run.at = find(NOT_SLASH, run);
+    while (run.text[run.at] === "/" || run.text[run.at] === "\\") run.at++;
     return authority;
   }
 
@@ -175,7 +185,8 @@
 
   function port(run) {
     const { url, override, text } = run;
-    const end = find(NOT_DIGIT, run);
+    let end = run.at;
+    while (text[end] >= "0" && text[end] <= "9") end++;
     const c = text[end];
     const isEnd = c === undefined || c === "/" || c === "?" || c === "#" || (c === "\\" && isSpecial(url));
     if (!isEnd && !override) return FAILURE;
