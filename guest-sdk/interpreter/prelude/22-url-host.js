@@ -21,6 +21,7 @@
   }
 
   // Whether the last label, but for a dot at the end, is a number.
+  const mayBeNumber = (host) => "0123456789abcdefx.".includes(host[host.length - 1]);
   const endsInNumber = /(?:^|\.)(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?$/;
 
   function parseIPv4(host) {
@@ -241,9 +242,8 @@
     const isPlain = domain !== "" && !NOT_PLAIN.test(domain) && !domain.includes("xn--");
     const ascii = isPlain ? domain : domainToASCII(domain);
     if (ascii === null || ascii === "" || (!isPlain && forbidden.test(ascii))) return null;
-    const mayBeNumber = "0123456789abcdefx.".includes(ascii.at(-1));
-    return mayBeNumber && endsInNumber.test(ascii) ? parseIPv4(ascii) : ascii;
+    return mayBeNumber(ascii) && endsInNumber.test(ascii) ? parseIPv4(ascii) : ascii;
   }
 
-  native.url = { ...native.url, parseHost };
+  native.url = { ...native.url, parseHost, mayBeNumber };
 })

@@ -2,7 +2,7 @@
 // script does for each character costs it dearly. Gives records; the classes are in the next file.
 (function (native) {
   "use strict";
-  const { encodeAll, controlSet, fragmentSet, querySet, specialQuerySet, pathSet, userinfoSet, parseHost } = native.url;
+  const { encodeAll, controlSet, fragmentSet, querySet, specialQuerySet, pathSet, userinfoSet, parseHost, mayBeNumber } = native.url;
 
   const SPECIAL = { __proto__: null, "ftp:": 21, "file:": null, "http:": 80, "https:": 443, "ws:": 80, "wss:": 443 };
   const isSpecial = (url) => url.scheme in SPECIAL;
@@ -26,6 +26,10 @@
   const STARTS_WITH_DRIVE = /^[a-zA-Z][:|](?:[/\\?#]|$)/;
   // A host up to its port: a colon inside of brackets belongs to it.
   const HOST = /^(?:[^:[]+|\[[^\]]*(?:\]|$))*/;
+
+  // Most addresses that scripts read: nothing in them has to be encoded, mapped or left out. One expression tells so and takes them apart.
+  const SIMPLE =
+    /^(https?:)\/\/([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([1-9][0-9]{0,4}))?((?:\/[\w.~!$&'()*+,;=:@%-]*)*)(?:\?([\w.~!$&()*+,;=:@%/?-]*))?(?:#([\w.~!$&()*+,;=:@%/?-]*))?$/;
 
   const FAILURE = Symbol("failure");
   const DONE = null;
@@ -56,9 +60,22 @@
 
   const blank = () => ({ scheme: "", username: "", password: "", host: null, port: null, path: [], query: null, fragment: null });
 
+  // What the states make of a simple address, or null where it is none. It is never relative to anything.
+  function simple(input) {
+    const found = SIMPLE.exec(input);
+    if (found === null) return null;
+    const [, scheme, host, digits, path, query, fragment] = found;
+    const port = digits === undefined ? null : Number(digits);
+    if (port === SPECIAL[scheme] || port > 65535 || mayBeNumber(host) || host.includes("xn--") || mayHaveDots(path)) return null;
+    const segments = path === "" ? [""] : path.slice(1).split("/");
+    return { scheme, username: "", password: "", host, port, path: segments, query: query ?? null, fragment: fragment ?? null };
+  }
+
   // Parses `input`, against `base` where it is relative. With `override` only that part of `url` is parsed: a setter. Null is failure.
   function parse(input, base = null, url = null, override = null) {
     if (url === null) {
+      const known = simple(input);
+      if (known !== null) return known;
       url = blank();
       if (isPadded(input)) input = input.replace(AROUND, "");
     }
