@@ -5,6 +5,7 @@
 
 mod braincloud;
 mod brought;
+mod cases;
 mod contract;
 mod crash;
 mod determinism;
@@ -28,6 +29,8 @@ mod post_request;
 mod pre_hooks;
 mod precedence;
 mod prismatic;
+mod replay;
+mod replay_many;
 mod scripts;
 mod signatures;
 mod ssrf;

@@ -3,7 +3,9 @@
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::routes::{calls, connectors, flows, node, runs, scripts, secrets, subjects, tenants, test_runs, tokens, triggers, versions};
+use crate::routes::{
+    calls, connectors, flows, node, replays, runs, scripts, secrets, subjects, tenants, test_runs, tokens, triggers, versions,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,7 +23,7 @@ use crate::routes::{calls, connectors, flows, node, runs, scripts, secrets, subj
         flows::put, flows::get, flows::get_version, flows::list, flows::delete,
         secrets::put, secrets::list, secrets::delete,
         subjects::put, subjects::get, subjects::list, subjects::delete,
-        calls::call, runs::start, runs::list, runs::get, triggers::trigger,
+        calls::call, runs::start, runs::list, runs::get, replays::replay, triggers::trigger,
         node::healthz, node::readyz, node::openapi, node::error,
     ),
     modifiers(&Tokens)

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, Subject, Tenant, TriggerRequest, VariableWrite, Variables};
-use snaphook_store::QueuedRun;
+use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, Subject, Tenant, TriggerRequest, VariableWrite};
+use snaphook_store::{QueuedRun, Recording};
 
 use crate::clock::Clock;
 use crate::files::RunFiles;
@@ -22,8 +22,10 @@ use crate::machine::{Arguments, End, Failure, Repeat};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedEndpoint;
 use crate::record;
+use crate::recording::Recorder;
 use crate::runner::{Inner, RunInput};
 use crate::template::RunValues;
+use crate::variables::RunVariables;
 use ending::{blank_record, close_record, close_step};
 
 pub(crate) use ending::refuse_run;
@@ -41,11 +43,13 @@ pub(crate) struct Scope<'a> {
     /// From 0; part of the seed.
     step_index: u64,
     deadline: Instant,
-    variables: Arc<Variables>,
+    variables: RunVariables,
     files: RunFiles,
     /// For templates.
     values: Arc<RunValues>,
     usage: RunUsage,
+    /// What a replay will need.
+    recorder: Recorder,
 }
 
 /// How a run of a flow begins.
@@ -64,6 +68,8 @@ pub(crate) struct Start {
     /// The trigger's invocation and what it spent, where it ran before the run was queued.
     trigger: Option<Invocation>,
     usage: RunUsage,
+    /// What was recorded before the run was queued.
+    recording: Option<Recording>,
     /// It was taken from the store's queue, which has to hear of its end.
     claimed: bool,
 }
@@ -82,6 +88,7 @@ impl Start {
             writes: Vec::new(),
             trigger: None,
             usage: RunUsage::default(),
+            recording: None,
             claimed: false,
         }
     }
@@ -92,7 +99,7 @@ impl Start {
     }
 
     /// A run from the store's queue.
-    pub(crate) fn claimed(run: QueuedRun) -> Self {
+    pub(crate) fn claimed(run: QueuedRun, recording: Option<Recording>) -> Self {
         let QueuedRun { record, input, writes, subject_values } = run;
         let subject = record.subject.map(|id| Subject { id, values: subject_values });
         Self {
@@ -105,6 +112,7 @@ impl Start {
             writes,
             trigger: record.trigger,
             usage: record.usage,
+            recording,
             request: None,
             claimed: true,
         }
@@ -129,10 +137,11 @@ pub(crate) async fn direct_call(
         step: None,
         step_index: 0,
         deadline,
-        variables: inner.no_variables.clone(),
+        variables: RunVariables::new(inner.no_variables.clone()),
         files: RunFiles::new(&inner.parts.files, tenant),
         values: inner.no_values.clone(),
         usage: RunUsage::default(),
+        recorder: Recorder::default(),
     };
     let mut step = record::step(&endpoint.name);
     let end = call::drive(&mut scope, endpoint, Arguments::checked(arguments), false, &mut step).await.end;
@@ -148,7 +157,7 @@ pub(crate) async fn direct_call(
         End::Failed(Failure { fault, reason, .. }) => Outcome::Failed { fault, reason_code: reason, retry_run: None },
     };
     close_record(&mut record, &outcome, clock.now());
-    if let Err(error) = inner.parts.store.record_run(&tenant.name, &record).await {
+    if let Err(error) = inner.parts.store.record_run(&tenant.name, &record, scope.recorder.finish()).await {
         // The call has happened and its caller is answered; only the record is lost.
         record::store_fault(error);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use snaphook_model::{Code, Fault, Flow, Tenant};
-use snaphook_store::{ClaimedRun, QueuedRun};
+use snaphook_store::{ClaimedRun, QueuedRun, Recording};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -131,7 +131,8 @@ async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run }: ClaimedRun) {
                 match Box::pin(prepare_claimed(inner, &tenant, &run)).await {
                     Ok(flow) => {
                         let deadline = Instant::now() + inner.config.queued_deadline;
-                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(run), deadline)).await;
+                        let recording = recorded_before(inner, &tenant, &run).await;
+                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(run, recording), deadline)).await;
                         return;
                     }
                     Err(fault) if fault.code == Code::StoreUnavailable => fault,
@@ -141,6 +142,19 @@ async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run }: ClaimedRun) {
         };
         tracing::warn!(run = %run.record.id, code = %fault.code, "a queued run could not begin; it is tried again");
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What was recorded of a run when its trigger's script ran, before it was queued.
+async fn recorded_before(inner: &Inner, tenant: &Tenant, run: &QueuedRun) -> Option<Recording> {
+    run.record.trigger.as_ref()?;
+    match inner.parts.store.recording(&tenant.name, run.record.id).await {
+        Ok(recording) => recording,
+        Err(error) => {
+            // The run matters more than its replay, which then lacks the trigger.
+            record::store_fault(error);
+            None
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! The way in: prepares definitions and drives calls and flows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use snaphook_egress::Egress;
-use snaphook_model::{Connector, Fault, Flow, Name, Payload, Subject, Tenant, TenantName, TriggerRequest, Variables};
+use snaphook_model::{Connector, Fault, Flow, Name, Payload, RunId, Subject, Tenant, TenantName, TriggerRequest, Variables};
 use snaphook_sandbox::Sandbox;
 use snaphook_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +16,9 @@ use crate::files::FileSpace;
 use crate::outcome::Finished;
 use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::programs::Programs;
+use crate::replay::Replayed;
 use crate::template::RunValues;
-use crate::{drive, prepare, requeue};
+use crate::{drive, prepare, replay, requeue};
 
 /// Drives calls and flows. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -183,6 +185,23 @@ impl Runner {
         }
         let start = drive::Start::triggered(&*self.inner.parts.clock, request);
         drive::accept(&self.inner, tenant, flow, start, deadline).await
+    }
+
+    /// Runs the recorded invocations of a run again, each with its recorded input, and shows them one by one; nobody is called and nothing is
+    /// written. `scripts` names versions to take in the recorded ones' place. True when all did the same.
+    ///
+    /// # Errors
+    /// `not-found` for a run or a version that is not there, `conflict` for a run that has not ended or was not recorded, `invalid` for a script
+    /// that the run did not use, `script-no-hook` for a version that lacks a hook, and what keeps the node itself from finishing.
+    pub async fn replay(
+        &self,
+        tenant: &Tenant,
+        run: RunId,
+        scripts: &BTreeMap<Name, u32>,
+        deadline: Instant,
+        each: &mut (dyn FnMut(Replayed) + Send),
+    ) -> Result<bool, Fault> {
+        replay::replay(&self.inner, tenant, run, scripts, deadline, each).await
     }
 
     /// Takes the queued runs that are due, drives them to their end, and says how many there were. At most `queued_at_once` are taken.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Headers, Hook, HttpRequest, Payload, RunId, TenantName};
+use crate::{Fault, Headers, Hook, HttpRequest, HttpResponse, Payload, RunId, TenantName};
 
 /// Circumstances of one invocation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context {
     /// Whose script runs.
     pub tenant: TenantName,
@@ -32,12 +32,13 @@ pub struct Context {
 }
 
 /// What a hook acts on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields say it; `guest-sdk/wit/hooks.wit` explains each hook's input")]
 pub enum HookInput {
     PreHook {
         connector: Arc<str>,
         endpoint: Arc<str>,
+        #[serde(with = "crate::raw")]
         arguments: Bytes,
     },
     PreRequest {
@@ -49,6 +50,7 @@ pub enum HookInput {
         url: String,
         status: u16,
         headers: Headers,
+        #[serde(with = "crate::raw")]
         payload: Bytes,
     },
     PostHook {
@@ -56,7 +58,9 @@ pub enum HookInput {
         endpoint: Arc<str>,
         status: u16,
         headers: Headers,
+        #[serde(with = "crate::raw")]
         payload: Bytes,
+        #[serde(with = "crate::raw")]
         arguments: Bytes,
     },
     PostFail {
@@ -65,6 +69,7 @@ pub enum HookInput {
         status: u16,
         code: String,
         message: String,
+        #[serde(with = "crate::raw")]
         arguments: Bytes,
     },
     Step {
@@ -76,7 +81,7 @@ pub enum HookInput {
 }
 
 /// The request that begins a run of a flow.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerRequest {
     /// In capitals where it is a usual one.
     pub method: String,
@@ -87,6 +92,7 @@ pub struct TriggerRequest {
     /// Names in lower case.
     pub headers: Headers,
     /// Exactly as it came.
+    #[serde(with = "crate::raw")]
     pub body: Bytes,
 }
 
@@ -187,6 +193,26 @@ pub struct VariableWrite {
     pub key: String,
     /// JSON text; absent removes the key.
     pub value: Option<String>,
+}
+
+/// One HTTP request of a guest's own, as it went in an invocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Which of the invocation's requests it was, from 1.
+    pub ticket: u32,
+    /// As the guest asked for it.
+    pub request: HttpRequest,
+    /// What the guest was told; absent when the invocation ended before it asked.
+    pub told: Option<Told>,
+}
+
+/// How a guest learned the end of one of its requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Which of the invocation's answers it was, from 0: requests that overlap end in any order.
+    pub order: u32,
+    /// The response, or why there was none.
+    pub answer: Result<HttpResponse, Fault>,
 }
 
 /// Levels of a run's log.

@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for ReasonCode {
 }
 
 /// The call or its result is refused; the caller gets this status.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct Rejection {
     pub status: u16,
@@ -50,7 +50,7 @@ pub struct Rejection {
 }
 
 /// A failure in place of another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct ReplacedFailure {
     pub status: u16,
@@ -59,12 +59,13 @@ pub struct ReplacedFailure {
 }
 
 /// A request as a hook wants it sent. `body: None` keeps the body that was there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct NewRequest {
     pub method: String,
     pub url: String,
     pub headers: Headers,
+    #[serde(with = "crate::raw::option")]
     pub body: Option<Bytes>,
 }
 
@@ -77,19 +78,20 @@ impl NewRequest {
 }
 
 /// An answer that a hook made in place of the upstream's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct NewResponse {
     pub status: u16,
     pub headers: Headers,
+    #[serde(with = "crate::raw")]
     pub body: Bytes,
 }
 
 /// Of `pre-hook`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PreHookDecision {
     /// Go on, with new arguments (JSON text) or those given.
-    Call(Option<Bytes>),
+    Call(#[serde(with = "crate::raw::option")] Option<Bytes>),
     /// No request is made; the caller gets the rejection.
     Reject(Rejection),
     /// No request is made; the caller gets the answer.
@@ -97,7 +99,7 @@ pub enum PreHookDecision {
 }
 
 /// Of `pre-request`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PreRequestDecision {
     /// Send the request as given, or a changed one.
     Send(Option<NewRequest>),
@@ -108,7 +110,7 @@ pub enum PreRequestDecision {
 }
 
 /// Message and code of an explicit failure.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields say it")]
 pub struct FailingDecision {
     pub message: Option<String>,
@@ -116,7 +118,7 @@ pub struct FailingDecision {
 }
 
 /// Of `post-request`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PostRequestDecision {
     /// Decide nothing; status check and condition stand.
     None(Option<Payload>),
@@ -133,7 +135,7 @@ pub enum PostRequestDecision {
 }
 
 /// Of `post-hook`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PostHookDecision {
     /// Leave the result.
     Keep,
@@ -144,7 +146,7 @@ pub enum PostHookDecision {
 }
 
 /// Of `post-fail`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PostFailDecision {
     /// Leave the failure.
     Keep,
@@ -155,22 +157,23 @@ pub enum PostFailDecision {
 }
 
 /// Of a script step: the next payload, or `None` to keep the one given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepDecision(pub Option<Payload>);
 
 /// The answer that a trigger gives to the request that began the run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerResponse {
     /// 200 to 999.
     pub status: u16,
     /// Without those that frame the message.
     pub headers: Headers,
     /// Absent: the run's id stands in for it.
+    #[serde(with = "crate::raw::option")]
     pub body: Option<Bytes>,
 }
 
 /// Of a flow's trigger.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerDecision {
     /// What the first step is given; `None` for the request's body.
     pub payload: Option<Payload>,
@@ -179,7 +182,7 @@ pub struct TriggerDecision {
 }
 
 /// A decision of any hook.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "one variant per hook")]
 pub enum Decision {
     PreHook(PreHookDecision),

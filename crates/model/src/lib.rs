@@ -18,6 +18,7 @@ mod limits;
 mod message;
 mod name;
 mod on_error;
+mod raw;
 pub mod request;
 mod run;
 mod script;
@@ -29,7 +30,7 @@ mod trigger;
 
 pub use body::BodyText;
 pub use connector::{Binding, Connector, Endpoint, HookBindings, Retry};
-pub use context::{Context, HookInput, LogEntry, LogLevel, TriggerRequest, VariableScope, VariableWrite, Variables};
+pub use context::{Context, Exchange, HookInput, LogEntry, LogLevel, Told, TriggerRequest, VariableScope, VariableWrite, Variables};
 pub use decision::{
     Decision, FailingDecision, NewRequest, NewResponse, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
     PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, StepDecision, TriggerDecision, TriggerResponse,

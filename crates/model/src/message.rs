@@ -1,9 +1,11 @@
 //! HTTP messages and payloads as hooks and flows see them.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// Header names and values in order; a name may be repeated. Names compare without regard to case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Headers(pub Vec<(String, String)>);
 
 impl Headers {
@@ -37,7 +39,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
 }
 
 /// A request to an upstream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpRequest {
     /// In capitals.
     pub method: String,
@@ -46,24 +48,27 @@ pub struct HttpRequest {
     /// Without those that frame or route the request.
     pub headers: Headers,
     /// Empty when there is none.
+    #[serde(with = "crate::raw")]
     pub body: Bytes,
 }
 
 /// A response, from an upstream or made by a hook.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpResponse {
     /// 100 to 999.
     pub status: u16,
     /// As received; names in lower case.
     pub headers: Headers,
     /// Decompressed.
+    #[serde(with = "crate::raw")]
     pub body: Bytes,
 }
 
 /// Data passed from step to step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
     /// The data.
+    #[serde(with = "crate::raw")]
     pub bytes: Bytes,
     /// Its media type.
     pub content_type: String,

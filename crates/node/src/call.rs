@@ -1,9 +1,10 @@
-//! `snaphook call` and `snaphook test`: run something on a node and show what happened.
+//! `snaphook call`, and `snaphook test` of one hook: run something on a node and show what happened.
 
 use std::io::Read as _;
 
 use serde_json::{Value, json};
 
+use crate::cases;
 use crate::cli::{CallArgs, TestArgs};
 use crate::client::Client;
 use crate::problem::CliError;
@@ -35,12 +36,18 @@ pub(crate) async fn run(args: CallArgs) -> Result<(), CliError> {
 
 pub(crate) async fn test(args: TestArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
-    let mut input = json_argument(&args.input)?;
+    let Some(hook) = &args.hook else { return cases::run(&client, &args.what, args.json).await };
+    let (script, input) = match args.what.as_slice() {
+        [script] => (script, "{}"),
+        [script, input] => (script, input.as_str()),
+        _ => return Err(CliError::Usage("with --hook, name one script and its input".to_owned())),
+    };
+    let mut input = json_argument(input)?;
     let object = input.as_object_mut().ok_or_else(|| CliError::Usage("the sample input must be a JSON object".to_owned()))?;
-    object.insert("hook".to_owned(), args.hook.as_str().into());
-    let (name, version) = match args.script.split_once('@') {
+    object.insert("hook".to_owned(), hook.as_str().into());
+    let (name, version) = match script.split_once('@') {
         Some((name, version)) => (name, version.to_owned()),
-        None => (args.script.as_str(), latest(&client, &args.script).await?),
+        None => (script.as_str(), latest(&client, script).await?),
     };
     let answer = client.send_json("POST", &format!("/v1/scripts/{name}/versions/{version}/test"), &input).await?.checked()?;
     let document = answer.json();

@@ -24,8 +24,10 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Call an endpoint or start a flow, and show what ran.
     Call(CallArgs),
-    /// Run one hook of a script on sample input; nobody is called.
+    /// Run files of cases, or one hook of a script on sample input; nobody is called.
     Test(TestArgs),
+    /// Run recorded invocations again, against the same or other versions of their scripts; nobody is called.
+    Replay(ReplayArgs),
     /// Manage tenants (needs the operator's token).
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -173,14 +175,42 @@ pub(crate) struct CallArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
-    /// Script, as `name` (its latest version) or `name@version`.
-    pub(crate) script: String,
-    /// Hook to run, such as `pre-hook`.
+    /// Files of cases (.yaml, .yml, .json), or folders that have them in `tests/`. With --hook: a script, as `name` (its latest version) or
+    /// `name@version`, and the sample input as JSON text, `@FILE`, or `-` for standard input: an object with `arguments`, `request`, `response`,
+    /// `payload`, `parms` …
+    #[arg(required = true, value_name = "FILE|FOLDER|SCRIPT INPUT")]
+    pub(crate) what: Vec<String>,
+    /// Run one hook, such as `pre-hook`, instead of files of cases.
     #[arg(long)]
-    pub(crate) hook: String,
-    /// The sample input as JSON text, `@FILE`, or `-` for standard input: an object with `arguments`, `request`, `response`, `payload`, `parms` …
-    #[arg(default_value = "{}")]
-    pub(crate) input: String,
+    pub(crate) hook: Option<String>,
+    /// Print what came of the cases as JSON. The exit code is 0 when all are as expected, 3 when one is not.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// The exit code is 0 when everything decided the same, 3 when something did not.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["run", "flow", "call"]))]
+pub(crate) struct ReplayArgs {
+    /// The run, as `x-run-id` named it.
+    pub(crate) run: Option<String>,
+    /// The newest runs of this flow.
+    #[arg(long)]
+    pub(crate) flow: Option<String>,
+    /// The newest direct calls of this `connector/endpoint`.
+    #[arg(long, value_name = "CONNECTOR/ENDPOINT")]
+    pub(crate) call: Option<String>,
+    /// How many of them.
+    #[arg(long, value_name = "N", default_value = "100", conflicts_with = "run", value_parser = at_least_one)]
+    pub(crate) last: usize,
+    /// Version of a script to take in place of the one that ran; may be repeated.
+    #[arg(long = "script", value_name = "NAME=VERSION", value_parser = name_version)]
+    pub(crate) scripts: Vec<(String, u32)>,
+    /// Print what came of it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) target: Target,
 }
@@ -256,6 +286,16 @@ pub(crate) struct DoctorArgs {
 fn from_to(text: &str) -> Result<(String, String), String> {
     let (from, to) = text.split_once('=').ok_or("must be FROM=TO")?;
     Ok((from.trim_end_matches('/').to_owned(), to.trim_end_matches('/').to_owned()))
+}
+
+fn name_version(text: &str) -> Result<(String, u32), String> {
+    let wrong = || "must be NAME=VERSION, such as sign=3".to_owned();
+    let (name, version) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((name.to_owned(), version.parse().map_err(|_| wrong())?))
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number from 1".to_owned())
 }
 
 #[cfg(test)]

@@ -62,6 +62,12 @@ fn blocked(item: &Item, missing: &[Name]) -> Option<CliError> {
 }
 
 async fn upload(client: &Client, item: &Item, files: &Files) -> Result<String, CliError> {
+    let (status, document) = put(client, item, files).await?;
+    Ok(describe(item, status, &document))
+}
+
+/// Uploads one thing and gives the status and document of the node's answer.
+pub(crate) async fn put(client: &Client, item: &Item, files: &Files) -> Result<(u16, Value), CliError> {
     let answer = client.send("PUT", &item.path, Some(item.content_type), item.body.clone()).await?;
     if !(200..300).contains(&answer.status) {
         let problem = Problem::read(answer.status, &answer.body);
@@ -78,7 +84,7 @@ async fn upload(client: &Client, item: &Item, files: &Files) -> Result<String, C
             Err(_) => CliError::Node(Box::new(problem)),
         });
     }
-    Ok(describe(item, answer.status, &answer.json()))
+    Ok((answer.status, answer.json()))
 }
 
 fn describe(item: &Item, status: u16, document: &Value) -> String {

@@ -66,7 +66,8 @@ async fn complete(file: &Path) -> Result<Item, CliError> {
     Ok(scripts::complete(item, dialect, file).await)
 }
 
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+/// Files and folders of a directory, sorted; none where it does not exist.
+pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     if !directory.exists() {
         return Ok(Vec::new());
     }

@@ -1,23 +1,27 @@
 //! The binary `snaphook`: command line, configuration, assembly and lifecycle of a node.
 //!
-//! Exit codes: 0 success, 1 the command failed, 2 wrong usage or configuration, 3 an import left something out.
+//! Exit codes: 0 success, 1 the command failed, 2 wrong usage or configuration, 3 what came of it is not as it should be: a replay differs, a test
+//! case failed, an import left something out.
 
 #![forbid(unsafe_code)]
 
 mod admin;
 mod bundle;
 mod call;
+mod cases;
 mod cli;
 mod client;
 mod config;
 mod deploy;
 mod dev;
+mod diff;
 mod doctor;
 mod folder;
 mod import;
 mod node;
 mod problem;
 mod progress;
+mod replay;
 mod scripts;
 mod serve;
 mod timeline;
@@ -49,7 +53,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let code = match error {
                 CliError::Usage(_) => 2,
-                CliError::LeftOut { .. } => 3,
+                CliError::LeftOut { .. } | CliError::NotAsExpected(_) => 3,
                 _ => 1,
             };
             eprintln!("{:?}", miette::Report::new(error));
@@ -66,6 +70,7 @@ async fn run(command: Command) -> Result<(), CliError> {
         Command::Import(args) => import::run(args).await,
         Command::Call(args) => call::run(args).await,
         Command::Test(args) => call::test(args).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Tenant(command) => admin::tenant(command).await,
         Command::Token(command) => admin::token(command).await,
         Command::Doctor(args) => doctor::run(args).await,

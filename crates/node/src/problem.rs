@@ -38,7 +38,7 @@ impl Problem {
     }
 }
 
-/// Why a command failed. The exit code is 2 for wrong usage, 3 for what an import left out, and 1 for everything else.
+/// Why a command failed. The exit code is 2 for wrong usage, 3 for what is not as expected or was left out of an import, and 1 for everything else.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error("{0}")]
@@ -56,6 +56,9 @@ pub(crate) enum CliError {
     /// A script that is not fit to be uploaded.
     #[error("{script}: {detail}")]
     Script { script: String, detail: String },
+    /// The command ran, and what it shows is not as one would have it: a replay that differs, a case that failed.
+    #[error("{0}")]
+    NotAsExpected(String),
     /// Everything was reported already.
     #[error("{failed} of {total} could not be deployed")]
     Deploy { failed: usize, total: usize },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// Waits for the work and shows a spinner with the text from the first second on, if standard error is a terminal.
 pub(crate) async fn while_longer<T>(text: &str, work: impl Future<Output = T>) -> T {
@@ -18,4 +18,13 @@ pub(crate) async fn while_longer<T>(text: &str, work: impl Future<Output = T>) -
     let done = work.await;
     spinner.finish_and_clear();
     done
+}
+
+/// A bar on standard error, hidden when that is no terminal.
+pub(crate) fn bar(total: usize) -> ProgressBar {
+    let bar = ProgressBar::new(total as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
 }

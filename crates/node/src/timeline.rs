@@ -106,7 +106,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Digits in groups of three, since fuel comes in hundreds of thousands.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -46,6 +46,9 @@ pub(crate) enum Stop {
     /// The program does not have the hook that is asked for.
     #[error("there is no hook `{0}`")]
     NoHook(Hook),
+    /// A replay asked for a request that the recorded invocation did not make there.
+    #[error("{0}")]
+    Diverged(String),
     /// A host function was given something that it does not take.
     #[error("{0}")]
     Contract(String),

@@ -81,6 +81,7 @@ fn of_stop(stop: &Stop, data: &Data, limits: &Limits, spent: Duration) -> Fault 
             Fault::new(Code::HostCalls, detail).of_limit(limit, Some(u64::from(data.requests.started()) + 1))
         }
         Stop::NoHook(hook) => Fault::new(Code::ScriptNoHook, format!("the script does not export the hook `{hook}`")),
+        Stop::Diverged(detail) => Fault::new(Code::EgressRefused, detail.clone()),
         Stop::Contract(detail) => Fault::new(Code::ScriptContract, detail.clone()),
     }
 }

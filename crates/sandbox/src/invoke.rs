@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Context, Decision, Fault, HookInput, Limits, LogEntry, TriggerRequest, Usage, VariableWrite, Variables};
+use snaphook_model::{Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, TriggerRequest, Usage, VariableWrite, Variables};
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
@@ -23,7 +23,7 @@ use crate::check;
 use crate::convert::Decided;
 use crate::data::{Data, Stop};
 use crate::fault::{self, Phase};
-use crate::host::http::{GuestHttp, Requests};
+use crate::host::http::{GuestHttp, Requests, Source};
 use crate::host::variables::Overlay;
 use crate::log::Log;
 use crate::meter::Meter;
@@ -61,6 +61,21 @@ pub struct Outcome {
     pub duration_us: u64,
     /// When `invoke` was called.
     pub started_at: Timestamp,
+    /// The guest's own requests, in order, with what it was told of them.
+    pub exchanges: Vec<Exchange>,
+    /// What the hook acted on, given back to who keeps it.
+    pub input: HookInput,
+    /// Its circumstances, given back likewise.
+    pub context: Context,
+}
+
+/// What an invocation was told by others when it ran first.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Whether it might make requests of its own.
+    pub granted: bool,
+    /// Those it made.
+    pub exchanges: Vec<Exchange>,
 }
 
 /// Beyond its deadline, a guest that waits where only the engine knows is dropped after this.
@@ -75,14 +90,29 @@ impl Sandbox {
     ///
     /// Runs on the task that awaits it, and lets others run at every millisecond. Dropping the future ends the invocation.
     pub async fn invoke(&self, program: &Program, invocation: Invocation) -> Outcome {
+        let wall = Instant::now() + Duration::from_millis(invocation.limits.wall_ms);
+        let deadline = invocation.deadline.map_or(wall, |deadline| deadline.min(wall));
+        let source = invocation.http.clone().map_or(Source::Refused, Source::Granted);
+        self.begin(program, invocation, source, deadline).await
+    }
+
+    /// Calls a hook once more as it was called before; nobody is called, whatever `http` of the invocation says.
+    ///
+    /// The clock on the wall is not part of what is repeated: a busy machine must not change an outcome. What a guest sees of its deadline
+    /// is `limits.wall_ms`, as before, and time that it only imagines ends there; but the host ends the invocation at `deadline` alone.
+    pub async fn replay(&self, program: &Program, invocation: Invocation, recorded: Recorded, deadline: Instant) -> Outcome {
+        let source = if recorded.granted { Source::Recorded(recorded.exchanges) } else { Source::Refused };
+        self.begin(program, invocation, source, deadline).await
+    }
+
+    async fn begin(&self, program: &Program, invocation: Invocation, source: Source, deadline: Instant) -> Outcome {
         let started_at = Timestamp::now();
         let begun = Instant::now();
         let mut limits = invocation.limits;
         limits.memory_bytes = limits.memory_bytes.min(self.settings().max_memory_bytes);
-        let wall = begun + Duration::from_millis(limits.wall_ms);
-        let deadline = invocation.deadline.map_or(wall, |deadline| deadline.min(wall));
+        let requests = Requests::new(source, limits.host_calls);
         let mut outcome = match self.permit(deadline).await {
-            Some(_permit) => self.run(program, invocation, limits, deadline, started_at).await,
+            Some(_permit) => self.run(program, invocation, requests, limits, deadline, started_at).await,
             None => Outcome {
                 result: Err(fault::overloaded()),
                 usage: Usage { fuel_limit: limits.fuel, memory_limit_bytes: limits.memory_bytes, ..Usage::default() },
@@ -90,6 +120,9 @@ impl Sandbox {
                 writes: Vec::new(),
                 duration_us: 0,
                 started_at,
+                exchanges: Vec::new(),
+                input: invocation.input,
+                context: invocation.context,
             },
         };
         outcome.duration_us = micros(begun.elapsed());
@@ -105,8 +138,16 @@ impl Sandbox {
         }
     }
 
-    async fn run(&self, program: &Program, invocation: Invocation, limits: Limits, deadline: Instant, started_at: Timestamp) -> Outcome {
-        let Invocation { input, context, variables, http, .. } = invocation;
+    async fn run(
+        &self,
+        program: &Program,
+        invocation: Invocation,
+        requests: Requests,
+        limits: Limits,
+        deadline: Instant,
+        started_at: Timestamp,
+    ) -> Outcome {
+        let Invocation { input, context, variables, .. } = invocation;
         let (body, arguments) = large(&input);
         let data = Data {
             body,
@@ -114,7 +155,7 @@ impl Sandbox {
             endpoint: endpoint(&input),
             log: Log::new(usize::try_from(limits.log_bytes).unwrap_or(usize::MAX)),
             variables: Overlay::new(variables),
-            requests: Requests::new(http, limits.host_calls),
+            requests,
             chance: Chance::new(context.seed, "snaphook random 1"),
             meter: Meter::new(Arc::clone(self.pool()), limits.memory_bytes),
             deadline,
@@ -149,6 +190,9 @@ impl Sandbox {
             writes: data.variables.into_writes(),
             duration_us: 0,
             started_at,
+            exchanges: data.requests.into_exchanges(),
+            input,
+            context,
         }
     }
 

@@ -34,7 +34,7 @@ pub use engine::{Settings, engine_for_compile};
 pub use error::{ComponentError, SandboxError};
 pub use host::http::{GuestHttp, HttpFuture};
 pub use inspect::{Checked, InterpreterCode, check_component, precompile_component, precompile_module};
-pub use invoke::{Invocation, Outcome};
+pub use invoke::{Invocation, Outcome, Recorded};
 pub use positions::{ImportedSource, Place, SourceMaps, Sources};
 pub use program::Program;
 pub use sandbox::{Sandbox, SandboxConfig};

@@ -1,5 +1,6 @@
 //! The sandbox of a node: one engine, one pool, one linker, and the programs that are loaded.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ struct Inner {
     /// One permit per invocation, so that the pool is never asked for more than it has.
     permits: Semaphore,
     settings: Settings,
+    build: String,
     /// Dropped with the rest.
     _ticker: Ticker,
 }
@@ -89,6 +91,7 @@ impl Sandbox {
             // A program that is asked for is about to run, however seldom it was before.
             .eviction_policy(EvictionPolicy::lru())
             .build();
+        let build = build(&engine, interpreter.as_ref());
         let ticker = Ticker::start(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -100,6 +103,7 @@ impl Sandbox {
                 pool: Arc::new(MemoryPool::new(settings.pool_bytes)),
                 permits: Semaphore::new(settings.slots as usize),
                 settings,
+                build,
                 _ticker: ticker,
             }),
         })
@@ -109,6 +113,12 @@ impl Sandbox {
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.inner.settings
+    }
+
+    /// Names the interpreter and the engine. The same program uses the same fuel on the same input as long as this stays.
+    #[must_use]
+    pub fn build(&self) -> &str {
+        &self.inner.build
     }
 
     /// The key under which a component's code is kept.
@@ -206,6 +216,13 @@ impl Sandbox {
     pub(crate) fn post_mortem(&self) -> Option<&PostMortem> {
         self.inner.interpreter.as_ref().map(|interpreter| &interpreter.post_mortem)
     }
+}
+
+fn build(engine: &Engine, interpreter: Option<&Interpreter>) -> String {
+    // With keys that never change, unlike a map's: the text is compared with that of another process.
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{} on {:016x}", interpreter.map_or("no interpreter", |interpreter| &interpreter.name), hasher.finish())
 }
 
 fn imports(component: &Component, name: &str) -> bool {

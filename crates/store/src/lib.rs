@@ -24,7 +24,7 @@ use std::pin::Pin;
 pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
 pub use error::StoreError;
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
-pub use runs::{ClaimedRun, QueuedRun, RunFilter, RunStore};
+pub use runs::{ClaimedRun, QueuedRun, Recording, RunFilter, RunStore};
 pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{OpenError, SqliteStore};

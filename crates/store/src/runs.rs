@@ -1,5 +1,6 @@
 //! Runs: their records, and those that wait for their time.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Name, Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName, VariableWrite};
 
@@ -27,11 +28,27 @@ pub struct ClaimedRun {
     pub run: QueuedRun,
 }
 
+/// What a replay of a run needs, in its maker's own form. The store does not read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recording {
+    /// All of it.
+    Whole {
+        /// Everything but bodies.
+        head: Bytes,
+        /// Bodies, to which the head refers by their position.
+        bodies: Vec<Bytes>,
+    },
+    /// There was more than is kept of a run.
+    TooLarge,
+}
+
 /// Which runs of a list; absent fields filter nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
     /// Runs of this flow; direct calls have none.
     pub flow: Option<Name>,
+    /// Direct calls of this `connector/endpoint`. Pages of such a list may be short of what was asked for, or empty, although it goes on.
+    pub call: Option<String>,
     /// Runs in this state.
     pub status: Option<RunStatus>,
     /// Runs that began, or are due, at this time or later.
@@ -42,15 +59,28 @@ pub struct RunFilter {
 pub trait RunStore: Send + Sync {
     /// Queues the record of an ended run for the next batch; returns as soon as there is room in the queue. What is queued is on disk within
     /// milliseconds but is lost by a process that is killed before; reads see it at once. Records of tenants deleted meanwhile are dropped.
-    fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord) -> StoreFuture<'a, ()>;
+    /// The recording is written in the same batch as the record, and lost with it.
+    fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, recording: Option<Recording>) -> StoreFuture<'a, ()>;
 
     /// Stores the record of an ended run and, in the same transaction, takes it out of the queue if it was claimed there and queues the run that
     /// repeats it. Durable when it returns.
-    fn end_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, next: Option<&'a QueuedRun>) -> StoreFuture<'a, ()>;
+    fn end_run<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        record: &'a RunRecord,
+        recording: Option<&'a Recording>,
+        next: Option<&'a QueuedRun>,
+    ) -> StoreFuture<'a, ()>;
 
     /// Queues a run, unless the tenant has as many in the queue as are allowed: then it fails with [`crate::StoreError::Full`]. Durable when it
     /// returns.
-    fn queue_run<'a>(&'a self, tenant: &'a TenantName, run: &'a QueuedRun, most: u32) -> StoreFuture<'a, ()>;
+    fn queue_run<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        run: &'a QueuedRun,
+        recording: Option<&'a Recording>,
+        most: u32,
+    ) -> StoreFuture<'a, ()>;
 
     /// Takes up to `limit` runs of all tenants that are due, earliest first; each is given out once.
     fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>>;
@@ -61,6 +91,9 @@ pub trait RunStore: Send + Sync {
 
     /// A run by id.
     fn run<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<RunRecord>>;
+
+    /// What was recorded of an ended run; nothing where it invoked no script.
+    fn recording<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<Recording>>;
 
     /// Runs, newest first by id.
     fn runs<'a>(&'a self, tenant: &'a TenantName, filter: &'a RunFilter, page: &'a PageRequest) -> StoreFuture<'a, Page<RunRecord>>;

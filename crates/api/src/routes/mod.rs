@@ -14,6 +14,7 @@ pub(crate) mod calls;
 pub(crate) mod connectors;
 pub(crate) mod flows;
 pub(crate) mod node;
+pub(crate) mod replays;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
@@ -50,6 +51,7 @@ fn plain() -> Router<Shared> {
         .route("/v1/flows/{flow}/runs", post(runs::start))
         .route("/v1/call/{connector}/{endpoint}", post(calls::call))
         .route("/v1/runs/{run}", get(runs::get))
+        .route("/v1/runs/{run}/replay", post(replays::replay))
         .route("/v1/secrets/{secret}", put(secrets::put).delete(secrets::delete))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))

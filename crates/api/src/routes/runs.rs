@@ -68,6 +68,8 @@ pub(crate) struct RunAnswer {
 pub(crate) struct RunsQuery {
     /// Runs of this flow.
     flow: Option<String>,
+    /// Direct calls of this `connector/endpoint`. A page may be short, or empty, although the list goes on.
+    call: Option<String>,
     /// `queued`, `running`, `succeeded`, `partial`, `failed` or `blocked`.
     status: Option<String>,
     /// Runs that began at this time or later, RFC 3339.
@@ -103,8 +105,9 @@ pub(crate) async fn start(
 #[utoipa::path(get, path = "/v1/runs", tag = "runs", security(("token" = ["read"])), params(RunsQuery),
     responses((status = 200, body = page::List<RunAnswer>)))]
 pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(query): Query<RunsQuery>) -> Answer {
-    let RunsQuery { flow, status, since, limit, cursor } = query;
+    let RunsQuery { flow, call, status, since, limit, cursor } = query;
     let flow = flow.map(|name| Name::new(&name).map_err(|error| Invalid::new("flow", error.to_string()))).transpose()?;
+    let call = call.map(checked_call).transpose()?;
     let status = status.map(|word| {
         RunStatus::parse(&word).ok_or_else(|| {
             let known = RunStatus::ALL.map(RunStatus::as_str).join(", ");
@@ -112,7 +115,7 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
         })
     });
     let since = since.map(|text| text.parse().map_err(|_| Invalid::new("since", format!("`{text}` is no time as RFC 3339 writes it"))));
-    let filter = RunFilter { flow, status: status.transpose()?, since: since.transpose()? };
+    let filter = RunFilter { flow, call, status: status.transpose()?, since: since.transpose()? };
     let request = PageQuery::new(limit, cursor).request()?;
     page::list(core.store.runs(&tenant.name, &filter, &request).await?, |record| record)
 }
@@ -124,6 +127,13 @@ pub(crate) async fn get(State(core): State<Shared>, Read(tenant): Read, At(id): 
     let unknown = || Problem::not_found(format!("run `{id}`"));
     let id: RunId = id.parse().map_err(|_| unknown())?;
     answer::ok(&core.store.run(&tenant.name, id).await?.ok_or_else(unknown)?)
+}
+
+fn checked_call(text: String) -> Result<String, Invalid> {
+    match text.split_once('/').map(|(connector, endpoint)| (Name::new(connector), Name::new(endpoint))) {
+        Some((Ok(_), Ok(_))) => Ok(text),
+        _ => Err(Invalid::new("call", format!("`{text}` is no `connector/endpoint`"))),
+    }
 }
 
 /// The body of a start; its payload stays exactly as it is written there.

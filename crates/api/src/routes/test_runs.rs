@@ -16,7 +16,8 @@ use crate::problem::{Problem, ProblemDetails};
 use crate::shared::Shared;
 
 mod input;
-mod shown;
+pub(crate) mod shown;
+pub(crate) mod written;
 
 /// Sample input of a test run; everything but `hook` is optional.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -70,6 +71,8 @@ pub(crate) struct TestAnswer {
     decision: Option<DecisionRecord>,
     #[serde(flatten)]
     shown: shown::Shown,
+    #[serde(flatten)]
+    written: written::Written,
     /// In order, `debug` included.
     logs: Vec<TestLog>,
     /// What was spent, beside the limits.
@@ -111,12 +114,12 @@ pub(crate) async fn test(
     }
     let (given, invocation) = prepare(&test, &tenant)?;
     let outcome = core.programs.sandbox().invoke(&program, invocation).await;
-    let (decision, shown, fault) = match outcome.result {
-        Ok(decision) => (Some(DecisionRecord::from(&decision)), shown::shown(decision, given), None),
-        Err(fault) => (None, shown::Shown::default(), Some(fault)),
+    let (decision, shown, written, fault) = match outcome.result {
+        Ok(decision) => (Some(DecisionRecord::from(&decision)), shown::shown(decision, given), written::Written::new(outcome.writes), None),
+        Err(fault) => (None, shown::Shown::default(), written::Written::default(), Some(fault)),
     };
     let logs = outcome.logs.into_iter().map(|LogEntry { level, message, .. }| TestLog { level, message }).collect();
-    answer::ok(&TestAnswer { decision, shown, logs, usage: outcome.usage, fault })
+    answer::ok(&TestAnswer { decision, shown, written, logs, usage: outcome.usage, fault })
 }
 
 /// The invocation, and once more what it is given, for the answer.

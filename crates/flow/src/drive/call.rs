@@ -12,6 +12,7 @@ use crate::fetch::Fetch;
 use crate::machine::{Action, Arguments, Call, End, Event};
 use crate::prepared::{PreparedBinding, PreparedEndpoint};
 use crate::record;
+use crate::recording::Entry;
 use crate::template::Values;
 
 /// What became of a call.
@@ -70,7 +71,7 @@ pub(super) async fn drive(
                 result.map_or_else(Event::Faulted, Event::Decided)
             }
             Action::FillRequest(plan, arguments) => {
-                let values = Values::new(arguments.clone(), scope.variables.clone(), scope.values.clone());
+                let values = Values::new(arguments.clone(), scope.variables.values().clone(), scope.values.clone());
                 plan.fill(&values).map_or_else(Event::NotFilled, Event::Filled)
             }
             Action::SendRequest(request) => {
@@ -125,11 +126,24 @@ pub(super) async fn invoke(
         test_run: false,
     };
     let limits = scope.tenant.limits;
-    let invocation = Invocation { input, context, limits, deadline: Some(scope.deadline), variables: scope.variables.clone(), http };
+    let granted = http.is_some();
+    let invocation =
+        Invocation { input, context, limits, deadline: Some(scope.deadline), variables: scope.variables.values().clone(), http };
     let mut outcome = parts.sandbox.invoke(&binding.program, invocation).await;
     let record = record::invocation(binding, hook, &mut outcome, &limits, &mut scope.usage);
-    if outcome.result.is_ok() && !outcome.writes.is_empty() {
-        Arc::make_mut(&mut scope.variables).apply(outcome.writes);
+    if scope.recorder.wants(&outcome.result) {
+        let entry = Entry {
+            changed: scope.variables.take_changes(),
+            granted,
+            exchanges: outcome.exchanges,
+            writes: outcome.writes.clone(),
+            fuel: outcome.usage.fuel,
+            ..Entry::new(binding.script.clone(), binding.version, outcome.input, outcome.context, outcome.result.clone())
+        };
+        scope.recorder.note(parts.sandbox.build(), &limits, entry);
+    }
+    if outcome.result.is_ok() {
+        scope.variables.apply(outcome.writes);
     }
     (record, outcome.result)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use snaphook_model::{Code, Fault, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
-use snaphook_store::QueuedRun;
+use snaphook_store::{QueuedRun, Recording};
 
 use super::Start;
 use crate::machine::{End, Failure};
@@ -21,6 +21,7 @@ pub(super) async fn finish_run(
     inner: &Inner,
     tenant: &Tenant,
     mut record: RunRecord,
+    recording: Option<Recording>,
     start: Start,
     delay: Option<Duration>,
 ) -> Option<RunId> {
@@ -32,12 +33,12 @@ pub(super) async fn finish_run(
     });
     record.retry_run = next.as_ref().map(|next| next.record.id);
     let stored = match &next {
-        None if !claimed => store.record_run(&tenant.name, &record).await,
+        None if !claimed => store.record_run(&tenant.name, &record, recording).await,
         next => {
             // A run that was queued or will be repeated must not be lost to a busy moment: it would do its work a second time.
             let mut tries = 1;
             loop {
-                let stored = store.end_run(&tenant.name, &record, next.as_ref()).await;
+                let stored = store.end_run(&tenant.name, &record, recording.as_ref(), next.as_ref()).await;
                 if stored.is_ok() || tries == END_TRIES {
                     break stored;
                 }
@@ -83,12 +84,12 @@ fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRecord {
 /// Ends a queued run that cannot even begin.
 pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, run: QueuedRun, fault: Fault) {
     let (flow, version) = (run.record.flow.clone(), run.record.flow_version);
-    let mut start = Start::claimed(run);
+    let mut start = Start::claimed(run, None);
     let mut record = blank_record(&start, start.usage);
     record.trigger = start.trigger.take();
     (record.flow, record.flow_version) = (flow, version);
     close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
-    finish_run(inner, tenant, record, start, None).await;
+    finish_run(inner, tenant, record, None, start, None).await;
 }
 
 pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use snaphook_egress::Room;
-use snaphook_model::{Code, Fault, Payload, StepRecord, Subject, Tenant, TriggerResponse, Variables};
+use snaphook_model::{Code, Fault, Payload, StepRecord, Subject, Tenant, TriggerResponse, VariableScope};
 
 use super::ending::{blank_record, close_record, close_step, finish_run};
 use super::{Scope, Start, call, internal, script, trigger, values};
@@ -13,7 +13,9 @@ use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, Scri
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedAction, PreparedFlow};
 use crate::record;
+use crate::recording::Recorder;
 use crate::runner::Inner;
+use crate::variables::RunVariables;
 
 /// Results of a run's steps may together be this many times the largest response: a run holds them all in memory until it ends.
 const RESULTS: u64 = 4;
@@ -54,7 +56,7 @@ pub(crate) async fn run_flow(
         RunEnd::Failed(Failure { fault, reason, .. }, delay) => (Outcome::Failed { fault, reason_code: reason, retry_run: None }, delay),
     };
     close_record(&mut record, &outcome, inner.parts.clock.now());
-    let queued = finish_run(inner, tenant, record, start, delay).await;
+    let queued = finish_run(inner, tenant, record, scope.recorder.finish(), start, delay).await;
     if let Outcome::Failed { retry_run, .. } = &mut outcome {
         *retry_run = queued;
     }
@@ -83,8 +85,10 @@ pub(super) fn scope<'a>(
         Arc::make_mut(&mut variables).apply(start.writes.clone());
     }
     let (run, flow, usage) = (start.id, Some(flow.name.as_str()), start.usage);
-    let files = RunFiles::new(&inner.parts.files, tenant);
-    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, files, values: inner.no_values.clone(), usage }
+    let (files, values) = (RunFiles::new(&inner.parts.files, tenant), inner.no_values.clone());
+    let variables = RunVariables::new(variables);
+    let recorder = Recorder::resumed(start.recording.clone());
+    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, files, values, usage, recorder }
 }
 
 async fn drive_steps<'a>(
@@ -177,13 +181,13 @@ struct Results {
 }
 
 impl Results {
-    fn keep(&mut self, variables: &mut Arc<Variables>, key: &str, payload: &Payload) -> Result<(), Fault> {
+    fn keep(&mut self, variables: &mut RunVariables, key: &str, payload: &Payload) -> Result<(), Fault> {
         if !self.kept {
             return Ok(());
         }
         let json = as_json(payload);
         self.count(json.len() as u64)?;
-        Arc::make_mut(variables).step_results.insert(key.to_owned(), String::from_utf8_lossy(&json).into_owned());
+        variables.set(VariableScope::StepResults, key, String::from_utf8_lossy(&json).into_owned());
         Ok(())
     }
 

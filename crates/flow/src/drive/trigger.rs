@@ -48,7 +48,7 @@ pub(super) async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, start: &mu
     let (answer, fault) = match result {
         Ok(Decision::Trigger(TriggerDecision { payload, response })) => {
             start.input = payload.unwrap_or(brought);
-            start.writes = scope.variables.writes_since(&flow.variables);
+            start.writes = scope.variables.values().writes_since(&flow.variables);
             (Some(response), None)
         }
         Ok(_) => (None, Some(internal("a trigger gave another hook's decision").fault)),
@@ -73,16 +73,17 @@ pub(crate) async fn accept(
     record.flow_version = Some(flow.version);
     record.trigger = begun.invocation;
     let run = start.id;
+    let recording = scope.recorder.finish();
     if let Some(fault) = begun.fault {
         let outcome = Outcome::Failed { fault, reason_code: None, retry_run: None };
         close_record(&mut record, &outcome, inner.parts.clock.now());
-        finish_run(inner, tenant, record, start, None).await;
+        finish_run(inner, tenant, record, recording, start, None).await;
         return Ok(Finished { run, outcome });
     }
     record.status = RunStatus::Queued;
     let (due, queued) =
         (record.started_at, QueuedRun { record, input: start.input, writes: start.writes, subject_values: SubjectValues::default() });
-    if let Err(error) = inner.parts.store.queue_run(&tenant.name, &queued, MAX_WAITING).await {
+    if let Err(error) = inner.parts.store.queue_run(&tenant.name, &queued, recording.as_ref(), MAX_WAITING).await {
         // A tenant that queues too much is no failure of ours. No run was made.
         return Err(if matches!(error, StoreError::Full(_)) { error.into() } else { store_fault(error) });
     }

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use snaphook_model::{Code, Fault, Headers, HttpRequest, HttpResponse};
+use snaphook_model::{Code, Exchange, Fault, Headers, HttpRequest, HttpResponse, Told};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
@@ -30,9 +30,23 @@ type Outcome = Result<HttpResponse, Fault>;
 /// A request under way, with its ticket.
 type Running = Pin<Box<dyn Future<Output = (u32, Outcome)> + Send>>;
 
+/// What answers the requests of an invocation.
+pub(crate) enum Source {
+    /// Nobody: they were not granted.
+    Refused,
+    /// The world.
+    Granted(Arc<dyn GuestHttp>),
+    /// An earlier run of the same invocation; nobody is called.
+    Recorded(Vec<Exchange>),
+}
+
 /// The requests of one invocation.
 pub(crate) struct Requests {
-    granted: Option<Arc<dyn GuestHttp>>,
+    source: Source,
+    /// Those that were started, in order, with what the guest was told of them.
+    exchanges: Vec<Exchange>,
+    /// Answers that the guest has heard.
+    told: u32,
     /// Started so far; also the last ticket.
     started: u32,
     /// Requests that the limit allows.
@@ -46,8 +60,13 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) const fn new(granted: Option<Arc<dyn GuestHttp>>, limit: u32) -> Self {
-        Self { granted, started: 0, limit, running: None, done: BTreeMap::new(), open: Vec::new() }
+    pub(crate) const fn new(source: Source, limit: u32) -> Self {
+        Self { source, exchanges: Vec::new(), told: 0, started: 0, limit, running: None, done: BTreeMap::new(), open: Vec::new() }
+    }
+
+    /// What was asked and told, in the order of asking.
+    pub(crate) fn into_exchanges(self) -> Vec<Exchange> {
+        self.exchanges
     }
 
     /// Requests started so far.
@@ -57,10 +76,10 @@ impl Requests {
 
     /// Starts a request, and sees that it makes its first step now and not when it is waited for.
     async fn start(&mut self, request: HttpRequestOut) -> Result<Result<u32, Fault>, Stop> {
-        let Some(granted) = &self.granted else {
+        if matches!(self.source, Source::Refused) {
             let why = "HTTP requests are not granted to this invocation; the operator can grant `fetch` to the tenant's script steps";
             return Ok(Err(Fault::new(Code::EgressRefused, why)));
-        };
+        }
         if self.started >= self.limit {
             return Err(Stop::HostCalls);
         }
@@ -71,7 +90,17 @@ impl Requests {
             return Ok(Err(fault));
         }
         let request = HttpRequest { method: request.method, url: request.url, headers, body: request.body.unwrap_or_default() };
-        let sending = granted.start(request);
+        let sending = match &self.source {
+            Source::Refused => return Ok(Err(Fault::new(Code::EgressRefused, "HTTP requests are not granted to this invocation"))),
+            Source::Granted(http) => http.start(request.clone()),
+            Source::Recorded(recorded) => {
+                as_recorded(recorded, ticket, &request)?;
+                self.exchanges.push(Exchange { ticket, request, told: None });
+                self.open.push(ticket);
+                return Ok(Ok(ticket));
+            }
+        };
+        self.exchanges.push(Exchange { ticket, request, told: None });
         let running = self.running.get_or_insert_default();
         running.push(Box::pin(async move { (ticket, sending.await) }));
         self.open.push(ticket);
@@ -97,11 +126,24 @@ impl Requests {
         if let Some(unknown) = tickets.iter().find(|ticket| !self.open.contains(ticket)) {
             return Err(Stop::Contract(format!("`http.wait` was called with {unknown}, which is no ticket or was answered already")));
         }
+        let (ticket, outcome) = match &self.source {
+            Source::Recorded(recorded) => first_told(recorded, tickets)?,
+            Source::Refused | Source::Granted(_) => self.first_done(tickets).await?,
+        };
+        self.open.retain(|open| *open != ticket);
+        if let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.ticket == ticket) {
+            exchange.told = Some(Told { order: self.told, answer: outcome.clone() });
+            self.told += 1;
+        }
+        Ok((ticket, outcome))
+    }
+
+    /// Waits for the first of some open requests to end.
+    async fn first_done(&mut self, tickets: &[u32]) -> Result<(u32, Outcome), Stop> {
         loop {
             if let Some(ticket) = tickets.iter().find(|ticket| self.done.contains_key(ticket))
                 && let Some(outcome) = self.done.remove(ticket)
             {
-                self.open.retain(|open| open != ticket);
                 return Ok((*ticket, outcome));
             }
             let next = match &mut self.running {
@@ -115,6 +157,28 @@ impl Requests {
             };
         }
     }
+}
+
+/// A replay asks for what was asked then, in the same order, or it ends here: an answer to another request would be an invention.
+fn as_recorded(recorded: &[Exchange], ticket: u32, request: &HttpRequest) -> Result<(), Stop> {
+    let shown = |request: &HttpRequest| check::excerpt(&format!("{} {}", request.method, request.url));
+    let then = recorded.iter().find(|exchange| exchange.ticket == ticket).map(|exchange| &exchange.request);
+    let what = match then {
+        Some(then) if then == request => return Ok(()),
+        None => "the recorded invocation made no further request".to_owned(),
+        Some(then) if (&then.method, &then.url) != (&request.method, &request.url) => format!("recorded is {}", shown(then)),
+        Some(then) if then.body != request.body => "its body is not the recorded one".to_owned(),
+        Some(_) => "its headers are not the recorded ones".to_owned(),
+    };
+    Err(Stop::Diverged(format!("request {ticket}, {}, was not sent: a replay calls nobody, and {what}", shown(request))))
+}
+
+/// The one of these requests that the guest heard of first then. One that it never heard of had not ended when the invocation did.
+fn first_told(recorded: &[Exchange], tickets: &[u32]) -> Result<(u32, Outcome), Stop> {
+    let told = |exchange: &'_ Exchange| exchange.told.as_ref().map(|told| (told.order, exchange.ticket, told.answer.clone()));
+    let of_tickets = recorded.iter().filter(|exchange| tickets.contains(&exchange.ticket));
+    let first = of_tickets.filter_map(told).min_by_key(|(order, ..)| *order);
+    first.map(|(_, ticket, answer)| (ticket, answer)).ok_or(Stop::Deadline)
 }
 
 pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {

@@ -138,21 +138,21 @@ pub(crate) async fn queued_runs_hold_what_their_version_binds(store: &dyn Store)
     store.put_flow(&acme, &orders, document(&json!({"n": 1}), &[pin("steps[0]", "sign", 1)])).await.unwrap();
     store.put_flow(&acme, &orders, document(&json!({"n": 2}), &[])).await.unwrap();
     // The queued run is of version 1, as `queued` has it; another flow's, and another tenant's, hold nothing here.
-    store.queue_run(&acme, &queued(1), 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     let bound = DeletedVersion::Bound(vec!["queued runs of flow orders, version 1, steps[0]".to_owned()]);
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound);
     let mut claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0).run.record;
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "nor under way");
 
     claimed.status = RunStatus::Failed;
-    store.end_run(&acme, &claimed, Some(&queued(2))).await.unwrap();
+    store.end_run(&acme, &claimed, None, Some(&queued(2))).await.unwrap();
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "the run that repeats it needs it too");
     let mut claimed = store.claim_due_runs(at(2), 1).await.unwrap().remove(0).run.record;
     claimed.status = RunStatus::Succeeded;
-    store.end_run(&acme, &claimed, None).await.unwrap();
+    store.end_run(&acme, &claimed, None, None).await.unwrap();
     let mut other = queued(3);
     other.record.flow_version = Some(2);
-    store.queue_run(&acme, &other, 100).await.unwrap();
+    store.queue_run(&acme, &other, None, 100).await.unwrap();
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), DeletedVersion::Deleted);
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use snaphook_model::{RunStatus, TenantName};
 
 use super::subjects::{id, values};
-use super::{at, deploy, document, name, pin, queued, run, run_id, token, upload, with_tenant};
+use super::{at, deploy, document, name, pin, queued, recording, run, run_id, token, upload, with_tenant};
 use crate::{DeletedVersion, PageRequest, RunFilter, Store, TokenHash};
 
 /// Everything that a tenant can have, each once, under the names that the tests below ask for.
@@ -15,8 +15,8 @@ async fn furnished(store: &dyn Store) -> (TenantName, TenantName) {
     let pins = [pin("hooks.pre-hook[0]", "sign", 1)];
     store.put_connector(&a, &name("crm"), document(&json!({"of": "a"}), &pins)).await.unwrap();
     store.put_flow(&a, &name("orders"), document(&json!({"of": "a"}), &pins)).await.unwrap();
-    store.record_run(&a, &run(1, Some("orders"), RunStatus::Succeeded)).await.unwrap();
-    store.queue_run(&a, &queued(2), 100).await.unwrap();
+    store.record_run(&a, &run(1, Some("orders"), RunStatus::Succeeded), Some(recording("of a"))).await.unwrap();
+    store.queue_run(&a, &queued(2), None, 100).await.unwrap();
     store.put_subject(&a, &id("ada"), &values(&[("of", "\"a\"")]), at(1)).await.unwrap();
     (a, b)
 }
@@ -56,12 +56,14 @@ pub(crate) async fn runs_of_another_are_invisible(store: &dyn Store) {
     let (a, b) = furnished(store).await;
     for number in [1, 2] {
         assert_eq!(store.run(&b, run_id(number)).await.unwrap(), None);
+        assert_eq!(store.recording(&b, run_id(number)).await.unwrap(), None);
         assert!(store.run(&a, run_id(number)).await.unwrap().is_some());
     }
     let filters = [
         RunFilter::default(),
         RunFilter { flow: Some(name("orders")), ..RunFilter::default() },
         RunFilter { status: Some(RunStatus::Queued), ..RunFilter::default() },
+        RunFilter { call: Some("crm/send".to_owned()), ..RunFilter::default() },
     ];
     for filter in filters {
         assert_eq!(store.runs(&b, &filter, &PageRequest::first(10)).await.unwrap().items, []);
@@ -80,8 +82,8 @@ pub(crate) async fn writes_of_another_change_nothing(store: &dyn Store) {
     deploy(store, &b, "sign", "of b").await;
     store.put_connector(&b, &crm, document(&json!({"of": "b"}), &[])).await.unwrap();
     store.put_flow(&b, &orders, document(&json!({"of": "b"}), &[])).await.unwrap();
-    store.record_run(&b, &run(1, None, RunStatus::Failed)).await.unwrap();
-    store.end_run(&b, &run(2, None, RunStatus::Failed), None).await.unwrap();
+    store.record_run(&b, &run(1, None, RunStatus::Failed), Some(recording("of b"))).await.unwrap();
+    store.end_run(&b, &run(2, None, RunStatus::Failed), None, None).await.unwrap();
     assert!(store.delete_connector(&b, &crm).await.unwrap());
     assert!(store.delete_flow(&b, &orders).await.unwrap());
     assert_eq!(store.delete_version(&b, &sign, 1).await.unwrap(), DeletedVersion::Deleted, "A's bindings do not hold B's version");
@@ -95,5 +97,6 @@ pub(crate) async fn writes_of_another_change_nothing(store: &dyn Store) {
     assert_eq!(store.flow(&a, &orders).await.unwrap().unwrap().document, json!({"of": "a"}));
     assert!(matches!(store.delete_version(&a, &sign, 1).await.unwrap(), DeletedVersion::Bound(_)));
     assert_eq!(store.run(&a, run_id(1)).await.unwrap(), Some(run(1, Some("orders"), RunStatus::Succeeded)));
+    assert_eq!(store.recording(&a, run_id(1)).await.unwrap(), Some(recording("of a")));
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap().len(), 1, "A's queued run is still there");
 }

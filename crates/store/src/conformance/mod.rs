@@ -3,6 +3,7 @@
 pub(crate) mod documents;
 pub(crate) mod isolation;
 pub(crate) mod queue;
+pub(crate) mod recordings;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
@@ -18,7 +19,9 @@ use snaphook_model::{
 };
 use uuid::Uuid;
 
-use crate::{AddedVersion, NewDocument, NewVersion, Page, PageRequest, QueuedRun, ScriptPin, Store, StoreFuture, StoredComponent};
+use crate::{
+    AddedVersion, NewDocument, NewVersion, Page, PageRequest, QueuedRun, Recording, ScriptPin, Store, StoreFuture, StoredComponent,
+};
 
 /// Makes a test of each function of the suite. `$open` is an async function that gives an empty store and something to keep until the end.
 macro_rules! conformance {
@@ -44,7 +47,9 @@ macro_rules! conformance {
                 bound_versions_stay, only_the_latest_flow_version_binds, queued_runs_hold_what_their_version_binds, need_their_tenant;
             secrets: are_put_and_read, are_listed_in_pages, belong_to_their_tenant;
             runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
-                without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors;
+                without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors, of_one_endpoint_are_found,
+                of_one_endpoint_are_found_among_many;
+            recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
             subjects: are_put_and_read, keep_what_runs_store, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
@@ -147,6 +152,12 @@ pub(crate) fn queued(number: u64) -> QueuedRun {
     let writes = if number.is_multiple_of(10) { vec![write("ü", Some("\"a\"".to_owned())), write("gone", None)] } else { Vec::new() };
     let subject_values = SubjectValues([("n".to_owned(), number.to_string())].into());
     QueuedRun { record, input: Payload::json(json!({ "number": number }).to_string()), writes, subject_values }
+}
+
+/// A recording with two bodies of its own.
+pub(crate) fn recording(text: &str) -> Recording {
+    let bodies = vec![Bytes::from(text.repeat(500)), Bytes::from_static(b"\0\xff"), Bytes::new()];
+    Recording::Whole { head: Bytes::from(text.to_owned()), bodies }
 }
 
 /// Reads a list to its end, `limit` items at a time.

@@ -15,10 +15,10 @@ async fn status(store: &dyn Store, tenant: &TenantName, number: u64) -> RunStatu
 pub(crate) async fn gives_each_run_once(store: &dyn Store) {
     let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
     for number in [30, 10, 20] {
-        store.queue_run(&acme, &queued(number), 100).await.unwrap();
-        store.queue_run(&other, &queued(number + 1), 100).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
+        store.queue_run(&other, &queued(number + 1), None, 100).await.unwrap();
     }
-    assert!(matches!(store.queue_run(&acme, &queued(10), 100).await, Err(StoreError::Exists(_))));
+    assert!(matches!(store.queue_run(&acme, &queued(10), None, 100).await, Err(StoreError::Exists(_))));
     assert_eq!(status(store, &acme, 10).await, RunStatus::Queued);
     assert_eq!(store.claim_due_runs(at(9), 10).await.unwrap(), []);
 
@@ -43,22 +43,22 @@ pub(crate) async fn takes_failed_and_next_together(store: &dyn Store) {
     let (mut failed, mut next) = (run(1, Some("orders"), RunStatus::Failed), queued(2));
     failed.retry_run = Some(run_id(2));
     next.record.retry_of = Some(run_id(1));
-    store.end_run(&acme, &failed, Some(&next)).await.unwrap();
+    store.end_run(&acme, &failed, None, Some(&next)).await.unwrap();
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(failed.clone()));
     assert_eq!(store.run(&acme, run_id(2)).await.unwrap(), Some(next.record.clone()));
 
     failed.id = run_id(3);
-    failure(store.end_run(&acme, &failed, Some(&next))).await;
+    failure(store.end_run(&acme, &failed, None, Some(&next))).await;
     assert_eq!(store.run(&acme, run_id(3)).await.unwrap(), None, "both or none");
 }
 
 pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     let claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
-    store.end_run(&acme, &ended, None).await.unwrap();
+    store.end_run(&acme, &ended, None, None).await.unwrap();
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(ended));
     assert_eq!(store.requeue_claimed().await.unwrap(), 0);
     assert_eq!(store.claim_due_runs(at(9), 1).await.unwrap(), []);
@@ -67,11 +67,11 @@ pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
 pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     for number in 1..=3 {
-        store.queue_run(&acme, &queued(number), 100).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
     }
     assert_eq!(store.claim_due_runs(at(2), 5).await.unwrap().len(), 2);
     // Run 1 had ended before the node died, though nobody took it out of the queue.
-    store.record_run(&acme, &run(1, Some("orders"), RunStatus::Partial)).await.unwrap();
+    store.record_run(&acme, &run(1, Some("orders"), RunStatus::Partial), None).await.unwrap();
     store.flush().await.unwrap();
     assert_eq!(store.requeue_claimed().await.unwrap(), 1);
     assert_eq!(status(store, &acme, 1).await, RunStatus::Partial);
@@ -84,31 +84,31 @@ pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
 
 pub(crate) async fn refuses_unknown_tenants(store: &dyn Store) {
     let nobody = tenant("nobody");
-    assert_eq!(failure(store.queue_run(&nobody, &queued(1), 100)).await, "tenant `nobody` does not exist");
+    assert_eq!(failure(store.queue_run(&nobody, &queued(1), None, 100)).await, "tenant `nobody` does not exist");
     let ended = run(1, None, RunStatus::Failed);
-    assert_eq!(failure(store.end_run(&nobody, &ended, Some(&queued(2)))).await, "tenant `nobody` does not exist");
+    assert_eq!(failure(store.end_run(&nobody, &ended, None, Some(&queued(2)))).await, "tenant `nobody` does not exist");
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
 }
 
 pub(crate) async fn has_an_end(store: &dyn Store) {
     let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
-    store.queue_run(&other, &queued(9), 1).await.unwrap();
+    store.queue_run(&other, &queued(9), None, 1).await.unwrap();
     for number in 1..=3 {
-        store.queue_run(&acme, &queued(number), 3).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 3).await.unwrap();
     }
-    let full = store.queue_run(&acme, &queued(4), 3).await.unwrap_err();
+    let full = store.queue_run(&acme, &queued(4), None, 3).await.unwrap_err();
     assert!(matches!(full, StoreError::Full(3)) && full.code() == Code::Overloaded, "{full}");
     assert_eq!(store.run(&acme, run_id(4)).await.unwrap(), None);
     let mut ended = store.claim_due_runs(at(1), 1).await.unwrap().remove(0).run.record;
     ended.status = RunStatus::Succeeded;
-    store.end_run(&acme, &ended, None).await.unwrap();
-    store.queue_run(&acme, &queued(4), 3).await.unwrap();
+    store.end_run(&acme, &ended, None, None).await.unwrap();
+    store.queue_run(&acme, &queued(4), None, 3).await.unwrap();
 }
 
 pub(crate) async fn goes_with_its_tenant(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     store.delete_tenant(&acme).await.unwrap();
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
-    failure(store.end_run(&acme, &run(1, None, RunStatus::Failed), None)).await;
+    failure(store.end_run(&acme, &run(1, None, RunStatus::Failed), None, None)).await;
 }

@@ -8,7 +8,7 @@ use crate::{Cursor, PageRequest, RunFilter, Store, StoreError};
 
 async fn record(store: &dyn Store, tenant: &TenantName, runs: &[RunRecord]) {
     for run in runs {
-        store.record_run(tenant, run).await.unwrap();
+        store.record_run(tenant, run, None).await.unwrap();
     }
 }
 
@@ -22,7 +22,7 @@ pub(crate) async fn are_read_at_once(store: &dyn Store) {
     for number in 0..20 {
         let mut written = run(number, Some("orders"), Failed);
         written.message = Some("with \u{0} and \"quotes\" and ü".to_owned());
-        store.record_run(&acme, &written).await.unwrap();
+        store.record_run(&acme, &written, None).await.unwrap();
         assert_eq!(store.run(&acme, written.id).await.unwrap(), Some(written));
     }
     assert_eq!(store.run(&acme, run_id(99)).await.unwrap(), None);
@@ -38,7 +38,7 @@ pub(crate) async fn are_filtered(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     let runs = [(0, None, Succeeded), (1, Some("a"), Succeeded), (2, Some("a"), Failed), (3, Some("b"), Failed), (4, None, Failed)];
     record(store, &acme, &runs.map(|(number, flow, status)| run(number, flow, status))).await;
-    let by = |flow: Option<&str>, status, since: Option<i64>| RunFilter { flow: flow.map(name), status, since: since.map(at) };
+    let by = |flow: Option<&str>, status, since: Option<i64>| RunFilter { flow: flow.map(name), status, since: since.map(at), call: None };
     for (filter, expected) in [
         (by(Some("a"), None, None), vec![2, 1]),
         (by(None, Some(Failed), None), vec![4, 3, 2]),
@@ -52,6 +52,39 @@ pub(crate) async fn are_filtered(store: &dyn Store) {
     ] {
         assert_eq!(listed(store, &acme, &filter).await, expected, "{filter:?}");
     }
+}
+
+pub(crate) async fn of_one_endpoint_are_found(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in 0..12 {
+        let mut made = run(number, (number % 3 == 0).then_some("orders"), if number == 5 { Failed } else { Succeeded });
+        if number % 3 == 1 {
+            made.call = Some("crm/send_2".to_owned());
+            // What a caller sent does not make it another endpoint's.
+            made.message = Some(r#"{"call":"crm/send"}"#.to_owned());
+        }
+        store.record_run(&acme, &made, None).await.unwrap();
+    }
+    let of = |call: &str, status| RunFilter { call: Some(call.to_owned()), status, ..RunFilter::default() };
+    assert_eq!(listed(store, &acme, &of("crm/send", None)).await, [11, 8, 5, 2]);
+    assert_eq!(listed(store, &acme, &of("crm/send_2", None)).await, [10, 7, 4, 1]);
+    assert_eq!(listed(store, &acme, &of("crm/send", Some(Failed))).await, [5]);
+    assert_eq!(listed(store, &acme, &of("crm/sen%", None)).await, [0; 0]);
+    assert_eq!(listed(store, &acme, &of("orders", None)).await, [0; 0]);
+}
+
+/// A list that looks at many rows to find one gives pages without it, and still comes to its end.
+pub(crate) async fn of_one_endpoint_are_found_among_many(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in 0..6_000 {
+        let mut made = run(number, None, Succeeded);
+        made.call = Some(if number == 3 { "crm/rare" } else { "crm/usual" }.to_owned());
+        store.record_run(&acme, &made, None).await.unwrap();
+    }
+    let filter = RunFilter { call: Some("crm/rare".to_owned()), ..RunFilter::default() };
+    let first = store.runs(&acme, &filter, &PageRequest::first(5)).await.unwrap();
+    assert!(first.items.is_empty() && first.next.is_some(), "a page has its bound");
+    assert_eq!(listed(store, &acme, &filter).await, [3]);
 }
 
 pub(crate) async fn pages_hold_while_runs_arrive(store: &dyn Store) {
@@ -92,7 +125,7 @@ pub(crate) async fn large_pages_are_cut(store: &dyn Store) {
     for number in 0..8 {
         let mut large = run(number, None, Succeeded);
         large.message = Some("x".repeat(3 << 20));
-        store.record_run(&acme, &large).await.unwrap();
+        store.record_run(&acme, &large, None).await.unwrap();
     }
     let filter = RunFilter::default();
     let first = store.runs(&acme, &filter, &PageRequest::first(8)).await.unwrap();

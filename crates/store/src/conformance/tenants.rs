@@ -42,11 +42,11 @@ pub(crate) async fn take_everything_along(store: &dyn Store) {
     store.put_connector(&acme, &name("crm"), document(&json!({"a": 1}), &pins)).await.unwrap();
     store.put_flow(&acme, &name("orders"), document(&json!({"a": 1}), &pins)).await.unwrap();
     for number in 0..1200 {
-        store.record_run(&acme, &run(number, None, RunStatus::Succeeded)).await.unwrap();
+        store.record_run(&acme, &run(number, None, RunStatus::Succeeded), None).await.unwrap();
     }
-    store.queue_run(&acme, &queued(2000), 100).await.unwrap();
+    store.queue_run(&acme, &queued(2000), None, 100).await.unwrap();
     store.flush().await.unwrap();
-    store.record_run(&acme, &run(2001, None, RunStatus::Succeeded)).await.unwrap();
+    store.record_run(&acme, &run(2001, None, RunStatus::Succeeded), None).await.unwrap();
 
     assert!(store.delete_tenant(&acme).await.unwrap());
     with_tenant(store, "acme").await;

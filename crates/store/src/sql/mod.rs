@@ -1,6 +1,7 @@
 //! The statements, one text for every backend: numbered parameters, `ON CONFLICT`, and nothing that only one database reads.
 
 pub(crate) mod documents;
+pub(crate) mod recordings;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;

@@ -7,6 +7,7 @@
 mod documents;
 mod open;
 mod queue;
+mod recordings;
 mod rows;
 mod runs;
 mod scripts;

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use snaphook_model::{Name, RunId, RunStatus, TenantName};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::PATIENCE;
-use crate::StoreError;
+use super::{PATIENCE, recordings};
+use crate::{Recording, StoreError};
 
 /// Room in the queue, in units of [`UNIT_BYTES`]. 32 MiB outlast a checkpoint on a slow disk at thousands of runs a second.
 const ROOM: usize = 32 << 10;
@@ -29,6 +29,8 @@ pub(super) struct PendingRun {
     pub(super) status: RunStatus,
     pub(super) started_at: Timestamp,
     pub(super) record: Arc<str>,
+    /// As it was recorded until the writer packs it.
+    pub(super) recording: Option<Recording>,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,8 @@ pub(super) struct Batch {
 impl PendingRun {
     fn units(&self) -> usize {
         // A record larger than the whole room waits until it is alone.
-        self.record.len().div_ceil(UNIT_BYTES).clamp(1, ROOM)
+        let bytes = self.record.len() + self.recording.as_ref().map_or(0, recordings::weight);
+        bytes.div_ceil(UNIT_BYTES).clamp(1, ROOM)
     }
 }
 
@@ -213,6 +216,7 @@ mod tests {
             status: snaphook_model::RunStatus::Succeeded,
             started_at: jiff::Timestamp::UNIX_EPOCH,
             record: "x".repeat(bytes).into(),
+            recording: None,
         }
     }
 

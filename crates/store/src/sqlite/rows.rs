@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::{Cursor, MAX_PAGE, Page, PageRequest, StoreError};
 
 /// Text and bytes on one page. A page of two hundred documents of a megabyte each would be more than a node should hold for one answer.
-const MAX_PAGE_BYTES: usize = 8 << 20;
+pub(super) const MAX_PAGE_BYTES: usize = 8 << 20;
 
 pub(super) fn to_json<T: Serialize + ?Sized>(what: &'static str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| form(what, error))

@@ -1,15 +1,16 @@
 //! Runs and the queue of those that wait.
 
+use futures_util::{Stream, TryStreamExt as _};
 use jiff::Timestamp;
 use snaphook_model::{Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::queue::PendingRun;
-use super::rows::{Item, form, from_json, page, tenant_name, text, time, to_json};
-use super::{SqliteStore, begin};
-use crate::sql::runs as sql;
-use crate::{ClaimedRun, Page, PageRequest, QueuedRun, RunFilter, RunStore, StoreError, StoreFuture};
+use super::rows::{Item, MAX_PAGE_BYTES, form, from_json, page, tenant_name, text, time, to_json};
+use super::{SqliteStore, begin, recordings};
+use crate::sql::{recordings as recordings_sql, runs as sql};
+use crate::{ClaimedRun, Cursor, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
 
 /// What a record is called in a [`StoreError::Form`].
 const RECORD: &str = "a run";
@@ -17,12 +18,14 @@ const VALUES: &str = "a subject's values";
 
 /// What the writes of a queued run are called in one.
 const WRITES: &str = "a queued run's variables";
+/// Rows that a list of calls looks at for one page: some tens of milliseconds.
+const ROWS_OF_CALLS: i64 = 5_000;
 
 /// Sorts after every id of a run: the first hexadecimal digits of a version 7 UUID are a time, and this one is far off.
 const BEYOND_ALL_IDS: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 impl RunStore for SqliteStore {
-    fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord) -> StoreFuture<'a, ()> {
+    fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, recording: Option<Recording>) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let pending = PendingRun {
                 tenant: tenant.clone(),
@@ -31,16 +34,26 @@ impl RunStore for SqliteStore {
                 status: record.status,
                 started_at: record.started_at,
                 record: to_json(RECORD, record)?.into(),
+                recording,
             };
             self.queue.push(pending).await
         })
     }
 
-    fn end_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, next: Option<&'a QueuedRun>) -> StoreFuture<'a, ()> {
+    fn end_run<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        record: &'a RunRecord,
+        recording: Option<&'a Recording>,
+        next: Option<&'a QueuedRun>,
+    ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut writers = self.writers.lock().await?;
             let mut transaction = begin(&mut writers.durable).await?;
             put(&mut transaction, tenant, record).await?;
+            if let Some(recording) = recording {
+                recordings::put(&mut transaction, tenant, record.id, recording).await?;
+            }
             let id = record.id.to_string();
             sqlx::query(sql::DEQUEUE).bind(tenant.as_str()).bind(id).execute(&mut *transaction).await?;
             if let Some(next) = next {
@@ -50,7 +63,13 @@ impl RunStore for SqliteStore {
         })
     }
 
-    fn queue_run<'a>(&'a self, tenant: &'a TenantName, run: &'a QueuedRun, most: u32) -> StoreFuture<'a, ()> {
+    fn queue_run<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        run: &'a QueuedRun,
+        recording: Option<&'a Recording>,
+        most: u32,
+    ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut writers = self.writers.lock().await?;
             let mut transaction = begin(&mut writers.durable).await?;
@@ -59,6 +78,9 @@ impl RunStore for SqliteStore {
                 return Err(StoreError::Full(most));
             }
             enqueue(&mut transaction, tenant, run).await?;
+            if let Some(recording) = recording {
+                recordings::put(&mut transaction, tenant, run.record.id, recording).await?;
+            }
             Ok(transaction.commit().await?)
         })
     }
@@ -104,6 +126,14 @@ impl RunStore for SqliteStore {
         })
     }
 
+    fn recording<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<Recording>> {
+        Box::pin(async move {
+            self.queue.flush().await?;
+            let query = sqlx::query(recordings_sql::GET).bind(tenant.as_str()).bind(id.to_string());
+            query.fetch_optional(&self.readers).await?.map(|row| recordings::recording(&row)).transpose()
+        })
+    }
+
     fn runs<'a>(&'a self, tenant: &'a TenantName, filter: &'a RunFilter, request: &'a PageRequest) -> StoreFuture<'a, Page<RunRecord>> {
         Box::pin(async move {
             let before = match &request.after {
@@ -112,12 +142,16 @@ impl RunStore for SqliteStore {
             };
             let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
             self.queue.flush().await?;
-            let mut query = sqlx::query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(request.rows());
+            let rows = if filter.call.is_some() { ROWS_OF_CALLS } else { request.rows() };
+            let mut query = sqlx::query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
             if let Some(flow) = &filter.flow {
                 query = query.bind(flow.as_str());
             }
             if let Some(status) = filter.status {
                 query = query.bind(status.as_str());
+            }
+            if let Some(call) = &filter.call {
+                return of_call(call, request, query.fetch(&self.readers)).await;
             }
             page(request, query.fetch(&self.readers), |row| {
                 Ok(Item { value: run_record(row)?, cursor: text(row, 0)?.to_owned(), bytes: text(row, 3)?.len() })
@@ -129,6 +163,32 @@ impl RunStore for SqliteStore {
     fn flush(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.queue.flush())
     }
+}
+
+/// Reads direct calls of one endpoint. The record alone says which it was of: an index would cost every call more than this list is worth.
+/// Where few fit, the page ends at the last row that was looked at, and the next one goes on there.
+async fn of_call(
+    call: &str,
+    request: &PageRequest,
+    mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
+) -> Result<Page<RunRecord>, StoreError> {
+    let mark = format!("\"call\":{}", to_json(RECORD, call)?);
+    let (mut items, mut bytes, mut seen, mut last) = (Vec::new(), 0, 0, None);
+    while let Some(row) = rows.try_next().await? {
+        let record = text(&row, 3)?;
+        // Most are told apart without being read.
+        let fitting = record.contains(&mark).then(|| run_record(&row)).transpose()?.filter(|run| run.call.as_deref() == Some(call));
+        seen += 1;
+        if let Some(run) = fitting {
+            if items.len() >= request.wanted() as usize || bytes >= MAX_PAGE_BYTES {
+                return Ok(Page { items, next: last });
+            }
+            bytes += record.len();
+            items.push(run);
+        }
+        last = Some(Cursor(text(&row, 0)?.to_owned()));
+    }
+    Ok(Page { items, next: last.filter(|_| seen == ROWS_OF_CALLS) })
 }
 
 /// Puts one record; unlike a batch it must have a tenant.

@@ -12,7 +12,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
-use crate::conformance::{conformance, deploy, document, name, pin, run, run_id, tenant, with_tenant};
+use crate::conformance::{conformance, deploy, document, name, pin, recording, run, run_id, tenant, with_tenant};
 use crate::{DocumentStore as _, OpenError, RunStore as _, ScriptStore as _, SqliteStore, Store, StoreError};
 
 async fn fresh() -> (Arc<dyn Store>, TempDir) {
@@ -40,7 +40,7 @@ async fn what_was_acknowledged_survives_a_kill() {
     for number in 1..=20_u32 {
         let version = deploy(&store, &acme, "sign", &format!("text {number}")).await;
         assert_eq!(version.version, number);
-        store.record_run(&acme, &run(number.into(), None, RunStatus::Succeeded)).await.unwrap();
+        store.record_run(&acme, &run(number.into(), None, RunStatus::Succeeded), Some(recording("text"))).await.unwrap();
         if number % 5 != 0 {
             continue;
         }
@@ -57,10 +57,10 @@ async fn a_closed_store_has_written_everything_and_takes_no_more() {
     let directory = TempDir::new().unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let acme = with_tenant(&store, "acme").await;
-    join_all((0..1000).map(async |number| store.record_run(&acme, &run(number, None, RunStatus::Succeeded)).await.unwrap())).await;
+    join_all((0..1000).map(async |number| store.record_run(&acme, &run(number, None, RunStatus::Succeeded), None).await.unwrap())).await;
     store.close().await.unwrap();
     store.close().await.unwrap();
-    assert!(matches!(store.record_run(&acme, &run(1, None, RunStatus::Failed)).await, Err(StoreError::Closed)));
+    assert!(matches!(store.record_run(&acme, &run(1, None, RunStatus::Failed), None).await, Err(StoreError::Closed)));
     assert!(matches!(store.run(&acme, run_id(1)).await, Err(StoreError::Closed)));
     assert!(matches!(store.delete_flow(&acme, &name("orders")).await, Err(StoreError::Closed)));
     assert_eq!(store.ping().await.unwrap_err().code(), Code::StoreUnavailable);
@@ -78,7 +78,7 @@ async fn a_dropped_store_still_writes_what_is_queued() {
     let directory = TempDir::new().unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let acme = with_tenant(&store, "acme").await;
-    store.record_run(&acme, &run(1, None, RunStatus::Succeeded)).await.unwrap();
+    store.record_run(&acme, &run(1, None, RunStatus::Succeeded), None).await.unwrap();
     let emptying = store.emptying.lock().await.take().unwrap();
     drop(store);
     emptying.await.unwrap();

@@ -53,7 +53,7 @@ pub(crate) struct ShownResponse {
 }
 
 /// The values after a decision on this input.
-pub(super) fn shown(decision: Decision, input: HookInput) -> Shown {
+pub(crate) fn shown(decision: Decision, input: HookInput) -> Shown {
     let nothing = Shown::default();
     match (decision, input) {
         (Decision::PreHook(PreHookDecision::Call(new)), HookInput::PreHook { arguments, .. }) => {
@@ -104,7 +104,7 @@ fn body(payload: Payload) -> Body {
     json.map_or_else(|| Body::Other(BodyText(payload.bytes)), Body::Json)
 }
 
-fn request(request: HttpRequest) -> ShownRequest {
+pub(crate) fn request(request: HttpRequest) -> ShownRequest {
     let HttpRequest { method, url, headers, body } = request;
     ShownRequest { method, url, headers: map(headers), body: BodyText(body) }
 }

@@ -1,0 +1,32 @@
+//! Values by key that an invocation wrote.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use snaphook_model::{VariableScope, VariableWrite};
+
+/// What it wrote, by key; null: it deleted the key. Absent where it wrote nothing.
+#[derive(Default, Serialize, utoipa::ToSchema)]
+pub(crate) struct Written {
+    /// Into the run's variables.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    variables: Map<String, Value>,
+    /// Into `meta`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    meta: Map<String, Value>,
+}
+
+impl Written {
+    pub(crate) fn new(writes: Vec<VariableWrite>) -> Self {
+        let mut written = Self::default();
+        for VariableWrite { scope, key, value } in writes {
+            // The sandbox takes JSON text only.
+            let value = value.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
+            match scope {
+                VariableScope::Variables => written.variables.insert(key, value),
+                VariableScope::Meta => written.meta.insert(key, value),
+                VariableScope::Config | VariableScope::StepResults => None,
+            };
+        }
+        written
+    }
+}

@@ -1,0 +1,205 @@
+//! What a replay of a run needs, written down while it runs.
+//!
+//! The outcome of an invocation depends on: the program (a script's version, and the build of interpreter and engine that runs it), the hook's
+//! input, the context (which holds the frozen clock and the seed of all chance), the limits, the values it may read by key, and what its own
+//! requests were answered, in the order in which it heard of them. All of it is in an [`Entry`], beside what came of it.
+//!
+//! Not in it is the clock on the wall. A guest sees its deadline as the limit `wall_ms`, which is recorded; when the host ended an invocation
+//! because time was over, the fuel spent by then says how far it had come (see `replay`). What failed on our own side is left out: it says
+//! nothing about the script.
+//!
+//! Bodies stand apart from the rest and are shared with the run itself, so recording copies none of them; one that goes unchanged from hook to
+//! hook is kept once.
+
+mod bodies;
+
+use std::io;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use snaphook_model::{Blame, Context, Decision, Exchange, Fault, HookInput, Limits, Name, VariableWrite};
+use snaphook_store::Recording;
+
+/// Beyond this a run keeps its record and cannot be replayed. A quarter of what the store's queue holds, and a thousand ordinary calls.
+pub(crate) const MAX_BYTES: usize = 8 << 20;
+
+/// Earlier bodies that a body is compared with, by address: what is shared is shared with the hooks just before.
+const NEIGHBOURS: usize = 32;
+
+/// What the invocations share that one process made in one go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    /// Of [`snaphook_sandbox::Sandbox::build`].
+    pub(crate) build: String,
+    pub(crate) limits: Limits,
+}
+
+/// One invocation: everything it depended on, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Where recording began, or went on: `changed` then names all values there are.
+    pub(crate) begins: Option<Header>,
+    pub(crate) script: Name,
+    pub(crate) version: u32,
+    /// Values that changed since the invocation before.
+    pub(crate) changed: Vec<VariableWrite>,
+    pub(crate) input: HookInput,
+    pub(crate) context: Context,
+    /// Whether it might make requests of its own.
+    pub(crate) granted: bool,
+    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) result: Result<Decision, Fault>,
+    pub(crate) writes: Vec<VariableWrite>,
+    pub(crate) fuel: u64,
+    /// While written down: where each body stands among the bodies, in the order in which they are visited.
+    pub(crate) bodies: Vec<u32>,
+}
+
+/// A recording cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("the recording is not in this release's form")]
+    Form(#[from] rmp_serde::decode::Error),
+    #[error("the recording lacks a body")]
+    Body,
+}
+
+/// Writes down the invocations of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    /// Entries one after another; empty before the first.
+    head: Vec<u8>,
+    /// Whether this recorder wrote the latest of them.
+    begun: bool,
+    bodies: Vec<Bytes>,
+    /// Of all bodies.
+    body_bytes: usize,
+    /// Nothing more is written down.
+    too_large: bool,
+}
+
+impl Entry {
+    pub(crate) const fn new(script: Name, version: u32, input: HookInput, context: Context, result: Result<Decision, Fault>) -> Self {
+        Self {
+            begins: None,
+            script,
+            version,
+            changed: Vec::new(),
+            input,
+            context,
+            granted: false,
+            exchanges: Vec::new(),
+            result,
+            writes: Vec::new(),
+            fuel: 0,
+            bodies: Vec::new(),
+        }
+    }
+}
+
+impl Recorder {
+    /// Goes on where another left off, such as before a run was queued.
+    pub(crate) fn resumed(before: Option<Recording>) -> Self {
+        match before {
+            None => Self::default(),
+            Some(Recording::TooLarge) => Self { too_large: true, ..Self::default() },
+            Some(Recording::Whole { head, bodies }) => {
+                let body_bytes = bodies.iter().map(Bytes::len).sum();
+                Self { head: head.into(), bodies, body_bytes, ..Self::default() }
+            }
+        }
+    }
+
+    /// Whether an invocation that ended so is to be written down.
+    pub(crate) fn wants(&self, result: &Result<Decision, Fault>) -> bool {
+        !self.too_large && !result.as_ref().is_err_and(|fault| fault.blame() == Blame::Platform)
+    }
+
+    /// Writes an invocation down, unless the whole would become too large.
+    pub(crate) fn note(&mut self, build: &str, limits: &Limits, mut entry: Entry) {
+        if self.too_large {
+            return;
+        }
+        let mut places = Vec::with_capacity(4);
+        bodies::visit(&mut entry, &mut |body| places.push(self.keep(std::mem::take(body))));
+        entry.bodies = places;
+        entry.begins = (!self.begun).then(|| Header { build: build.to_owned(), limits: *limits });
+        self.begun = true;
+        if self.write(&entry).is_err() {
+            *self = Self { too_large: true, ..Self::default() };
+        }
+    }
+
+    /// What is to be kept; nothing where nothing was invoked.
+    pub(crate) fn finish(self) -> Option<Recording> {
+        if self.too_large {
+            return Some(Recording::TooLarge);
+        }
+        (!self.head.is_empty()).then(|| Recording::Whole { head: self.head.into(), bodies: self.bodies })
+    }
+
+    fn keep(&mut self, body: Bytes) -> u32 {
+        let begin = self.bodies.len().saturating_sub(NEIGHBOURS);
+        let same = |kept: &Bytes| kept.len() == body.len() && kept.as_ptr() == body.as_ptr();
+        let place = self.bodies[begin..].iter().rposition(same).map_or(self.bodies.len(), |at| begin + at);
+        if place == self.bodies.len() {
+            self.body_bytes = self.body_bytes.saturating_add(body.len());
+            self.bodies.push(body);
+        }
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    fn write(&mut self, entry: &Entry) -> Result<(), rmp_serde::encode::Error> {
+        if self.head.is_empty() {
+            // An ordinary call with two hooks stays below this.
+            self.head.reserve(2048);
+        }
+        let room = MAX_BYTES.saturating_sub(self.body_bytes);
+        let mut head = Bounded { written: &mut self.head, room };
+        rmp_serde::encode::write_named(&mut head, entry)
+    }
+}
+
+/// Takes no more than there is room for.
+struct Bounded<'a> {
+    written: &'a mut Vec<u8>,
+    room: usize,
+}
+
+impl io::Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.written.len() + bytes.len() > self.room {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.written.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a recording back.
+pub(crate) fn read(head: &[u8], bodies: &[Bytes]) -> Result<Vec<Entry>, Unreadable> {
+    let mut rest = head;
+    let mut entries = Vec::new();
+    while !rest.is_empty() {
+        let mut entry: Entry = rmp_serde::from_read(&mut rest)?;
+        let places = std::mem::take(&mut entry.bodies);
+        let mut places = places.into_iter();
+        let mut missing = false;
+        bodies::visit(&mut entry, &mut |body| match places.next().and_then(|place| bodies.get(place as usize)) {
+            Some(kept) => *body = kept.clone(),
+            None => missing = true,
+        });
+        if missing {
+            return Err(Unreadable::Body);
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! `snaphook replay`: recorded invocations once more, of one run or of many, and what comes out differently.
+
+mod report;
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Map, Value, json};
+
+use crate::cli::ReplayArgs;
+use crate::client::Client;
+use crate::problem::{CliError, Problem};
+use crate::progress;
+use report::{Fate, Report};
+
+/// Replays under way at once. A node answers others meanwhile; more of them only wait for its cores.
+const AT_ONCE: usize = 4;
+
+/// Items of a page of runs: records may be large, and a page is read whole.
+const PAGE: usize = 100;
+
+pub(crate) async fn run(args: ReplayArgs) -> Result<(), CliError> {
+    let client = Client::new(&args.target.url, &args.target.token);
+    let scripts: Map<String, Value> = args.scripts.iter().map(|(name, version)| (name.clone(), (*version).into())).collect();
+    match &args.run {
+        Some(run) => one(&client, run, &scripts, args.json).await,
+        None => many(&client, &args, &scripts).await,
+    }
+}
+
+async fn one(client: &Client, run: &str, scripts: &Map<String, Value>, as_json: bool) -> Result<(), CliError> {
+    let (path, body) = (format!("/v1/runs/{run}/replay"), json!({ "scripts": scripts }));
+    let answer = progress::while_longer("replaying", client.send_json("POST", &path, &body)).await?.checked()?.json();
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(&answer).unwrap_or_default());
+    } else {
+        print!("{}", report::one(run, &answer));
+    }
+    if answer["same"] == true { Ok(()) } else { Err(CliError::NotAsExpected("the replay differs".to_owned())) }
+}
+
+async fn many(client: &Client, args: &ReplayArgs, scripts: &Map<String, Value>) -> Result<(), CliError> {
+    let runs = progress::while_longer("looking for runs", newest(client, args)).await?;
+    if runs.is_empty() {
+        return Err(CliError::Usage("there are no such runs to replay".to_owned()));
+    }
+    let bar = progress::bar(runs.len());
+    let fates = stream::iter(runs.iter().map(|run| replay(client, run, scripts))).buffered(AT_ONCE).inspect_ok(|_| bar.inc(1));
+    let fates: Result<Vec<(String, Fate)>, CliError> = fates.try_collect().await;
+    bar.finish_and_clear();
+    let report = Report::new(fates?, scripts);
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report.json()).unwrap_or_default());
+    } else {
+        print!("{}", report.text());
+    }
+    report.verdict()
+}
+
+/// Records of the newest runs of a flow, or calls of an endpoint.
+async fn newest(client: &Client, args: &ReplayArgs) -> Result<Vec<Value>, CliError> {
+    let query = match (&args.flow, &args.call) {
+        (Some(flow), _) => format!("flow={flow}"),
+        (None, Some(call)) => format!("call={call}"),
+        (None, None) => return Err(CliError::Usage("name a run, or --flow or --call".to_owned())),
+    };
+    let mut runs: Vec<Value> = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let wanted = (args.last - runs.len()).min(PAGE);
+        let mut page = client.get(&format!("/v1/runs?{query}&limit={wanted}{cursor}")).await?.checked()?.json();
+        if let Value::Array(items) = page["items"].take() {
+            runs.extend(items);
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) if runs.len() < args.last => cursor = format!("&cursor={next}"),
+            _ => return Ok(runs),
+        }
+    }
+}
+
+async fn replay(client: &Client, run: &Value, scripts: &Map<String, Value>) -> Result<(String, Fate), CliError> {
+    let id = run["id"].as_str().unwrap_or_default().to_owned();
+    if run["ended_at"].is_null() {
+        return Ok((id, Fate::NotEnded));
+    }
+    // A version of a script that a run did not come to says nothing about it.
+    let used = used(run);
+    let of_run: Map<String, Value> =
+        scripts.iter().filter(|(name, _)| used.contains(name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect();
+    if used.is_empty() || (of_run.is_empty() && !scripts.is_empty()) {
+        return Ok((id, Fate::NotUsed));
+    }
+    let answer = client.send_json("POST", &format!("/v1/runs/{id}/replay"), &json!({ "scripts": of_run })).await?;
+    match answer.status {
+        409 => Ok((id, Fate::NotRecorded(Problem::read(409, &answer.body).detail))),
+        _ => {
+            let answer = answer.checked()?.json();
+            Ok((id, Fate::Replayed(answer)))
+        }
+    }
+}
+
+/// Scripts that a run invoked.
+fn used(run: &Value) -> BTreeSet<&str> {
+    let steps = || list(&run["steps"]);
+    let hooks = steps().flat_map(|step| list(&step["hooks"]));
+    let of_attempts = steps().flat_map(|step| list(&step["attempts"])).flat_map(|attempt| list(&attempt["hooks"]));
+    let trigger = std::iter::once(&run["trigger"]);
+    hooks.chain(of_attempts).chain(trigger).filter_map(|invocation| invocation["script"].as_str()).collect()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
