@@ -166,7 +166,8 @@ async fn a_thousand_runs_replay_the_same_and_one_changed_branch_shows_where_it_w
     };
     let mut hooks = BTreeSet::new();
     for (n, answer) in replays(json!({})).await {
-        assert_eq!(answer["same"], true, "run {n}: {answer:#}");
+        let differing: Vec<_> = answer["invocations"].as_array().unwrap().iter().filter(|invocation| invocation["same"] != true).collect();
+        assert!(answer["same"] == true && differing.is_empty(), "run {n}: {differing:#?}");
         for invocation in answer["invocations"].as_array().unwrap() {
             assert_eq!(invocation["fuel_before"], invocation["fuel_after"], "run {n}: {invocation:#}");
             hooks.insert((
