@@ -161,10 +161,7 @@ impl Runner {
         request: TriggerRequest,
         deadline: Instant,
     ) -> Result<Finished, Fault> {
-        if !flow.has_trigger_script() {
-            drive::check_body(&request)?;
-        }
-        let start = drive::Start::triggered(&*self.inner.parts.clock, request);
+        let start = self.triggered(flow, request)?;
         Ok(drive::run_flow(&self.inner, tenant, flow, start, deadline).await)
     }
 
@@ -180,11 +177,16 @@ impl Runner {
         request: TriggerRequest,
         deadline: Instant,
     ) -> Result<Finished, Fault> {
+        let start = self.triggered(flow, request)?;
+        drive::accept(&self.inner, tenant, flow, start, deadline).await
+    }
+
+    /// A run that a trigger's request begins. A body that no script reads first becomes the payload as it is, so it is checked here.
+    fn triggered(&self, flow: &PreparedFlow, request: TriggerRequest) -> Result<drive::Start, Fault> {
         if !flow.has_trigger_script() {
             drive::check_body(&request)?;
         }
-        let start = drive::Start::triggered(&*self.inner.parts.clock, request);
-        drive::accept(&self.inner, tenant, flow, start, deadline).await
+        Ok(drive::Start::triggered(&*self.inner.parts.clock, request))
     }
 
     /// Runs the recorded invocations of a run again, each with its recorded input, and shows them one by one; nobody is called and nothing is

@@ -17,7 +17,7 @@ usage: cargo xtask COMMAND
   demo [--stay]   install what is missing, build, start a node and an upstream, deploy the examples, call them
   test            everything: unit, contract, black-box and guest tests; ends with one line of counts
   tidy            arrows, sizes, conformance rows, limits
-  bench           build for release and print the table of speeds
+  bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`
   gen             write the generated files that are committed (OpenAPI)
   setup           install what is missing on this machine, or say how
 ";
