@@ -33,6 +33,7 @@ scoped! {
     Deploy Deploy "The tenant of a token that may write.";
     Invoke Invoke "The tenant of a token that may call.";
     Read Read "The tenant of a token that may read.";
+    CallBack Callback "The tenant of a token that may call back.";
     Admin Admin "The tenant of a token that may manage tokens.";
 }
 

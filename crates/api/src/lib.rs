@@ -24,6 +24,7 @@ mod library;
 mod openapi;
 mod outcome;
 mod page;
+mod prefer;
 mod problem;
 mod programs;
 mod routes;

@@ -4,7 +4,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    calls, connectors, flows, node, replays, runs, scripts, secrets, subjects, tenants, test_runs, tokens, triggers, versions,
+    callbacks, calls, connectors, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects, tenants, test_runs, tokens,
+    triggers, versions,
 };
 
 #[derive(OpenApi)]
@@ -23,7 +24,8 @@ use crate::routes::{
         flows::put, flows::get, flows::get_version, flows::list, flows::delete,
         secrets::put, secrets::list, secrets::delete,
         subjects::put, subjects::get, subjects::list, subjects::delete,
-        calls::call, runs::start, runs::list, runs::get, replays::replay, triggers::trigger,
+        calls::call, runs::start, runs::list, runs::get, run_events::events, run_control::cancel, run_control::retry, replays::replay,
+        callbacks::call_back, triggers::trigger,
         node::healthz, node::readyz, node::openapi, node::error,
     ),
     modifiers(&Tokens)

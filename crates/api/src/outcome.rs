@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use snaphook_flow::{Finished, Outcome};
 use snaphook_model::connector::is_framing_header;
-use snaphook_model::{Code, Headers, NewResponse, Payload, ReasonCode, Rejection, RunId, TriggerResponse};
+use snaphook_model::{Code, Headers, NewResponse, Payload, ReasonCode, Rejection, RunId, RunStatus, TriggerResponse};
 
 use crate::answer::{self, Answer, RUN_ID};
 use crate::problem::Problem;
@@ -30,6 +30,38 @@ pub(crate) struct TriggeredAnswer {
     execution_id: RunId,
 }
 
+/// What whoever started a run gets when it has not ended.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct StartedAnswer {
+    /// The run.
+    #[schema(value_type = String)]
+    pub(crate) run: RunId,
+    /// `queued`, `running`, `waiting` or `cancelled`.
+    #[schema(value_type = String)]
+    pub(crate) status: RunStatus,
+}
+
+/// The answer to whoever started a run of a flow: as [`answer`], but for a run that has not ended.
+pub(crate) fn started(finished: Finished, applied: Option<&'static str>) -> Answer {
+    let status = match finished.outcome {
+        Outcome::Accepted => RunStatus::Queued,
+        Outcome::Waiting => RunStatus::Waiting,
+        _ => return answer(finished),
+    };
+    let run = finished.run;
+    let mut response = answer::json(StatusCode::ACCEPTED, &StartedAnswer { run, status })?;
+    response.headers_mut().insert(header::LOCATION, location(run)?);
+    response.headers_mut().insert(RUN_ID, run_id(run));
+    if let Some(applied) = applied {
+        response.headers_mut().insert(HeaderName::from_static("preference-applied"), HeaderValue::from_static(applied));
+    }
+    Ok(response)
+}
+
+fn location(run: RunId) -> Result<HeaderValue, Problem> {
+    HeaderValue::try_from(format!("/v1/runs/{run}")).map_err(Problem::internal)
+}
+
 /// The answer to whoever waited for a call or a run.
 pub(crate) fn answer(finished: Finished) -> Answer {
     let Finished { run, outcome } = finished;
@@ -37,7 +69,7 @@ pub(crate) fn answer(finished: Finished) -> Answer {
         Outcome::Payload(payload) | Outcome::Partial(payload) => of_payload(payload),
         Outcome::Responded(response) => of_response(response).map_err(|problem| problem.of_run(run, None))?,
         Outcome::Triggered { response, .. } => of_trigger(run, response).map_err(|problem| problem.of_run(run, None))?,
-        Outcome::Accepted => of_accepted(run)?,
+        Outcome::Accepted | Outcome::Waiting => of_accepted(run)?,
         Outcome::Rejected(rejection) => of_rejection(rejection)?,
         Outcome::Failed { fault, reason_code, retry_run } => {
             return Err(Problem::from(fault).with_reason(reason_code).of_run(run, retry_run));
@@ -98,8 +130,7 @@ fn of_trigger(run: RunId, made: Option<TriggerResponse>) -> Answer {
 /// What the caller gets who does not wait.
 fn of_accepted(run: RunId) -> Answer {
     let mut response = answer::json(StatusCode::ACCEPTED, &TriggeredAnswer { execution_id: run })?;
-    let location = HeaderValue::try_from(format!("/v1/runs/{run}")).map_err(Problem::internal)?;
-    response.headers_mut().insert(header::LOCATION, location);
+    response.headers_mut().insert(header::LOCATION, location(run)?);
     response.headers_mut().insert(HeaderName::from_static("preference-applied"), HeaderValue::from_static("respond-async"));
     Ok(response)
 }

@@ -5,12 +5,18 @@ use snaphook_model::Code;
 /// The status of an answer that reports this code. A rejection's own status stands over the one here.
 pub(crate) const fn of(code: Code) -> u16 {
     match code {
-        Code::Invalid | Code::Name => 400,
+        Code::Invalid | Code::Name | Code::CallbackHeader => 400,
         Code::Unauthorized | Code::Signature => 401,
         Code::ScopeMissing | Code::EgressRefused => 403,
         Code::NotFound => 404,
         Code::MethodNotAllowed => 405,
-        Code::Conflict | Code::ScriptBound | Code::Blocked => 409,
+        Code::Conflict
+        | Code::ScriptBound
+        | Code::Blocked
+        | Code::CallbackUsed
+        | Code::RunEnded
+        | Code::Cancelled
+        | Code::IdempotencyKey => 409,
         Code::TooLarge | Code::SourceSize => 413,
         Code::ScriptSyntax
         | Code::ScriptCompile
@@ -35,8 +41,10 @@ pub(crate) const fn of(code: Code) -> u16 {
         | Code::FileUnknown
         | Code::Template
         | Code::TemplateLimit
-        | Code::StorePath => 422,
-        Code::Internal => 500,
+        | Code::StorePath
+        | Code::CallbackFailed
+        | Code::StateSize => 422,
+        Code::Internal | Code::OutcomeUnknown => 500,
         Code::Url
         | Code::Dns
         | Code::Connect
@@ -48,7 +56,7 @@ pub(crate) const fn of(code: Code) -> u16 {
         | Code::Reset
         | Code::Status => 502,
         Code::Overloaded | Code::StoreUnavailable => 503,
-        Code::Timeout => 504,
+        Code::Timeout | Code::CallbackTimeout | Code::PollingExhausted => 504,
     }
 }
 
@@ -62,7 +70,7 @@ mod tests {
             let fits = match code.blame() {
                 Blame::Caller => matches!(super::of(code), 400..=413 | 422),
                 Blame::Guest => matches!(super::of(code), 413 | 422),
-                Blame::Upstream => matches!(super::of(code), 502 | 504),
+                Blame::Upstream => matches!(super::of(code), 422 | 502 | 504),
                 Blame::Platform => matches!(super::of(code), 500 | 503),
                 Blame::Nobody => super::of(code) == 409,
             };

@@ -1,44 +1,51 @@
 //! Does what the machine says: the thin, impure half. Direct calls and flows from their start to their record.
 
 mod call;
+mod checkpoint;
 mod ending;
 mod flow;
 mod script;
 mod send;
 mod trigger;
 mod values;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, Subject, Tenant, TriggerRequest, VariableWrite};
+use snaphook_model::{
+    Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TriggerRequest, VariableWrite,
+};
 use snaphook_store::{QueuedRun, Recording};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::files::RunFiles;
-use crate::machine::{Arguments, End, Failure, Repeat};
+use crate::events;
+use crate::machine::{Arguments, Call, End, Failure, Repeat};
 use crate::outcome::{Finished, Outcome};
-use crate::prepared::PreparedEndpoint;
+use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::record;
 use crate::recording::Recorder;
 use crate::runner::{Inner, RunInput};
 use crate::template::RunValues;
 use crate::variables::RunVariables;
+use checkpoint::Ledger;
 use ending::{blank_record, close_record, close_step};
 
 pub(crate) use ending::refuse_run;
 pub(crate) use flow::run_flow;
-pub(crate) use trigger::{accept, check_body};
+pub(crate) use trigger::{accept, check_body, repeat};
 
 /// What the invocations and requests of one run share.
 pub(crate) struct Scope<'a> {
     inner: &'a Arc<Inner>,
     tenant: &'a Arc<Tenant>,
-    run: RunId,
+    start: Start,
     /// Absent in a direct call, as is the step.
-    flow: Option<&'a str>,
+    flow: Option<&'a PreparedFlow>,
     step: Option<&'a str>,
     /// From 0; part of the seed.
     step_index: u64,
@@ -50,6 +57,9 @@ pub(crate) struct Scope<'a> {
     usage: RunUsage,
     /// What a replay will need.
     recorder: Recorder,
+    ledger: Ledger,
+    /// Somebody wants the run to end.
+    cancel: CancellationToken,
 }
 
 /// How a run of a flow begins.
@@ -70,8 +80,12 @@ pub(crate) struct Start {
     usage: RunUsage,
     /// What was recorded before the run was queued.
     recording: Option<Recording>,
-    /// It was taken from the store's queue, which has to hear of its end.
-    claimed: bool,
+    /// It is written down before it begins, or was: the store has to hear of its end.
+    durable: bool,
+    /// Where it was when it was written down, if it had begun; what it had done by then, and how many events that had made.
+    checkpoint: Option<Bytes>,
+    steps: Vec<StepRecord>,
+    events: usize,
 }
 
 impl Start {
@@ -89,8 +103,21 @@ impl Start {
             trigger: None,
             usage: RunUsage::default(),
             recording: None,
-            claimed: false,
+            durable: false,
+            checkpoint: None,
+            steps: Vec::new(),
+            events: 0,
         }
+    }
+
+    /// The same for a caller who may not wait for its end.
+    pub(crate) fn durable(clock: &dyn Clock, input: RunInput) -> Self {
+        Self { durable: true, ..Self::new(clock, input) }
+    }
+
+    /// Names the run.
+    pub(crate) const fn id(&self) -> RunId {
+        self.id
     }
 
     /// The same for a request to the flow's trigger.
@@ -99,8 +126,9 @@ impl Start {
     }
 
     /// A run from the store's queue.
-    pub(crate) fn claimed(run: QueuedRun, recording: Option<Recording>) -> Self {
+    pub(crate) fn claimed(run: QueuedRun, checkpoint: Option<Bytes>, recording: Option<Recording>) -> Self {
         let QueuedRun { record, input, writes, subject_values } = run;
+        let events = if checkpoint.is_some() { events::of(&record).len() } else { 0 };
         let subject = record.subject.map(|id| Subject { id, values: subject_values });
         Self {
             id: record.id,
@@ -114,7 +142,10 @@ impl Start {
             usage: record.usage,
             recording,
             request: None,
-            claimed: true,
+            durable: true,
+            checkpoint,
+            steps: record.steps,
+            events,
         }
     }
 }
@@ -128,11 +159,10 @@ pub(crate) async fn direct_call(
     deadline: Instant,
 ) -> Finished {
     let clock = &inner.parts.clock;
-    let start = Start::new(&**clock, RunInput::default());
     let mut scope = Scope {
         inner,
         tenant,
-        run: start.id,
+        start: Start::new(&**clock, RunInput::default()),
         flow: None,
         step: None,
         step_index: 0,
@@ -142,11 +172,17 @@ pub(crate) async fn direct_call(
         values: inner.no_values.clone(),
         usage: RunUsage::default(),
         recorder: Recorder::default(),
+        ledger: Ledger::default(),
+        cancel: CancellationToken::new(),
     };
     let mut step = record::step(&endpoint.name);
-    let end = call::drive(&mut scope, endpoint, Arguments::checked(arguments), false, &mut step).await.end;
+    let call = Call::new(&endpoint.plan, Arguments::checked(arguments), false);
+    let end = match call::drive(&mut scope, endpoint, call, None, &mut step).await {
+        call::Driven::Ended(ended) => ended.end,
+        call::Driven::Parked => End::Failed(internal("a direct call waits for nothing")),
+    };
     close_step(&mut step, &end);
-    let mut record = blank_record(&start, scope.usage);
+    let mut record = blank_record(&scope.start, scope.usage);
     record.call = Some(endpoint.name.clone());
     record.steps.push(step);
     let outcome = match end {
@@ -161,11 +197,11 @@ pub(crate) async fn direct_call(
         // The call has happened and its caller is answered; only the record is lost.
         record::store_fault(error);
     }
-    Finished { run: start.id, outcome }
+    Finished { run: record.id, outcome }
 }
 
 /// A mistake of ours: said to the log in full, to the caller in two words.
 fn internal(detail: &str) -> Failure {
     tracing::error!(detail, "the driver and the machine disagree");
-    Failure { fault: Fault::new(Code::Internal, "internal error"), reason: None, repeat: Repeat::Never }
+    Failure { repeat: Repeat::Never, ..Failure::of(Fault::new(Code::Internal, "internal error")) }
 }

@@ -8,6 +8,8 @@
 
 mod clock;
 mod drive;
+mod driven;
+pub mod events;
 mod fetch;
 mod files;
 pub mod machine;

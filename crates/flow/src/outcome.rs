@@ -29,6 +29,8 @@ pub enum Outcome {
     },
     /// The run is durable and begins as soon as there is a place for it.
     Accepted,
+    /// The run waits, for a time or a callback. It is durable, and goes on by itself.
+    Waiting,
     /// A hook rejected the call or replaced its failure: code `rejected`, and the caller gets the status, reason code and message given here.
     Rejected(Rejection),
     /// It failed.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
 use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
 use snaphook_model::{
-    Binding, Code, Connector, Encode, Endpoint, Fault, Flow, Hook, HookBindings, Name, Step, StepAction, TenantName, Trigger, Variables,
+    Binding, Code, Connector, Encode, Endpoint, Fault, Flow, Hook, HookBindings, Name, Retry, Step, StepAction, TenantName, Trigger, Variables,
 };
 use snaphook_store::Store;
 use url::Url;
@@ -143,7 +143,10 @@ impl Loader<'_> {
             endpoint: endpoint.as_str().into(),
             request,
             bound: BoundHooks::new(|hook| hooks[hook as usize].len()),
-            retries: retry.map_or(0, |retry| retry.attempts),
+            retry: retry.unwrap_or(Retry::NONE),
+            polling: step.and_then(|step| step.polling),
+            awaits: step.and_then(|step| step.awaits),
+            idempotent: idempotent(found.idempotent, &found.method),
             accept: Accept::of_endpoint(found.status_code.as_ref()),
             payload_path: found.payload_path.as_deref().map(ResponsePath::parse),
             condition,
@@ -160,12 +163,16 @@ impl Loader<'_> {
         let none = HookBindings::default();
         let hooks = self.hooks([&none, &step.hooks], None).await?;
         let (request, condition) = RequestTemplate::read(step_source(path, step, url, flow))?;
+        let idempotent = idempotent(step.idempotent, &request.method);
         let plan = CallPlan {
             connector: "".into(),
             endpoint: step.name().into(),
             request,
             bound: BoundHooks::new(|hook| hooks[hook as usize].len()),
-            retries: step.retry.map_or(0, |retry| retry.attempts),
+            retry: step.retry.unwrap_or(Retry::NONE),
+            polling: step.polling,
+            awaits: step.awaits,
+            idempotent,
             accept: Accept::of_url_step(step.status_code.as_ref()),
             payload_path: None,
             condition,
@@ -320,6 +327,11 @@ fn is_of_encode(encode: Option<Encode>, name: &str) -> bool {
 fn file_plan(path: &str, sent: &BTreeMap<String, String>, encode: Option<Encode>, step: Option<(&str, &Step)>) -> Result<FilePlan, Fault> {
     let save_as = step.and_then(|(path, step)| Some((format!("{path}.save_as_file"), step.save_as_file.as_deref()?)));
     FilePlan::read(&format!("{path}.files"), sent, encode, save_as.as_ref().map(|(path, name)| (path.as_str(), *name)))
+}
+
+/// Methods whose repetition does no harm (RFC 9110, 9.2.2), where the document does not say otherwise.
+fn idempotent(said: Option<bool>, method: &str) -> bool {
+    said.unwrap_or(matches!(method, "GET" | "HEAD" | "PUT" | "DELETE"))
 }
 
 fn paths(store: &BTreeMap<String, String>) -> Vec<(String, ResponsePath)> {

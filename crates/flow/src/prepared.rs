@@ -143,6 +143,11 @@ impl PreparedFlow {
         self.trigger.as_ref().map(|trigger| &trigger.auth)
     }
 
+    /// Whether an upstream may call back to a step.
+    pub(crate) fn calls_back(&self) -> bool {
+        self.steps.iter().any(|step| matches!(&step.action, PreparedAction::Request(endpoint) if endpoint.plan.awaits.is_some()))
+    }
+
     /// Whether a script reads the requests to the flow's trigger.
     pub(crate) fn has_trigger_script(&self) -> bool {
         self.trigger.as_ref().is_some_and(|trigger| trigger.binding.is_some())

@@ -17,7 +17,7 @@ use std::io;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snaphook_model::{Blame, Context, Decision, Exchange, Fault, HookInput, Limits, Name, VariableWrite};
+use snaphook_model::{Blame, Context, Decision, Exchange, Fault, HookInput, Limits, Name, Payload, SubjectValues, VariableWrite};
 use snaphook_store::Recording;
 
 /// Beyond this a run keeps its record and cannot be replayed. A quarter of what the store's queue holds, and a thousand ordinary calls.
@@ -53,6 +53,38 @@ pub(crate) struct Entry {
     pub(crate) fuel: u64,
     /// While written down: where each body stands among the bodies, in the order in which they are visited.
     pub(crate) bodies: Vec<u32>,
+}
+
+/// What a run began with, so that it can be made again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Opening {
+    pub(crate) content_type: String,
+    /// Where the first payload stands among the bodies.
+    body: u32,
+    pub(crate) writes: Vec<VariableWrite>,
+    pub(crate) subject_values: SubjectValues,
+}
+
+/// One thing that is written down.
+#[derive(Serialize)]
+enum Noted<'a> {
+    Opening(&'a Opening),
+    Entry(&'a Entry),
+}
+
+/// The same as it is read.
+#[derive(Deserialize)]
+enum Read {
+    Opening(Opening),
+    Entry(Box<Entry>),
+}
+
+/// A recording, read back.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    /// What a run of a flow began with, and its first payload.
+    pub(crate) opening: Option<(Opening, Bytes)>,
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// A recording cannot be read.
@@ -115,6 +147,16 @@ impl Recorder {
         !self.too_large && !result.as_ref().is_err_and(|fault| fault.blame() == Blame::Platform)
     }
 
+    /// Writes down what the run begins with.
+    pub(crate) fn open(&mut self, input: &Payload, writes: Vec<VariableWrite>, subject_values: SubjectValues) {
+        if self.too_large {
+            return;
+        }
+        let body = self.keep(input.bytes.clone());
+        let opening = Opening { content_type: input.content_type.clone(), body, writes, subject_values };
+        self.write(&Noted::Opening(&opening));
+    }
+
     /// Writes an invocation down, unless the whole would become too large.
     pub(crate) fn note(&mut self, build: &str, limits: &Limits, mut entry: Entry) {
         if self.too_large {
@@ -125,9 +167,15 @@ impl Recorder {
         entry.bodies = places;
         entry.begins = (!self.begun).then(|| Header { build: build.to_owned(), limits: *limits });
         self.begun = true;
-        if self.write(&entry).is_err() {
-            *self = Self { too_large: true, ..Self::default() };
+        self.write(&Noted::Entry(&entry));
+    }
+
+    /// What is to be kept so far, for a run that goes on.
+    pub(crate) fn so_far(&self) -> Option<Recording> {
+        if self.too_large {
+            return Some(Recording::TooLarge);
         }
+        (!self.head.is_empty()).then(|| Recording::Whole { head: self.head.clone().into(), bodies: self.bodies.clone() })
     }
 
     /// What is to be kept; nothing where nothing was invoked.
@@ -149,14 +197,17 @@ impl Recorder {
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 
-    fn write(&mut self, entry: &Entry) -> Result<(), rmp_serde::encode::Error> {
+    /// Writes down one thing; when that is more than is kept of a run, nothing is kept of it.
+    fn write(&mut self, noted: &Noted<'_>) {
         if self.head.is_empty() {
             // An ordinary call with two hooks stays below this.
             self.head.reserve(2048);
         }
         let room = MAX_BYTES.saturating_sub(self.body_bytes);
         let mut head = Bounded { written: &mut self.head, room };
-        rmp_serde::encode::write_named(&mut head, entry)
+        if rmp_serde::encode::write_named(&mut head, noted).is_err() {
+            *self = Self { too_large: true, ..Self::default() };
+        }
     }
 }
 
@@ -181,24 +232,29 @@ impl io::Write for Bounded<'_> {
 }
 
 /// Reads a recording back.
-pub(crate) fn read(head: &[u8], bodies: &[Bytes]) -> Result<Vec<Entry>, Unreadable> {
+pub(crate) fn read(head: &[u8], bodies: &[Bytes]) -> Result<Recorded, Unreadable> {
     let mut rest = head;
-    let mut entries = Vec::new();
+    let mut recorded = Recorded::default();
     while !rest.is_empty() {
-        let mut entry: Entry = rmp_serde::from_read(&mut rest)?;
-        let places = std::mem::take(&mut entry.bodies);
-        let mut places = places.into_iter();
-        let mut missing = false;
-        bodies::visit(&mut entry, &mut |body| match places.next().and_then(|place| bodies.get(place as usize)) {
-            Some(kept) => *body = kept.clone(),
-            None => missing = true,
-        });
-        if missing {
-            return Err(Unreadable::Body);
+        match rmp_serde::from_read(&mut rest)? {
+            Read::Opening(opening) => {
+                let body = bodies.get(opening.body as usize).ok_or(Unreadable::Body)?.clone();
+                recorded.opening = Some((opening, body));
+            }
+            Read::Entry(entry) => recorded.entries.push(with_bodies(*entry, bodies)?),
         }
-        entries.push(entry);
     }
-    Ok(entries)
+    Ok(recorded)
+}
+
+fn with_bodies(mut entry: Entry, bodies: &[Bytes]) -> Result<Entry, Unreadable> {
+    let mut places = std::mem::take(&mut entry.bodies).into_iter();
+    let mut missing = false;
+    bodies::visit(&mut entry, &mut |body| match places.next().and_then(|place| bodies.get(place as usize)) {
+        Some(kept) => *body = kept.clone(),
+        None => missing = true,
+    });
+    if missing { Err(Unreadable::Body) } else { Ok(entry) }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use snaphook_sandbox::{Invocation, Program, Recorded as Told};
 use snaphook_store::Recording;
 
 use crate::record;
-use crate::recording::{self, Entry, Header};
+use crate::recording::{Entry, Header, Recorded, self};
 use crate::runner::Inner;
 
 /// One invocation, as it was and as it is now.
@@ -73,7 +73,7 @@ pub(crate) async fn replay(
     deadline: Instant,
     each: &mut (dyn FnMut(Replayed) + Send),
 ) -> Result<bool, Fault> {
-    let (record, entries) = recorded(inner, tenant, run).await?;
+    let (record, Recorded { entries, .. }) = recorded(inner, tenant, run).await?;
     no_such_script(scripts, &entries)?;
     let programs = programs(inner, tenant, scripts, &entries).await?;
     let mut variables = Arc::<Variables>::default();
@@ -97,16 +97,16 @@ pub(crate) async fn replay(
 }
 
 /// The run's record and what was recorded of its invocations.
-async fn recorded(inner: &Inner, tenant: &Tenant, run: RunId) -> Result<(RunRecord, Vec<Entry>), Fault> {
+pub(crate) async fn recorded(inner: &Inner, tenant: &Tenant, run: RunId) -> Result<(RunRecord, Recorded), Fault> {
     let store = &inner.parts.store;
     let record = store.run(&tenant.name, run).await.map_err(record::store_fault)?;
     let record = record.ok_or_else(|| Fault::new(Code::NotFound, format!("there is no run `{run}`")))?;
     if record.ended_at.is_none() {
-        return Err(Fault::new(Code::Conflict, format!("run `{run}` has not ended; what has ended can be replayed")));
+        return Err(Fault::new(Code::Conflict, format!("run `{run}` has not ended; only what has ended can be done again")));
     }
     match store.recording(&tenant.name, run).await.map_err(record::store_fault)? {
         Some(Recording::Whole { head, bodies }) => match recording::read(&head, &bodies) {
-            Ok(entries) => Ok((record, entries)),
+            Ok(recorded) => Ok((record, recorded)),
             Err(error) => {
                 tracing::warn!(%run, error = &error as &dyn std::error::Error, "a recording cannot be read");
                 Err(Fault::new(Code::Conflict, format!("run `{run}` was recorded by another release and cannot be replayed by this one")))
@@ -120,7 +120,7 @@ async fn recorded(inner: &Inner, tenant: &Tenant, run: RunId) -> Result<(RunReco
         None if has_invocations(&record) => {
             Err(Fault::new(Code::Conflict, format!("run `{run}` was not recorded: a release before this one made it")))
         }
-        None => Ok((record, Vec::new())),
+        None => Ok((record, Recorded::default())),
     }
 }
 

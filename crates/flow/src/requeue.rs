@@ -68,6 +68,7 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
     if let Err(error) = inner.parts.store.requeue_claimed().await {
         record::store_fault(error);
     }
+    sweep(&inner).await;
     let places = Arc::new(Semaphore::new(inner.config.queued_at_once as usize));
     let under_way = TaskTracker::new();
     while !shutdown.is_cancelled() {
@@ -83,6 +84,8 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
     }
     under_way.close();
     under_way.wait().await;
+    inner.tasks.close();
+    inner.tasks.wait().await;
 }
 
 /// Waits for room, fills it with what is due, and says how long to wait for the next round.
@@ -96,13 +99,39 @@ async fn round(inner: &Arc<Inner>, places: &Arc<Semaphore>, under_way: &TaskTrac
     let wait = inner.due.wait(inner.parts.clock.now());
     match claim(inner, u32::try_from(room.len()).unwrap_or(u32::MAX)).await {
         Err(_) => PAUSE,
-        Ok(claimed) if claimed.is_empty() => wait,
+        Ok(claimed) if claimed.is_empty() => wait.min(until_next(inner).await),
         Ok(claimed) => {
             for (run, place) in claimed.into_iter().zip(room) {
                 under_way.spawn(begin_in(inner.clone(), run, place));
             }
             // There may be more than there was room for.
             Duration::ZERO
+        }
+    }
+}
+
+/// How long until the next run is due, whoever queued it.
+async fn until_next(inner: &Inner) -> Duration {
+    match inner.parts.store.next_due().await {
+        Ok(Some(due)) => Duration::try_from(due.duration_since(inner.parts.clock.now())).unwrap_or_default(),
+        Ok(None) => LOOK,
+        Err(error) => {
+            record::store_fault(error);
+            PAUSE
+        }
+    }
+}
+
+/// Removes the files of runs that ended while no process was at them, such as cancelled ones.
+async fn sweep(inner: &Inner) {
+    for (tenant, run, directory) in inner.parts.files.all_kept() {
+        let goes_on = match inner.parts.store.run(&tenant, run).await {
+            Ok(record) => record.is_some_and(|record| !record.status.has_ended()),
+            // Better a file too many than one too few.
+            Err(_) => true,
+        };
+        if !goes_on {
+            drop(tokio::fs::remove_dir_all(directory).await);
         }
     }
 }
@@ -116,7 +145,7 @@ async fn claim(inner: &Inner, limit: u32) -> Result<Vec<ClaimedRun>, Fault> {
 }
 
 /// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone.
-async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run }: ClaimedRun) {
+async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run, checkpoint }: ClaimedRun) {
     for _ in 0..BEGINNINGS {
         let tenant = match inner.parts.store.tenant(&tenant).await.map_err(record::store_fault) {
             Ok(Some(stored)) => Tenant::new(stored.name, stored.document).map_err(Fault::from),
@@ -132,11 +161,11 @@ async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run }: ClaimedRun) {
                     Ok(flow) => {
                         let deadline = Instant::now() + inner.config.queued_deadline;
                         let recording = recorded_before(inner, &tenant, &run).await;
-                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(run, recording), deadline)).await;
+                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(run, checkpoint, recording), deadline)).await;
                         return;
                     }
                     Err(fault) if fault.code == Code::StoreUnavailable => fault,
-                    Err(fault) => return drive::refuse_run(inner, &tenant, run, fault).await,
+                    Err(fault) => return drive::refuse_run(inner, &tenant, run, checkpoint, fault).await,
                 }
             }
         };
@@ -147,7 +176,9 @@ async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run }: ClaimedRun) {
 
 /// What was recorded of a run when its trigger's script ran, before it was queued.
 async fn recorded_before(inner: &Inner, tenant: &Tenant, run: &QueuedRun) -> Option<Recording> {
-    run.record.trigger.as_ref()?;
+    if run.record.trigger.is_none() && run.record.steps.is_empty() {
+        return None;
+    }
     match inner.parts.store.recording(&tenant.name, run.record.id).await {
         Ok(recording) => recording,
         Err(error) => {

@@ -6,19 +6,27 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use snaphook_egress::Egress;
-use snaphook_model::{Connector, Fault, Flow, Name, Payload, RunId, Subject, Tenant, TenantName, TriggerRequest, Variables};
+use snaphook_model::{
+    Callback, Code, Connector, CorrelationId, Fault, Flow, Name, Payload, RunEvent, RunId, RunStatus, Subject, Tenant, TenantName,
+    TriggerRequest, Variables,
+};
 use snaphook_sandbox::Sandbox;
-use snaphook_store::Store;
+use snaphook_store::{CalledBack, Cancelled, Store};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::driven::Driven;
 use crate::files::FileSpace;
-use crate::outcome::Finished;
+use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::programs::Programs;
 use crate::replay::Replayed;
 use crate::template::RunValues;
-use crate::{drive, prepare, replay, requeue};
+use crate::{drive, events, prepare, record, replay, requeue};
+
+/// Events that one look gives.
+const EVENTS_AT_ONCE: u32 = 1_000;
 
 /// Drives calls and flows. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -43,8 +51,10 @@ pub struct RunnerParts {
 }
 
 /// Bounds of what a runner does by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunnerConfig {
+    /// Where upstreams send their callbacks: an absolute URL.
+    pub callback_url: String,
     /// Queued runs that are driven at once.
     pub queued_at_once: u32,
     /// How long a queued run may take; callers give the deadline of runs they wait for.
@@ -55,7 +65,7 @@ impl Default for RunnerConfig {
     fn default() -> Self {
         // A quarter of an hour is longer than a step with every retry at the usual upstream's speed, and short enough that a stuck
         // upstream does not keep a place for ever. Sixteen places leave most of a small node to callers who wait.
-        Self { queued_at_once: 16, queued_deadline: Duration::from_mins(15) }
+        Self { callback_url: "http://127.0.0.1:7070/v1/callbacks".to_owned(), queued_at_once: 16, queued_deadline: Duration::from_mins(15) }
     }
 }
 
@@ -78,6 +88,9 @@ pub(crate) struct Inner {
     pub(crate) parts: RunnerParts,
     pub(crate) config: RunnerConfig,
     pub(crate) due: requeue::Due,
+    pub(crate) driven: Driven,
+    /// Runs that go on when their caller has gone.
+    pub(crate) tasks: TaskTracker,
     /// Direct calls begin with none; shared until a script writes one.
     pub(crate) no_variables: Arc<Variables>,
     /// Nor do they know anything of a run.
@@ -89,7 +102,7 @@ impl Runner {
     #[must_use]
     pub fn new(parts: RunnerParts, config: RunnerConfig) -> Self {
         Self {
-            inner: Arc::new(Inner { parts, config, due: requeue::Due::default(), no_variables: Arc::default(), no_values: Arc::default() }),
+            inner: Arc::new(Inner { parts, config, due: requeue::Due::default(), driven: Driven::default(), tasks: TaskTracker::new(), no_variables: Arc::default(), no_values: Arc::default() }),
         }
     }
 
@@ -145,6 +158,100 @@ impl Runner {
     /// The record is in the store's queue when this returns; where another run was queued, both are durable.
     pub async fn run_flow(&self, tenant: &Arc<Tenant>, flow: &PreparedFlow, input: impl Into<RunInput>, deadline: Instant) -> Finished {
         drive::run_flow(&self.inner, tenant, flow, drive::Start::new(&*self.inner.parts.clock, input.into()), deadline).await
+    }
+
+    /// Runs a flow for a caller who waits so long at most: the run is durable before it begins, and goes on when the caller has gone. Its answer is
+    /// [`crate::Outcome::Waiting`] when it has not ended by then. The run itself ends by the deadline, or waits.
+    pub async fn run_flow_within(
+        &self,
+        tenant: &Arc<Tenant>,
+        flow: &Arc<PreparedFlow>,
+        input: impl Into<RunInput>,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Finished {
+        let start = drive::Start::durable(&*self.inner.parts.clock, input.into());
+        let run = start.id();
+        let mut awaited = self.inner.driven.awaits(run);
+        let (inner, tenant, flow) = (self.inner.clone(), tenant.clone(), flow.clone());
+        // A task of its own: whoever waits may go.
+        let driven = self.inner.tasks.spawn(async move { Box::pin(drive::run_flow(&inner, &tenant, &flow, start, deadline)).await });
+        let ended = async {
+            match driven.await {
+                Ok(Finished { outcome: Outcome::Waiting, .. }) => awaited.end().await.unwrap_or(Outcome::Waiting),
+                Ok(Finished { outcome, .. }) => outcome,
+                // It panicked, which is in the log.
+                Err(_) => Outcome::Failed { fault: Fault::new(Code::Internal, "internal error"), reason_code: None, retry_run: None },
+            }
+        };
+        let outcome = tokio::time::timeout(patience, ended).await.unwrap_or(Outcome::Waiting);
+        Finished { run, outcome }
+    }
+
+    /// Takes a run whose caller does not wait: durable when this returns ([`crate::Outcome::Accepted`]).
+    ///
+    /// # Errors
+    /// `overloaded` when too many runs of the tenant wait, `store-unavailable` when the store does not answer. No run is made then.
+    pub async fn accept_flow(&self, tenant: &Arc<Tenant>, flow: &PreparedFlow, input: impl Into<RunInput>) -> Result<Finished, Fault> {
+        let start = drive::Start::new(&*self.inner.parts.clock, input.into());
+        drive::accept(&self.inner, tenant, flow, start, Instant::now()).await
+    }
+
+    /// Keeps a callback, and lets its run go on.
+    ///
+    /// # Errors
+    /// `not-found` where nobody waits for it, `callback-used` for all but the first, `store-unavailable`.
+    pub async fn call_back(&self, tenant: &TenantName, id: &CorrelationId, callback: &Callback) -> Result<RunId, Fault> {
+        let now = self.inner.parts.clock.now();
+        match self.inner.parts.store.call_back(tenant, id, callback, now).await.map_err(record::store_fault)? {
+            CalledBack::Taken(run) => {
+                self.inner.due.at(now);
+                Ok(run)
+            }
+            CalledBack::Used => Err(Fault::new(Code::CallbackUsed, "a callback with this correlation id was taken before")),
+            CalledBack::Unknown => Err(Fault::new(Code::NotFound, "no run waits for a callback with this correlation id")),
+        }
+    }
+
+    /// Queues a run that does the same as one that has ended: its input, its flow version ([`crate::Outcome::Accepted`]).
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` for a run that has not ended, belongs to no flow, or whose input is not kept; as [`Runner::accept_flow`].
+    pub async fn retry(&self, tenant: &Tenant, run: RunId) -> Result<Finished, Fault> {
+        let (record, recorded) = replay::recorded(&self.inner, tenant, run).await?;
+        drive::repeat(&self.inner, tenant, &record, recorded.opening).await
+    }
+
+    /// Cancels a run.
+    ///
+    /// # Errors
+    /// `not-found`, `run-ended`, `store-unavailable`.
+    pub async fn cancel(&self, tenant: &TenantName, run: RunId) -> Result<(), Fault> {
+        // A run that this process is at may not be in the store yet.
+        if self.inner.driven.cancel(tenant, run) {
+            return Ok(());
+        }
+        match self.inner.parts.store.cancel_run(tenant, run, self.inner.parts.clock.now()).await.map_err(record::store_fault)? {
+            Cancelled::Done | Cancelled::Asked => Ok(()),
+            Cancelled::Ended => Err(Fault::new(Code::RunEnded, format!("run `{run}` has ended"))),
+            Cancelled::Unknown => Err(Fault::new(Code::NotFound, format!("run `{run}` does not exist"))),
+        }
+    }
+
+    /// What has happened in a run after the event number `after`; none for a run that is not there.
+    ///
+    /// # Errors
+    /// `store-unavailable`.
+    pub async fn events(&self, tenant: &TenantName, run: RunId, after: u32) -> Result<Option<(RunStatus, Vec<RunEvent>)>, Fault> {
+        let store = &self.inner.parts.store;
+        let Some(record) = store.run(tenant, run).await.map_err(record::store_fault)? else { return Ok(None) };
+        let kept = store.run_events(tenant, run, after, EVENTS_AT_ONCE).await.map_err(record::store_fault)?;
+        let events = match kept.is_empty() && record.status.has_ended() {
+            // Answered in one go: its history is its record.
+            true => events::of(&record).into_iter().filter(|event| event.seq > after).collect(),
+            false => kept,
+        };
+        Ok(Some((record.status, events)))
     }
 
     /// Runs a flow that a request to its trigger begins: first the trigger's script, where it has one. Ends by the deadline.

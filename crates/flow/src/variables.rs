@@ -25,6 +25,11 @@ impl RunVariables {
         Self { values, changed: Changed::All }
     }
 
+    /// Puts others in their place: those of a run that is taken up again.
+    pub(crate) fn replace(&mut self, values: Variables) {
+        *self = Self::new(Arc::new(values));
+    }
+
     /// As they are now.
     pub(crate) const fn values(&self) -> &Arc<Variables> {
         &self.values

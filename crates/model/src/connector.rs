@@ -1,6 +1,7 @@
 //! Connectors, endpoints and bindings: the documents of `flow-format`, checked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,6 +67,10 @@ pub struct Endpoint {
     /// Further attempts after a failed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// Whether a request may be sent again when nobody knows what became of it; default for GET, HEAD, PUT and DELETE. With `true`, requests of
+    /// runs that outlive their node carry an `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
     /// Of each request; default [`DEFAULT_TIMEOUT_S`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u32>,
@@ -122,12 +127,26 @@ impl HookBindings {
 pub struct Retry {
     /// After the first, 0 to 10.
     pub attempts: u32,
-    /// Before each of them. For a step 0; for a flow's new runs up to 3,600.
+    /// Seconds before each of them, 0 to 3,600.
     #[serde(default)]
     pub delay_s: u32,
     /// Factor of the delay from one attempt to the next, 1 to 10.
     #[serde(default = "one")]
     pub backoff: u32,
+}
+
+impl Retry {
+    /// No further attempts.
+    pub const NONE: Self = Self { attempts: 0, delay_s: 0, backoff: 1 };
+
+    /// How long to wait before further attempt number `further`, from 1. Delays grow with `backoff`; a month is far beyond any use and keeps
+    /// the sums inside the calendar.
+    #[must_use]
+    pub fn delay(&self, further: u32) -> Duration {
+        const MOST_S: u64 = 30 * 24 * 60 * 60;
+        let factor = u64::from(self.backoff).saturating_pow(further.saturating_sub(1));
+        Duration::from_secs(u64::from(self.delay_s).saturating_mul(factor).min(MOST_S))
+    }
 }
 
 const fn one() -> u32 {
@@ -203,7 +222,7 @@ impl Endpoint {
         check_encode(path, self.encode, self.data.as_ref(), !self.files.is_empty())?;
         check_continue_if(&format!("{path}.continue_if"), self.continue_if.as_ref())?;
         check_store_data(&format!("{path}.store_data"), &self.store_data)?;
-        check_step_retry(&format!("{path}.retry"), self.retry)?;
+        check_retry(&format!("{path}.retry"), self.retry)?;
         check_timeout(&format!("{path}.timeout_s"), self.timeout_s)?;
         if self.redirects.is_some_and(|n| n > 5) {
             return Err(Invalid::new(format!("{path}.redirects"), "must be 0 to 5"));
@@ -298,17 +317,6 @@ pub(crate) fn check_encode(path: &str, encode: Option<Encode>, data: Option<&Val
 pub(crate) fn check_timeout(path: &str, timeout_s: Option<u32>) -> Result<(), Invalid> {
     match timeout_s {
         Some(0 | 3601..) => Err(Invalid::new(path, "must be 1 to 3600")),
-        _ => Ok(()),
-    }
-}
-
-/// A step's attempts follow each other at once: a run that waits would have to be durable first.
-pub(crate) fn check_step_retry(path: &str, retry: Option<Retry>) -> Result<(), Invalid> {
-    check_retry(path, retry)?;
-    match retry {
-        Some(Retry { delay_s: 1.., .. }) => {
-            Err(Invalid::new(format!("{path}.delay_s"), "a step's retry cannot wait in this release; leave `delay_s` out or set it to 0"))
-        }
         _ => Ok(()),
     }
 }

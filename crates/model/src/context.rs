@@ -134,7 +134,7 @@ impl VariableScope {
 }
 
 /// Values by scope and key, each as JSON text. Shared by the invocations of a run until one writes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "one map per scope")]
 pub struct Variables {
     pub variables: BTreeMap<String, String>,

@@ -109,6 +109,16 @@ codes! {
     Template "template" Caller "template fails" "A template of the document became something that its place cannot hold. `path` names the field, `detail` says what it became.";
     TemplateLimit "template-limit" Caller "template is too expensive" "A template spent all of its fuel or became too long. Name less in it, or prepare the value in a script.";
     StorePath "store-path" Caller "nothing to store" "The response has nothing at a path of `store_data`, so nothing was stored. `detail` names the path and shows the response.";
+    PollingExhausted "polling-exhausted" Upstream "polling is used up" "The response did not hold what `continue_if` asks for in any of the step's `polling` requests. Poll longer, or find out why the upstream does not get there.";
+    CallbackTimeout "callback-timeout" Upstream "no callback came in time" "The upstream did not call back within the step's `timeout_s`. It may have done the work.";
+    CallbackFailed "callback-failed" Upstream "upstream called back with a failure" "The upstream called back with `X-Link-Status: Failed`. The run's `document` has the code and the text that it gave.";
+    CallbackUsed "callback-used" Caller "callback came already" "Another callback with this correlation id was taken before. Each one counts once.";
+    CallbackHeader "callback-header" Caller "callback lacks a header" "A callback has the headers `X-Link-Correlation-Id` and `X-Link-Status` (`Ok` or `Failed`). The run goes on waiting for one that has.";
+    RunEnded "run-ended" Caller "run has ended" "The run has ended, so nothing can be done about it any more. Retry it to do the same again.";
+    Cancelled "cancelled" Nobody "run was cancelled" "Somebody cancelled the run before it had ended.";
+    IdempotencyKey "idempotency-key" Caller "idempotency key was used for something else" "A request with this `Idempotency-Key` and another body came before, in the last 24 hours. Use a new key for a new request.";
+    OutcomeUnknown "outcome-unknown" Platform "nobody knows whether a request was done" "The node went down between sending a request and writing down its answer, and the endpoint is not `idempotent`, so it was not sent again. Look at the upstream, then retry the run; or say `idempotent: true` where the upstream heeds `Idempotency-Key`.";
+    StateSize "state-size" Guest "state is too large" "The run wrote more into `state` than the limit `state_bytes` allows, so nothing of it was kept. `used` has the number of bytes.";
     Blocked "blocked" Nobody "blocked by a condition" "The response did not hold what `continue_if` asks for, so the run ended there. This is no failure and is not tried again.";
     EgressRefused "egress-refused" Caller "request is not allowed to leave" "The tenant's egress policy does not allow this address. `detail` says which rule; the operator can change it with `egress` of the tenant.";
     Url "url" Upstream "URL is not valid" "The request's URL cannot be used. It must be absolute, with http or https.";

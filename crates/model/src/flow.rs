@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use crate::connector::{
     Binding, HookBindings, Retry, StatusList, bindings_mut, check_bindings, check_encode, check_headers, check_method, check_retry,
-    check_step_retry, check_timeout, check_url, from_document,
+    check_timeout, check_url, from_document,
 };
 use crate::files::{check_files, check_saved_name};
 use crate::on_error::check_waits;
 use crate::request::{ContinueIf, Encode, check_continue_if, check_generate, check_store_data, has_template};
-use crate::{Hook, Invalid, Name, OnError, Trigger};
+use crate::waiting::{check_async, check_polling};
+use crate::{AsyncStep, Hook, Invalid, Name, OnError, Polling, Trigger};
 
 /// A definition of steps that run one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +99,15 @@ pub struct Step {
     /// Of `call` (in place of the endpoint's) and `url`: name to path into the JSON response, kept for the run and for its subject for good.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub store_data: BTreeMap<String, String>,
+    /// Of `call` and `url`, with `continue_if`: the request is sent again until the response holds what it must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polling: Option<Polling>,
+    /// Of `call` and `url`: the step ends when the upstream calls back.
+    #[serde(rename = "async", default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<AsyncStep>,
+    /// Of `url`: as in [`crate::Endpoint::idempotent`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
     /// Of `call` (in place of the endpoint's) and `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -262,7 +272,9 @@ impl Step {
         check_encode(path, self.encode, self.data.as_ref(), !self.files.is_empty())?;
         check_continue_if(&format!("{path}.continue_if"), self.continue_if.as_ref())?;
         check_store_data(&format!("{path}.store_data"), &self.store_data)?;
-        check_step_retry(&format!("{path}.retry"), self.retry)?;
+        check_polling(&format!("{path}.polling"), self.polling, self.continue_if.is_some())?;
+        check_async(&format!("{path}.async"), self.awaits)?;
+        check_retry(&format!("{path}.retry"), self.retry)?;
         check_timeout(&format!("{path}.timeout_s"), self.timeout_s)?;
         if let Some(on_error) = &self.on_error {
             on_error.check(&format!("{path}.on_error"))?;
@@ -281,10 +293,13 @@ impl Step {
             ("url-only", "data", self.data.is_some(), "belongs to steps with `url`"),
             ("url-only", "files", !self.files.is_empty(), "belongs to steps with `url`, and to endpoints"),
             ("request", "save_as_file", self.save_as_file.is_some(), "belongs to steps with `call` or `url`"),
+            ("url-only", "idempotent", self.idempotent.is_some(), "belongs to steps with `url`, and to endpoints"),
             ("url-only", "encode", self.encode.is_some(), "belongs to steps with `url`"),
             ("url-only", "status_code", self.status_code.is_some(), "belongs to steps with `url`"),
             ("request", "continue_if", self.continue_if.is_some(), "belongs to steps with `call` or `url`"),
             ("request", "store_data", !self.store_data.is_empty(), "belongs to steps with `call` or `url`"),
+            ("request", "polling", self.polling.is_some(), "belongs to steps with `call` or `url`"),
+            ("request", "async", self.awaits.is_some(), "belongs to steps with `call` or `url`"),
             ("request", "retry", self.retry.is_some(), "belongs to steps with `call` or `url`"),
             ("request", "timeout_s", self.timeout_s.is_some(), "belongs to steps with `call` or `url`"),
             ("request", "hooks", !self.hooks.is_empty(), "belongs to steps with `call` or `url`"),

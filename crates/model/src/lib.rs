@@ -27,6 +27,7 @@ mod subject;
 mod tenant;
 mod token;
 mod trigger;
+mod waiting;
 
 pub use body::BodyText;
 pub use connector::{Binding, Connector, Endpoint, HookBindings, Retry};
@@ -44,7 +45,8 @@ pub use name::{Name, NameError, TenantName};
 pub use on_error::{ErrorPolicy, MAX_WAITS_S, OnError};
 pub use request::{ContinueIf, Encode};
 pub use run::{
-    Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
+    Attempt, DecisionRecord, DocumentRecord, EventKind, Invocation, RequestRecord, ResponseRecord, RunEvent, RunId, RunRecord, RunStatus,
+    RunUsage, StepRecord, StepStatus, WaitReason, WaitRecord,
 };
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use secret::{SealedSecret, SecretName, SecretNameError};
@@ -52,3 +54,4 @@ pub use subject::{Subject, SubjectId, SubjectValues};
 pub use tenant::{EgressPolicy, Grants, HostRule, Tenant, TenantDocument};
 pub use token::{TokenRecord, TokenScope, TokenScopes};
 pub use trigger::{Trigger, TriggerAuth};
+pub use waiting::{AsyncStep, Callback, CorrelationId, Polling};

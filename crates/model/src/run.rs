@@ -35,15 +35,32 @@ impl std::str::FromStr for RunId {
 pub enum RunStatus {
     Queued,
     Running,
+    Waiting,
     Succeeded,
     Partial,
     Failed,
     Blocked,
+    Cancelled,
 }
 
 impl RunStatus {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Queued, Self::Running, Self::Succeeded, Self::Partial, Self::Failed, Self::Blocked];
+    pub const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Running,
+        Self::Waiting,
+        Self::Succeeded,
+        Self::Partial,
+        Self::Failed,
+        Self::Blocked,
+        Self::Cancelled,
+    ];
+
+    /// Whether nothing follows.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Partial | Self::Failed | Self::Blocked | Self::Cancelled)
+    }
 
     /// The word in documents and in the store.
     #[must_use]
@@ -51,10 +68,12 @@ impl RunStatus {
         match self {
             Self::Queued => "queued",
             Self::Running => "running",
+            Self::Waiting => "waiting",
             Self::Succeeded => "succeeded",
             Self::Partial => "partial",
             Self::Failed => "failed",
             Self::Blocked => "blocked",
+            Self::Cancelled => "cancelled",
         }
     }
 
@@ -71,6 +90,7 @@ impl RunStatus {
 #[expect(missing_docs, reason = "the words say it")]
 pub enum StepStatus {
     Succeeded,
+    Waiting,
     Failed,
     Blocked,
 }
@@ -107,6 +127,9 @@ pub struct RunRecord {
     pub started_at: Timestamp,
     /// Absent until it has ended.
     pub ended_at: Option<Timestamp>,
+    /// What became of the document that the run is about; absent for a direct call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentRecord>,
     /// Sums over all invocations.
     pub usage: RunUsage,
     /// The trigger's script; absent where none ran.
@@ -114,6 +137,63 @@ pub struct RunRecord {
     pub trigger: Option<Invocation>,
     /// In order.
     pub steps: Vec<StepRecord>,
+}
+
+/// The state of the document that a run is about, in the words of those who send documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentRecord {
+    /// One of [`DocumentRecord::STATUSES`], or one that the tenant has added.
+    pub status: String,
+    /// What a callback gave as status and nobody knows.
+    pub technical_status: Option<String>,
+    /// What a callback gave with its failure.
+    pub error_code: Option<String>,
+    /// The same in words.
+    pub error_text: Option<String>,
+}
+
+impl DocumentRecord {
+    /// Statuses that every tenant has.
+    pub const STATUSES: [&str; 10] = [
+        "Inbox",
+        "Initialize",
+        "Processing",
+        "Batching",
+        "Awaiting Confirmation",
+        "Failed",
+        "Ignored",
+        "Ready for test",
+        "Outbox",
+        "Completed",
+    ];
+
+    /// The document of a run in this state, where nobody has said more.
+    #[must_use]
+    pub fn of(status: RunStatus) -> Self {
+        let status = match status {
+            RunStatus::Queued => "Inbox",
+            RunStatus::Running => "Processing",
+            RunStatus::Waiting => "Awaiting Confirmation",
+            RunStatus::Succeeded | RunStatus::Partial => "Completed",
+            RunStatus::Failed => "Failed",
+            RunStatus::Blocked | RunStatus::Cancelled => "Ignored",
+        };
+        Self { status: status.to_owned(), technical_status: None, error_code: None, error_text: None }
+    }
+
+    /// The document after a callback that said `Failed`. `known` are the statuses that the tenant has added.
+    #[must_use]
+    pub fn failed(status: Option<&str>, known: &[String]) -> Self {
+        let mut document = Self::of(RunStatus::Failed);
+        if let Some(status) = status {
+            let all = Self::STATUSES.into_iter().chain(known.iter().map(String::as_str));
+            match all.into_iter().find(|known| known.eq_ignore_ascii_case(status)) {
+                Some(known) => document.status = known.to_owned(),
+                None => document.technical_status = Some(status.to_owned()),
+            }
+        }
+        document
+    }
 }
 
 /// Sums over the invocations of a run.
@@ -139,6 +219,69 @@ pub struct StepRecord {
     pub hooks: Vec<Invocation>,
     /// Requests, in order.
     pub attempts: Vec<Attempt>,
+    /// Times in which the run held nothing but its row, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitRecord>,
+}
+
+/// A time in which a step waited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitRecord {
+    /// What it waited for.
+    pub reason: WaitReason,
+    /// Requests, or attempts of a script step, that came before it.
+    pub after: u32,
+    /// When it began.
+    pub since: Timestamp,
+    /// When it is over at the latest.
+    pub until: Timestamp,
+    /// When it was over; absent while it lasts.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What a step waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WaitReason {
+    /// The next attempt, after a failed one.
+    Retry,
+    /// The next request of a `polling`.
+    Polling,
+    /// The upstream's callback.
+    Callback,
+}
+
+/// One fact of a run's history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEvent {
+    /// From 1, without gaps.
+    pub seq: u32,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: EventKind,
+    /// In which step, where it was in one.
+    pub step: Option<String>,
+    /// In which of the step's attempts, from 1, where it was in one.
+    pub attempt: Option<u32>,
+    /// What belongs to the kind.
+    #[serde(flatten)]
+    pub detail: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What can happen in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "`http-api` explains the words")]
+pub enum EventKind {
+    RunStarted,
+    HookCalled,
+    RequestStarted,
+    RequestEnded,
+    Waiting,
+    Resumed,
+    StepEnded,
+    RunEnded,
 }
 
 /// One request of a step, with its hooks.

@@ -21,6 +21,9 @@ pub struct TenantDocument {
     /// Where requests may go.
     #[serde(default)]
     pub egress: EgressDocument,
+    /// Statuses of documents that the tenant knows beside those that every one has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub document_statuses: Vec<String>,
 }
 
 /// Capabilities that scripts of a tenant may be lent.

@@ -14,6 +14,8 @@ pub enum TokenScope {
     Invoke,
     /// Every GET of the tenant.
     Read,
+    /// Callbacks of upstreams. People see it as "API AsyncFlow Send Callback".
+    Callback,
     /// All of these, and tokens.
     Admin,
 }
@@ -24,6 +26,7 @@ impl fmt::Display for TokenScope {
             Self::Deploy => "deploy",
             Self::Invoke => "invoke",
             Self::Read => "read",
+            Self::Callback => "callback",
             Self::Admin => "admin",
         })
     }

@@ -62,15 +62,15 @@ impl Node {
             files: Arc::new(file_space(&config)?),
             clock: Arc::new(SystemClock),
         };
-        let runner = Runner::new(parts, RunnerConfig::default());
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.map_err(|error| CliError::Start(format!("cannot listen on {}: {error}", config.listen)))?;
+        let address = listener.local_addr().map_err(start_error)?;
+        let base = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let runner = Runner::new(parts, RunnerConfig { callback_url: format!("{base}/v1/callbacks"), ..RunnerConfig::default() });
         let api = Api::new(
             ApiConfig { public_url: config.public_url.clone(), ..ApiConfig::new(operator) },
             ApiParts { store: Arc::clone(&store), programs: Arc::clone(&programs), runner: runner.clone() },
         );
-
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.map_err(|error| CliError::Start(format!("cannot listen on {}: {error}", config.listen)))?;
-        let address = listener.local_addr().map_err(start_error)?;
         let stopping = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, api, stopping.clone().cancelled_owned()));
         let requeue = tokio::spawn(runner.requeue(stopping.clone()));

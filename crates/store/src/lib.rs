@@ -18,6 +18,7 @@ mod sql;
 mod sqlite;
 mod subjects;
 mod tenants;
+mod waiting;
 
 use std::pin::Pin;
 
@@ -30,12 +31,13 @@ pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{OpenError, SqliteStore};
 pub use subjects::{StoredSubject, SubjectStore};
 pub use tenants::{StoredTenant, TenantStore, TokenHash};
+pub use waiting::{CalledBack, Cancelled, SavedRun, WaitStore, Wake};
 
 /// What every method gives back, boxed so that the traits can be used as `dyn`.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Everything durable, and the store's own health. Handed around as `Arc<dyn Store>`.
-pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + SubjectStore {
+pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + WaitStore + SubjectStore {
     /// Whether the database answers and takes writes, for `readyz`.
     fn ping(&self) -> StoreFuture<'_, ()>;
 

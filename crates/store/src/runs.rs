@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Name, Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName, VariableWrite};
+use snaphook_model::{Name, Payload, RunEvent, RunId, RunRecord, RunStatus, SubjectValues, TenantName, VariableWrite};
 
 use crate::{Page, PageRequest, StoreFuture};
 
@@ -24,8 +24,10 @@ pub struct QueuedRun {
 pub struct ClaimedRun {
     /// Whose run it is.
     pub tenant: TenantName,
-    /// Its record now says `running` and when it was claimed.
+    /// Its record now says `running`, and when it was claimed unless it had begun before.
     pub run: QueuedRun,
+    /// Where it is, as it was saved; none for a run that has not begun.
+    pub checkpoint: Option<Bytes>,
 }
 
 /// What a replay of a run needs, in its maker's own form. The store does not read it.
@@ -62,13 +64,14 @@ pub trait RunStore: Send + Sync {
     /// The recording is written in the same batch as the record, and lost with it.
     fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, recording: Option<Recording>) -> StoreFuture<'a, ()>;
 
-    /// Stores the record of an ended run and, in the same transaction, takes it out of the queue if it was claimed there and queues the run that
-    /// repeats it. Durable when it returns.
+    /// Stores the record of an ended run and, in the same transaction, adds the last of its events, takes it out of the queue if it was
+    /// there and queues the run that repeats it. Durable when it returns.
     fn end_run<'a>(
         &'a self,
         tenant: &'a TenantName,
         record: &'a RunRecord,
         recording: Option<&'a Recording>,
+        events: &'a [RunEvent],
         next: Option<&'a QueuedRun>,
     ) -> StoreFuture<'a, ()>;
 

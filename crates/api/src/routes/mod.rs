@@ -10,11 +10,14 @@ use crate::problem::Problem;
 use crate::shared::Shared;
 
 mod bindings;
+pub(crate) mod callbacks;
 pub(crate) mod calls;
 pub(crate) mod connectors;
 pub(crate) mod flows;
 pub(crate) mod node;
 pub(crate) mod replays;
+pub(crate) mod run_control;
+pub(crate) mod run_events;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
@@ -52,6 +55,9 @@ fn plain() -> Router<Shared> {
         .route("/v1/call/{connector}/{endpoint}", post(calls::call))
         .route("/v1/runs/{run}", get(runs::get))
         .route("/v1/runs/{run}/replay", post(replays::replay))
+        .route("/v1/runs/{run}/cancel", post(run_control::cancel))
+        .route("/v1/runs/{run}/retry", post(run_control::retry))
+        .route("/v1/callbacks", post(callbacks::call_back))
         .route("/v1/secrets/{secret}", put(secrets::put).delete(secrets::delete))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))
@@ -70,6 +76,7 @@ fn with_query() -> Router<Shared> {
         .route("/v1/flows", get(flows::list))
         .route("/v1/subjects", get(subjects::list))
         .route("/v1/runs", get(runs::list))
+        .route("/v1/runs/{run}/events", get(run_events::events))
         .route("/v1/secrets", get(secrets::list))
         .route("/t/{*address}", any(triggers::trigger))
 }

@@ -13,8 +13,9 @@ use snaphook_store::RunFilter;
 
 use crate::answer::{self, Answer};
 use crate::extract::{At, Invoke, Query, Raw, Read, not_json};
-use crate::outcome::{self, RejectionAnswer};
+use crate::outcome::{self, RejectionAnswer, StartedAnswer};
 use crate::page::{self, PageQuery};
+use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemDetails};
 use crate::routes::calls::{check_json, refuse_idempotency};
 use crate::routes::subjects;
@@ -42,7 +43,7 @@ pub(crate) struct RunAnswer {
     call: Option<String>,
     /// Whom the run is about.
     subject: Option<String>,
-    /// `queued`, `running`, `succeeded`, `partial`, `failed` or `blocked`.
+    /// `queued`, `running`, `waiting`, `succeeded`, `partial`, `failed`, `blocked` or `cancelled`.
     status: String,
     code: Option<String>,
     message: Option<String>,
@@ -53,6 +54,8 @@ pub(crate) struct RunAnswer {
     started_at: String,
     #[schema(format = DateTime)]
     ended_at: Option<String>,
+    /// What became of the document that the run is about: `status`, `technical_status`, `error_code`, `error_text`. Absent for a direct call.
+    document: Option<serde_json::Value>,
     /// Sums over all invocations: `fuel`, `wall_us`.
     usage: serde_json::Value,
     /// The invocation of the trigger's script; absent where none ran.
@@ -70,7 +73,7 @@ pub(crate) struct RunsQuery {
     flow: Option<String>,
     /// Direct calls of this `connector/endpoint`. A page may be short, or empty, although the list goes on.
     call: Option<String>,
-    /// `queued`, `running`, `succeeded`, `partial`, `failed` or `blocked`.
+    /// `queued`, `running`, `waiting`, `succeeded`, `partial`, `failed`, `blocked` or `cancelled`.
     status: Option<String>,
     /// Runs that began at this time or later, RFC 3339.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -83,9 +86,13 @@ pub(crate) struct RunsQuery {
 }
 
 /// Run a flow and wait for its end
+///
+/// `Prefer: respond-async` does not wait, `Prefer: wait=N` waits N seconds at most, 30 at the most. A run that has not ended by then, or that begins to
+/// wait for a time or a callback where nothing is preferred, is answered with 202 and goes on.
 #[utoipa::path(post, path = "/v1/flows/{flow}/runs", tag = "runs", security(("token" = ["invoke"])),
     params(("flow" = String, Path)), request_body = StartRun,
     responses((status = 200, description = "the last payload", headers(("x-run-id" = String))),
+        (status = 202, body = StartedAnswer, description = "the run goes on", headers(("x-run-id" = String), ("location" = String))),
         (status = "4XX", description = "a rejection, or a problem", content((RejectionAnswer = "application/json"), (ProblemDetails<'static> = "application/problem+json"))),
         (status = "5XX", body = ProblemDetails<'static>, content_type = "application/problem+json")))]
 pub(crate) async fn start(
@@ -98,7 +105,13 @@ pub(crate) async fn start(
     refuse_idempotency(&headers)?;
     let input = start_input(&body.bytes)?;
     let prepared = core.definitions.flow(&tenant.name, flow).await?;
-    outcome::answer(core.runner.run_flow(&tenant, &prepared, input, core.run_deadline()).await)
+    let deadline = core.run_deadline();
+    let (finished, applied) = match Prefer::of(&headers)? {
+        Prefer::End => (core.runner.run_flow(&tenant, &prepared, input, deadline).await, None),
+        Prefer::RespondAsync => (core.runner.accept_flow(&tenant, &prepared, input).await?, Some("respond-async")),
+        Prefer::Wait(patience) => (core.runner.run_flow_within(&tenant, &prepared, input, deadline, patience).await, Some("wait")),
+    };
+    outcome::started(finished, applied)
 }
 
 /// List runs and direct calls, newest first
@@ -124,9 +137,17 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
 #[utoipa::path(get, path = "/v1/runs/{run}", tag = "runs", security(("token" = ["read"])), params(("run" = String, Path)),
     responses((status = 200, body = RunAnswer), (status = 404, body = ProblemDetails<'static>)))]
 pub(crate) async fn get(State(core): State<Shared>, Read(tenant): Read, At(id): At<String>) -> Answer {
-    let unknown = || Problem::not_found(format!("run `{id}`"));
-    let id: RunId = id.parse().map_err(|_| unknown())?;
-    answer::ok(&core.store.run(&tenant.name, id).await?.ok_or_else(unknown)?)
+    let run = run_id(&id)?;
+    answer::ok(&core.store.run(&tenant.name, run).await?.ok_or_else(|| unknown(&id))?)
+}
+
+/// A run's id in a path. What is none names nothing.
+pub(crate) fn run_id(text: &str) -> Result<RunId, Problem> {
+    text.parse().map_err(|_| unknown(text))
+}
+
+pub(crate) fn unknown(id: &str) -> Problem {
+    Problem::not_found(format!("run `{id}`"))
 }
 
 fn checked_call(text: String) -> Result<String, Invalid> {

@@ -13,6 +13,7 @@ use snaphook_model::{Headers, Name, Tenant, TenantName, TokenScope, TriggerAuth,
 use crate::answer::Answer;
 use crate::body::BodyLimit;
 use crate::outcome::{self, RejectionAnswer, TriggeredAnswer};
+use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::{Core, Shared};
 
@@ -56,7 +57,7 @@ pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Ans
     }
     // Only who may call learns what is wrong with the flow.
     let prepared = found.prepared?;
-    let finished = match respond_async(&parts.headers) {
+    let finished = match Prefer::of(&parts.headers)? == Prefer::RespondAsync {
         true => core.runner.accept_trigger(&tenant, &prepared, request, core.run_deadline()).await?,
         false => core.runner.trigger_flow(&tenant, &prepared, request, core.run_deadline()).await?,
     };
@@ -107,12 +108,6 @@ fn url(parts: &Parts, public_url: Option<&str>) -> String {
     let authority = parts.uri.authority().cloned().or_else(host);
     let authority = authority.as_ref().map_or("localhost", Authority::as_str);
     format!("http://{authority}{path}")
-}
-
-/// Whether the caller would rather not wait (RFC 7240).
-fn respond_async(headers: &HeaderMap) -> bool {
-    let given = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    given.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 /// What a script sees of the headers: not those between us and the next hop, and not the token that let the caller in.

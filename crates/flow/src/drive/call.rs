@@ -3,25 +3,52 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use snaphook_model::{Context, Decision, Fault, Hook, HookInput, RunId, StepRecord};
+use snaphook_model::{Code, Context, CorrelationId, Decision, Fault, Hook, HookInput, HttpRequest, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
+use snaphook_store::Wake;
 
+use super::checkpoint::{Sending, UnderWay};
+use super::wait::{Called, Waited};
 use super::{Scope, internal, send};
 use crate::fetch::Fetch;
-use crate::machine::{Action, Arguments, Call, End, Event};
+use crate::files::SavedFile;
+use crate::machine::{Action, Call, End, Event, Failure};
 use crate::prepared::{PreparedBinding, PreparedEndpoint};
 use crate::record;
 use crate::recording::Entry;
 use crate::template::Values;
 
 /// What became of a call.
-pub(super) struct Driven {
+pub(super) enum Driven {
+    Ended(Ended),
+    /// It waits, and the run is written down.
+    Parked,
+}
+
+/// A call that has ended.
+pub(super) struct Ended {
     pub(super) end: End,
     /// What of the response is kept, by name, as JSON text.
-    pub(super) stored: Vec<(String, Bytes)>,
+    pub(super) stored: Vec<(String, String)>,
     /// The last response's body.
     pub(super) response: Bytes,
+}
+
+impl Ended {
+    /// One that keeps nothing.
+    const fn bare(end: End) -> Self {
+        Self { end, stored: Vec::new(), response: Bytes::new() }
+    }
+}
+
+/// What came of one action of the machine.
+enum Done {
+    Event(Event),
+    Parked,
+    Broken(Failure),
 }
 
 /// Where in a call an invocation stands.
@@ -33,69 +60,185 @@ pub(super) struct Place {
     pub(super) attempt: u32,
 }
 
-/// Drives a call to its end and records hooks and attempts in the step.
+/// Drives a call to its end, or until it waits, and records hooks and attempts in the step. `sending` is a request of which nobody knows what
+/// became.
 pub(super) async fn drive(
     scope: &mut Scope<'_>,
     endpoint: &PreparedEndpoint,
-    arguments: Arguments,
-    may_repeat_run: bool,
+    mut call: Call<'_>,
+    mut sending: Option<Sending>,
     step: &mut StepRecord,
 ) -> Driven {
-    let broken = |failure| Driven { end: End::Failed(failure), stored: Vec::new(), response: Bytes::new() };
-    let mut call = Call::new(&endpoint.plan, arguments, may_repeat_run);
     let mut saved = None;
     let mut began = Instant::now();
     loop {
-        let action = call.next();
-        let in_attempt = match &action {
+        let in_attempt = match call.next() {
             Action::RunHook { hook, .. } => matches!(hook, Hook::PreRequest | Hook::PostRequest),
             Action::FillRequest(..) | Action::SendRequest(_) => true,
+            Action::Wait(_) | Action::AwaitCallback(_) => false,
             Action::Finish(_) => break,
         };
-        let attempt = call.attempt();
-        if in_attempt && step.attempts.len() < attempt as usize {
+        if in_attempt && step.attempts.len() < call.attempt() as usize {
             began = Instant::now();
             step.attempts.push(record::attempt(scope.inner.parts.clock.now()));
         }
-        let event = match action {
+        let done = match call.next() {
             Action::Finish(_) => break,
-            Action::RunHook { hook, index, input } => {
-                let Some(binding) = endpoint.bindings(hook).get(index) else {
-                    return broken(internal("a hook that is not bound"));
-                };
-                let (invocation, result) = invoke(scope, binding, Place { index, attempt: attempt.max(1) }, input, None).await;
-                match step.attempts.last_mut().filter(|_| in_attempt) {
-                    Some(attempt) => attempt.hooks.push(invocation),
-                    None => step.hooks.push(invocation),
-                }
-                result.map_or_else(Event::Faulted, Event::Decided)
-            }
+            Action::RunHook { hook, index, input } => run_hook(scope, endpoint, &call, (hook, index, input), step).await,
             Action::FillRequest(plan, arguments) => {
                 let values = Values::new(arguments.clone(), scope.variables.values().clone(), scope.values.clone());
-                plan.fill(&values).map_or_else(Event::NotFilled, Event::Filled)
+                Done::Event(plan.fill(&values).map_or_else(Event::NotFilled, Event::Filled))
             }
-            Action::SendRequest(request) => {
-                let answered = send::send(scope, endpoint, &call, request.clone(), step.attempts.last_mut()).await;
-                saved = answered.saved;
-                answered.event
-            }
+            Action::SendRequest(_) => send_request(scope, endpoint, &call, sending.take(), step, &mut saved).await,
+            Action::Wait(delay) => wait(scope, &call, delay, step).await,
+            Action::AwaitCallback(timeout) => await_callback(scope, &call, timeout, step).await,
         };
         if let (Some(attempt), true) = (step.attempts.last_mut(), in_attempt) {
             attempt.duration_ms = whole_ms(began.elapsed());
         }
+        let event = match done {
+            Done::Event(event) => event,
+            Done::Parked => return Driven::Parked,
+            Done::Broken(failure) => return Driven::Ended(Ended::bare(End::Failed(failure))),
+        };
+        let answered = matches!(event, Event::Responded(_) | Event::Saved(..) | Event::NotAnswered(_));
         if let Err(error) = call.apply(event) {
-            return broken(internal(&error.to_string()));
+            return Driven::Ended(Ended::bare(End::Failed(internal(&error.to_string()))));
+        }
+        show_errors(&call, step);
+        // A file gets its name before its run is written down, or the run would be taken up again without it.
+        if answered && scope.ledger.durable {
+            keep_file(scope, &call, &mut saved).await;
+            let under_way = UnderWay::Call(Box::new(call.so_far().clone()), None);
+            if let Err(fault) = scope.save(under_way, Some(step), Wake::Held, None).await {
+                return Driven::Ended(Ended::bare(End::Failed(Failure::of(fault))));
+            }
         }
     }
-    if let (Some(name), Some(file), true) = (call.save_as(), saved, call.response_counts()) {
-        scope.files.keep(name.to_owned(), file).await;
-    }
-    for (attempt, error) in step.attempts.iter_mut().zip(call.attempt_errors()) {
-        attempt.error.clone_from(error);
+    if call.response_counts() {
+        keep_file(scope, &call, &mut saved).await;
     }
     let (stored, response) = call.take_kept();
     let end = call.into_end().unwrap_or_else(|| End::Failed(internal("a call without next action has not ended")));
-    Driven { end, stored, response }
+    Driven::Ended(Ended { end, stored, response })
+}
+
+/// Gives the response's file its name, where there is one.
+async fn keep_file(scope: &mut Scope<'_>, call: &Call<'_>, saved: &mut Option<SavedFile>) {
+    if let (Some(name), Some(file)) = (call.save_as(), saved.take()) {
+        scope.files.keep(name.to_owned(), file).await;
+    }
+}
+
+/// Puts why attempts failed into their records.
+fn show_errors(call: &Call<'_>, step: &mut StepRecord) {
+    for (attempt, error) in step.attempts.iter_mut().zip(call.attempt_errors()) {
+        attempt.error.clone_from(error);
+    }
+}
+
+async fn run_hook(
+    scope: &mut Scope<'_>,
+    endpoint: &PreparedEndpoint,
+    call: &Call<'_>,
+    (hook, index, input): (Hook, usize, HookInput),
+    step: &mut StepRecord,
+) -> Done {
+    let Some(binding) = endpoint.bindings(hook).get(index) else {
+        return Done::Broken(internal("a hook that is not bound"));
+    };
+    let in_attempt = matches!(hook, Hook::PreRequest | Hook::PostRequest);
+    let place = Place { index, attempt: call.attempt().max(1) };
+    let (invocation, result) = invoke(scope, binding, place, input, None).await;
+    match step.attempts.last_mut().filter(|_| in_attempt) {
+        Some(attempt) => attempt.hooks.push(invocation),
+        None => step.hooks.push(invocation),
+    }
+    Done::Event(result.map_or_else(Event::Faulted, Event::Decided))
+}
+
+/// Sends the request. In a run that is written down, what is about to happen is written down first.
+async fn send_request(
+    scope: &mut Scope<'_>,
+    endpoint: &PreparedEndpoint,
+    call: &Call<'_>,
+    unknown: Option<Sending>,
+    step: &mut StepRecord,
+    saved: &mut Option<SavedFile>,
+) -> Done {
+    let Action::SendRequest(request) = call.next() else { return Done::Broken(internal("no request is next")) };
+    let mut request = request.clone();
+    if unknown.is_some() && !endpoint.plan.idempotent {
+        let detail = "the node went down between sending the request and writing down its answer; it was not sent again";
+        return Done::Event(Event::NotAnswered(Fault::new(Code::OutcomeUnknown, detail)));
+    }
+    if scope.ledger.durable {
+        if let Err(fault) = intend(scope, call, unknown, &mut request, step).await {
+            return Done::Event(Event::NotAnswered(fault));
+        }
+    }
+    let answered = send::send(scope, endpoint, call, request, step.attempts.last_mut()).await;
+    *saved = answered.saved;
+    Done::Event(answered.event)
+}
+
+/// Writes down that a request is about to leave, and gives it what the upstream may know it by.
+async fn intend(
+    scope: &mut Scope<'_>,
+    call: &Call<'_>,
+    unknown: Option<Sending>,
+    request: &mut HttpRequest,
+    step: &StepRecord,
+) -> Result<(), Fault> {
+    let again = unknown.is_some();
+    let sending = unknown.unwrap_or_else(|| {
+        let (run, step) = (scope.start.id, scope.step_index);
+        Sending { key: format!("{run}-{step}-{}", call.intents()) }
+    });
+    if call.repeatable() && request.headers.get("idempotency-key").is_none() {
+        request.headers.set("idempotency-key", sending.key.as_str());
+    }
+    if call.awaits_callback() {
+        let known = scope.ledger.correlation.clone().filter(|_| again);
+        let correlation = match known {
+            Some(known) => known,
+            None => correlation_id(scope)?,
+        };
+        request.headers.set("x-link-correlation-id", correlation.0.as_str());
+        request.headers.set("x-link-callback-url", scope.inner.config.callback_url.as_str());
+        scope.ledger.correlation = Some(correlation);
+    }
+    let expects = scope.ledger.correlation.clone().filter(|_| call.awaits_callback());
+    let under_way = UnderWay::Call(Box::new(call.so_far().clone()), Some(sending));
+    scope.save(under_way, Some(step), Wake::Held, expects.as_ref()).await
+}
+
+/// 22 letters that nobody can guess.
+fn correlation_id(scope: &Scope<'_>) -> Result<CorrelationId, Fault> {
+    let mut bytes = [0; 16];
+    scope.inner.parts.clock.chance(&mut bytes)?;
+    Ok(CorrelationId(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+async fn wait(scope: &mut Scope<'_>, call: &Call<'_>, delay: Duration, step: &mut StepRecord) -> Done {
+    let under_way = || UnderWay::Call(Box::new(call.so_far().clone()), None);
+    match scope.wait(delay, call.wait_reason(), step, under_way).await {
+        Ok(Waited::Over) => Done::Event(Event::Waited),
+        Ok(Waited::NoTime) => Done::Event(Event::NoTime),
+        Ok(Waited::Parked) => Done::Parked,
+        Err(fault) => Done::Broken(Failure::of(fault)),
+    }
+}
+
+async fn await_callback(scope: &mut Scope<'_>, call: &Call<'_>, timeout: Duration, step: &mut StepRecord) -> Done {
+    let Some(correlation) = scope.ledger.correlation.clone() else { return Done::Broken(internal("nobody was asked to call back")) };
+    let under_way = || UnderWay::Call(Box::new(call.so_far().clone()), None);
+    match scope.await_callback(correlation, timeout, step, under_way).await {
+        Ok(Called::Back(callback)) => Done::Event(Event::CalledBack(*callback)),
+        Ok(Called::Not) => Done::Event(Event::NotCalledBack),
+        Ok(Called::Parked) => Done::Parked,
+        Err(fault) => Done::Broken(Failure::of(fault)),
+    }
 }
 
 /// The way out for a script's own requests, where the tenant's scripts have one.
@@ -116,12 +259,12 @@ pub(super) async fn invoke(
     let hook = input.hook();
     let context = Context {
         tenant: scope.tenant.name.clone(),
-        flow: scope.flow.map(str::to_owned),
+        flow: scope.flow.map(|flow| flow.name.to_string()),
         step: scope.step.map(str::to_owned),
-        run: scope.run,
+        run: scope.start.id,
         attempt: place.attempt,
         started_at_ms: u64::try_from(parts.clock.now().as_millisecond()).unwrap_or_default(),
-        seed: seed(scope.run, scope.step_index, hook, place),
+        seed: seed(scope.start.id, scope.step_index, hook, place),
         parms: binding.parms.clone(),
         test_run: false,
     };

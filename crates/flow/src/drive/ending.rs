@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
+use snaphook_model::{Code, DocumentRecord, Fault, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
 use snaphook_store::{QueuedRun, Recording};
 
-use super::Start;
+use super::{Scope, Start};
+use crate::events;
 use crate::machine::{End, Failure};
 use crate::outcome::Outcome;
 use crate::record;
@@ -17,34 +19,41 @@ const END_TRIES: u32 = 4;
 const END_PAUSE: Duration = Duration::from_millis(500);
 
 /// Puts the ended run into the store, with the run that repeats it; gives that one's id once it is durable.
-pub(super) async fn finish_run(
+pub(super) async fn finish_run(scope: Scope<'_>, record: RunRecord, delay: Option<Duration>) -> Option<RunId> {
+    let Scope { inner, tenant, start, recorder, ledger, .. } = scope;
+    finish(inner, tenant, (record, recorder.finish()), start, ledger.durable.then_some(ledger.written), delay).await
+}
+
+/// The same for a run that may not have begun; `written` are the events that the store has, where it has the run.
+async fn finish(
     inner: &Inner,
     tenant: &Tenant,
-    mut record: RunRecord,
-    recording: Option<Recording>,
+    (mut record, recording): (RunRecord, Option<Recording>),
     start: Start,
+    written: Option<usize>,
     delay: Option<Duration>,
 ) -> Option<RunId> {
     let store = &inner.parts.store;
-    let Start { claimed, input, writes, subject, .. } = start;
+    let Start { input, writes, subject, .. } = start;
     let next = delay.map(|delay| {
         let record = next_run(&inner.parts.clock.run_id(), &record, delay);
         QueuedRun { record, input, writes, subject_values: subject.map(|subject| subject.values).unwrap_or_default() }
     });
     record.retry_run = next.as_ref().map(|next| next.record.id);
-    let stored = match &next {
-        None if !claimed => store.record_run(&tenant.name, &record, recording).await,
-        next => {
-            // A run that was queued or will be repeated must not be lost to a busy moment: it would do its work a second time.
-            let mut tries = 1;
-            loop {
-                let stored = store.end_run(&tenant.name, &record, recording.as_ref(), next.as_ref()).await;
-                if stored.is_ok() || tries == END_TRIES {
-                    break stored;
-                }
-                tries += 1;
-                tokio::time::sleep(END_PAUSE).await;
+    let stored = if next.is_none() && written.is_none() {
+        store.record_run(&tenant.name, &record, recording).await
+    } else {
+        let all = written.map_or_else(Vec::new, |_| events::of(&record));
+        let new = all.get(written.unwrap_or_default()..).unwrap_or_default();
+        // A run that was written down or will be repeated must not be lost to a busy moment: it would do its work a second time.
+        let mut tries = 1;
+        loop {
+            let stored = store.end_run(&tenant.name, &record, recording.as_ref(), new, next.as_ref()).await;
+            if stored.is_ok() || tries == END_TRIES {
+                break stored;
             }
+            tries += 1;
+            tokio::time::sleep(END_PAUSE).await;
         }
     };
     if let Err(error) = stored {
@@ -58,7 +67,7 @@ pub(super) async fn finish_run(
 }
 
 /// The run that repeats one: same input, same flow version, from the first step.
-fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRecord {
+pub(super) fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRecord {
     let now = ended.ended_at.unwrap_or(ended.started_at);
     let due = now.checked_add(delay).unwrap_or(Timestamp::MAX);
     RunRecord {
@@ -75,21 +84,25 @@ fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRecord {
         attempt: ended.attempt + 1,
         started_at: due,
         ended_at: None,
+        document: Some(DocumentRecord::of(RunStatus::Queued)),
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),
     }
 }
 
-/// Ends a queued run that cannot even begin.
-pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, run: QueuedRun, fault: Fault) {
+/// Ends a queued run that cannot begin, or go on.
+pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, run: QueuedRun, checkpoint: Option<Bytes>, fault: Fault) {
     let (flow, version) = (run.record.flow.clone(), run.record.flow_version);
-    let mut start = Start::claimed(run, None);
+    let mut start = Start::claimed(run, checkpoint, None);
     let mut record = blank_record(&start, start.usage);
     record.trigger = start.trigger.take();
+    record.steps = std::mem::take(&mut start.steps);
     (record.flow, record.flow_version) = (flow, version);
     close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
-    finish_run(inner, tenant, record, None, start, None).await;
+    record.document = Some(DocumentRecord::of(record.status));
+    let written = start.events;
+    finish(inner, tenant, (record, None), start, Some(written), None).await;
 }
 
 pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {
@@ -107,6 +120,7 @@ pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {
         attempt: start.attempt,
         started_at: start.at,
         ended_at: None,
+        document: None,
         usage,
         trigger: None,
         steps: Vec::new(),
@@ -135,8 +149,12 @@ pub(super) fn close_record(record: &mut RunRecord, outcome: &Outcome, now: Times
         Outcome::Payload(_) | Outcome::Responded(_) | Outcome::Triggered { partial: false, .. } => (RunStatus::Succeeded, None, None),
         Outcome::Partial(_) | Outcome::Triggered { partial: true, .. } => (RunStatus::Partial, None, None),
         Outcome::Accepted => (RunStatus::Queued, None, None),
+        Outcome::Waiting => (RunStatus::Waiting, None, None),
         Outcome::Rejected(rejection) => (RunStatus::Failed, Some(Code::Rejected), Some(rejection.message.clone())),
         Outcome::Failed { fault, .. } if fault.code == Code::Blocked => (RunStatus::Blocked, Some(fault.code), Some(fault.detail.clone())),
+        Outcome::Failed { fault, .. } if fault.code == Code::Cancelled => {
+            (RunStatus::Cancelled, Some(fault.code), Some(fault.detail.clone()))
+        }
         Outcome::Failed { fault, .. } => (RunStatus::Failed, Some(fault.code), Some(fault.detail.clone())),
     };
 }

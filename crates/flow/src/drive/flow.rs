@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use snaphook_egress::Room;
-use snaphook_model::{Code, Fault, Payload, StepRecord, Subject, Tenant, TriggerResponse, VariableScope};
+use snaphook_model::{Callback, Code, DocumentRecord, Fault, Payload, Tenant, TriggerResponse, VariableScope};
+use snaphook_store::Wake;
+use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::{At, Ledger, UnderWay};
 use super::ending::{blank_record, close_record, close_step, finish_run};
 use super::{Scope, Start, call, internal, script, trigger, values};
 use crate::files::RunFiles;
-use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
+use crate::machine::{Call, End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedAction, PreparedFlow};
 use crate::record;
@@ -20,47 +23,80 @@ use crate::variables::RunVariables;
 /// Results of a run's steps may together be this many times the largest response: a run holds them all in memory until it ends.
 const RESULTS: u64 = 4;
 
-/// Runs a flow from its first step to its record, and queues the run that repeats it where one follows.
+/// How far a run came.
+enum Came {
+    End(RunEnd),
+    /// It waits, and is written down.
+    Parked,
+}
+
+/// Runs a flow from its first step, or from where it was written down, to its record or to its next wait, and queues the run that repeats it
+/// where one follows.
 pub(crate) async fn run_flow(
     inner: &Arc<Inner>,
     tenant: &Arc<Tenant>,
     flow: &PreparedFlow,
-    mut start: Start,
+    start: Start,
     deadline: Instant,
 ) -> Finished {
-    let plan = RunPlan { steps: flow.steps.len(), retry: flow.retry, attempt: start.attempt };
-    let mut scope = scope(inner, tenant, flow, &start, deadline);
-    let mut steps = Vec::with_capacity(flow.steps.len());
-    let begun = Box::pin(trigger::begin(&mut scope, flow, &mut start)).await;
-    let end = match begun.fault {
+    let run = start.id;
+    let driven = inner.driven.enter(&tenant.name, run);
+    let mut scope = scope(inner, tenant, flow, start, deadline, driven.cancelled());
+    let begun = Box::pin(trigger::begin(&mut scope, flow)).await;
+    scope.ledger.trigger = begun.invocation.clone().or_else(|| scope.start.trigger.take());
+    let came = match begun.fault {
         // A trigger's script is pure and would fail the same way again.
-        Some(fault) => RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None),
-        None => match values::of_run(inner, &tenant.name, flow, start.subject.as_ref()).await {
-            Ok(values) => {
-                scope.values = values;
-                drive_steps(&mut scope, flow, plan, &start, &mut steps).await
+        Some(fault) => Came::End(RunEnd::Failed(Failure { repeat: Repeat::Never, ..Failure::of(fault) }, None)),
+        None => {
+            let cancel = scope.cancel.clone();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Came::End(RunEnd::Failed(cancelled(), None)),
+                came = Box::pin(drive_steps(&mut scope, flow)) => came,
             }
-            Err(fault) => RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }, None),
-        },
+        }
     };
+    match came {
+        Came::End(end) => {
+            let outcome = end_run(scope, end, begun.answer).await;
+            inner.driven.ended(run, &outcome);
+            Finished { run, outcome }
+        }
+        Came::Parked => {
+            scope.files.let_go().await;
+            Finished { run, outcome: Outcome::Waiting }
+        }
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure { repeat: Repeat::Never, ..Failure::of(Fault::new(Code::Cancelled, "the run was cancelled")) }
+}
+
+/// Brings an ended run to the store.
+async fn end_run(mut scope: Scope<'_>, end: RunEnd, answer: Option<Option<TriggerResponse>>) -> Outcome {
     scope.files.close().await;
-    let mut record = blank_record(&start, scope.usage);
-    record.flow = Some(flow.name.clone());
-    record.flow_version = Some(flow.version);
-    record.trigger = begun.invocation.or_else(|| start.trigger.take());
-    record.steps = steps;
+    let mut record = blank_record(&scope.start, scope.usage);
+    if let Some(flow) = scope.flow {
+        record.flow = Some(flow.name.clone());
+        record.flow_version = Some(flow.version);
+    }
+    record.trigger = scope.ledger.trigger.take();
+    record.steps = std::mem::take(&mut scope.ledger.steps);
+    let document = scope.ledger.document.take();
     let (mut outcome, delay) = match end {
-        RunEnd::Succeeded(payload) => (answered(begun.answer, payload, false), None),
-        RunEnd::Partial(payload) => (answered(begun.answer, payload, true), None),
+        RunEnd::Succeeded(payload) => (answered(answer, payload, false), None),
+        RunEnd::Partial(payload) => (answered(answer, payload, true), None),
         RunEnd::Rejected(rejection) => (Outcome::Rejected(rejection), None),
         RunEnd::Failed(Failure { fault, reason, .. }, delay) => (Outcome::Failed { fault, reason_code: reason, retry_run: None }, delay),
     };
-    close_record(&mut record, &outcome, inner.parts.clock.now());
-    let queued = finish_run(inner, tenant, record, scope.recorder.finish(), start, delay).await;
+    close_record(&mut record, &outcome, scope.inner.parts.clock.now());
+    record.document = Some(document.unwrap_or_else(|| DocumentRecord::of(record.status)));
+    let queued = finish_run(scope, record, delay).await;
     if let Outcome::Failed { retry_run, .. } = &mut outcome {
         *retry_run = queued;
     }
-    Finished { run: scope.run, outcome }
+    outcome
 }
 
 /// How a run ended well: with what its trigger's script had answered, else with the last payload.
@@ -77,96 +113,149 @@ pub(super) fn scope<'a>(
     inner: &'a Arc<Inner>,
     tenant: &'a Arc<Tenant>,
     flow: &'a PreparedFlow,
-    start: &Start,
+    mut start: Start,
     deadline: Instant,
+    cancel: CancellationToken,
 ) -> Scope<'a> {
     let mut variables = flow.variables.clone();
     if !start.writes.is_empty() {
         Arc::make_mut(&mut variables).apply(start.writes.clone());
     }
-    let (run, flow, usage) = (start.id, Some(flow.name.as_str()), start.usage);
+    let usage = start.usage;
     let (files, values) = (RunFiles::new(&inner.parts.files, tenant), inner.no_values.clone());
     let variables = RunVariables::new(variables);
-    let recorder = Recorder::resumed(start.recording.clone());
-    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, files, values, usage, recorder }
+    let recorder = Recorder::resumed(start.recording.take());
+    let ledger = Ledger { durable: start.durable, ..Ledger::default() };
+    let flow = Some(flow);
+    Scope { inner, tenant, start, flow, step: None, step_index: 0, deadline, variables, files, values, usage, recorder, ledger, cancel }
 }
 
-async fn drive_steps<'a>(
-    scope: &mut Scope<'a>,
-    flow: &'a PreparedFlow,
-    plan: RunPlan,
-    start: &Start,
-    steps: &mut Vec<StepRecord>,
-) -> RunEnd {
-    let Start { input, subject, .. } = start;
+/// Brings the scope to where the run begins, or goes on.
+async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, results: &mut Results) -> Result<(), Fault> {
+    if let Some(checkpoint) = scope.start.checkpoint.take() {
+        scope.resume(&checkpoint).await?;
+        return results.count(scope.ledger.at.results);
+    }
+    let brought = scope.start.subject.as_ref().map(|subject| subject.values.clone()).unwrap_or_default();
+    scope.recorder.open(&scope.start.input, scope.start.writes.clone(), brought);
+    scope.values = values::of_run(scope.inner, &scope.tenant.name, flow, scope.start.subject.as_ref()).await?;
+    scope.ledger.at.payload = scope.start.input.clone();
+    let input = scope.start.input.clone();
+    results.keep(&mut scope.variables, flow.trigger_key(), &input)?;
+    // A callback may come before the request that asks for it was answered, so its run can be found from then on.
+    if flow.calls_back() || scope.ledger.durable {
+        scope.save(UnderWay::No, None, Wake::Held, None).await?;
+    }
+    Ok(())
+}
+
+async fn drive_steps<'a>(scope: &mut Scope<'a>, flow: &'a PreparedFlow) -> Came {
+    let plan = RunPlan { steps: flow.steps.len(), retry: flow.retry, attempt: scope.start.attempt };
     let mut results = Results {
         kept: flow.scripted || flow.needs.steps,
         bytes: 0,
         limit: scope.tenant.limits.response_body_bytes.saturating_mul(RESULTS),
         room: scope.inner.parts.egress.room(&scope.tenant.name),
     };
-    if let Err(fault) = results.keep(&mut scope.variables, flow.trigger_key(), input) {
-        return RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None);
+    if let Err(fault) = begin(scope, flow, &mut results).await {
+        let repeat = if fault.code == Code::ResponseSize { Repeat::Never } else { Repeat::AsPolicy };
+        let delay = plan.policy().filter(|_| repeat == Repeat::AsPolicy);
+        return Came::End(RunEnd::Failed(Failure { repeat, ..Failure::of(fault) }, delay));
     }
-    let may_repeat = plan.asked().is_some();
-    let mut run = Run::new(plan, input.clone());
+    let At { step, payload, partial, .. } = scope.ledger.at.clone();
+    let mut run = Run::resumed(plan, step, payload, partial);
     while let RunAction::RunStep(index, payload) = run.next() {
-        let step = &flow.steps[index];
         let payload = payload.clone();
-        scope.step = Some(&step.name);
-        scope.step_index = index as u64;
-        let mut record = record::step(&step.name);
-        let mut end = match &step.action {
-            PreparedAction::Request(endpoint) => {
-                let driven = Box::pin(call::drive(scope, endpoint, payload.into(), may_repeat, &mut record)).await;
-                request_ended(scope, flow, subject.as_ref(), driven, &mut results).await
-            }
-            PreparedAction::Script(binding, on_error) => {
-                Box::pin(script::drive(scope, binding, ScriptStep::new(*on_error, payload), &mut record)).await
-            }
-        };
+        scope.ledger.at = At { step: index, payload: payload.clone(), partial: run.is_partial(), results: results.bytes };
+        let Some(mut end) = drive_step(scope, flow, plan, (index, payload), &mut results).await else { return Came::Parked };
+        let step = &flow.steps[index];
         // A step that failed has no result, also where the run goes on.
         if index + 1 < plan.steps
             && !matches!(end, End::Ignored(..))
             && let Some(payload) = end.payload()
             && let Err(fault) = results.keep(&mut scope.variables, &step.key, &payload)
         {
-            end = End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+            end = End::Failed(Failure::of(fault));
         }
-        close_step(&mut record, &end);
-        steps.push(record);
+        if let Some(record) = scope.ledger.steps.last_mut() {
+            close_step(record, &end);
+        }
         if let Err(error) = run.step_ended(end) {
-            return RunEnd::Failed(internal(&error.to_string()), None);
+            return Came::End(RunEnd::Failed(internal(&error.to_string()), None));
         }
     }
-    run.into_end().unwrap_or_else(|| RunEnd::Failed(internal("a run without next step has not ended"), None))
+    Came::End(run.into_end().unwrap_or_else(|| RunEnd::Failed(internal("a run without next step has not ended"), None)))
+}
+
+/// Drives one step, from its beginning or from where it was written down; none when it waits. Its record is the last one of the ledger's.
+async fn drive_step<'a>(
+    scope: &mut Scope<'a>,
+    flow: &'a PreparedFlow,
+    plan: RunPlan,
+    (index, payload): (usize, Payload),
+    results: &mut Results,
+) -> Option<End> {
+    let step = &flow.steps[index];
+    scope.step = Some(&step.name);
+    scope.step_index = index as u64;
+    let (under_way, mut record) = scope.ledger.resumed.take().unwrap_or_else(|| (UnderWay::No, record::step(&step.name)));
+    let end = match &step.action {
+        PreparedAction::Request(endpoint) => {
+            let (call, sending) = match under_way {
+                UnderWay::Call(so_far, sending) => (Call::resumed(&endpoint.plan, *so_far), sending),
+                UnderWay::No | UnderWay::Script(_) => (Call::new(&endpoint.plan, payload.into(), plan.asked().is_some()), None),
+            };
+            match Box::pin(call::drive(scope, endpoint, call, sending, &mut record)).await {
+                call::Driven::Ended(ended) => request_ended(scope, flow, ended, results).await,
+                call::Driven::Parked => return None,
+            }
+        }
+        PreparedAction::Script(binding, on_error) => {
+            let step = match under_way {
+                UnderWay::Script(step) => step,
+                UnderWay::No | UnderWay::Call(..) => ScriptStep::new(*on_error, payload),
+            };
+            Box::pin(script::drive(scope, binding, step, &mut record)).await?
+        }
+    };
+    scope.ledger.steps.push(record);
+    Some(end)
 }
 
 /// Keeps what a request's response is kept for: its values for the run and the subject, and the response itself for later templates.
 async fn request_ended(
     scope: &mut Scope<'_>,
     flow: &PreparedFlow,
-    subject: Option<&Subject>,
-    driven: call::Driven,
+    ended: call::Ended,
     results: &mut Results,
 ) -> End {
-    let call::Driven { end, stored, response } = driven;
+    let call::Ended { end, stored, response } = ended;
+    if let End::Failed(Failure { document: Some(callback), .. }) = &end {
+        scope.ledger.document = Some(document(scope, callback));
+    }
     if end.payload().is_none() {
         return end;
     }
     if !stored.is_empty()
-        && let Err(fault) = values::store(scope, subject, stored).await
+        && let Err(fault) = values::store(scope, stored).await
     {
-        return End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+        return End::Failed(Failure::of(fault));
     }
     if flow.needs.responses {
         let response = if let End::Responded(made) = &end { made.body.clone() } else { response };
         if let Err(fault) = results.count(response.len() as u64) {
-            return End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+            return End::Failed(Failure::of(fault));
         }
         values::keep_response(scope, response);
     }
     end
+}
+
+/// What a callback that said `Failed` makes of the run's document.
+fn document(scope: &Scope<'_>, callback: &Callback) -> DocumentRecord {
+    let known = &scope.tenant.document.document_statuses;
+    let document = DocumentRecord::failed(callback.document_status.as_deref(), known);
+    DocumentRecord { error_code: callback.error_code.clone(), error_text: callback.error_text.clone(), ..document }
 }
 
 /// Results of earlier steps, for later scripts and templates to read.

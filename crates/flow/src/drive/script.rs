@@ -1,25 +1,30 @@
-//! Drives one script step: each attempt is an invocation in a fresh sandbox, and a wait holds the run.
+//! Drives one script step: each attempt is an invocation in a fresh sandbox, and between them the run waits like any other.
 
-use std::time::Instant;
+use snaphook_model::{Decision, HookInput, Payload, StepDecision, StepRecord, WaitReason};
 
-use snaphook_model::{Decision, HookInput, Payload, StepDecision, StepRecord};
-
+use super::checkpoint::UnderWay;
+use super::wait::Waited;
 use super::{Scope, call, internal};
-use crate::machine::{End, ScriptAction, ScriptEvent, ScriptStep};
+use crate::machine::{End, Failure, ScriptAction, ScriptEvent, ScriptStep};
 use crate::prepared::PreparedBinding;
 
-/// Drives a script step to its end and records its invocations in the step's record.
-pub(super) async fn drive(scope: &mut Scope<'_>, binding: &PreparedBinding, mut step: ScriptStep, record: &mut StepRecord) -> End {
+/// Drives a script step to its end and records its invocations in the step's record; none when it waits.
+pub(super) async fn drive(
+    scope: &mut Scope<'_>,
+    binding: &PreparedBinding,
+    mut step: ScriptStep,
+    record: &mut StepRecord,
+) -> Option<End> {
     loop {
         let event = match step.next() {
             ScriptAction::Finish(_) => break,
-            ScriptAction::Wait(wait) => {
-                // A wait until after the run's end is none: who waits for the run hears of the failure now.
-                if scope.deadline.saturating_duration_since(Instant::now()) > wait {
-                    tokio::time::sleep(wait).await;
-                    ScriptEvent::Waited
-                } else {
-                    ScriptEvent::NoTime
+            ScriptAction::Wait(delay) => {
+                let under_way = || UnderWay::Script(step.clone());
+                match scope.wait(delay, WaitReason::Retry, record, under_way).await {
+                    Ok(Waited::Over) => ScriptEvent::Waited,
+                    Ok(Waited::NoTime) => ScriptEvent::NoTime,
+                    Ok(Waited::Parked) => return None,
+                    Err(fault) => return Some(End::Failed(Failure::of(fault))),
                 }
             }
             ScriptAction::RunScript(payload) => {
@@ -30,16 +35,16 @@ pub(super) async fn drive(scope: &mut Scope<'_>, binding: &PreparedBinding, mut 
                 record.hooks.push(invocation);
                 match result {
                     Ok(Decision::Step(StepDecision(next))) => ScriptEvent::Returned(next),
-                    Ok(_) => return End::Failed(internal("a script step gave another hook's decision")),
+                    Ok(_) => return Some(End::Failed(internal("a script step gave another hook's decision"))),
                     Err(fault) => ScriptEvent::Faulted(fault),
                 }
             }
         };
         if let Err(error) = step.apply(event) {
-            return End::Failed(internal(&error.to_string()));
+            return Some(End::Failed(internal(&error.to_string())));
         }
     }
-    step.into_end().unwrap_or_else(|| End::Failed(internal("a script step without next action has not ended")))
+    Some(step.into_end().unwrap_or_else(|| End::Failed(internal("a script step without next action has not ended"))))
 }
 
 /// JSON of no bytes is what an answer without a body leaves; no parser takes it.

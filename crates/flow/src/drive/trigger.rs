@@ -4,19 +4,22 @@
 //! same variables. Its answer is held until the run has ended, since a sender who is told that all is well will not send again.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use snaphook_model::{
-    Code, Decision, Fault, HookInput, Invocation, Payload, RunStatus, SubjectValues, Tenant, TriggerDecision, TriggerRequest,
+    Code, Decision, DocumentRecord, Fault, HookInput, Invocation, Payload, RunRecord, RunStatus, Tenant, TriggerDecision, TriggerRequest,
     TriggerResponse,
 };
-use snaphook_store::{QueuedRun, StoreError};
+use snaphook_store::{QueuedRun, Recording, StoreError};
+use tokio_util::sync::CancellationToken;
 
-use super::ending::{blank_record, close_record, finish_run};
+use super::ending::{blank_record, close_record, finish_run, next_run};
 use super::{Scope, Start, call, flow, internal};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedFlow;
 use crate::record::store_fault;
+use crate::recording::Opening;
 use crate::runner::Inner;
 
 /// Runs of a tenant that may wait for their beginning or their end: an hour of steady work for one that keeps every place of the node busy
@@ -35,11 +38,11 @@ pub(super) struct Begun {
 }
 
 /// Takes the request of a run that begins with one, and puts the payload in its place.
-pub(super) async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, start: &mut Start) -> Begun {
-    let Some(request) = start.request.take() else { return Begun::default() };
+pub(super) async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow) -> Begun {
+    let Some(request) = scope.start.request.take() else { return Begun::default() };
     let brought = payload_of(&request);
     let Some(binding) = flow.trigger.as_ref().and_then(|trigger| trigger.binding.as_ref()) else {
-        start.input = brought;
+        scope.start.input = brought;
         return Begun::default();
     };
     let http = call::granted(scope);
@@ -47,8 +50,8 @@ pub(super) async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, start: &mu
     let (invocation, result) = call::invoke(scope, binding, place, HookInput::Trigger { request }, http).await;
     let (answer, fault) = match result {
         Ok(Decision::Trigger(TriggerDecision { payload, response })) => {
-            start.input = payload.unwrap_or(brought);
-            start.writes = scope.variables.values().writes_since(&flow.variables);
+            scope.start.input = payload.unwrap_or(brought);
+            scope.start.writes = scope.variables.values().writes_since(&flow.variables);
             (Some(response), None)
         }
         Ok(_) => (None, Some(internal("a trigger gave another hook's decision").fault)),
@@ -63,32 +66,60 @@ pub(crate) async fn accept(
     inner: &Arc<Inner>,
     tenant: &Arc<Tenant>,
     flow: &PreparedFlow,
-    mut start: Start,
+    start: Start,
     deadline: Instant,
 ) -> Result<Finished, Fault> {
-    let mut scope = flow::scope(inner, tenant, flow, &start, deadline);
-    let begun = Box::pin(begin(&mut scope, flow, &mut start)).await;
-    let mut record = blank_record(&start, scope.usage);
+    let mut scope = flow::scope(inner, tenant, flow, start, deadline, CancellationToken::new());
+    let begun = Box::pin(begin(&mut scope, flow)).await;
+    let mut record = blank_record(&scope.start, scope.usage);
     record.flow = Some(flow.name.clone());
     record.flow_version = Some(flow.version);
     record.trigger = begun.invocation;
-    let run = start.id;
-    let recording = scope.recorder.finish();
+    let run = scope.start.id;
     if let Some(fault) = begun.fault {
         let outcome = Outcome::Failed { fault, reason_code: None, retry_run: None };
         close_record(&mut record, &outcome, inner.parts.clock.now());
-        finish_run(inner, tenant, record, recording, start, None).await;
+        record.document = Some(DocumentRecord::of(record.status));
+        finish_run(scope, record, None).await;
         return Ok(Finished { run, outcome });
     }
     record.status = RunStatus::Queued;
-    let (due, queued) =
-        (record.started_at, QueuedRun { record, input: start.input, writes: start.writes, subject_values: SubjectValues::default() });
-    if let Err(error) = inner.parts.store.queue_run(&tenant.name, &queued, recording.as_ref(), MAX_WAITING).await {
+    record.document = Some(DocumentRecord::of(RunStatus::Queued));
+    let recording = scope.recorder.finish();
+    let start = scope.start;
+    let subject_values = start.subject.map(|subject| subject.values).unwrap_or_default();
+    let queued = QueuedRun { record, input: start.input, writes: start.writes, subject_values };
+    queue(inner, tenant, &queued, recording.as_ref()).await?;
+    Ok(Finished { run, outcome: Outcome::Accepted })
+}
+
+/// Queues a run that begins as another one did.
+pub(crate) async fn repeat(inner: &Inner, tenant: &Tenant, of: &RunRecord, opening: Option<(Opening, Bytes)>) -> Result<Finished, Fault> {
+    let Some(flow) = &of.flow else {
+        let detail = format!("run `{}` is a direct call, which belongs to no flow; make the call again", of.id);
+        return Err(Fault::new(Code::Conflict, detail));
+    };
+    let Some((opening, bytes)) = opening else {
+        let detail = format!("the input of run `{}` is not kept any more; start flow `{flow}` with it", of.id);
+        return Err(Fault::new(Code::Conflict, detail));
+    };
+    let now = inner.parts.clock.now();
+    let record = next_run(&inner.parts.clock.run_id(), &RunRecord { ended_at: Some(now), ..of.clone() }, Duration::ZERO);
+    let run = record.id;
+    let Opening { content_type, writes, subject_values, .. } = opening;
+    let queued = QueuedRun { record, input: Payload { bytes, content_type }, writes, subject_values };
+    queue(inner, tenant, &queued, None).await?;
+    Ok(Finished { run, outcome: Outcome::Accepted })
+}
+
+/// Makes a queued run durable, and lets it begin when it is due.
+async fn queue(inner: &Inner, tenant: &Tenant, queued: &QueuedRun, recording: Option<&Recording>) -> Result<(), Fault> {
+    if let Err(error) = inner.parts.store.queue_run(&tenant.name, queued, recording, MAX_WAITING).await {
         // A tenant that queues too much is no failure of ours. No run was made.
         return Err(if matches!(error, StoreError::Full(_)) { error.into() } else { store_fault(error) });
     }
-    inner.due.at(due);
-    Ok(Finished { run, outcome: Outcome::Accepted })
+    inner.due.at(queued.record.started_at);
+    Ok(())
 }
 
 /// What a request brings as a payload: its body with its media type, and JSON's null where there is no body.

@@ -1,6 +1,5 @@
 //! What a run knows for its templates: its subject's values, what it generates, what its steps store, what upstreams answered.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,12 +40,10 @@ pub(super) async fn of_run(
 }
 
 /// Keeps values for the rest of the run, and for its subject for good.
-pub(super) async fn store(scope: &mut Scope<'_>, subject: Option<&Subject>, stored: Vec<(String, Bytes)>) -> Result<(), Fault> {
-    let text = |bytes: Bytes| String::from_utf8(bytes.into()).map_err(|_| Fault::new(Code::StorePath, "what is to be stored is no UTF-8"));
-    let stored = stored.into_iter().map(|(name, value)| Ok((name, text(value)?))).collect::<Result<BTreeMap<_, _>, Fault>>()?;
-    let stored = SubjectValues(stored);
+pub(super) async fn store(scope: &mut Scope<'_>, stored: Vec<(String, String)>) -> Result<(), Fault> {
+    let stored = SubjectValues(stored.into_iter().collect());
     let parts = &scope.inner.parts;
-    if let Some(subject) = subject {
+    if let Some(subject) = &scope.start.subject {
         let added = parts.store.add_subject_values(&scope.tenant.name, &subject.id, &stored, parts.clock.now()).await;
         added.map_err(record::store_fault)?;
     }

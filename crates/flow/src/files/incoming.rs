@@ -76,7 +76,7 @@ impl Incoming {
         let fits = |text: &&str| !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let content_type = content_type.filter(fits).unwrap_or("application/octet-stream").to_owned();
         let disk = self.disk.take().ok_or_else(|| Fault::new(Code::Internal, "a file of the run ended twice"))?;
-        Ok(SavedFile { bytes: self.bytes, content_type, digest: self.hasher.finalize().into(), disk: Arc::new(disk) })
+        Ok(SavedFile { bytes: self.bytes, content_type, digest: self.hasher.finalize().into(), link: None, disk: Arc::new(disk) })
     }
 }
 

@@ -4,16 +4,18 @@
 //! a bound of its own. A name never becomes a path: files on disk are numbered.
 
 mod incoming;
+mod kept;
 mod space;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 use snaphook_model::{Code, Fault, Payload, Tenant};
 
 pub(crate) use incoming::{Incoming, Wanted};
+pub(crate) use kept::Kept;
 pub use space::FileSpace;
 use space::OnDisk;
 
@@ -28,6 +30,8 @@ pub(crate) struct RunFiles {
     space: Arc<FileSpace>,
     tenant: Arc<Tenant>,
     by_name: BTreeMap<String, SavedFile>,
+    /// The directory of those that outlive this process, once there are any.
+    kept: Option<PathBuf>,
 }
 
 /// A file of a run.
@@ -38,12 +42,14 @@ pub(crate) struct SavedFile {
     pub(crate) content_type: String,
     /// BLAKE3 of the content.
     pub(crate) digest: [u8; 32],
+    /// Its second name, where it has one.
+    link: Option<String>,
     disk: Arc<OnDisk>,
 }
 
 impl RunFiles {
     pub(crate) fn new(space: &Arc<FileSpace>, tenant: &Arc<Tenant>) -> Self {
-        Self { space: space.clone(), tenant: tenant.clone(), by_name: BTreeMap::new() }
+        Self { space: space.clone(), tenant: tenant.clone(), by_name: BTreeMap::new(), kept: None }
     }
 
     /// A file that is about to be written. It counts as the run's once it is kept.
@@ -78,6 +84,10 @@ impl RunFiles {
     pub(crate) async fn close(&mut self) {
         if !self.by_name.is_empty() {
             off_thread(std::mem::take(&mut self.by_name)).await;
+        }
+        if let Some(directory) = self.kept.take() {
+            // What is left of it goes at the next start.
+            drop(tokio::fs::remove_dir_all(directory).await);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use snaphook_model::{Code, Fault, TenantName};
+use snaphook_model::{Code, Fault, RunId, TenantName};
 
 /// One tenant's part of the whole, so that a tenant who fills it leaves room for others.
 const SHARE: u64 = 4;
@@ -17,6 +17,8 @@ const SHARE: u64 = 4;
 #[derive(Debug)]
 pub struct FileSpace {
     directory: PathBuf,
+    /// Of the files of runs that wait.
+    kept: PathBuf,
     /// Of all files together.
     limit: u64,
     taken: Mutex<Taken>,
@@ -32,18 +34,30 @@ struct Taken {
 }
 
 impl FileSpace {
-    /// A directory that belongs to this node alone, for at most so many bytes. Makes it for its owner only, and empties it: what is in there
-    /// belongs to runs of a process that was killed.
+    /// A directory that belongs to this node alone, for at most so many bytes. Makes it for its owner only, and removes what belongs to runs
+    /// of a process that was killed. Files of runs that wait stay.
     ///
     /// # Errors
     /// When the directory cannot be made or emptied.
     pub fn open(directory: &Path, limit: u64) -> io::Result<Self> {
-        match fs::remove_dir_all(directory) {
+        let own = directory.join("open");
+        match fs::remove_dir_all(&own) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        DirBuilder::new().mode(0o700).recursive(true).create(directory)?;
-        Ok(Self { directory: directory.to_owned(), limit, taken: Mutex::default(), next: AtomicU64::new(1) })
+        DirBuilder::new().mode(0o700).recursive(true).create(&own)?;
+        let kept = directory.join("kept");
+        Ok(Self { directory: own, kept, limit, taken: Mutex::default(), next: AtomicU64::new(1) })
+    }
+
+    /// The directory for the files of a run that waits.
+    pub(super) fn kept(&self, tenant: &TenantName, run: RunId) -> PathBuf {
+        self.kept.join(tenant.as_str()).join(run.to_string())
+    }
+
+    /// Runs that have files here though no process is at them: tenant, run and directory.
+    pub(crate) fn all_kept(&self) -> Vec<(TenantName, RunId, PathBuf)> {
+        super::kept::all(&self.kept)
     }
 
     /// A path that no other file has.
@@ -108,6 +122,11 @@ impl OnDisk {
     /// A path for a file that is not there yet.
     pub(super) fn new(space: &Arc<FileSpace>, tenant: &TenantName) -> Self {
         Self { space: space.clone(), tenant: tenant.clone(), path: space.path().into(), taken: 0 }
+    }
+
+    /// A file that is there. It takes no room yet.
+    pub(super) fn at(space: &Arc<FileSpace>, tenant: &TenantName, path: Arc<Path>) -> Self {
+        Self { space: space.clone(), tenant: tenant.clone(), path, taken: 0 }
     }
 
     pub(super) fn path(&self) -> &Arc<Path> {

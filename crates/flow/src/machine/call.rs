@@ -5,21 +5,31 @@
 //! - A guest fault in `post-hook` or `post-fail` ends the call with that fault; the failure before it stays in its attempt's record.
 
 mod decide;
+mod settle;
+
+use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use snaphook_model::{
-    Blame, Code, Decision, Fault, Headers, Hook, HookInput, HttpRequest, HttpResponse, NewResponse, Payload, ReasonCode, Rejection,
+    AsyncStep, Callback, Code, Decision, Fault, Headers, Hook, HookInput, HttpRequest, HttpResponse, NewResponse, Payload, ReasonCode,
+    Rejection, WaitReason,
 };
 
 use super::input::{Arguments, as_json};
-use super::path::ResponsePath;
 use super::plan::CallPlan;
-use crate::template::{Condition, Filled, FilledFiles, Form};
+use crate::template::{Filled, FilledFiles, Form};
 
 /// A call and everything that has happened in it.
 #[derive(Debug, Clone)]
 pub struct Call<'p> {
     plan: &'p CallPlan,
+    so_far: SoFar,
+}
+
+/// Everything that has happened in a call. With the plan it makes the call again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SoFar {
     /// Whether another run may follow where a script asks for one.
     may_repeat_run: bool,
     /// As the caller gave them; the hooks after the call see these.
@@ -28,6 +38,8 @@ pub struct Call<'p> {
     arguments: Arguments,
     /// From 1; 0 before the first.
     attempt: u32,
+    /// How many of them were made because one before had failed.
+    retries: u32,
     /// Of the latest attempt.
     request: HttpRequest,
     /// What files the latest attempt sends and keeps.
@@ -45,7 +57,7 @@ pub struct Call<'p> {
     /// The payload, once the requests are done.
     result: Payload,
     /// What of the response is kept, by name, as JSON text; once the requests are done.
-    stored: Vec<(String, Bytes)>,
+    stored: Vec<(String, String)>,
     /// The final failure, once there is one.
     failure: Option<Failed>,
     /// Why each ended attempt failed.
@@ -54,11 +66,14 @@ pub struct Call<'p> {
 }
 
 /// What is done next.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Stage {
     Hook(Hook, usize),
     Fill,
     Request,
+    /// Before the next attempt. The failure is final where there is no time to wait.
+    Wait(Duration, Fault),
+    Callback(AsyncStep),
     Done(End),
 }
 
@@ -79,6 +94,10 @@ pub enum Action<'c> {
     FillRequest(&'c CallPlan, &'c Payload),
     /// Send a request and tell what became of it: [`Event::Responded`] or [`Event::NotAnswered`].
     SendRequest(&'c HttpRequest),
+    /// Wait so long and tell so, or that there is no time for it: [`Event::Waited`] or [`Event::NoTime`].
+    Wait(Duration),
+    /// Wait for the upstream's callback, at most so long: [`Event::CalledBack`] or [`Event::NotCalledBack`].
+    AwaitCallback(Duration),
     /// Nothing: the call has ended.
     Finish(&'c End),
 }
@@ -101,10 +120,18 @@ pub enum Event {
     Saved(HttpResponse, Payload),
     /// No answer came, or the request was not allowed to leave.
     NotAnswered(Fault),
+    /// The time is over.
+    Waited,
+    /// Whoever waits for the call would not wait so long.
+    NoTime,
+    /// The upstream called back.
+    CalledBack(Callback),
+    /// It did not.
+    NotCalledBack,
 }
 
 /// How a call ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum End {
     /// It succeeded.
     Succeeded(Payload),
@@ -119,7 +146,7 @@ pub enum End {
 }
 
 /// Why a call failed, and what may follow from it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// Why.
     pub fault: Fault,
@@ -127,10 +154,12 @@ pub struct Failure {
     pub reason: Option<ReasonCode>,
     /// Whether the run may be made again.
     pub repeat: Repeat,
+    /// What a callback said of the document, where it was one that failed the step.
+    pub document: Option<Box<Callback>>,
 }
 
 /// Whether a failed run is made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Repeat {
     /// No: a script decided that it failed.
     Never,
@@ -149,7 +178,7 @@ pub struct IllegalEvent {
 }
 
 /// A final failure on its way through `post-fail`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Failed {
     failure: Failure,
     /// The response's status, 0 without one.
@@ -163,12 +192,12 @@ impl<'p> Call<'p> {
     /// else that decision is a final failure like any other.
     #[must_use]
     pub fn new(plan: &'p CallPlan, arguments: Arguments, may_repeat_run: bool) -> Self {
-        let mut call = Self {
-            plan,
+        let so_far = SoFar {
             may_repeat_run,
             original: arguments.clone(),
             arguments,
             attempt: 0,
+            retries: 0,
             request: HttpRequest::default(),
             files: FilledFiles::default(),
             expected: None,
@@ -182,17 +211,38 @@ impl<'p> Call<'p> {
             errors: Vec::new(),
             stage: Stage::Request,
         };
+        let mut call = Self { plan, so_far };
         call.enter(Hook::PreHook);
         call
+    }
+
+    /// A call as it was, to go on with it. Where the plan has become another one, a script that is not bound any more is passed over.
+    #[must_use]
+    pub fn resumed(plan: &'p CallPlan, so_far: SoFar) -> Self {
+        let mut call = Self { plan, so_far };
+        if let Stage::Hook(hook, index) = call.so_far.stage
+            && index >= plan.bound.of(hook)
+        {
+            call.leave(hook);
+        }
+        call
+    }
+
+    /// Everything that has happened.
+    #[must_use]
+    pub const fn so_far(&self) -> &SoFar {
+        &self.so_far
     }
 
     /// What to do next. Asking twice gives the same.
     #[must_use]
     pub fn next(&self) -> Action<'_> {
-        match &self.stage {
+        match &self.so_far.stage {
             Stage::Hook(hook, index) => Action::RunHook { hook: *hook, index: *index, input: self.input(*hook) },
-            Stage::Fill => Action::FillRequest(self.plan, self.arguments.payload()),
-            Stage::Request => Action::SendRequest(&self.request),
+            Stage::Fill => Action::FillRequest(self.plan, self.so_far.arguments.payload()),
+            Stage::Request => Action::SendRequest(&self.so_far.request),
+            Stage::Wait(delay, _) => Action::Wait(*delay),
+            Stage::Callback(waits) => Action::AwaitCallback(Duration::from_secs(waits.timeout_s.into())),
             Stage::Done(end) => Action::Finish(end),
         }
     }
@@ -200,47 +250,76 @@ impl<'p> Call<'p> {
     /// The latest attempt, from 1; 0 before the first has begun.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
-        self.attempt
+        self.so_far.attempt
     }
 
     /// What the request sends in place of its body.
     #[must_use]
     pub const fn form(&self) -> Option<&Form> {
-        self.files.form.as_ref()
+        self.so_far.files.form.as_ref()
     }
 
     /// The name under which the response is kept.
     #[must_use]
     pub fn save_as(&self) -> Option<&str> {
-        self.files.save_as.as_deref()
+        self.so_far.files.save_as.as_deref()
     }
 
     /// Whether the latest attempt's response was good, or a script went on with it.
     #[must_use]
     pub fn response_counts(&self) -> bool {
-        self.response.status != 0 && matches!(self.errors.last(), Some(None))
+        self.so_far.response.status != 0 && matches!(self.so_far.errors.last(), Some(None))
+    }
+
+    /// Whether the upstream is to call back when the request was accepted.
+    #[must_use]
+    pub const fn awaits_callback(&self) -> bool {
+        self.plan.awaits.is_some()
+    }
+
+    /// Whether a request that changes something may be sent again when nobody knows what became of it.
+    #[must_use]
+    pub fn repeatable(&self) -> bool {
+        self.plan.idempotent && matches!(self.so_far.request.method.as_str(), "POST" | "PATCH")
+    }
+
+    /// How many requests of the call the upstream has surely taken or refused, plus one. Requests that were not answered do not count: whatever
+    /// follows them is the same request again.
+    #[must_use]
+    pub fn intents(&self) -> usize {
+        let unanswered = |error: &&Option<Fault>| error.as_ref().is_some_and(|fault| matches!(fault.code, Code::Timeout | Code::Reset));
+        self.so_far.errors.iter().filter(|error| !unanswered(error)).count() + 1
+    }
+
+    /// What a wait before the next attempt is for.
+    #[must_use]
+    pub fn wait_reason(&self) -> WaitReason {
+        match &self.so_far.stage {
+            Stage::Wait(_, Fault { code: Code::Blocked, .. }) => WaitReason::Polling,
+            _ => WaitReason::Retry,
+        }
     }
 
     /// Why each ended attempt failed, in order; none for one that did not.
     #[must_use]
     pub fn attempt_errors(&self) -> &[Option<Fault>] {
-        &self.errors
+        &self.so_far.errors
     }
 
     /// What of the response is kept, by name, as JSON text; and the response's body, or what describes it where it is kept as a file. To be
     /// asked once the call has succeeded.
     #[must_use]
-    pub fn take_kept(&mut self) -> (Vec<(String, Bytes)>, Bytes) {
-        let body = self.saved.as_ref().map_or(&self.response.body, |file| &file.bytes).clone();
-        (std::mem::take(&mut self.stored), body)
+    pub fn take_kept(&mut self) -> (Vec<(String, String)>, Bytes) {
+        let body = self.so_far.saved.as_ref().map_or(&self.so_far.response.body, |file| &file.bytes).clone();
+        (std::mem::take(&mut self.so_far.stored), body)
     }
 
     /// How the call ended; none while it has not.
     #[must_use]
     pub fn into_end(self) -> Option<End> {
-        match self.stage {
+        match self.so_far.stage {
             Stage::Done(end) => Some(end),
-            Stage::Hook(..) | Stage::Fill | Stage::Request => None,
+            Stage::Hook(..) | Stage::Fill | Stage::Request | Stage::Wait(..) | Stage::Callback(_) => None,
         }
     }
 
@@ -249,31 +328,47 @@ impl<'p> Call<'p> {
     /// # Errors
     /// When it does not answer [`Call::next`]; the call is then as it was.
     pub fn apply(&mut self, event: Event) -> Result<(), IllegalEvent> {
-        match (&self.stage, event) {
+        match (&self.so_far.stage, event) {
             (&Stage::Hook(hook, index), Event::Decided(decision)) => self.decided(hook, index, decision)?,
             (&Stage::Hook(hook, _), Event::Faulted(fault)) => self.faulted(hook, fault),
             (Stage::Fill, Event::Filled(filled)) => self.filled(filled),
             (Stage::Fill, Event::NotFilled(fault)) => self.attempt_failed(fault),
             (Stage::Request, Event::Responded(response)) => {
-                self.response = response;
+                self.so_far.response = response;
                 self.enter(Hook::PostRequest);
             }
             (Stage::Request, Event::Saved(response, file)) => {
-                self.response = response;
-                self.saved = Some(file);
+                self.so_far.response = response;
+                self.so_far.saved = Some(file);
                 self.enter(Hook::PostRequest);
             }
             (Stage::Request, Event::NotAnswered(fault)) => self.attempt_failed(fault),
+            (Stage::Wait(..), Event::Waited) => self.begin_attempt(),
+            (Stage::Wait(_, fault), Event::NoTime) => {
+                let fault = fault.clone();
+                self.so_far.errors.pop();
+                self.request_failed(Failure::of(fault));
+            }
+            (Stage::Callback(waits), Event::CalledBack(callback)) => {
+                let use_body = waits.use_body;
+                self.called_back(use_body, callback);
+            }
+            (Stage::Callback(waits), Event::NotCalledBack) => {
+                let detail = format!("the upstream did not call back within {} s", waits.timeout_s);
+                self.failed(Failure::of(Fault::new(Code::CallbackTimeout, detail)));
+            }
             (_, event) => return Err(self.illegal(event.kind())),
         }
         Ok(())
     }
 
     fn illegal(&self, happened: &'static str) -> IllegalEvent {
-        let awaited = match &self.stage {
+        let awaited = match &self.so_far.stage {
             Stage::Hook(hook, index) => format!("script {index} of {hook}"),
             Stage::Fill => "a request with its templates filled in".to_owned(),
             Stage::Request => "the answer to a request".to_owned(),
+            Stage::Wait(..) => "the end of a wait".to_owned(),
+            Stage::Callback(_) => "a callback".to_owned(),
             Stage::Done(_) => "nothing".to_owned(),
         };
         IllegalEvent::new(awaited, happened)
@@ -281,7 +376,7 @@ impl<'p> Call<'p> {
 
     fn enter(&mut self, hook: Hook) {
         if self.plan.bound.of(hook) > 0 {
-            self.stage = Stage::Hook(hook, 0);
+            self.so_far.stage = Stage::Hook(hook, 0);
         } else {
             self.leave(hook);
         }
@@ -289,7 +384,7 @@ impl<'p> Call<'p> {
 
     fn advance(&mut self, hook: Hook, index: usize) {
         if index + 1 < self.plan.bound.of(hook) {
-            self.stage = Stage::Hook(hook, index + 1);
+            self.so_far.stage = Stage::Hook(hook, index + 1);
         } else {
             self.leave(hook);
         }
@@ -298,12 +393,12 @@ impl<'p> Call<'p> {
     fn leave(&mut self, hook: Hook) {
         match hook {
             Hook::PreHook => self.begin_attempt(),
-            Hook::PreRequest => self.stage = Stage::Request,
+            Hook::PreRequest => self.so_far.stage = Stage::Request,
             Hook::PostRequest => self.settle(),
-            Hook::PostHook | Hook::Step | Hook::Trigger => self.stage = Stage::Done(End::Succeeded(std::mem::take(&mut self.result))),
+            Hook::PostHook | Hook::Step | Hook::Trigger => self.so_far.stage = Stage::Done(End::Succeeded(std::mem::take(&mut self.so_far.result))),
             Hook::PostFail => {
-                let Some(failed) = self.failure.take() else { return };
-                self.stage = Stage::Done(match failed.replaced {
+                let Some(failed) = self.so_far.failure.take() else { return };
+                self.so_far.stage = Stage::Done(match failed.replaced {
                     Some(rejection) => End::Rejected(rejection),
                     None => End::Failed(failed.failure),
                 });
@@ -312,15 +407,15 @@ impl<'p> Call<'p> {
     }
 
     fn begin_attempt(&mut self) {
-        self.attempt += 1;
-        self.response = HttpResponse::default();
-        self.saved = None;
-        self.returned = None;
-        self.proceed = false;
+        self.so_far.attempt += 1;
+        self.so_far.response = HttpResponse::default();
+        self.so_far.saved = None;
+        self.so_far.returned = None;
+        self.so_far.proceed = false;
         if self.plan.has_templates() {
-            self.stage = Stage::Fill;
+            self.so_far.stage = Stage::Fill;
         } else {
-            match self.plan.fill_plain(self.arguments.payload()) {
+            match self.plan.fill_plain(self.so_far.arguments.payload()) {
                 Ok(filled) => self.filled(filled),
                 Err(fault) => self.attempt_failed(fault),
             }
@@ -328,108 +423,10 @@ impl<'p> Call<'p> {
     }
 
     fn filled(&mut self, Filled { request, expected, files }: Filled) {
-        self.request = request;
-        self.expected = expected;
-        self.files = files;
+        self.so_far.request = request;
+        self.so_far.expected = expected;
+        self.so_far.files = files;
         self.enter(Hook::PreRequest);
-    }
-
-    /// No script had anything against the response: the status check stands unless one said to go on.
-    fn settle(&mut self) {
-        if !self.proceed && !self.plan.accept.allows(self.response.status) {
-            let detail = format!("the upstream answered {}; accepted: {}", self.response.status, self.plan.accept.describe());
-            return self.attempt_failed(Fault::new(Code::Status, detail));
-        }
-        let settled = self.blocked_by().and_then(|blocked| match blocked {
-            Some(fault) => Ok(Err(fault)),
-            None => Ok(Ok((self.store()?, self.payload()?))),
-        });
-        match settled {
-            Ok(Ok((stored, payload))) => {
-                self.errors.push(None);
-                self.stored = stored;
-                self.result = payload;
-                self.enter(Hook::PostHook);
-            }
-            // No failure: nothing is tried again, and there is nothing to recover from.
-            Ok(Err(blocked)) => {
-                self.errors.push(Some(blocked.clone()));
-                self.stage = Stage::Done(End::Failed(Failure { fault: blocked, reason: None, repeat: Repeat::Never }));
-            }
-            Err(fault) => self.attempt_failed(fault),
-        }
-    }
-
-    /// Why the call ends blocked, if its condition is not met. A script that says to go on stands over the condition too.
-    fn blocked_by(&self) -> Result<Option<Fault>, Fault> {
-        let Some(Condition { path, expected, .. }) = self.plan.condition.as_ref().filter(|_| !self.proceed) else { return Ok(None) };
-        let expected = self.expected.as_ref().unwrap_or(expected);
-        let found = path.find(&self.response.body, "continue_if")?;
-        let found = found.as_deref().map(|found| std::str::from_utf8(found).unwrap_or_default());
-        if found.is_some_and(|found| Condition::fits(found, expected)) {
-            return Ok(None);
-        }
-        let has = found.map_or_else(|| "nothing".to_owned(), |found| format!("`{}`", shortened(found)));
-        let detail = format!("the response has {has} at `{}`; the run goes on with `{}` there", path.text(), shortened(expected));
-        Ok(Some(Fault::new(Code::Blocked, detail).in_field("continue_if")))
-    }
-
-    /// What is kept of the response: all of it or nothing.
-    fn store(&self) -> Result<Vec<(String, Bytes)>, Fault> {
-        let find = |(name, path): &(String, ResponsePath)| {
-            let found = path.find(&self.response.body, "store_data").map_err(|fault| Fault { code: Code::StorePath, ..fault })?;
-            found.map(|found| (name.clone(), found)).ok_or_else(|| {
-                let body = String::from_utf8_lossy(&self.response.body);
-                let detail =
-                    format!("the response has nothing at `{}`, which is to be stored as `{name}`: {}", path.text(), shortened(&body));
-                Fault::new(Code::StorePath, detail).in_field(format!("store_data.{name}"))
-            })
-        };
-        self.plan.store.iter().map(find).collect()
-    }
-
-    fn payload(&mut self) -> Result<Payload, Fault> {
-        if let Some(returned) = self.returned.take() {
-            return Ok(returned);
-        }
-        if let Some(file) = &self.saved {
-            return Ok(file.clone());
-        }
-        match &self.plan.payload_path {
-            Some(path) => path.pick(&self.response.body).map(Payload::json),
-            None => Ok(received(&self.response)),
-        }
-    }
-
-    fn can_retry(&self) -> bool {
-        self.attempt <= self.plan.retries
-    }
-
-    /// An attempt failed without a script's decision. Again, if that may help: the world may have changed, and a script's failure may have
-    /// come from what the upstream answered this time.
-    fn attempt_failed(&mut self, fault: Fault) {
-        if self.can_retry() && (fault.code.retryable() || fault.blame() == Blame::Guest) {
-            self.errors.push(Some(fault));
-            self.begin_attempt();
-        } else {
-            self.request_failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
-        }
-    }
-
-    /// The latest attempt failed for good.
-    fn request_failed(&mut self, failure: Failure) {
-        self.errors.push(Some(failure.fault.clone()));
-        self.failed(failure);
-    }
-
-    fn failed(&mut self, failure: Failure) {
-        if failure.repeat == Repeat::Asked {
-            // The run is made again as a whole, so this is not the call's final failure.
-            self.stage = Stage::Done(End::Failed(failure));
-        } else {
-            self.failure = Some(Failed { failure, status: self.response.status, replaced: None });
-            self.enter(Hook::PostFail);
-        }
     }
 }
 
@@ -442,6 +439,13 @@ impl End {
             Self::Responded(NewResponse { headers, body, .. }) => Some(answered(headers, body)),
             Self::Rejected(_) | Self::Failed(_) => None,
         }
+    }
+}
+
+impl Failure {
+    /// A failure that no script decided.
+    pub(crate) const fn of(fault: Fault) -> Self {
+        Self { fault, reason: None, repeat: Repeat::AsPolicy, document: None }
     }
 }
 
@@ -459,22 +463,13 @@ impl Event {
             Self::Filled(_) | Self::NotFilled(_) => "a request's templates",
             Self::Responded(_) | Self::Saved(..) => "a response",
             Self::NotAnswered(_) => "a request's failure",
+            Self::Waited | Self::NoTime => "the end of a wait",
+            Self::CalledBack(_) | Self::NotCalledBack => "the end of the wait for a callback",
         }
     }
 }
 
-/// The beginning of a text that an upstream sent, for a message.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 500;
-    if text.len() <= MOST { text.to_owned() } else { format!("{}…", &text[..text.floor_char_boundary(MOST)]) }
-}
-
-/// A response's body as payload, byte for byte. An upstream that names no media type gets the one that its body fits.
-fn received(response: &HttpResponse) -> Payload {
-    answered(&response.headers, &response.body)
-}
-
-/// The same for the parts of an answer, an upstream's or a hook's.
+/// The body of an answer, an upstream's or a hook's, as payload, byte for byte. Where no media type is named, it gets the one that its body fits.
 fn answered(headers: &Headers, body: &Bytes) -> Payload {
     let content_type = headers.get("content-type").map_or_else(
         || {

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use snaphook_model::{BodyText, Payload};
 
 /// The arguments of a call.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Arguments {
     payload: Payload,
     /// Whether somebody has looked that they are JSON; a direct call's are checked at the door.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use snaphook_model::connector::StatusList;
-use snaphook_model::{Fault, Hook, Payload};
+use snaphook_model::{AsyncStep, Fault, Hook, Payload, Polling, Retry};
 
 use super::path::ResponsePath;
 use crate::template::{Condition, FilePlan, Filled, Needs, RequestTemplate, Values};
@@ -19,8 +19,14 @@ pub struct CallPlan {
     pub request: RequestTemplate,
     /// How long each hook's list is.
     pub bound: BoundHooks,
-    /// Attempts after the first.
-    pub retries: u32,
+    /// Attempts after the first; without any where `attempts` is 0.
+    pub retry: Retry,
+    /// The same request again until the condition is met.
+    pub polling: Option<Polling>,
+    /// The call ends when the upstream calls back.
+    pub awaits: Option<AsyncStep>,
+    /// Whether the same request twice does no harm, or the upstream knows it again by its `Idempotency-Key`.
+    pub idempotent: bool,
     /// Which statuses succeed where no script decides.
     pub accept: Accept,
     /// Picks the payload out of the response.

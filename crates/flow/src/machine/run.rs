@@ -57,9 +57,6 @@ pub enum RunEnd {
 /// Where a script asks for another run and the flow has no `retry`.
 const ONCE_MORE: Retry = Retry { attempts: 1, delay_s: 60, backoff: 1 };
 
-/// Delays grow with `backoff`; a month is far beyond any use and keeps the sums inside the calendar.
-const MAX_DELAY_S: u64 = 30 * 24 * 60 * 60;
-
 impl RunPlan {
     /// How long to wait before the run that a script asks for; none where no run may follow.
     #[must_use]
@@ -67,12 +64,17 @@ impl RunPlan {
         self.delay(self.retry.unwrap_or(ONCE_MORE))
     }
 
+    /// How long to wait before the run that follows a failed one, as the flow's `retry` says; none where no run follows.
+    #[must_use]
+    pub fn policy(&self) -> Option<Duration> {
+        self.retry.and_then(|retry| self.delay(retry))
+    }
+
     fn delay(&self, retry: Retry) -> Option<Duration> {
         if self.attempt > retry.attempts {
             return None;
         }
-        let factor = u64::from(retry.backoff).saturating_pow(self.attempt.saturating_sub(1));
-        Some(Duration::from_secs(u64::from(retry.delay_s).saturating_mul(factor).min(MAX_DELAY_S)))
+        Some(retry.delay(self.attempt))
     }
 }
 
@@ -82,6 +84,19 @@ impl Run {
     pub fn new(plan: RunPlan, input: Payload) -> Self {
         let stage = if plan.steps == 0 { Stage::Done(RunEnd::Succeeded(input)) } else { Stage::Step(0, input) };
         Self { plan, partial: false, stage }
+    }
+
+    /// A run that was at this step, to go on with it; `partial` says whether a step before it failed and was ignored.
+    #[must_use]
+    pub fn resumed(plan: RunPlan, step: usize, payload: Payload, partial: bool) -> Self {
+        let stage = if step < plan.steps { Stage::Step(step, payload) } else { Stage::Done(RunEnd::Succeeded(payload)) };
+        Self { plan, partial, stage }
+    }
+
+    /// Whether a step failed and was ignored.
+    #[must_use]
+    pub const fn is_partial(&self) -> bool {
+        self.partial
     }
 
     /// What to do next. Asking twice gives the same.
@@ -119,7 +134,7 @@ impl Run {
                 let delay = match failure.repeat {
                     Repeat::Never => None,
                     Repeat::Asked => self.plan.asked(),
-                    Repeat::AsPolicy => self.plan.retry.and_then(|retry| self.plan.delay(retry)),
+                    Repeat::AsPolicy => self.plan.policy(),
                 };
                 Stage::Done(RunEnd::Failed(failure, delay))
             }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use snaphook_model::{Blame, Fault, OnError, Payload};
 
-use super::call::{End, Failure, IllegalEvent, Repeat};
+use super::call::{End, Failure, IllegalEvent};
 
 /// A script step and everything that has happened in it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ScriptStep {
     on_error: OnError,
     /// What every attempt is given, and what the run goes on with after a failure that is ignored.
@@ -17,7 +18,7 @@ pub struct ScriptStep {
     stage: Stage,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 enum Stage {
     Script,
     /// The failure is final where the wait does not fit into the run.
@@ -105,7 +106,7 @@ impl ScriptStep {
 
     /// Nothing is left to try.
     fn failed(&self, fault: Fault) -> Stage {
-        let failure = Failure { fault, reason: None, repeat: Repeat::AsPolicy };
+        let failure = Failure::of(fault);
         Stage::Done(if self.on_error.ignores() { End::Ignored(failure, self.payload.clone()) } else { End::Failed(failure) })
     }
 }

@@ -5,3 +5,4 @@ mod forms;
 mod runs;
 mod scripts;
 mod stories;
+mod waits;

@@ -117,7 +117,7 @@ fn what_is_written_down_is_read_back() {
     assert!(bodies.len() <= 6, "bodies that are shared are kept once, not {} of them", bodies.len());
     let mut expected = entries();
     expected[0].begins = Some(Header { build: "build 1".to_owned(), limits });
-    assert_eq!(read(&head, &bodies).unwrap(), expected);
+    assert_eq!(read(&head, &bodies).unwrap().entries, expected);
     assert!(matches!(read(&head, &bodies[1..]), Err(Unreadable::Body)));
     for cut in 0..head.len() {
         // Some ends lie between two entries; nowhere may reading panic.
@@ -134,7 +134,7 @@ fn recording_goes_on_where_it_was_left() {
     recorder.note("build 2", &limits, entries().remove(1));
     recorder.note("build 2", &limits, entries().remove(2));
     let Some(Recording::Whole { head, bodies }) = recorder.finish() else { panic!("it is small") };
-    let read = read(&head, &bodies).unwrap();
+    let read = read(&head, &bodies).unwrap().entries;
     let builds: Vec<_> = read.iter().map(|entry| entry.begins.as_ref().map(|header| header.build.as_str())).collect();
     assert_eq!(builds, [Some("build 1"), Some("build 2"), None]);
     assert_eq!(read[1].input, entries()[1].input);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use snaphook_model::{Code, Encode, Fault, HttpRequest};
 
 use super::engine::Place;
@@ -25,7 +26,7 @@ pub struct FilePlan {
 }
 
 /// The same for one request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilledFiles {
     /// Sent in place of a body.
     pub form: Option<Form>,
@@ -34,7 +35,7 @@ pub struct FilledFiles {
 }
 
 /// A form with files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Form {
     /// Field to text.
     pub texts: Vec<(String, String)>,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use snaphook_model::{Payload, Variables};
 
 use super::json;
@@ -27,7 +28,7 @@ pub struct Values {
 const INDEXED_BYTES: usize = 64 << 10;
 
 /// What a run of a flow knows beside its variables. All values are JSON texts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunValues {
     /// Whom the run is about: its values, and its id as `id` unless one of them has this name.
     pub subject: BTreeMap<String, String>,
@@ -36,7 +37,22 @@ pub struct RunValues {
     /// Stored by earlier steps.
     pub stored: BTreeMap<String, String>,
     /// What the upstreams answered to earlier requests, in order; an empty object in place of what is no JSON.
+    #[serde(with = "texts")]
     pub responses: Vec<Bytes>,
+}
+
+/// Texts that are shared rather than copied.
+mod texts {
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(texts: &[Bytes], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(texts.iter().map(|text| String::from_utf8_lossy(text)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bytes>, D::Error> {
+        Ok(Vec::<String>::deserialize(deserializer)?.into_iter().map(Bytes::from).collect())
+    }
 }
 
 /// Where a name leads.

@@ -145,11 +145,11 @@ pub(crate) async fn queued_runs_hold_what_their_version_binds(store: &dyn Store)
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "nor under way");
 
     claimed.status = RunStatus::Failed;
-    store.end_run(&acme, &claimed, None, Some(&queued(2))).await.unwrap();
+    store.end_run(&acme, &claimed, None, &[], Some(&queued(2))).await.unwrap();
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "the run that repeats it needs it too");
     let mut claimed = store.claim_due_runs(at(2), 1).await.unwrap().remove(0).run.record;
     claimed.status = RunStatus::Succeeded;
-    store.end_run(&acme, &claimed, None, None).await.unwrap();
+    store.end_run(&acme, &claimed, None, &[], None).await.unwrap();
     let mut other = queued(3);
     other.record.flow_version = Some(2);
     store.queue_run(&acme, &other, None, 100).await.unwrap();

@@ -138,6 +138,7 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         attempt: 1,
         started_at: at(i64::try_from(number).unwrap()),
         ended_at: (!matches!(status, RunStatus::Queued | RunStatus::Running)).then(|| at(1000)),
+        document: None,
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),

@@ -43,12 +43,12 @@ pub(crate) async fn takes_failed_and_next_together(store: &dyn Store) {
     let (mut failed, mut next) = (run(1, Some("orders"), RunStatus::Failed), queued(2));
     failed.retry_run = Some(run_id(2));
     next.record.retry_of = Some(run_id(1));
-    store.end_run(&acme, &failed, None, Some(&next)).await.unwrap();
+    store.end_run(&acme, &failed, None, &[], Some(&next)).await.unwrap();
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(failed.clone()));
     assert_eq!(store.run(&acme, run_id(2)).await.unwrap(), Some(next.record.clone()));
 
     failed.id = run_id(3);
-    failure(store.end_run(&acme, &failed, None, Some(&next))).await;
+    failure(store.end_run(&acme, &failed, None, &[], Some(&next))).await;
     assert_eq!(store.run(&acme, run_id(3)).await.unwrap(), None, "both or none");
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
     let claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
-    store.end_run(&acme, &ended, None, None).await.unwrap();
+    store.end_run(&acme, &ended, None, &[], None).await.unwrap();
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(ended));
     assert_eq!(store.requeue_claimed().await.unwrap(), 0);
     assert_eq!(store.claim_due_runs(at(9), 1).await.unwrap(), []);
@@ -86,7 +86,7 @@ pub(crate) async fn refuses_unknown_tenants(store: &dyn Store) {
     let nobody = tenant("nobody");
     assert_eq!(failure(store.queue_run(&nobody, &queued(1), None, 100)).await, "tenant `nobody` does not exist");
     let ended = run(1, None, RunStatus::Failed);
-    assert_eq!(failure(store.end_run(&nobody, &ended, None, Some(&queued(2)))).await, "tenant `nobody` does not exist");
+    assert_eq!(failure(store.end_run(&nobody, &ended, None, &[], Some(&queued(2)))).await, "tenant `nobody` does not exist");
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn has_an_end(store: &dyn Store) {
     assert_eq!(store.run(&acme, run_id(4)).await.unwrap(), None);
     let mut ended = store.claim_due_runs(at(1), 1).await.unwrap().remove(0).run.record;
     ended.status = RunStatus::Succeeded;
-    store.end_run(&acme, &ended, None, None).await.unwrap();
+    store.end_run(&acme, &ended, None, &[], None).await.unwrap();
     store.queue_run(&acme, &queued(4), None, 3).await.unwrap();
 }
 
@@ -110,5 +110,5 @@ pub(crate) async fn goes_with_its_tenant(store: &dyn Store) {
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     store.delete_tenant(&acme).await.unwrap();
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
-    failure(store.end_run(&acme, &run(1, None, RunStatus::Failed), None, None)).await;
+    failure(store.end_run(&acme, &run(1, None, RunStatus::Failed), None, &[], None)).await;
 }

@@ -7,3 +7,4 @@ pub(crate) mod scripts;
 pub(crate) mod secrets;
 pub(crate) mod subjects;
 pub(crate) mod tenants;
+pub(crate) mod waiting;

@@ -56,16 +56,18 @@ pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, cla
 pub(crate) const WAITING: &str = "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 LIMIT $2) AS waiting";
 pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2";
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
-pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values FROM run_queue AS q JOIN runs AS r \
+pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.checkpoint FROM run_queue AS q JOIN runs AS r \
      ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1 ORDER BY q.due_at LIMIT $2";
 pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1 WHERE tenant = $1 AND id = $2";
-pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', started_at = $3 WHERE tenant = $1 AND id = $2";
+pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', started_at = CASE status WHEN 'queued' THEN $3 ELSE started_at END \
+     WHERE tenant = $1 AND id = $2";
 
 /// A run that ended without being taken out of the queue must not be run again.
 pub(crate) const DEQUEUE_ENDED: &str = "DELETE FROM run_queue WHERE claimed = 1 AND EXISTS (SELECT 1 FROM runs AS r \
-     WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status NOT IN ('queued', 'running'))";
+     WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status NOT IN ('queued', 'running', 'waiting'))";
 pub(crate) const SET_QUEUED: &str =
-    "UPDATE runs SET status = 'queued' WHERE (tenant, id) IN (SELECT q.tenant, q.id FROM run_queue AS q WHERE q.claimed = 1)";
+    "UPDATE runs SET status = 'queued' WHERE (tenant, id) IN \
+     (SELECT q.tenant, q.id FROM run_queue AS q WHERE q.claimed = 1 AND q.checkpoint IS NULL)";
 pub(crate) const RELEASE: &str = "UPDATE run_queue SET claimed = 0 WHERE claimed = 1";
 
 /// Deletes some of a tenant's runs, so that a tenant with millions of them does not hold up every writer.

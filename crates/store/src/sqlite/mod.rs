@@ -16,6 +16,7 @@ mod subjects;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod writer;
 
 use std::fs::File;

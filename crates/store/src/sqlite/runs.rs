@@ -1,13 +1,15 @@
 //! Runs and the queue of those that wait.
 
+use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use jiff::Timestamp;
-use snaphook_model::{Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
+use snaphook_model::{Payload, RunEvent, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::queue::PendingRun;
 use super::rows::{Item, MAX_PAGE_BYTES, form, from_json, page, tenant_name, text, time, to_json};
+use super::waiting::add_events;
 use super::{SqliteStore, begin, recordings};
 use crate::sql::{recordings as recordings_sql, runs as sql};
 use crate::{ClaimedRun, Cursor, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
@@ -45,6 +47,7 @@ impl RunStore for SqliteStore {
         tenant: &'a TenantName,
         record: &'a RunRecord,
         recording: Option<&'a Recording>,
+        events: &'a [RunEvent],
         next: Option<&'a QueuedRun>,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
@@ -54,6 +57,7 @@ impl RunStore for SqliteStore {
             if let Some(recording) = recording {
                 recordings::put(&mut transaction, tenant, record.id, recording).await?;
             }
+            add_events(&mut transaction, tenant, record.id, events).await?;
             let id = record.id.to_string();
             sqlx::query(sql::DEQUEUE).bind(tenant.as_str()).bind(id).execute(&mut *transaction).await?;
             if let Some(next) = next {
@@ -96,7 +100,7 @@ impl RunStore for SqliteStore {
             let mut transaction = begin(&mut writers.durable).await?;
             let due = sqlx::query(sql::DUE).bind(now_us).bind(i64::from(limit)).fetch_all(&mut *transaction).await?;
             let claimed = due.iter().map(|row| claimed_run(row, now)).collect::<Result<Vec<_>, _>>()?;
-            for ClaimedRun { tenant, run } in &claimed {
+            for ClaimedRun { tenant, run, .. } in &claimed {
                 let of_run = |sql| sqlx::query(sql).bind(tenant.as_str()).bind(run.record.id.to_string());
                 of_run(sql::CLAIM).execute(&mut *transaction).await?;
                 of_run(sql::SET_RUNNING).bind(now_us).execute(&mut *transaction).await?;
@@ -192,7 +196,7 @@ async fn of_call(
 }
 
 /// Puts one record; unlike a batch it must have a tenant.
-async fn put(connection: &mut SqliteConnection, tenant: &TenantName, record: &RunRecord) -> Result<(), StoreError> {
+pub(super) async fn put(connection: &mut SqliteConnection, tenant: &TenantName, record: &RunRecord) -> Result<(), StoreError> {
     let query = sqlx::query(AssertSqlSafe(sql::put(1))).bind(tenant.as_str()).bind(record.id.to_string());
     let query = query.bind(record.flow.as_ref().map(|flow| flow.as_str())).bind(record.status.as_str());
     let query = query.bind(record.started_at.as_microsecond()).bind(to_json(RECORD, record)?);
@@ -208,9 +212,7 @@ async fn enqueue(connection: &mut SqliteConnection, tenant: &TenantName, run: &Q
     let query = query.bind(run.record.started_at.as_microsecond());
     let query = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
     let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
-    let query = query.bind(if run.writes.is_empty() { None } else { Some(to_json(WRITES, &run.writes)?) });
-    let values = if run.subject_values.0.is_empty() { None } else { Some(to_json(VALUES, &run.subject_values)?) };
-    let insert = query.bind(values);
+    let insert = query.bind(writes_text(run)?).bind(values_text(run)?);
     match insert.execute(connection).await {
         Ok(_) => Ok(()),
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(StoreError::Exists(format!("run {}", run.record.id))),
@@ -218,12 +220,27 @@ async fn enqueue(connection: &mut SqliteConnection, tenant: &TenantName, run: &Q
     }
 }
 
+/// What a run's trigger wrote, as its column holds it.
+pub(super) fn writes_text(run: &QueuedRun) -> Result<Option<String>, StoreError> {
+    (!run.writes.is_empty()).then(|| to_json(WRITES, &run.writes)).transpose()
+}
+
+/// The same for its subject's values.
+pub(super) fn values_text(run: &QueuedRun) -> Result<Option<String>, StoreError> {
+    (!run.subject_values.0.is_empty()).then(|| to_json(VALUES, &run.subject_values)).transpose()
+}
+
 fn claimed_run(row: &SqliteRow, now: Timestamp) -> Result<ClaimedRun, StoreError> {
-    let record = RunRecord { status: RunStatus::Running, started_at: now, ..from_json(RECORD, text(row, 1)?)? };
+    let mut record: RunRecord = from_json(RECORD, text(row, 1)?)?;
+    let checkpoint = row.try_get::<Option<Vec<u8>>, _>(6)?.map(Bytes::from);
+    record.status = RunStatus::Running;
+    if checkpoint.is_none() {
+        record.started_at = now;
+    }
     let input = Payload { content_type: row.try_get(2)?, bytes: row.try_get::<Vec<u8>, _>(3)?.into() };
     let writes = row.try_get::<Option<&str>, _>(4)?.map_or_else(|| Ok(Vec::new()), |text| from_json(WRITES, text))?;
     let subject_values = row.try_get::<Option<&str>, _>(5)?.map_or_else(|| Ok(SubjectValues::default()), |text| from_json(VALUES, text))?;
-    Ok(ClaimedRun { tenant: tenant_name(row, 0)?, run: QueuedRun { record, input, writes, subject_values } })
+    Ok(ClaimedRun { tenant: tenant_name(row, 0)?, run: QueuedRun { record, input, writes, subject_values }, checkpoint })
 }
 
 /// The record with status and start as they are now.

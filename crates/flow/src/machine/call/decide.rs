@@ -11,9 +11,9 @@ impl Call<'_> {
     pub(super) fn faulted(&mut self, hook: Hook, fault: Fault) {
         match hook {
             Hook::PreRequest | Hook::PostRequest => self.attempt_failed(fault),
-            Hook::PreHook => self.failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }),
+            Hook::PreHook => self.failed(Failure::of(fault)),
             Hook::PostHook | Hook::PostFail | Hook::Step | Hook::Trigger => {
-                self.stage = Stage::Done(End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy }));
+                self.so_far.stage = Stage::Done(End::Failed(Failure::of(fault)));
             }
         }
     }
@@ -34,12 +34,12 @@ impl Call<'_> {
         match decision {
             PreHookDecision::Call(arguments) => {
                 if let Some(arguments) = arguments {
-                    self.arguments = Payload::json(arguments).into();
+                    self.so_far.arguments = Payload::json(arguments).into();
                 }
                 self.advance(Hook::PreHook, index);
             }
-            PreHookDecision::Reject(rejection) => self.stage = Stage::Done(End::Rejected(rejection)),
-            PreHookDecision::Respond(response) => self.stage = Stage::Done(End::Responded(response)),
+            PreHookDecision::Reject(rejection) => self.so_far.stage = Stage::Done(End::Rejected(rejection)),
+            PreHookDecision::Respond(response) => self.so_far.stage = Stage::Done(End::Responded(response)),
         }
     }
 
@@ -47,17 +47,17 @@ impl Call<'_> {
         match decision {
             PreRequestDecision::Send(request) => {
                 if let Some(request) = request {
-                    self.request = request.over(&self.request);
+                    self.so_far.request = request.over(&self.so_far.request);
                 }
                 self.advance(Hook::PreRequest, index);
             }
             PreRequestDecision::Reject(rejection) => {
-                self.errors.push(Some(Fault::new(Code::Rejected, rejection.message.clone())));
-                self.stage = Stage::Done(End::Rejected(rejection));
+                self.so_far.errors.push(Some(Fault::new(Code::Rejected, rejection.message.clone())));
+                self.so_far.stage = Stage::Done(End::Rejected(rejection));
             }
             PreRequestDecision::Respond(response) => {
-                self.errors.push(None);
-                self.stage = Stage::Done(End::Responded(response));
+                self.so_far.errors.push(None);
+                self.so_far.stage = Stage::Done(End::Responded(response));
             }
         }
     }
@@ -68,46 +68,46 @@ impl Call<'_> {
             PostRequestDecision::Proceed(payload) => (payload, true),
             PostRequestDecision::RetryStep(message) => return self.retry_step(message),
             PostRequestDecision::RetryRun(message) => {
-                let repeat = if self.may_repeat_run { Repeat::Asked } else { Repeat::Never };
+                let repeat = if self.so_far.may_repeat_run { Repeat::Asked } else { Repeat::Never };
                 let fault = Fault::new(Code::ScriptFailed, message.unwrap_or_else(|| "the script asked for the run again".to_owned()));
-                return self.request_failed(Failure { fault, reason: None, repeat });
+                return self.request_failed(Failure { repeat, ..Failure::of(fault) });
             }
             PostRequestDecision::Fail(FailingDecision { message, code }) => {
                 let fault = Fault::new(Code::ScriptFailed, message.unwrap_or_else(|| "the script decided that the step failed".to_owned()));
-                return self.request_failed(Failure { fault, reason: code, repeat: Repeat::Never });
+                return self.request_failed(Failure { reason: code, repeat: Repeat::Never, ..Failure::of(fault) });
             }
             PostRequestDecision::Reauthenticate(message) => {
                 let detail = with_message("the script asked for a new authentication, but there is no connection to renew", message);
                 let fault = Fault::new(Code::ReauthenticateFailed, detail);
-                return self.request_failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+                return self.request_failed(Failure::of(fault));
             }
         };
         if payload.is_some() {
-            self.returned = payload;
+            self.so_far.returned = payload;
         }
-        self.proceed |= proceed;
+        self.so_far.proceed |= proceed;
         self.advance(Hook::PostRequest, index);
     }
 
     fn retry_step(&mut self, message: Option<String>) {
         if self.can_retry() {
-            self.errors.push(Some(Fault::new(Code::ScriptFailed, with_message("the script asked for the request again", message))));
-            return self.begin_attempt();
+            let fault = Fault::new(Code::ScriptFailed, with_message("the script asked for the request again", message));
+            return self.retry(fault);
         }
-        let why = match self.plan.retries {
+        let why = match self.plan.retry.attempts {
             0 => "the script asked for the request again, but the step has no `retry`".to_owned(),
             n => format!("the script asked for the request again, but the step's {n} further attempts are used up"),
         };
         let fault = Fault::new(Code::RetriesUsed, with_message(&why, message));
-        self.request_failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
+        self.request_failed(Failure::of(fault));
     }
 
     fn post_hook(&mut self, index: usize, decision: PostHookDecision) {
         match decision {
             PostHookDecision::Keep => {}
-            PostHookDecision::Replace(payload) => self.result = payload,
+            PostHookDecision::Replace(payload) => self.so_far.result = payload,
             PostHookDecision::Reject(rejection) => {
-                self.stage = Stage::Done(End::Rejected(rejection));
+                self.so_far.stage = Stage::Done(End::Rejected(rejection));
                 return;
             }
         }
@@ -119,11 +119,11 @@ impl Call<'_> {
             PostFailDecision::Keep => {}
             PostFailDecision::Recover(payload) => {
                 // There is no failure left for the rest of the list to see.
-                self.stage = Stage::Done(End::Succeeded(payload));
+                self.so_far.stage = Stage::Done(End::Succeeded(payload));
                 return;
             }
             PostFailDecision::Replace(ReplacedFailure { status, code, message }) => {
-                if let Some(failed) = &mut self.failure {
+                if let Some(failed) = &mut self.so_far.failure {
                     failed.replaced = Some(Rejection { status, code, message });
                 }
             }
@@ -137,23 +137,23 @@ impl Call<'_> {
             Hook::PreHook => HookInput::PreHook {
                 connector: self.plan.connector.clone(),
                 endpoint: self.plan.endpoint.clone(),
-                arguments: self.arguments.as_json(),
+                arguments: self.so_far.arguments.as_json(),
             },
-            Hook::PreRequest => HookInput::PreRequest { request: self.request.clone() },
+            Hook::PreRequest => HookInput::PreRequest { request: self.so_far.request.clone() },
             Hook::PostRequest => HookInput::PostRequest {
-                method: self.request.method.clone(),
-                url: self.request.url.clone(),
-                status: self.response.status,
-                headers: self.response.headers.clone(),
-                payload: self.returned.as_ref().map_or(&self.response.body, |payload| &payload.bytes).clone(),
+                method: self.so_far.request.method.clone(),
+                url: self.so_far.request.url.clone(),
+                status: self.so_far.response.status,
+                headers: self.so_far.response.headers.clone(),
+                payload: self.so_far.returned.as_ref().map_or(&self.so_far.response.body, |payload| &payload.bytes).clone(),
             },
             Hook::PostHook | Hook::Step | Hook::Trigger => HookInput::PostHook {
                 connector: self.plan.connector.clone(),
                 endpoint: self.plan.endpoint.clone(),
-                status: self.response.status,
-                headers: self.response.headers.clone(),
-                payload: self.result.bytes.clone(),
-                arguments: self.original.as_json(),
+                status: self.so_far.response.status,
+                headers: self.so_far.response.headers.clone(),
+                payload: self.so_far.result.bytes.clone(),
+                arguments: self.so_far.original.as_json(),
             },
             Hook::PostFail => self.post_fail_input(),
         }
@@ -161,12 +161,12 @@ impl Call<'_> {
 
     fn post_fail_input(&self) -> HookInput {
         let (connector, endpoint) = (self.plan.connector.clone(), self.plan.endpoint.clone());
-        let arguments = self.original.as_json();
+        let arguments = self.so_far.original.as_json();
         let text = |code: &ReasonCode| match code {
             ReasonCode::Number(number) => number.to_string(),
             ReasonCode::Text(text) => text.clone(),
         };
-        let Some(failed) = &self.failure else {
+        let Some(failed) = &self.so_far.failure else {
             return HookInput::PostFail { connector, endpoint, status: 0, code: String::new(), message: String::new(), arguments };
         };
         let (status, code, message) = match &failed.replaced {

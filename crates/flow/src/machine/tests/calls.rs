@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use snaphook_model::{
     Code, ContinueIf, Decision, FailingDecision, Fault, Headers, Hook, HookInput, HttpResponse, NewRequest, NewResponse, Payload,
-    PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure,
+    PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, Retry,
 };
 
 use crate::machine::{Accept, Action, BoundHooks, Call, CallPlan, End, Event, Failure, Repeat, ResponsePath};
@@ -22,13 +22,21 @@ pub(super) fn plan(bound: &[(Hook, usize)]) -> CallPlan {
             templates: None,
         },
         bound: BoundHooks::new(count),
-        retries: 0,
+        retry: Retry::NONE,
+        polling: None,
+        awaits: None,
+        idempotent: false,
         accept: Accept::Success,
         payload_path: None,
         condition: None,
         store: Vec::new(),
         files: FilePlan::default(),
     }
+}
+
+/// So many further attempts, at once.
+pub(super) const fn again(attempts: u32) -> Retry {
+    Retry { attempts, ..Retry::NONE }
 }
 
 fn start(plan: &CallPlan) -> Call<'_> {
@@ -225,7 +233,7 @@ fn explicit_decisions_end_the_list() {
 
 #[test]
 fn retries_are_shared_by_scripts_statuses_and_failures_that_may_pass() {
-    let plan = CallPlan { retries: 3, ..plan(&[(Hook::PostRequest, 1)]) };
+    let plan = CallPlan { retry: again(3), ..plan(&[(Hook::PostRequest, 1)]) };
     let retry = || post_request(PostRequestDecision::RetryStep(Some("busy".to_owned())));
     let reset = || Event::NotAnswered(Fault::new(Code::Reset, "reset"));
     let call = after(start(&plan), [response(200, "1"), retry(), reset(), response(500, "2"), none()]);
@@ -242,7 +250,7 @@ fn retries_are_shared_by_scripts_statuses_and_failures_that_may_pass() {
 
 #[test]
 fn what_cannot_pass_is_not_retried_and_scripts_that_fail_are() {
-    let plan = CallPlan { retries: 5, ..plan(&[(Hook::PreHook, 1), (Hook::PostRequest, 1)]) };
+    let plan = CallPlan { retry: again(5), ..plan(&[(Hook::PreHook, 1), (Hook::PostRequest, 1)]) };
     let go = pre_hook(PreHookDecision::Call(None));
     for code in [Code::EgressRefused, Code::Tls, Code::Url, Code::ResponseSize] {
         let found = end(start(&plan), [go.clone(), Event::NotAnswered(Fault::new(code, "no"))]);
@@ -255,7 +263,7 @@ fn what_cannot_pass_is_not_retried_and_scripts_that_fail_are() {
 
 #[test]
 fn what_an_attempt_returned_is_gone_in_the_next() {
-    let plan = CallPlan { retries: 1, ..plan(&[(Hook::PostRequest, 2)]) };
+    let plan = CallPlan { retry: again(1), ..plan(&[(Hook::PostRequest, 2)]) };
     let first = [response(200, "1"), post_request(PostRequestDecision::Proceed(Some(Payload::json("9"))))];
     let call = after(after(start(&plan), first), [post_request(PostRequestDecision::RetryStep(None)), response(500, "2"), none(), none()]);
     assert_eq!(failure(call.into_end().unwrap()).fault.code, Code::Status);
@@ -283,7 +291,7 @@ fn a_condition_blocks_without_another_try_and_a_script_stands_over_it() {
         let condition = ContinueIf { response_notation: "detail.status".to_owned(), value };
         CallPlan {
             condition: Some(Condition::read("steps[0]", &condition).unwrap()),
-            retries: 3,
+            retry: again(3),
             ..plan(&[(Hook::PostRequest, 1), (Hook::PostFail, 1)])
         }
     };
@@ -313,7 +321,7 @@ fn what_is_stored_is_all_there_or_nothing_is_stored() {
     let plan = CallPlan { store, ..plan(&[]) };
     let mut call = after(start(&plan), [response(200, r#"{"a":[1.50],"b":{"c": 1}}"#)]);
     let (stored, _) = call.take_kept();
-    assert_eq!(stored, [("A".to_owned(), Bytes::from_static(b"1.50")), ("B".to_owned(), Bytes::from_static(br#"{"c": 1}"#))]);
+    assert_eq!(stored, [("A".to_owned(), "1.50".to_owned()), ("B".to_owned(), r#"{"c": 1}"#.to_owned())]);
     let mut call = after(start(&plan), [response(200, r#"{"a":[1]}"#)]);
     assert_eq!(call.take_kept().0, []);
     let failed = failure(call.into_end().unwrap());

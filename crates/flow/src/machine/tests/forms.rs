@@ -61,7 +61,7 @@ fn a_description_goes_on_in_place_of_the_content() {
 #[test]
 fn a_response_that_was_not_good_does_not_count() {
     let mut scripted = saving(&[(Hook::PostRequest, 1), (Hook::PostFail, 1)]);
-    scripted.retries = 1;
+    scripted.retry = super::calls::again(1);
     let recover = Event::Decided(Decision::PostFail(PostFailDecision::Recover(Payload::json("2"))));
     let none = || decided(PostRequestDecision::None(None));
     let retry = decided(PostRequestDecision::RetryStep(None));

@@ -7,7 +7,7 @@ use snaphook_model::{Code, Fault, Headers, NewResponse, Payload, Rejection, Retr
 use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan};
 
 fn failed(repeat: Repeat) -> End {
-    End::Failed(Failure { fault: Fault::new(Code::Status, "500"), reason: None, repeat })
+    End::Failed(Failure { repeat, ..Failure::of(Fault::new(Code::Status, "500")) })
 }
 
 fn end(plan: RunPlan, steps: Vec<End>) -> RunEnd {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use snaphook_model::{
-    Code, ContinueIf, Decision, FailingDecision, Fault, Headers, Hook, HttpResponse, NewResponse, Payload, PostFailDecision,
-    PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, Rejection, ReplacedFailure,
+    AsyncStep, Callback, Code, ContinueIf, Decision, FailingDecision, Fault, Headers, Hook, HttpResponse, NewResponse, Payload, Polling,
+    PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, Rejection, ReplacedFailure, Retry,
 };
 
 use super::calls::plan;
@@ -22,6 +22,8 @@ fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
     let response = NewResponse { status: 200, headers: Headers::default(), body: Bytes::new() };
     let decided = match action {
         Action::Finish(_) => return None,
+        Action::Wait(_) => return Some(if choice > 220 { Event::NoTime } else { Event::Waited }),
+        Action::AwaitCallback(_) => return Some(called_back(choice)),
         Action::FillRequest(..) if choice > 200 => return Some(Event::NotFilled(Fault::new(Code::Template, "no"))),
         Action::FillRequest(plan, arguments) => {
             let values = Values::new((*arguments).clone(), Arc::default(), Arc::default());
@@ -69,12 +71,29 @@ fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
     Some(Event::Decided(decided))
 }
 
+fn called_back(choice: u8) -> Event {
+    let text = |limit| (choice > limit).then(|| "said".to_owned());
+    let body = Payload::json("{\"called\":1}");
+    match choice {
+        0..=60 => Event::NotCalledBack,
+        _ => Event::CalledBack(Callback { ok: choice > 140, body, document_status: text(90), error_code: text(100), error_text: text(110) }),
+    }
+}
+
+/// What lets a call wait.
+fn any_waits() -> impl Strategy<Value = (Retry, Option<Polling>, Option<AsyncStep>)> {
+    let retry = (0..=10_u32, 0..3_u32).prop_map(|(attempts, delay_s)| Retry { attempts, delay_s, backoff: 2 });
+    let polling = prop::option::of((1..4_u32, 1..6_u32).prop_map(|(interval, amount)| Polling { interval, amount }));
+    let awaits = prop::option::of(any::<bool>().prop_map(|use_body| AsyncStep { use_body, timeout_s: 60 }));
+    (retry, polling, awaits)
+}
+
 fn any_plan() -> impl Strategy<Value = CallPlan> {
     let accept = prop_oneof![Just(Accept::Success), Just(Accept::Any), Just(Accept::Listed(vec![200, 404]))];
     let path = prop_oneof![Just(None), Just(Some("a.0")), Just(Some("missing"))];
     let condition = prop_oneof![Just(None), Just(Some("1")), Just(Some("{{ payload.a }}"))];
-    (prop::array::uniform5(0..4_usize), 0..=10_u32, accept, path, any::<bool>(), condition).prop_map(
-        |(bound, retries, accept, path, templated, condition)| {
+    (prop::array::uniform5(0..4_usize), any_waits(), accept, path, any::<bool>(), condition).prop_map(
+        |(bound, (retry, polling, awaits), accept, path, templated, condition)| {
             let bound: Vec<_> = Hook::ALL.into_iter().zip(bound).collect();
             let mut plan = plan(&bound);
             if templated {
@@ -82,7 +101,8 @@ fn any_plan() -> impl Strategy<Value = CallPlan> {
             }
             let condition = condition.map(|value| ContinueIf { response_notation: "a.0".to_owned(), value: value.into() });
             plan.condition = condition.map(|condition| Condition::read("steps[0]", &condition).unwrap());
-            CallPlan { retries, accept, payload_path: path.map(ResponsePath::parse), ..plan }
+            let polling = polling.filter(|_| plan.condition.is_some());
+            CallPlan { retry, polling, awaits, accept, payload_path: path.map(ResponsePath::parse), ..plan }
         },
     )
 }
@@ -101,13 +121,27 @@ fn templated_request() -> RequestTemplate {
     RequestTemplate::read(source).unwrap().0
 }
 
+/// The call as it is after it was written down and read back: it must ask for the same.
+fn written_down<'p>(plan: &'p CallPlan, call: Call<'p>) -> Result<Call<'p>, TestCaseError> {
+    let written = rmp_serde::to_vec_named(call.so_far()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let read = rmp_serde::from_slice(&written).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let resumed = Call::resumed(plan, read);
+    prop_assert_eq!(format!("{:?}", resumed.next()), format!("{:?}", call.next()));
+    Ok(resumed)
+}
+
 /// What must hold of any story, told to its end.
 fn tell(plan: &CallPlan, choices: &[u8], may_repeat: bool) -> Result<(), TestCaseError> {
     let mut call = Call::new(plan, Payload::json("{}").into(), may_repeat);
     let (mut ran, mut requests, mut events) = (BTreeMap::<Hook, usize>::new(), 0, 0);
     let bound = |hook| plan.bound.of(hook);
     let per_attempt = bound(Hook::PreRequest) + 2 + bound(Hook::PostRequest);
-    let most = bound(Hook::PreHook) + (plan.retries as usize + 1) * per_attempt + bound(Hook::PostHook).max(bound(Hook::PostFail));
+    let attempts = match plan.polling {
+        Some(polling) => polling.amount,
+        None => plan.retry.attempts + 1,
+    };
+    // Before each attempt but the first there may be a wait, and one for the callback.
+    let most = bound(Hook::PreHook) + attempts as usize * (per_attempt + 1) + bound(Hook::PostHook).max(bound(Hook::PostFail));
     while let Some(event) = answer(&call.next(), choices.get(events % choices.len().max(1)).copied().unwrap_or(0)) {
         match call.next() {
             Action::RunHook { hook, index, .. } => {
@@ -115,14 +149,15 @@ fn tell(plan: &CallPlan, choices: &[u8], may_repeat: bool) -> Result<(), TestCas
                 *ran.entry(hook).or_default() += 1;
             }
             Action::SendRequest(_) => requests += 1,
-            Action::FillRequest(..) | Action::Finish(_) => {}
+            Action::FillRequest(..) | Action::Wait(_) | Action::AwaitCallback(_) | Action::Finish(_) => {}
         }
+        call = written_down(plan, call)?;
         prop_assert!(call.apply(event).is_ok());
         events += 1;
         prop_assert!(events <= most, "more than {most} events");
     }
-    prop_assert!(call.attempt() <= plan.retries + 1);
-    prop_assert!(requests <= plan.retries + 1);
+    prop_assert!(call.attempt() <= attempts);
+    prop_assert!(requests <= attempts);
     prop_assert!(!(ran.contains_key(&Hook::PostHook) && ran.contains_key(&Hook::PostFail)), "post-hook and post-fail in one call");
     prop_assert_eq!(call.attempt_errors().len(), call.attempt() as usize, "every attempt has ended");
     prop_assert!(call.apply(Event::Faulted(Fault::new(Code::Fuel, ""))).is_err(), "nothing happens after the end");
@@ -147,7 +182,7 @@ proptest! {
             let wrong = match call.next() {
                 Action::FillRequest(..) | Action::SendRequest(_) => Event::Faulted(Fault::new(Code::Fuel, "")),
                 Action::RunHook { .. } => Event::Decided(Decision::Step(snaphook_model::StepDecision(None))),
-                Action::Finish(_) => Event::NotAnswered(Fault::new(Code::Dns, "")),
+                Action::Finish(_) | Action::Wait(_) | Action::AwaitCallback(_) => Event::NotAnswered(Fault::new(Code::Dns, "")),
             };
             prop_assert!(call.apply(wrong).is_err());
             prop_assert_eq!(format!("{:?}", call.next()), before);

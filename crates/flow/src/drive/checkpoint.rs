@@ -1,0 +1,183 @@
+//! Where a run of a flow is, so that this process or another one can go on with it.
+//!
+//! A run that is answered in one go is never written down before its end. One that waits, that was accepted before it began, or whose upstream
+//! may call back, is: before each request and after its answer, and when it begins to wait. What was answered is not asked again, and a request
+//! of which only the beginning is known is repeated only where its endpoint is idempotent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use snaphook_model::{
+    Callback, Code, CorrelationId, DocumentRecord, Fault, Invocation, Payload, RunRecord, RunStatus, StepRecord, Variables,
+};
+use snaphook_store::{QueuedRun, SavedRun, Wake};
+
+use super::Scope;
+use super::ending::blank_record;
+use crate::machine::ScriptStep;
+use crate::machine::call::SoFar;
+use crate::record::store_fault;
+use crate::template::RunValues;
+use crate::{events, files};
+
+/// How often a run that is to wait is brought to the store, and how long lies between.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What of a run of a flow is known beside what its steps see.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// Whether the run has a row in the store, which this process holds.
+    pub(super) durable: bool,
+    /// The trigger's invocation.
+    pub(super) trigger: Option<Invocation>,
+    /// Steps that have ended.
+    pub(super) steps: Vec<StepRecord>,
+    pub(super) at: At,
+    /// The callback that the step under way waits for, or will.
+    pub(super) correlation: Option<CorrelationId>,
+    /// What a callback said of the document.
+    pub(super) document: Option<DocumentRecord>,
+    /// The step under way when the run was taken up again, until it goes on.
+    pub(super) resumed: Option<(UnderWay, StepRecord)>,
+    /// Events that are in the store.
+    pub(super) written: usize,
+}
+
+/// Between which steps a run is, and with what.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct At {
+    pub(super) step: usize,
+    pub(super) payload: Payload,
+    /// Whether a step before failed and was ignored.
+    pub(super) partial: bool,
+    /// Bytes of results that are kept.
+    pub(super) results: u64,
+}
+
+/// How far the step under way is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum UnderWay {
+    /// It has not begun.
+    No,
+    /// A call, perhaps with a request of which nobody knows what became.
+    Call(Box<SoFar>, Option<Sending>),
+    /// A script step.
+    Script(ScriptStep),
+}
+
+/// A request that was about to leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sending {
+    /// By which the upstream knows it again, where it heeds `Idempotency-Key`.
+    pub(super) key: String,
+}
+
+/// The checkpoint as it lies in the store.
+#[derive(Debug, Serialize, Deserialize)]
+struct Checkpoint {
+    at: At,
+    under_way: UnderWay,
+    correlation: Option<CorrelationId>,
+    variables: Variables,
+    values: RunValues,
+    files: Vec<files::Kept>,
+}
+
+impl Scope<'_> {
+    /// Writes down where the run is. `step` is the step under way, as far as it has come.
+    pub(super) async fn save(
+        &mut self,
+        under_way: UnderWay,
+        step: Option<&StepRecord>,
+        wake: Wake<'_>,
+        expects: Option<&CorrelationId>,
+    ) -> Result<(), Fault> {
+        let waits = !matches!(wake, Wake::Held);
+        let record = self.record_so_far(step, if waits { RunStatus::Waiting } else { RunStatus::Running });
+        let all = events::of(&record);
+        let new = all.get(self.ledger.written..).unwrap_or_default();
+        let checkpoint = self.checkpoint(under_way)?;
+        let run = QueuedRun {
+            record,
+            input: self.start.input.clone(),
+            writes: self.start.writes.clone(),
+            subject_values: self.start.subject.as_ref().map(|subject| subject.values.clone()).unwrap_or_default(),
+        };
+        let recording = self.recorder.so_far();
+        let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: recording.as_ref(), events: new, wake, expects };
+        let mut tries = 1;
+        let goes_on = loop {
+            match self.inner.parts.store.save_run(&self.tenant.name, saved).await {
+                Ok(goes_on) => break goes_on,
+                Err(error) if tries == TRIES => return Err(store_fault(error)),
+                Err(_) => tries += 1,
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        self.ledger.durable = true;
+        self.ledger.written = all.len();
+        if !goes_on {
+            // Whoever drives the run sees it at the next wait.
+            self.cancel.cancel();
+        }
+        Ok(())
+    }
+
+    /// The record of a run that has not ended.
+    fn record_so_far(&self, step: Option<&StepRecord>, status: RunStatus) -> RunRecord {
+        let mut record = blank_record(&self.start, self.usage);
+        record.status = status;
+        if let Some(flow) = self.flow {
+            record.flow = Some(flow.name.clone());
+            record.flow_version = Some(flow.version);
+        }
+        record.trigger.clone_from(&self.ledger.trigger);
+        record.document = Some(DocumentRecord::of(status));
+        record.steps.clone_from(&self.ledger.steps);
+        record.steps.extend(step.cloned());
+        record
+    }
+
+    fn checkpoint(&mut self, under_way: UnderWay) -> Result<Bytes, Fault> {
+        let checkpoint = Checkpoint {
+            at: self.ledger.at.clone(),
+            under_way,
+            correlation: self.ledger.correlation.clone(),
+            variables: (**self.variables.values()).clone(),
+            values: (*self.values).clone(),
+            files: self.files.keep_on_disk(self.start.id)?,
+        };
+        let written = rmp_serde::to_vec_named(&checkpoint).map_err(|error| internal(&error))?;
+        Ok(written.into())
+    }
+
+    /// Takes a run up again where it was written down.
+    pub(super) async fn resume(&mut self, checkpoint: &[u8]) -> Result<(), Fault> {
+        let Checkpoint { at, under_way, correlation, variables, values, files } =
+            rmp_serde::from_slice(checkpoint).map_err(|error| internal(&error))?;
+        let mut steps = std::mem::take(&mut self.start.steps);
+        self.ledger.written = self.start.events;
+        let step = (steps.len() > at.step).then(|| steps.pop()).flatten();
+        self.ledger.steps = steps;
+        self.ledger.at = at;
+        self.ledger.correlation = correlation;
+        self.ledger.resumed = step.map(|step| (under_way, step));
+        self.ledger.durable = true;
+        self.variables.replace(variables);
+        self.values = values.into();
+        self.files.take_up(self.start.id, files).await
+    }
+
+    /// The callback that the step waits for, where it has come.
+    pub(super) async fn callback(&self) -> Result<Option<Callback>, Fault> {
+        let Some(correlation) = &self.ledger.correlation else { return Ok(None) };
+        self.inner.parts.store.callback(&self.tenant.name, correlation).await.map_err(store_fault)
+    }
+}
+
+fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
+    tracing::error!(error, "a run's checkpoint has another form");
+    Fault::new(Code::Internal, "internal error")
+}

@@ -1,0 +1,93 @@
+//! Waits. A direct call waits where it is, as long as its caller would; a run of a flow is written down and let go of.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use snaphook_model::{Callback, CorrelationId, Fault, StepRecord, WaitReason, WaitRecord};
+use snaphook_store::Wake;
+
+use super::Scope;
+use super::checkpoint::UnderWay;
+
+/// What became of a wait for time.
+pub(super) enum Waited {
+    Over,
+    /// There is not so much time.
+    NoTime,
+    /// The run is written down; somebody goes on with it later.
+    Parked,
+}
+
+/// What became of the wait for a callback.
+pub(super) enum Called {
+    Back(Box<Callback>),
+    /// It did not come in time.
+    Not,
+    Parked,
+}
+
+impl Scope<'_> {
+    /// Waits before the next attempt. `under_way` is asked where the step is only when the run is written down.
+    pub(super) async fn wait(
+        &mut self,
+        delay: Duration,
+        reason: WaitReason,
+        step: &mut StepRecord,
+        under_way: impl FnOnce() -> UnderWay,
+    ) -> Result<Waited, Fault> {
+        if self.flow.is_none() {
+            if self.deadline.saturating_duration_since(Instant::now()) <= delay {
+                return Ok(Waited::NoTime);
+            }
+            tokio::time::sleep(delay).await;
+            return Ok(Waited::Over);
+        }
+        let now = self.inner.parts.clock.now();
+        let until = match step.waits.last_mut().filter(|wait| wait.ended_at.is_none()) {
+            Some(begun) if now >= begun.until => {
+                begun.ended_at = Some(now);
+                return Ok(Waited::Over);
+            }
+            Some(begun) => begun.until,
+            None => begin(step, reason, now, delay),
+        };
+        self.save(under_way(), Some(step), Wake::At(until), None).await?;
+        self.inner.due.at(until);
+        Ok(Waited::Parked)
+    }
+
+    /// Waits for the callback that the request has asked for.
+    pub(super) async fn await_callback(
+        &mut self,
+        correlation: CorrelationId,
+        timeout: Duration,
+        step: &mut StepRecord,
+        under_way: impl FnOnce() -> UnderWay,
+    ) -> Result<Called, Fault> {
+        let now = self.inner.parts.clock.now();
+        let until = match step.waits.last().filter(|wait| wait.ended_at.is_none()) {
+            Some(begun) => begun.until,
+            None => begin(step, WaitReason::Callback, now, timeout),
+        };
+        let came = self.callback().await?;
+        if came.is_none() && now < until {
+            self.save(under_way(), Some(step), Wake::Callback(&correlation, until), None).await?;
+            // It may have come while the run was written down, which the store then knows.
+            self.inner.due.at(now);
+            self.inner.due.at(until);
+            return Ok(Called::Parked);
+        }
+        if let Some(wait) = step.waits.last_mut() {
+            wait.ended_at = Some(now);
+        }
+        Ok(came.map_or(Called::Not, |callback| Called::Back(Box::new(callback))))
+    }
+}
+
+/// Writes a wait into the step's record; gives its end.
+fn begin(step: &mut StepRecord, reason: WaitReason, now: Timestamp, length: Duration) -> Timestamp {
+    let until = now.checked_add(length).unwrap_or(Timestamp::MAX);
+    let came = if step.attempts.is_empty() { step.hooks.len() } else { step.attempts.len() };
+    step.waits.push(WaitRecord { reason, after: u32::try_from(came).unwrap_or(u32::MAX), since: now, until, ended_at: None });
+    until
+}

@@ -1,0 +1,41 @@
+//! Runs that have begun and are gone on with later, their events, and callbacks.
+
+use std::fmt::Write;
+
+/// Puts a run's row, or changes where it is; says whether somebody has cancelled it.
+pub(crate) const SAVE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes, \
+     subject_values, checkpoint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant, id) DO UPDATE SET \
+     due_at = excluded.due_at, claimed = excluded.claimed, checkpoint = excluded.checkpoint RETURNING cancelled";
+
+/// Columns of a row that [`add_events`] takes.
+pub(crate) const EVENT_COLUMNS: usize = 4;
+
+/// Adds `rows` events at once. One that is there already is the same: what has happened does not change.
+pub(crate) fn add_events(rows: usize) -> String {
+    let mut text = "INSERT INTO run_events (tenant, id, seq, event) VALUES ".to_owned();
+    for row in 0..rows {
+        let comma = if row == 0 { "" } else { ", " };
+        let [a, b, c, d] = [1, 2, 3, 4].map(|column| row * EVENT_COLUMNS + column);
+        write!(text, "{comma}(${a}, ${b}, ${c}, ${d})").expect("a String takes every text");
+    }
+    text.push_str(" ON CONFLICT (tenant, id, seq) DO NOTHING");
+    text
+}
+
+pub(crate) const EVENTS: &str =
+    "SELECT event FROM run_events WHERE tenant = $1 AND id = $2 AND seq > $3 ORDER BY seq LIMIT $4";
+
+pub(crate) const NEXT_DUE: &str = "SELECT due_at FROM run_queue WHERE claimed = 0 ORDER BY due_at LIMIT 1";
+
+pub(crate) const EXPECT: &str =
+    "INSERT INTO callbacks (tenant, correlation, run) VALUES ($1, $2, $3) ON CONFLICT (tenant, correlation) DO NOTHING";
+pub(crate) const CALLBACK: &str = "SELECT callback, body FROM callbacks WHERE tenant = $1 AND correlation = $2 AND callback IS NOT NULL";
+pub(crate) const TAKE_CALLBACK: &str = "UPDATE callbacks SET callback = $3, body = $4 WHERE tenant = $1 AND correlation = $2 \
+     AND callback IS NULL RETURNING run";
+pub(crate) const KNOWN_CALLBACK: &str = "SELECT run FROM callbacks WHERE tenant = $1 AND correlation = $2";
+/// Of a run that waits; one that is held finds the callback when it begins to wait.
+pub(crate) const WAKE: &str = "UPDATE run_queue SET due_at = $3 WHERE tenant = $1 AND id = $2 AND claimed = 0 AND checkpoint IS NOT NULL";
+
+pub(crate) const RECORD_OF_QUEUED: &str = "SELECT r.record, r.status, r.started_at, q.claimed FROM runs AS r LEFT JOIN run_queue AS q \
+     ON q.tenant = r.tenant AND q.id = r.id WHERE r.tenant = $1 AND r.id = $2";
+pub(crate) const ASK_TO_CANCEL: &str = "UPDATE run_queue SET cancelled = 1 WHERE tenant = $1 AND id = $2";

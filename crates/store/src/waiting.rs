@@ -1,0 +1,88 @@
+//! Runs that outlive their process: where they are, what they wait for, what has happened in them.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use snaphook_model::{Callback, CorrelationId, RunEvent, RunId, TenantName};
+
+use crate::runs::{QueuedRun, Recording};
+use crate::StoreFuture;
+
+/// A run as it is written down to be gone on with, by this process or by another one.
+#[derive(Debug, Clone, Copy)]
+pub struct SavedRun<'a> {
+    /// Its record says `running` or `waiting`, and what has been done so far.
+    pub run: &'a QueuedRun,
+    /// Where it is, in its maker's own form. The store does not read it.
+    pub checkpoint: &'a Bytes,
+    /// What a replay will need of what has been done.
+    pub recording: Option<&'a Recording>,
+    /// What has happened since it was written down last.
+    pub events: &'a [RunEvent],
+    /// When it goes on.
+    pub wake: Wake<'a>,
+    /// A callback that somebody may send from now on.
+    pub expects: Option<&'a CorrelationId>,
+}
+
+/// When a saved run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake<'a> {
+    /// It is going on: whoever saves it holds it.
+    Held,
+    /// At this time.
+    At(Timestamp),
+    /// When this callback has come, which may have happened already; at this time if it has not.
+    Callback(&'a CorrelationId, Timestamp),
+}
+
+/// What became of a callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CalledBack {
+    /// It is kept, and its run goes on.
+    Taken(RunId),
+    /// Another one was kept before.
+    Used,
+    /// Nobody waits for it, or the run belongs to another tenant.
+    Unknown,
+}
+
+/// What became of the wish to cancel a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It is cancelled.
+    Done,
+    /// A process is at it and ends it at the next occasion.
+    Asked,
+    /// It has ended.
+    Ended,
+    /// There is no such run.
+    Unknown,
+}
+
+/// Runs that wait.
+pub trait WaitStore: Send + Sync {
+    /// Writes down where a run is, all in one transaction. Durable when it returns. False when somebody has cancelled the run meanwhile; it is
+    /// written down all the same.
+    fn save_run<'a>(&'a self, tenant: &'a TenantName, saved: SavedRun<'a>) -> StoreFuture<'a, bool>;
+
+    /// When the next run is due that nobody holds; none where no run waits for a time.
+    fn next_due(&self) -> StoreFuture<'_, Option<Timestamp>>;
+
+    /// A callback that has come.
+    fn callback<'a>(&'a self, tenant: &'a TenantName, id: &'a CorrelationId) -> StoreFuture<'a, Option<Callback>>;
+
+    /// Keeps a callback, the first one only, and lets its run go on at `now` where it waits for it.
+    fn call_back<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        id: &'a CorrelationId,
+        callback: &'a Callback,
+        now: Timestamp,
+    ) -> StoreFuture<'a, CalledBack>;
+
+    /// Cancels a run that no process is at, or leaves word for the one that is.
+    fn cancel_run<'a>(&'a self, tenant: &'a TenantName, id: RunId, now: Timestamp) -> StoreFuture<'a, Cancelled>;
+
+    /// What has happened in a run after the event number `after`, at most `limit` events. Runs that were answered in one go have none.
+    fn run_events<'a>(&'a self, tenant: &'a TenantName, id: RunId, after: u32, limit: u32) -> StoreFuture<'a, Vec<RunEvent>>;
+}
