@@ -5,6 +5,7 @@
 
 mod braincloud;
 mod brought;
+mod callbacks;
 mod cases;
 mod contract;
 mod crash;
@@ -24,6 +25,7 @@ mod limits;
 mod manifests;
 mod on_error;
 mod patchworks;
+mod polling;
 mod post_hooks;
 mod post_request;
 mod pre_hooks;
@@ -31,6 +33,7 @@ mod precedence;
 mod prismatic;
 mod replay;
 mod replay_many;
+mod runs;
 mod scripts;
 mod signatures;
 mod ssrf;

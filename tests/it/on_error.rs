@@ -29,7 +29,7 @@ async fn f116_a_script_step_is_tried_again_and_its_last_failure_may_be_ignored()
     let stored = tenant.flow("f", flow(retry(false))).await;
     assert_eq!(stored["steps"][0]["on_error"], retry(false));
     let begun = Instant::now();
-    let failed = tenant.run("f", json!({"n": 1})).await.expect(422);
+    let failed = tenant.run_to_end("f", json!({"n": 1})).await.expect(422);
     assert!(begun.elapsed() >= Duration::from_secs(2), "two waits of a second");
     assert_eq!(problem(&failed), ("script-threw".to_owned(), "Error: no 3".to_owned()));
     let run = tenant.record(&failed).await;
@@ -43,7 +43,7 @@ async fn f116_a_script_step_is_tried_again_and_its_last_failure_may_be_ignored()
     assert_eq!(upstream.requests().len(), 0);
 
     tenant.flow("f", flow(retry(true))).await;
-    let partial = tenant.run("f", json!({"n": 1})).await.expect(200);
+    let partial = tenant.run_to_end("f", json!({"n": 1})).await.expect(200);
     assert_eq!(partial.json(), json!({"ok": true}));
     let run = tenant.record(&partial).await;
     assert_eq!((&run["status"], &run["code"]), (&json!("partial"), &Value::Null));

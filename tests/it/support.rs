@@ -77,9 +77,9 @@ pub(crate) fn messages(run: &Value) -> Vec<String> {
 
 /// Waits until a run has ended: the node writes it when it does.
 pub(crate) async fn ended(tenant: &Tenant, id: &str) -> Value {
-    for _ in 0..200 {
+    for _ in 0..400 {
         let run = tenant.client.get(&format!("/v1/runs/{id}")).await.expect(200).json();
-        if !matches!(run["status"].as_str(), Some("queued" | "running")) {
+        if !matches!(run["status"].as_str(), Some("queued" | "running" | "waiting")) {
             return run;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -185,6 +185,30 @@ impl Tenant {
         self.client.post(&format!("/v1/flows/{flow}/runs"), &json!({"payload": payload})).await
     }
 
+    /// Starts a flow and waits for its end, also where the run itself waits: half a minute at most.
+    pub async fn run_to_end(&self, flow: &str, payload: Value) -> Response {
+        let headers = [("content-type", "application/json"), ("prefer", "wait=30")];
+        self.client.send("POST", &format!("/v1/flows/{flow}/runs"), &headers, json!({"payload": payload}).to_string().into()).await
+    }
+
+    /// Starts a flow and does not wait; gives the run's id.
+    pub async fn start(&self, flow: &str, payload: Value) -> String {
+        let headers = [("content-type", "application/json"), ("prefer", "respond-async")];
+        let path = format!("/v1/flows/{flow}/runs");
+        let accepted = self.client.send("POST", &path, &headers, json!({"payload": payload}).to_string().into()).await.expect(202);
+        accepted.json()["run"].as_str().expect("an accepted run is named").to_owned()
+    }
+
+    /// A run's record.
+    pub async fn record_of(&self, run: &str) -> Value {
+        self.client.get(&format!("/v1/runs/{run}")).await.expect(200).json()
+    }
+
+    /// Calls back with these headers.
+    pub async fn call_back(&self, headers: &[(&str, &str)], body: &str) -> Response {
+        self.client.send("POST", "/v1/callbacks", headers, body.to_owned().into()).await
+    }
+
     /// The same for a run about a subject: its id, or an object with id and values.
     pub async fn run_about(&self, flow: &str, subject: Value, payload: Value) -> Response {
         self.client.post(&format!("/v1/flows/{flow}/runs"), &json!({"payload": payload, "subject": subject})).await

@@ -13,6 +13,7 @@
 
 mod bodies;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use bytes::Bytes;
@@ -62,7 +63,15 @@ pub(crate) struct Opening {
     /// Where the first payload stands among the bodies.
     body: u32,
     pub(crate) writes: Vec<VariableWrite>,
-    pub(crate) subject_values: SubjectValues,
+    /// JSON texts by name.
+    subject_values: BTreeMap<String, String>,
+}
+
+impl Opening {
+    /// Values of its subject that were brought along.
+    pub(crate) fn subject_values(&self) -> SubjectValues {
+        SubjectValues(self.subject_values.clone())
+    }
 }
 
 /// One thing that is written down.
@@ -153,7 +162,7 @@ impl Recorder {
             return;
         }
         let body = self.keep(input.bytes.clone());
-        let opening = Opening { content_type: input.content_type.clone(), body, writes, subject_values };
+        let opening = Opening { content_type: input.content_type.clone(), body, writes, subject_values: subject_values.0 };
         self.write(&Noted::Opening(&opening));
     }
 

@@ -232,7 +232,13 @@ impl Runner {
             return Ok(());
         }
         match self.inner.parts.store.cancel_run(tenant, run, self.inner.parts.clock.now()).await.map_err(record::store_fault)? {
-            Cancelled::Done | Cancelled::Asked => Ok(()),
+            Cancelled::Done => {
+                // Whoever started it may still wait for its end.
+                let fault = Fault::new(Code::Cancelled, "the run was cancelled");
+                self.inner.driven.ended(run, &Outcome::Failed { fault, reason_code: None, retry_run: None });
+                Ok(())
+            }
+            Cancelled::Asked => Ok(()),
             Cancelled::Ended => Err(Fault::new(Code::RunEnded, format!("run `{run}` has ended"))),
             Cancelled::Unknown => Err(Fault::new(Code::NotFound, format!("run `{run}` does not exist"))),
         }

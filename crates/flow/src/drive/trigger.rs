@@ -106,7 +106,8 @@ pub(crate) async fn repeat(inner: &Inner, tenant: &Tenant, of: &RunRecord, openi
     let now = inner.parts.clock.now();
     let record = next_run(&inner.parts.clock.run_id(), &RunRecord { ended_at: Some(now), ..of.clone() }, Duration::ZERO);
     let run = record.id;
-    let Opening { content_type, writes, subject_values, .. } = opening;
+    let subject_values = opening.subject_values();
+    let Opening { content_type, writes, .. } = opening;
     let queued = QueuedRun { record, input: Payload { bytes, content_type }, writes, subject_values };
     queue(inner, tenant, &queued, None).await?;
     Ok(Finished { run, outcome: Outcome::Accepted })

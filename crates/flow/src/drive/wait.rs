@@ -35,6 +35,9 @@ impl Scope<'_> {
         step: &mut StepRecord,
         under_way: impl FnOnce() -> UnderWay,
     ) -> Result<Waited, Fault> {
+        if delay.is_zero() {
+            return Ok(Waited::Over);
+        }
         if self.flow.is_none() {
             if self.deadline.saturating_duration_since(Instant::now()) <= delay {
                 return Ok(Waited::NoTime);

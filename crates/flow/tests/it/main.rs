@@ -5,6 +5,7 @@
 mod calls;
 mod flows;
 mod hooks;
+mod killed;
 mod queued;
 mod rig;
 mod scripts;

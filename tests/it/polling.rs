@@ -1,0 +1,112 @@
+//! Polling, and what a run holds while it waits: nothing.
+
+use serde_json::{Value, json};
+use snaphook_testkit::{Answer, Upstream};
+use snaphook_tests::NodeProcess;
+
+use crate::support::{ended, node, problem, tenant};
+
+fn status(word: &str) -> Answer {
+    Answer::json(json!({"detail": {"status": word}}))
+}
+
+fn polling(upstream: &Upstream, interval: u32, amount: u32) -> Value {
+    json!({"steps": [{
+        "name": "Ask", "url": upstream.url("/x"), "method": "GET",
+        "continue_if": {"response_notation": "detail.status", "value": "done"}, "polling": {"interval": interval, "amount": amount},
+    }]})
+}
+
+/// Seconds from one attempt of a step to the next, as the record has them.
+fn gaps(run: &Value) -> Vec<f64> {
+    let attempts = run["steps"][0]["attempts"].as_array().unwrap();
+    let starts: Vec<jiff::Timestamp> = attempts.iter().map(|attempt| attempt["started_at"].as_str().unwrap().parse().unwrap()).collect();
+    starts.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs_f64()).collect()
+}
+
+#[tokio::test]
+async fn f041_polling_asks_at_its_interval_until_it_matches_or_its_amount_is_used_up() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", status("open")).on("/x", status("done"));
+    tenant.flow("f", polling(&upstream, 1, 3)).await;
+    let done = tenant.run_to_end("f", json!(null)).await.expect(200);
+    assert_eq!(done.json(), json!({"detail": {"status": "done"}}));
+    let run = tenant.record(&done).await;
+    assert_eq!((upstream.requests().len(), run["status"].as_str()), (2, Some("succeeded")));
+    assert!(gaps(&run).iter().all(|gap| (1.0..2.5).contains(gap)), "{:?}", gaps(&run));
+    let wait = &run["steps"][0]["waits"][0];
+    assert_eq!((&wait["reason"], &wait["after"]), (&json!("polling"), &json!(1)));
+
+    let never = Upstream::start().await;
+    never.on("/x", status("open"));
+    tenant.flow("never", polling(&never, 1, 3)).await;
+    let failed = tenant.run_to_end("never", json!(null)).await.expect(504);
+    let (code, detail) = problem(&failed);
+    assert_eq!((code.as_str(), never.requests().len()), ("polling-exhausted", 3));
+    assert!(detail.contains("`\"open\"`") && detail.contains("3 requests"), "{detail}");
+    let run = tenant.record(&failed).await;
+    assert_eq!((run["status"].as_str(), gaps(&run).len()), (Some("failed"), 2));
+}
+
+#[tokio::test]
+async fn f042_polling_needs_a_condition_and_has_bounds() {
+    let (tenant, upstream) = tenant().await;
+    let flow = |extra: Value| {
+        let mut step = json!({"url": upstream.url("/x"), "method": "GET", "continue_if": {"response_notation": "s", "value": 1}});
+        step.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        json!({ "steps": [step] })
+    };
+    let cases = [
+        (flow(json!({"polling": {"interval": 0, "amount": 1}})), "steps[0].polling.interval"),
+        (flow(json!({"polling": {"interval": 3601, "amount": 1}})), "steps[0].polling.interval"),
+        (flow(json!({"polling": {"interval": 1, "amount": 0}})), "steps[0].polling.amount"),
+        (flow(json!({"polling": {"interval": 1, "amount": 101}})), "steps[0].polling.amount"),
+        (flow(json!({"polling": {"interval": 1}})), "steps[0].polling"),
+        (flow(json!({"polling": {"interval": 1, "amount": 1}, "continue_if": null})), "steps[0].polling"),
+        (json!({"steps": [{"script": "s", "polling": {"interval": 1, "amount": 1}}]}), "steps[0].polling"),
+    ];
+    for (document, path) in cases {
+        let refused = tenant.client.put("/v1/flows/f", &document).await.expect(400).json();
+        assert_eq!((refused["code"].as_str(), refused["path"].as_str()), (Some("invalid"), Some(path)), "{document}");
+    }
+    for polling in [json!({"interval": 1, "amount": 100}), json!({"interval": 3600, "amount": 1})] {
+        tenant.flow("f", flow(json!({ "polling": polling }))).await;
+    }
+}
+
+#[tokio::test]
+async fn f043_polls_that_wait_hold_nothing_and_survive_a_kill() {
+    let mut own = NodeProcess::start_like(node());
+    let mut tenant = own.tenant().await;
+    let upstream = Upstream::start().await;
+    upstream.on("/x", status("open"));
+    upstream.on("/quick", Answer::json(json!({"ok": true})));
+    tenant.flow("f", polling(&upstream, 2, 100)).await;
+    tenant.flow("quick", json!({"steps": [{"url": upstream.url("/quick"), "method": "GET"}]})).await;
+    // Many more than a node drives at once.
+    let mut runs = Vec::new();
+    for _ in 0..100 {
+        runs.push(tenant.start("f", json!(null)).await);
+    }
+    upstream.received(100).await;
+    let _ = tenant.run("quick", json!(null)).await.expect(200);
+    let waiting = |list: Value| list["items"].as_array().unwrap().len();
+    for _ in 0..100 {
+        let list = tenant.client.get("/v1/runs?status=waiting&limit=200").await.expect(200).json();
+        if waiting(list) == 100 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+
+    own.kill();
+    let asked = upstream.requests().len();
+    upstream.on_request("/x", |_| status("done"));
+    own.restart();
+    tenant.client = snaphook_tests::Client::new(own.url(), tenant.client.token.as_deref());
+    for run in &runs {
+        let record = ended(&tenant, run).await;
+        assert_eq!(record["status"], "succeeded", "{record}");
+    }
+    assert!(upstream.requests().len() <= asked + 101, "a run asks once more, and nothing twice");
+}
