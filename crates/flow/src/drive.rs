@@ -14,7 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, Subject, Tenant, TriggerRequest, VariableWrite};
-use snaphook_store::{QueuedRun, Recording};
+use snaphook_store::{Lease, QueuedRun, Recording};
 
 use crate::clock::Clock;
 use crate::files::RunFiles;
@@ -70,8 +70,8 @@ pub(crate) struct Start {
     usage: RunUsage,
     /// What was recorded before the run was queued.
     recording: Option<Recording>,
-    /// It was taken from the store's queue, which has to hear of its end.
-    claimed: bool,
+    /// By what it is held if it was taken from the store's queue, which has to hear of its end.
+    lease: Option<Lease>,
 }
 
 impl Start {
@@ -89,7 +89,7 @@ impl Start {
             trigger: None,
             usage: RunUsage::default(),
             recording: None,
-            claimed: false,
+            lease: None,
         }
     }
 
@@ -99,7 +99,7 @@ impl Start {
     }
 
     /// A run from the store's queue.
-    pub(crate) fn claimed(run: QueuedRun, recording: Option<Recording>) -> Self {
+    pub(crate) fn claimed(run: QueuedRun, lease: Lease, recording: Option<Recording>) -> Self {
         let QueuedRun { record, input, writes, subject_values } = run;
         let subject = record.subject.map(|id| Subject { id, values: subject_values });
         Self {
@@ -114,7 +114,7 @@ impl Start {
             usage: record.usage,
             recording,
             request: None,
-            claimed: true,
+            lease: Some(lease),
         }
     }
 }

@@ -116,7 +116,7 @@ async fn claim(inner: &Inner, limit: u32) -> Result<Vec<ClaimedRun>, Fault> {
 }
 
 /// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone.
-async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run }: ClaimedRun) {
+async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, lease, run }: ClaimedRun) {
     for _ in 0..BEGINNINGS {
         let tenant = match inner.parts.store.tenant(&tenant).await.map_err(record::store_fault) {
             Ok(Some(stored)) => Tenant::new(stored.name, stored.document).map_err(Fault::from),
@@ -132,11 +132,11 @@ async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run }: ClaimedRun) {
                     Ok(flow) => {
                         let deadline = Instant::now() + inner.config.queued_deadline;
                         let recording = recorded_before(inner, &tenant, &run).await;
-                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(run, recording), deadline)).await;
+                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(run, lease, recording), deadline)).await;
                         return;
                     }
                     Err(fault) if fault.code == Code::StoreUnavailable => fault,
-                    Err(fault) => return drive::refuse_run(inner, &tenant, run, fault).await,
+                    Err(fault) => return drive::refuse_run(inner, &tenant, run, lease, fault).await,
                 }
             }
         };

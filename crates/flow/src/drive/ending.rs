@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use snaphook_model::{Code, Fault, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
-use snaphook_store::{QueuedRun, Recording};
+use snaphook_store::{Lease, QueuedRun, Recording, StoreError};
 
 use super::Start;
 use crate::machine::{End, Failure};
@@ -26,20 +26,21 @@ pub(super) async fn finish_run(
     delay: Option<Duration>,
 ) -> Option<RunId> {
     let store = &inner.parts.store;
-    let Start { claimed, input, writes, subject, .. } = start;
+    let Start { lease, input, writes, subject, .. } = start;
     let next = delay.map(|delay| {
         let record = next_run(&inner.parts.clock.run_id(), &record, delay);
         QueuedRun { record, input, writes, subject_values: subject.map(|subject| subject.values).unwrap_or_default() }
     });
     record.retry_run = next.as_ref().map(|next| next.record.id);
     let stored = match &next {
-        None if !claimed => store.record_run(&tenant.name, &record, recording).await,
+        None if lease.is_none() => store.record_run(&tenant.name, &record, recording).await,
         next => {
             // A run that was queued or will be repeated must not be lost to a busy moment: it would do its work a second time.
             let mut tries = 1;
             loop {
-                let stored = store.end_run(&tenant.name, &record, recording.as_ref(), next.as_ref()).await;
-                if stored.is_ok() || tries == END_TRIES {
+                let stored = store.end_run(&tenant.name, lease.as_ref(), &record, recording.as_ref(), next.as_ref()).await;
+                // Whoever took the run over writes its end; trying again would not make it ours.
+                if matches!(stored, Ok(()) | Err(StoreError::LeaseLost)) || tries == END_TRIES {
                     break stored;
                 }
                 tries += 1;
@@ -82,9 +83,9 @@ fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRecord {
 }
 
 /// Ends a queued run that cannot even begin.
-pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, run: QueuedRun, fault: Fault) {
+pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, run: QueuedRun, lease: Lease, fault: Fault) {
     let (flow, version) = (run.record.flow.clone(), run.record.flow_version);
-    let mut start = Start::claimed(run, None);
+    let mut start = Start::claimed(run, lease, None);
     let mut record = blank_record(&start, start.usage);
     record.trigger = start.trigger.take();
     (record.flow, record.flow_version) = (flow, version);
