@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use snaphook_model::TenantName;
-use tokio::sync::broadcast::{Receiver, Sender};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 /// Something that happened in the database, by any node's doing, this one's too.

@@ -70,7 +70,10 @@ impl Cluster {
         let cluster = Self { binaries, directory, port: free_port(), run_as, databases: AtomicU32::new(0), guard };
         let data = cluster.data();
         cluster.run("initdb", &["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "-D", &data]);
-        append(&cluster.directory.join("data/postgresql.conf"), &format!("{SETTINGS}unix_socket_directories = '{}'\n", cluster.directory.display()));
+        append(
+            &cluster.directory.join("data/postgresql.conf"),
+            &format!("{SETTINGS}unix_socket_directories = '{}'\n", cluster.directory.display()),
+        );
         fs::write(cluster.directory.join("data/pg_hba.conf"), ACCESS).expect("the cluster was just made");
         cluster.resume();
         cluster.sql("postgres", &format!("CREATE ROLE {PASSWORD_USER} LOGIN PASSWORD '{PASSWORD}'"));
@@ -100,7 +103,27 @@ impl Cluster {
     /// When the statement fails.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let (port, socket) = (self.port.to_string(), self.directory.display().to_string());
-        self.run("psql", &["-h", &socket, "-p", &port, "-U", "postgres", "-d", database, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement])
+        self.run(
+            "psql",
+            &[
+                "-h",
+                &socket,
+                "-p",
+                &port,
+                "-U",
+                "postgres",
+                "-d",
+                database,
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-c",
+                statement,
+            ],
+        )
     }
 
     /// Stops the server as a crash would: connections break, nothing is said to them.
@@ -124,7 +147,11 @@ impl Cluster {
         let starts = arguments.first() == Some(&"start");
         let output = if starts {
             let status = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-            status.map(|status| process::Output { status, stdout: Vec::new(), stderr: fs::read(self.directory.join("log")).unwrap_or_default() })
+            status.map(|status| process::Output {
+                status,
+                stdout: Vec::new(),
+                stderr: fs::read(self.directory.join("log")).unwrap_or_default(),
+            })
         } else {
             command.args(arguments).stdin(Stdio::null()).output()
         };
@@ -167,8 +194,9 @@ fn command(binaries: &Path, program: &str, directory: &Path, run_as: Option<(u32
 /// The folder with the server's programs: of `PATH`, or the newest where Debian puts them.
 fn binaries() -> PathBuf {
     let found = Command::new("/bin/sh").args(["-c", "command -v initdb"]).output().expect("there is a shell");
-    let program = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim());
-    let in_path = program.parent().map(Path::to_owned).filter(|folder| folder.is_absolute());
+    // A link on the path may stand there alone, without the other programs.
+    let program = fs::canonicalize(String::from_utf8_lossy(&found.stdout).trim()).ok();
+    let in_path = program.as_deref().and_then(Path::parent).filter(|folder| folder.join("pg_ctl").is_file()).map(Path::to_owned);
     let version = |folder: &PathBuf| folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     let newest = || {
         let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path());

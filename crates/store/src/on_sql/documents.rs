@@ -2,8 +2,8 @@
 
 use snaphook_model::{Name, TenantName};
 
-use super::rows::{Item, from_json, name, number, page, text, time, to_json, write_error};
 use super::OnSql;
+use super::rows::{Item, from_json, name, number, page, text, time, to_json, write_error};
 use crate::database::{Database, Row, Transaction, query};
 use crate::sql::documents as sql;
 use crate::{

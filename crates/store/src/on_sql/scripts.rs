@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use snaphook_model::{Import, Name, ScriptVersion, TenantName};
 
-use super::rows::{Item, from_json, name, number, page, tenant_name, text, to_json, write_error};
 use super::OnSql;
+use super::rows::{Item, from_json, name, number, page, tenant_name, text, to_json, write_error};
 use crate::database::{Database, Query, Row, Transaction, query};
 use crate::sql::scripts as sql;
 use crate::{

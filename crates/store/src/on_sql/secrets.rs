@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use snaphook_model::{SealedSecret, SecretName, TenantName};
 
-use super::rows::{Item, form, page, text, time, write_error};
 use super::OnSql;
+use super::rows::{Item, form, page, text, time, write_error};
 use crate::database::query;
 use crate::sql::secrets as sql;
 use crate::{Change, Page, PageRequest, SecretStore, StoreFuture, StoredSecret};

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use snaphook_model::{SubjectId, SubjectValues, TenantName};
 
-use super::rows::{Item, form, from_json, page, text, time, to_json, write_error};
 use super::OnSql;
+use super::rows::{Item, form, from_json, page, text, time, to_json, write_error};
 use crate::database::{Row, Transaction, query};
 use crate::sql::subjects as sql;
 use crate::{Change, Page, PageRequest, StoreError, StoreFuture, StoredSubject, SubjectStore};

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use snaphook_model::{TenantDocument, TenantName, TokenRecord};
 
-use super::rows::{Item, from_json, page, tenant_name, text, time, to_json, write_error};
 use super::OnSql;
+use super::rows::{Item, from_json, page, tenant_name, text, time, to_json, write_error};
 use crate::database::{Row, query};
 use crate::sql::{runs, tenants as sql};
 use crate::{Change, Page, PageRequest, StoreError, StoreFuture, StoredTenant, TenantStore, TokenHash};
@@ -61,7 +61,9 @@ impl<S: OnSql> TenantStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
             transaction.lock_tenant(tenant).await?;
-            query(runs::DELETE_ALL).bind(tenant.as_str()).execute(&mut transaction).await?;
+            for delete in [runs::DELETE_ALL, sql::DELETE_BINDINGS, sql::DELETE_IMPORTS] {
+                query(delete).bind(tenant.as_str()).execute(&mut transaction).await?;
+            }
             let deleted = query(sql::DELETE).bind(tenant.as_str()).execute(&mut transaction).await?;
             transaction.commit().await?;
             drop(writer);

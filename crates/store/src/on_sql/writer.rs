@@ -24,8 +24,17 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(
 
 /// The same where the database is on another machine, which may be replaced by its standby meanwhile; who needs the database fails at once then,
 /// so that only the queue's room is held.
-const PAUSES_FOR_A_SERVER: [Duration; 6] =
-    [PAUSES[0], PAUSES[1], PAUSES[2], Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+const PAUSES_FOR_A_SERVER: [Duration; 9] = [
+    PAUSES[0],
+    PAUSES[1],
+    PAUSES[2],
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+];
 
 /// Writes what is queued until the queue is closed and empty.
 pub(super) async fn empty(queue: Arc<RunQueue>, database: Arc<Database>) {

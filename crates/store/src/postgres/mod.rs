@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::Postgres;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -92,7 +92,9 @@ impl Server {
         let lent = lend(&self.pool, if away { AWAY_PATIENCE } else { CONNECT_PATIENCE }).await;
         match lent {
             // All of them are in use, rather than none to be had.
-            Err(sqlx::Error::Io(_)) if !away && self.pool.num_idle() == 0 && self.pool.size() >= self.pool.options().get_max_connections() => {
+            Err(sqlx::Error::Io(_))
+                if !away && self.pool.num_idle() == 0 && self.pool.size() >= self.pool.options().get_max_connections() =>
+            {
                 Err(sqlx::Error::PoolTimedOut)
             }
             other => other,

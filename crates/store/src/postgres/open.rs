@@ -84,7 +84,9 @@ pub enum PostgresOpenError {
         user: String,
     },
     /// The user may not make or use tables there.
-    #[error("user `{user}` may not make or use tables in database `{database}`; make it the owner: ALTER DATABASE \"{database}\" OWNER TO \"{user}\"")]
+    #[error(
+        "user `{user}` may not make or use tables in database `{database}`; make it the owner: ALTER DATABASE \"{database}\" OWNER TO \"{user}\""
+    )]
     Rights {
         /// The database.
         database: String,

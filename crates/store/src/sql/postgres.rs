@@ -28,7 +28,8 @@ pub(crate) const CHANGE: &str = "INSERT INTO changes (tenant, revision, changed_
 pub(crate) const NOTIFY_CHANGE: &str = "SELECT CAST(pg_notify('snaphook_changes', $1) AS TEXT)";
 pub(crate) const NOTIFY_DUE: &str = "SELECT CAST(pg_notify('snaphook_due', $1) AS TEXT)";
 /// Oldest first, so that a list that was cut off goes on after its last row.
-pub(crate) const CHANGES_SINCE: &str = "SELECT tenant, revision, changed_at FROM changes WHERE changed_at >= $1 ORDER BY changed_at LIMIT $2";
+pub(crate) const CHANGES_SINCE: &str =
+    "SELECT tenant, revision, changed_at FROM changes WHERE changed_at >= $1 ORDER BY changed_at LIMIT $2";
 
 pub(crate) const KEEP_TENANT: &str = " FOR KEY SHARE";
 pub(crate) const LOCK_TENANT: &str = "SELECT name FROM tenants WHERE name = $1 FOR UPDATE";
