@@ -22,8 +22,8 @@ pub const PASSWORD_USER: &str = "with_password";
 /// The password of [`PASSWORD_USER`].
 pub const PASSWORD: &str = "s3cret-of-the-tests";
 
-/// Nothing is kept past the test, so nothing waits for the disk.
-const SETTINGS: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 300\nshared_buffers = 32MB\n\
+/// Nothing is kept past the test, so nothing waits for the disk. What was committed survives [`Cluster::halt`] all the same, in the system's memory.
+const SETTINGS: &str = "fsync = off\nfull_page_writes = off\nmax_connections = 300\nshared_buffers = 32MB\n\
     listen_addresses = '127.0.0.1'\nlog_min_messages = warning\n";
 
 /// Who comes in how: first match counts.
