@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use snaphook_model::{
     Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TriggerRequest, VariableWrite,
 };
-use snaphook_store::{QueuedRun, Recording};
+use snaphook_store::{ClaimedRun, Lease, QueuedRun, Recording};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -80,8 +80,10 @@ pub(crate) struct Start {
     usage: RunUsage,
     /// What was recorded before the run was queued.
     recording: Option<Recording>,
-    /// It is written down before it begins, or was: the store has to hear of its end.
+    /// It is to be written down before it begins.
     durable: bool,
+    /// By what it is held if it was taken from the store's queue, which has to hear of its end.
+    lease: Option<Lease>,
     /// Where it was when it was written down, if it had begun; what it had done by then, and how many events that had made.
     checkpoint: Option<Bytes>,
     steps: Vec<StepRecord>,
@@ -104,6 +106,7 @@ impl Start {
             usage: RunUsage::default(),
             recording: None,
             durable: false,
+            lease: None,
             checkpoint: None,
             steps: Vec::new(),
             events: 0,
@@ -126,7 +129,8 @@ impl Start {
     }
 
     /// A run from the store's queue.
-    pub(crate) fn claimed(run: QueuedRun, checkpoint: Option<Bytes>, recording: Option<Recording>) -> Self {
+    pub(crate) fn claimed(claimed: ClaimedRun, recording: Option<Recording>) -> Self {
+        let ClaimedRun { lease, run, checkpoint, .. } = claimed;
         let QueuedRun { record, input, writes, subject_values } = run;
         let events = if checkpoint.is_some() { events::of(&record).len() } else { 0 };
         let subject = record.subject.map(|id| Subject { id, values: subject_values });
@@ -143,6 +147,7 @@ impl Start {
             recording,
             request: None,
             durable: true,
+            lease: Some(lease),
             checkpoint,
             steps: record.steps,
             events,

@@ -1,9 +1,10 @@
 //! Runs of flows that this process is at, so that they can be told to end, and whoever waits for an end hears of it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use snaphook_model::{RunId, TenantName};
+use snaphook_store::Lease;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -13,9 +14,27 @@ use crate::outcome::Outcome;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Driven {
     /// Held to enter, to leave, and to look.
-    runs: Arc<Mutex<HashMap<RunId, (TenantName, CancellationToken)>>>,
+    runs: Arc<Mutex<HashMap<RunId, Run>>>,
     /// Held for as short.
     ends: Arc<Mutex<HashMap<RunId, oneshot::Sender<Outcome>>>>,
+}
+
+#[derive(Debug)]
+struct Run {
+    tenant: TenantName,
+    /// Tells the run to stop.
+    stop: CancellationToken,
+    /// It stops because another node has it: nothing is written about it here.
+    abandoned: bool,
+    lease: Option<Lease>,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    all: Driven,
+    run: RunId,
+    stop: CancellationToken,
 }
 
 /// Waits for the end of a run that may be let go of and taken up again meanwhile.
@@ -26,28 +45,44 @@ pub(crate) struct Awaited {
     end: oneshot::Receiver<Outcome>,
 }
 
-/// One of them, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    all: Driven,
-    run: RunId,
-    token: CancellationToken,
-}
-
 impl Driven {
     /// A run begins, or goes on.
-    pub(crate) fn enter(&self, tenant: &TenantName, run: RunId) -> Entry {
-        let token = CancellationToken::new();
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).insert(run, (tenant.clone(), token.clone()));
-        Entry { all: self.clone(), run, token }
+    pub(crate) fn enter(&self, tenant: &TenantName, run: RunId, lease: Option<Lease>) -> Entry {
+        let stop = CancellationToken::new();
+        self.runs().insert(run, Run { tenant: tenant.clone(), stop: stop.clone(), abandoned: false, lease });
+        Entry { all: self.clone(), run, stop }
     }
 
     /// Tells a tenant's run to end; false when this process is not at it.
     pub(crate) fn cancel(&self, tenant: &TenantName, run: RunId) -> bool {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, token)) = runs.get(&run).filter(|(owner, _)| owner == tenant) else { return false };
-        token.cancel();
+        let runs = self.runs();
+        let Some(found) = runs.get(&run).filter(|found| found.tenant == *tenant) else { return false };
+        found.stop.cancel();
         true
+    }
+
+    /// Lets go of a run that another node has.
+    pub(crate) fn abandon(&self, run: RunId) {
+        if let Some(found) = self.runs().get_mut(&run) {
+            found.abandoned = true;
+            found.stop.cancel();
+        }
+    }
+
+    /// By what a run is held from now on.
+    pub(crate) fn hold(&self, run: RunId, lease: Option<Lease>) {
+        if let Some(found) = self.runs().get_mut(&run) {
+            found.lease = lease;
+        }
+    }
+
+    /// All leases that this process holds.
+    pub(crate) fn leases(&self) -> Vec<Lease> {
+        self.runs().values().filter_map(|run| run.lease.clone()).collect()
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Run>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,14 +118,19 @@ impl Drop for Awaited {
 }
 
 impl Entry {
-    /// Told when the run is to end.
+    /// Told when the run is to stop.
     pub(crate) fn cancelled(&self) -> CancellationToken {
-        self.token.clone()
+        self.stop.clone()
+    }
+
+    /// Whether it stops because another node has the run.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.all.runs().get(&self.run).is_some_and(|run| run.abandoned)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.all.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+        self.all.runs().remove(&self.run);
     }
 }

@@ -69,6 +69,8 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
         record::store_fault(error);
     }
     sweep(&inner).await;
+    let ended = CancellationToken::new();
+    let renewing = tokio::spawn(renew(inner.clone(), ended.clone()));
     let places = Arc::new(Semaphore::new(inner.config.queued_at_once as usize));
     let under_way = TaskTracker::new();
     while !shutdown.is_cancelled() {
@@ -86,6 +88,46 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
     under_way.wait().await;
     inner.tasks.close();
     inner.tasks.wait().await;
+    ended.cancel();
+    // Nothing is held any more, so this is its last look.
+    drop(renewing.await);
+}
+
+/// Keeps the leases of the runs that this process is at, until shutdown, and lets go of those that it has lost. A run whose lease cannot be
+/// renewed in time is let go of as well: another node may take it up then.
+pub(crate) async fn renew(inner: Arc<Inner>, shutdown: CancellationToken) {
+    let Some(lease_time) = inner.parts.store.lease_time() else { return };
+    let mut renewed = Instant::now();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(lease_time / 4) => {}
+        }
+        let leases = inner.driven.leases();
+        if leases.is_empty() {
+            if shutdown.is_cancelled() {
+                return;
+            }
+            renewed = Instant::now();
+            continue;
+        }
+        let lost = match tokio::time::timeout(lease_time / 4, inner.parts.store.renew_leases(&leases)).await {
+            Ok(Ok(lost)) => {
+                renewed = Instant::now();
+                lost
+            }
+            // Half of the time is left for what is under way to notice.
+            _ if renewed.elapsed() >= lease_time / 2 => leases,
+            _ => Vec::new(),
+        };
+        for lease in lost {
+            tracing::warn!(run = %lease.run, "the lease of a run was lost; another node goes on with it");
+            inner.driven.abandon(lease.run);
+        }
+        if shutdown.is_cancelled() {
+            tokio::time::sleep(lease_time / 8).await;
+        }
+    }
 }
 
 /// Waits for room, fills it with what is due, and says how long to wait for the next round.
@@ -145,9 +187,9 @@ async fn claim(inner: &Inner, limit: u32) -> Result<Vec<ClaimedRun>, Fault> {
 }
 
 /// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone.
-async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run, checkpoint }: ClaimedRun) {
+async fn begin(inner: &Arc<Inner>, claimed: ClaimedRun) {
     for _ in 0..BEGINNINGS {
-        let tenant = match inner.parts.store.tenant(&tenant).await.map_err(record::store_fault) {
+        let tenant = match inner.parts.store.tenant(&claimed.tenant).await.map_err(record::store_fault) {
             Ok(Some(stored)) => Tenant::new(stored.name, stored.document).map_err(Fault::from),
             // Its runs went with it.
             Ok(None) => return,
@@ -157,19 +199,19 @@ async fn begin(inner: &Arc<Inner>, ClaimedRun { tenant, run, checkpoint }: Claim
             Err(fault) => fault,
             Ok(tenant) => {
                 let tenant = Arc::new(tenant);
-                match Box::pin(prepare_claimed(inner, &tenant, &run)).await {
+                match Box::pin(prepare_claimed(inner, &tenant, &claimed.run)).await {
                     Ok(flow) => {
                         let deadline = Instant::now() + inner.config.queued_deadline;
-                        let recording = recorded_before(inner, &tenant, &run).await;
-                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(run, checkpoint, recording), deadline)).await;
+                        let recording = recorded_before(inner, &tenant, &claimed.run).await;
+                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(claimed, recording), deadline)).await;
                         return;
                     }
                     Err(fault) if fault.code == Code::StoreUnavailable => fault,
-                    Err(fault) => return drive::refuse_run(inner, &tenant, run, checkpoint, fault).await,
+                    Err(fault) => return drive::refuse_run(inner, &tenant, claimed, fault).await,
                 }
             }
         };
-        tracing::warn!(run = %run.record.id, code = %fault.code, "a queued run could not begin; it is tried again");
+        tracing::warn!(run = %claimed.run.record.id, code = %fault.code, "a queued run could not begin; it is tried again");
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -32,6 +32,9 @@ pub enum StoreError {
         /// The version.
         version: u32,
     },
+    /// A claimed run is not held by this lease any more: it ran out and another took the run over, or the run has ended. Nothing was written.
+    #[error("the run is held by another node, or has ended")]
+    LeaseLost,
     /// A row with this identity is there already.
     #[error("`{0}` exists already")]
     Exists(String),
@@ -68,7 +71,7 @@ impl StoreError {
             Self::UnknownVersion { .. } | Self::Exists(_) => Code::Conflict,
             Self::SubjectSize { .. } => Code::TooLarge,
             Self::Cursor => Code::Invalid,
-            Self::Form { .. } => Code::Internal,
+            Self::Form { .. } | Self::LeaseLost => Code::Internal,
         }
     }
 

@@ -6,11 +6,15 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod changes;
 #[cfg(test)]
 mod conformance;
+mod database;
 mod documents;
 mod error;
+mod on_sql;
 mod page;
+mod postgres;
 mod runs;
 mod scripts;
 mod secrets;
@@ -21,17 +25,20 @@ mod tenants;
 mod waiting;
 
 use std::pin::Pin;
+use std::time::Duration;
 
+pub use changes::{Changes, Notice};
 pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
 pub use error::StoreError;
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
-pub use runs::{ClaimedRun, QueuedRun, Recording, RunFilter, RunStore};
+pub use postgres::{PostgresOpenError, PostgresOptions, PostgresStore};
+pub use runs::{ClaimedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
 pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{OpenError, SqliteStore};
 pub use subjects::{StoredSubject, SubjectStore};
 pub use tenants::{StoredTenant, TenantStore, TokenHash};
-pub use waiting::{CalledBack, Cancelled, SavedRun, WaitStore, Wake};
+pub use waiting::{CalledBack, Cancelled, Saved, SavedRun, WaitStore, Wake};
 
 /// What every method gives back, boxed so that the traits can be used as `dyn`.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -41,13 +48,19 @@ pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunSt
     /// Whether the database answers and takes writes, for `readyz`.
     fn ping(&self) -> StoreFuture<'_, ()>;
 
+    /// Tells of what every node on the database writes from now on, within a second.
+    fn changes(&self) -> Changes;
+
+    /// How long a lease lasts that is not renewed; absent where leases do not run out, since one node is alone.
+    fn lease_time(&self) -> Option<Duration>;
+
     /// A small value of the node itself, such as the hash of the operator's token.
     fn meta<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<String>>;
 
     /// Sets such a value; durable when it returns.
     fn set_meta<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, ()>;
 
-    /// Looks for damage and answers with findings, for `doctor`; empty when sound. Reads the whole database.
+    /// Looks for damage, and for what will become trouble, and answers with findings, for `doctor`; empty when sound. May read the whole database.
     fn check(&self) -> StoreFuture<'_, Vec<String>>;
 
     /// Writes what is queued and lets go of the database. Every later call fails with [`StoreError::Closed`].

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Name, Payload, RunEvent, RunId, RunRecord, RunStatus, SubjectValues, TenantName, VariableWrite};
+use uuid::Uuid;
 
 use crate::{Page, PageRequest, StoreFuture};
 
@@ -24,10 +25,23 @@ pub struct QueuedRun {
 pub struct ClaimedRun {
     /// Whose run it is.
     pub tenant: TenantName,
+    /// By what it is held; whoever ends it shows it.
+    pub lease: Lease,
     /// Its record now says `running`, and when it was claimed unless it had begun before.
     pub run: QueuedRun,
     /// Where it is, as it was saved; none for a run that has not begun.
     pub checkpoint: Option<Bytes>,
+}
+
+/// A node's time-bound claim on a run. On a database of one node it has no end but the run's, or that of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// Whose run it is.
+    pub tenant: TenantName,
+    /// Which run.
+    pub run: RunId,
+    /// Made for the round of claims that the run was taken in.
+    pub token: Uuid,
 }
 
 /// What a replay of a run needs, in its maker's own form. The store does not read it.
@@ -59,16 +73,18 @@ pub struct RunFilter {
 
 /// Runs of a tenant.
 pub trait RunStore: Send + Sync {
-    /// Queues the record of an ended run for the next batch; returns as soon as there is room in the queue. What is queued is on disk within
-    /// milliseconds but is lost by a process that is killed before; reads see it at once. Records of tenants deleted meanwhile are dropped.
+    /// Queues the record of an ended run, of one that was never in the queue, for the next batch; returns as soon as there is room in the queue.
+    /// What is queued is on disk within milliseconds but is lost by a process that is killed before; reads see it at once. Records of tenants deleted meanwhile are dropped.
     /// The recording is written in the same batch as the record, and lost with it.
     fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, recording: Option<Recording>) -> StoreFuture<'a, ()>;
 
     /// Stores the record of an ended run and, in the same transaction, adds the last of its events, takes it out of the queue if it was
-    /// there and queues the run that repeats it. Durable when it returns.
+    /// there and queues the run that repeats it. Durable when it returns. A run that was claimed ends under its lease: when that is lost, or none is given for such a run,
+    /// this fails with [`crate::StoreError::LeaseLost`] and writes nothing. So does a second try after one whose answer was lost.
     fn end_run<'a>(
         &'a self,
         tenant: &'a TenantName,
+        lease: Option<&'a Lease>,
         record: &'a RunRecord,
         recording: Option<&'a Recording>,
         events: &'a [RunEvent],
@@ -76,7 +92,7 @@ pub trait RunStore: Send + Sync {
     ) -> StoreFuture<'a, ()>;
 
     /// Queues a run, unless the tenant has as many in the queue as are allowed: then it fails with [`crate::StoreError::Full`]. Durable when it
-    /// returns.
+    /// returns. On PostgreSQL, runs that are queued at the same moment do not see each other and may pass the bound by as many as they are.
     fn queue_run<'a>(
         &'a self,
         tenant: &'a TenantName,
@@ -85,11 +101,15 @@ pub trait RunStore: Send + Sync {
         most: u32,
     ) -> StoreFuture<'a, ()>;
 
-    /// Takes up to `limit` runs of all tenants that are due, earliest first; each is given out once.
+    /// Takes up to `limit` runs of all tenants that are due, earliest first; each is given out once, however many nodes ask.
     fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>>;
 
-    /// Puts claimed runs that have not ended back into the queue and counts them. For the start of a node that is alone on its database: whoever
-    /// claimed them is dead.
+    /// Makes leases last as long again as when they were taken, and answers with those that are lost. Renew them well before
+    /// [`crate::Store::lease_time`] has passed; work under one ends before that.
+    fn renew_leases<'a>(&'a self, leases: &'a [Lease]) -> StoreFuture<'a, Vec<Lease>>;
+
+    /// Puts claimed runs that nobody holds any more back into the queue and counts them: those whose lease ran out. A node that is alone on its
+    /// database calls this at its start, when whoever claimed them is dead: there it puts back all of them.
     fn requeue_claimed(&self) -> StoreFuture<'_, u64>;
 
     /// A run by id.

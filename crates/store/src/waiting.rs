@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Callback, CorrelationId, RunEvent, RunId, TenantName};
 
-use crate::runs::{QueuedRun, Recording};
+use crate::runs::{Lease, QueuedRun, Recording};
 use crate::StoreFuture;
 
 /// A run as it is written down to be gone on with, by this process or by another one.
@@ -35,6 +35,15 @@ pub enum Wake<'a> {
     Callback(&'a CorrelationId, Timestamp),
 }
 
+/// What became of a save.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// By what the run is held from now on; none for one that waits.
+    pub lease: Option<Lease>,
+    /// Somebody has cancelled the run meanwhile. It is written down all the same.
+    pub cancelled: bool,
+}
+
 /// What became of a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CalledBack {
@@ -61,9 +70,9 @@ pub enum Cancelled {
 
 /// Runs that wait.
 pub trait WaitStore: Send + Sync {
-    /// Writes down where a run is, all in one transaction. Durable when it returns. False when somebody has cancelled the run meanwhile; it is
-    /// written down all the same.
-    fn save_run<'a>(&'a self, tenant: &'a TenantName, saved: SavedRun<'a>) -> StoreFuture<'a, bool>;
+    /// Writes down where a run is, all in one transaction. Durable when it returns. A run that was claimed or saved before is held by a lease;
+    /// when that is lost, this fails with [`crate::StoreError::LeaseLost`] and writes nothing.
+    fn save_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, saved: SavedRun<'a>) -> StoreFuture<'a, Saved>;
 
     /// When the next run is due that nobody holds; none where no run waits for a time.
     fn next_due(&self) -> StoreFuture<'_, Option<Timestamp>>;

@@ -1,4 +1,4 @@
-//! What tests share, for development only: an upstream on loopback that answers as told, well or badly.
+//! What tests share, for development only: an upstream on loopback that answers as told, well or badly, and a PostgreSQL cluster.
 //!
 //! Nothing here sleeps. A test that needs two things in order holds one of them with a [`Gate`] and waits for the other with [`Upstream::received`].
 
@@ -8,6 +8,7 @@
 mod answer;
 mod gate;
 mod large;
+pub mod postgres;
 mod serve;
 mod upstream;
 

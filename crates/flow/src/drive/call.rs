@@ -107,7 +107,7 @@ pub(super) async fn drive(
         }
         show_errors(&call, step);
         // A file gets its name before its run is written down, or the run would be taken up again without it.
-        if answered && scope.ledger.durable {
+        if answered && scope.ledger.lease.is_some() {
             keep_file(scope, &call, &mut saved).await;
             let under_way = UnderWay::Call(Box::new(call.so_far().clone()), None);
             if let Err(fault) = scope.save(under_way, Some(step), Wake::Held, None).await {
@@ -172,7 +172,7 @@ async fn send_request(
         let detail = "the node went down between sending the request and writing down its answer; it was not sent again";
         return Done::Event(Event::NotAnswered(Fault::new(Code::OutcomeUnknown, detail)));
     }
-    if scope.ledger.durable {
+    if scope.ledger.lease.is_some() {
         if let Err(fault) = intend(scope, call, unknown, &mut request, step).await {
             return Done::Event(Event::NotAnswered(fault));
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use snaphook_model::{
     Callback, Code, CorrelationId, DocumentRecord, Fault, Invocation, Payload, RunRecord, RunStatus, StepRecord, Variables,
 };
-use snaphook_store::{QueuedRun, SavedRun, Wake};
+use snaphook_store::{Lease, QueuedRun, SavedRun, StoreError, Wake};
 
 use super::Scope;
 use super::ending::blank_record;
@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// What of a run of a flow is known beside what its steps see.
 #[derive(Default)]
 pub(super) struct Ledger {
-    /// Whether the run has a row in the store, which this process holds.
-    pub(super) durable: bool,
+    /// By what the run is held, once it is written down.
+    pub(super) lease: Option<Lease>,
     /// The trigger's invocation.
     pub(super) trigger: Option<Invocation>,
     /// Steps that have ended.
@@ -108,21 +108,30 @@ impl Scope<'_> {
         let recording = self.recorder.so_far();
         let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: recording.as_ref(), events: new, wake, expects };
         let mut tries = 1;
-        let goes_on = loop {
-            match self.inner.parts.store.save_run(&self.tenant.name, saved).await {
-                Ok(goes_on) => break goes_on,
+        let done = loop {
+            match self.inner.parts.store.save_run(&self.tenant.name, self.ledger.lease.as_ref(), saved).await {
+                Ok(done) => break done,
+                Err(StoreError::LeaseLost) => return self.abandon().await,
                 Err(error) if tries == TRIES => return Err(store_fault(error)),
                 Err(_) => tries += 1,
             }
             tokio::time::sleep(PAUSE).await;
         };
-        self.ledger.durable = true;
+        self.inner.driven.hold(self.start.id, done.lease.clone());
+        self.ledger.lease = done.lease;
         self.ledger.written = all.len();
-        if !goes_on {
+        if done.cancelled {
             // Whoever drives the run sees it at the next wait.
-            self.cancel.cancel();
+            self.inner.driven.cancel(&self.tenant.name, self.start.id);
         }
         Ok(())
+    }
+
+    /// Another node has the run. Whoever drives it here lets go of it, so this never returns.
+    async fn abandon(&self) -> Result<(), Fault> {
+        tracing::warn!(run = %self.start.id, "the lease of a run was lost; another node goes on with it");
+        self.inner.driven.abandon(self.start.id);
+        std::future::pending().await
     }
 
     /// The record of a run that has not ended.
@@ -164,7 +173,6 @@ impl Scope<'_> {
         self.ledger.at = at;
         self.ledger.correlation = correlation;
         self.ledger.resumed = step.map(|step| (under_way, step));
-        self.ledger.durable = true;
         self.variables.replace(variables);
         self.values = values.into();
         self.files.take_up(self.start.id, files).await

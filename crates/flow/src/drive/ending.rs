@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Code, DocumentRecord, Fault, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
-use snaphook_store::{QueuedRun, Recording};
+use snaphook_store::{ClaimedRun, QueuedRun, Recording, StoreError};
 
 use super::{Scope, Start};
 use crate::events;
@@ -20,36 +19,39 @@ const END_PAUSE: Duration = Duration::from_millis(500);
 
 /// Puts the ended run into the store, with the run that repeats it; gives that one's id once it is durable.
 pub(super) async fn finish_run(scope: Scope<'_>, record: RunRecord, delay: Option<Duration>) -> Option<RunId> {
-    let Scope { inner, tenant, start, recorder, ledger, .. } = scope;
-    finish(inner, tenant, (record, recorder.finish()), start, ledger.durable.then_some(ledger.written), delay).await
+    let Scope { inner, tenant, mut start, recorder, ledger, .. } = scope;
+    start.lease = ledger.lease;
+    start.events = ledger.written;
+    finish(inner, tenant, (record, recorder.finish()), start, delay).await
 }
 
-/// The same for a run that may not have begun; `written` are the events that the store has, where it has the run.
+/// The same for a run that may not have begun.
 async fn finish(
     inner: &Inner,
     tenant: &Tenant,
     (mut record, recording): (RunRecord, Option<Recording>),
     start: Start,
-    written: Option<usize>,
     delay: Option<Duration>,
 ) -> Option<RunId> {
     let store = &inner.parts.store;
-    let Start { input, writes, subject, .. } = start;
+    let Start { lease, events: written, input, writes, subject, .. } = start;
     let next = delay.map(|delay| {
         let record = next_run(&inner.parts.clock.run_id(), &record, delay);
         QueuedRun { record, input, writes, subject_values: subject.map(|subject| subject.values).unwrap_or_default() }
     });
     record.retry_run = next.as_ref().map(|next| next.record.id);
-    let stored = if next.is_none() && written.is_none() {
+    let stored = if next.is_none() && lease.is_none() {
         store.record_run(&tenant.name, &record, recording).await
     } else {
-        let all = written.map_or_else(Vec::new, |_| events::of(&record));
-        let new = all.get(written.unwrap_or_default()..).unwrap_or_default();
+        // A run that was answered in one go has its history in its record.
+        let all = lease.as_ref().map_or_else(Vec::new, |_| events::of(&record));
+        let new = all.get(written..).unwrap_or_default();
         // A run that was written down or will be repeated must not be lost to a busy moment: it would do its work a second time.
         let mut tries = 1;
         loop {
-            let stored = store.end_run(&tenant.name, &record, recording.as_ref(), new, next.as_ref()).await;
-            if stored.is_ok() || tries == END_TRIES {
+            let stored = store.end_run(&tenant.name, lease.as_ref(), &record, recording.as_ref(), new, next.as_ref()).await;
+            // Whoever took the run over writes its end; trying again would not make it ours.
+            if matches!(stored, Ok(()) | Err(StoreError::LeaseLost)) || tries == END_TRIES {
                 break stored;
             }
             tries += 1;
@@ -92,17 +94,16 @@ pub(super) fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRec
 }
 
 /// Ends a queued run that cannot begin, or go on.
-pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, run: QueuedRun, checkpoint: Option<Bytes>, fault: Fault) {
-    let (flow, version) = (run.record.flow.clone(), run.record.flow_version);
-    let mut start = Start::claimed(run, checkpoint, None);
+pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, claimed: ClaimedRun, fault: Fault) {
+    let (flow, version) = (claimed.run.record.flow.clone(), claimed.run.record.flow_version);
+    let mut start = Start::claimed(claimed, None);
     let mut record = blank_record(&start, start.usage);
     record.trigger = start.trigger.take();
     record.steps = std::mem::take(&mut start.steps);
     (record.flow, record.flow_version) = (flow, version);
     close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
     record.document = Some(DocumentRecord::of(record.status));
-    let written = start.events;
-    finish(inner, tenant, (record, None), start, Some(written), None).await;
+    finish(inner, tenant, (record, None), start, None).await;
 }
 
 pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {

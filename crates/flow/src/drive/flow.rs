@@ -26,7 +26,7 @@ const RESULTS: u64 = 4;
 /// How far a run came.
 enum Came {
     End(RunEnd),
-    /// It waits, and is written down.
+    /// It waits, and is written down; or another node has it.
     Parked,
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn run_flow(
     deadline: Instant,
 ) -> Finished {
     let run = start.id;
-    let driven = inner.driven.enter(&tenant.name, run);
+    let driven = inner.driven.enter(&tenant.name, run, start.lease.clone());
     let mut scope = scope(inner, tenant, flow, start, deadline, driven.cancelled());
     let begun = Box::pin(trigger::begin(&mut scope, flow)).await;
     scope.ledger.trigger = begun.invocation.clone().or_else(|| scope.start.trigger.take());
@@ -51,7 +51,10 @@ pub(crate) async fn run_flow(
             let cancel = scope.cancel.clone();
             tokio::select! {
                 biased;
-                () = cancel.cancelled() => Came::End(RunEnd::Failed(cancelled(), None)),
+                () = cancel.cancelled() => match driven.is_abandoned() {
+                    true => Came::Parked,
+                    false => Came::End(RunEnd::Failed(cancelled(), None)),
+                },
                 came = Box::pin(drive_steps(&mut scope, flow)) => came,
             }
         }
@@ -125,7 +128,7 @@ pub(super) fn scope<'a>(
     let (files, values) = (RunFiles::new(&inner.parts.files, tenant), inner.no_values.clone());
     let variables = RunVariables::new(variables);
     let recorder = Recorder::resumed(start.recording.take());
-    let ledger = Ledger { durable: start.durable, ..Ledger::default() };
+    let ledger = Ledger { lease: start.lease.take(), ..Ledger::default() };
     let flow = Some(flow);
     Scope { inner, tenant, start, flow, step: None, step_index: 0, deadline, variables, files, values, usage, recorder, ledger, cancel }
 }
@@ -143,7 +146,7 @@ async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, results: &mut Results
     let input = scope.start.input.clone();
     results.keep(&mut scope.variables, flow.trigger_key(), &input)?;
     // A callback may come before the request that asks for it was answered, so its run can be found from then on.
-    if flow.calls_back() || scope.ledger.durable {
+    if flow.calls_back() || scope.start.durable {
         scope.save(UnderWay::No, None, Wake::Held, None).await?;
     }
     Ok(())

@@ -51,7 +51,7 @@ macro_rules! conformance {
                 of_one_endpoint_are_found_among_many;
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
-                refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
+                lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
             subjects: are_put_and_read, keep_what_runs_store, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
                 need_and_go_with_their_tenant;
             isolation: subjects_of_another_are_invisible, definitions_of_another_are_invisible, writes_of_another_change_nothing,

@@ -29,12 +29,12 @@ pub(crate) async fn are_those_of_the_last_attempt(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     assert_eq!(store.recording(&acme, run_id(1)).await.unwrap(), None);
-    store.claim_due_runs(at(5), 1).await.unwrap();
+    let lease = store.claim_due_runs(at(5), 1).await.unwrap().remove(0).lease;
     store.record_run(&acme, &run(1, Some("orders"), Running), Some(recording("first"))).await.unwrap();
-    store.end_run(&acme, &run(1, Some("orders"), Failed), Some(&recording("second")), &[], Some(&queued(2))).await.unwrap();
+    store.end_run(&acme, Some(&lease), &run(1, Some("orders"), Failed), Some(&recording("second")), &[], Some(&queued(2))).await.unwrap();
     // The first may be written later than the second, which was in a hurry; both are of the same run.
     store.flush().await.unwrap();
-    store.end_run(&acme, &run(1, Some("orders"), Failed), Some(&recording("third")), &[], None).await.unwrap();
+    store.end_run(&acme, None, &run(1, Some("orders"), Failed), Some(&recording("third")), &[], None).await.unwrap();
     assert_eq!(store.recording(&acme, run_id(1)).await.unwrap(), Some(recording("third")));
     assert_eq!(store.recording(&acme, run_id(2)).await.unwrap(), None);
 }

@@ -1,6 +1,7 @@
-//! The statements, one text for every backend: numbered parameters, `ON CONFLICT`, and nothing that only one database reads.
+//! The statements, one text for both databases: numbered parameters, `ON CONFLICT`, `RETURNING`. What only one of them reads is in [`postgres`].
 
 pub(crate) mod documents;
+pub(crate) mod postgres;
 pub(crate) mod recordings;
 pub(crate) mod runs;
 pub(crate) mod scripts;
@@ -8,3 +9,6 @@ pub(crate) mod secrets;
 pub(crate) mod subjects;
 pub(crate) mod tenants;
 pub(crate) mod waiting;
+
+/// The tables, in steps that both databases take; see [`postgres::COLLATION`] for the one word that is replaced.
+pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -8,8 +8,8 @@ use snaphook_model::RunStatus;
 /// Columns of a row that [`put`] takes.
 pub(crate) const COLUMNS: usize = 6;
 
-/// Puts `rows` records at once; those of tenants who do not exist are left out.
-pub(crate) fn put(rows: usize) -> String {
+/// Puts `rows` records at once; those of tenants who do not exist are left out. `keep_tenant` is added to the look at the tenant.
+pub(crate) fn put(rows: usize, keep_tenant: &str) -> String {
     let mut values = String::new();
     for row in 0..rows {
         let comma = if row == 0 { "" } else { ", " };
@@ -19,7 +19,7 @@ pub(crate) fn put(rows: usize) -> String {
     format!(
         "INSERT INTO runs (tenant, id, flow, status, started_at, record) \
          SELECT column1, column2, column3, column4, column5, column6 FROM (VALUES {values}) AS new \
-         WHERE EXISTS (SELECT 1 FROM tenants WHERE name = new.column1) \
+         WHERE EXISTS (SELECT 1 FROM tenants WHERE name = new.column1{keep_tenant}) \
          ON CONFLICT (tenant, id) DO UPDATE SET \
          flow = excluded.flow, status = excluded.status, started_at = excluded.started_at, record = excluded.record"
     )
@@ -54,21 +54,26 @@ pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, cla
      VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9)";
 /// How many runs of a tenant wait, counted up to $2.
 pub(crate) const WAITING: &str = "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 LIMIT $2) AS waiting";
-pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2";
+/// Takes a run out of the queue and says by which token it was claimed.
+pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2 RETURNING lease_token";
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
-pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.checkpoint FROM run_queue AS q JOIN runs AS r \
+pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint FROM run_queue AS q JOIN runs AS r \
      ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1 ORDER BY q.due_at LIMIT $2";
-pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1 WHERE tenant = $1 AND id = $2";
+pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1, lease_token = $3 WHERE tenant = $1 AND id = $2";
+pub(crate) const RENEW: &str = "UPDATE run_queue SET lease_until = $4 WHERE tenant = $1 AND id = $2 AND lease_token = $3";
+/// A run that has begun before keeps the time of its beginning.
 pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', started_at = CASE status WHEN 'queued' THEN $3 ELSE started_at END \
      WHERE tenant = $1 AND id = $2";
 
 /// A run that ended without being taken out of the queue must not be run again.
-pub(crate) const DEQUEUE_ENDED: &str = "DELETE FROM run_queue WHERE claimed = 1 AND EXISTS (SELECT 1 FROM runs AS r \
-     WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status NOT IN ('queued', 'running', 'waiting'))";
-pub(crate) const SET_QUEUED: &str =
-    "UPDATE runs SET status = 'queued' WHERE (tenant, id) IN \
-     (SELECT q.tenant, q.id FROM run_queue AS q WHERE q.claimed = 1 AND q.checkpoint IS NULL)";
-pub(crate) const RELEASE: &str = "UPDATE run_queue SET claimed = 0 WHERE claimed = 1";
+pub(crate) const DEQUEUE_ENDED: &str = "DELETE FROM run_queue WHERE claimed = 1 AND (lease_until IS NULL OR lease_until <= $1) \
+     AND EXISTS (SELECT 1 FROM runs AS r WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status NOT IN ('queued', 'running', 'waiting'))";
+/// Gives back what is held by leases that had ended at $1, and by those that do not end.
+pub(crate) const RELEASE: &str = "UPDATE run_queue SET claimed = 0, lease_token = NULL, lease_until = NULL \
+     WHERE claimed = 1 AND (lease_until IS NULL OR lease_until <= $1) RETURNING tenant, id";
+/// A run that has begun is not queued again: it goes on.
+pub(crate) const SET_QUEUED: &str = "UPDATE runs SET status = 'queued' WHERE tenant = $1 AND id = $2 AND EXISTS \
+     (SELECT 1 FROM run_queue AS q WHERE q.tenant = $1 AND q.id = $2 AND q.checkpoint IS NULL)";
 
 /// Deletes some of a tenant's runs, so that a tenant with millions of them does not hold up every writer.
 pub(crate) const DELETE_SOME: &str =

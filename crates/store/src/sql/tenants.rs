@@ -7,6 +7,10 @@ pub(crate) const GET: &str = "SELECT name, document, created_at, updated_at FROM
 pub(crate) const LIST: &str = "SELECT name, document, created_at, updated_at FROM tenants WHERE name > $1 ORDER BY name LIMIT $2";
 pub(crate) const DELETE: &str = "DELETE FROM tenants WHERE name = $1";
 
+/// What binds or imports a version goes first: PostgreSQL asks about it before it has followed every way that leads there.
+pub(crate) const DELETE_BINDINGS: &str = "DELETE FROM bindings WHERE tenant = $1";
+pub(crate) const DELETE_IMPORTS: &str = "DELETE FROM script_imports WHERE tenant = $1";
+
 pub(crate) const ADD_TOKEN: &str = "INSERT INTO tokens (tenant, id, hash, record) VALUES ($1, $2, $3, $4)";
 pub(crate) const LIST_TOKENS: &str = "SELECT id, record FROM tokens WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3";
 pub(crate) const DELETE_TOKEN: &str = "DELETE FROM tokens WHERE tenant = $1 AND id = $2";

@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
-/// Puts a run's row, or changes where it is; says whether somebody has cancelled it.
-pub(crate) const SAVE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes, \
-     subject_values, checkpoint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant, id) DO UPDATE SET \
-     due_at = excluded.due_at, claimed = excluded.claimed, checkpoint = excluded.checkpoint RETURNING cancelled";
+/// Puts the row of a run that was in nobody's queue before.
+pub(crate) const PUT: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, lease_token, lease_until, checkpoint, content_type, input, \
+     flow, flow_version, writes, subject_values) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+/// Changes where a run is that is held by the token $8; says whether somebody has cancelled it.
+pub(crate) const MOVE: &str = "UPDATE run_queue SET due_at = $3, claimed = $4, lease_token = $5, lease_until = $6, checkpoint = $7 \
+     WHERE tenant = $1 AND id = $2 AND lease_token = $8 RETURNING cancelled";
 
 /// Columns of a row that [`add_events`] takes.
 pub(crate) const EVENT_COLUMNS: usize = 4;
@@ -36,6 +38,6 @@ pub(crate) const KNOWN_CALLBACK: &str = "SELECT run FROM callbacks WHERE tenant 
 /// Of a run that waits; one that is held finds the callback when it begins to wait.
 pub(crate) const WAKE: &str = "UPDATE run_queue SET due_at = $3 WHERE tenant = $1 AND id = $2 AND claimed = 0 AND checkpoint IS NOT NULL";
 
-pub(crate) const RECORD_OF_QUEUED: &str = "SELECT r.record, r.status, r.started_at, q.claimed FROM runs AS r LEFT JOIN run_queue AS q \
-     ON q.tenant = r.tenant AND q.id = r.id WHERE r.tenant = $1 AND r.id = $2";
+/// Takes a run out of the queue that nobody holds.
+pub(crate) const TAKE_UNHELD: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2 AND claimed = 0 RETURNING id";
 pub(crate) const ASK_TO_CANCEL: &str = "UPDATE run_queue SET cancelled = 1 WHERE tenant = $1 AND id = $2";

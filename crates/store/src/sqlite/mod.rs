@@ -4,50 +4,40 @@
 //! means sleeping. There are two write connections: definitions and queued runs are flushed to the disk by each commit
 //! (`synchronous = FULL`), batches of run records by the next checkpoint (`NORMAL`); both survive a killed process.
 
-mod documents;
 mod open;
-mod queue;
-mod recordings;
-mod rows;
-mod runs;
-mod scripts;
-mod secrets;
-mod subjects;
-mod tenants;
 #[cfg(test)]
 mod tests;
-mod waiting;
-mod writer;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{Connection as _, Row as _, Sqlite, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
-use tokio::task::JoinHandle;
+use uuid::Uuid;
 
-use crate::sql::tenants as sql;
-use crate::{Store, StoreError, StoreFuture};
+use crate::database::{Database, PATIENCE, Row, query};
+use crate::on_sql::{OnSql, Parts};
+use crate::sql::{runs, tenants as sql};
+use crate::{Changes, Store, StoreError, StoreFuture};
 
 pub use open::OpenError;
-
-/// The longest wait for a connection, for the right to write or for room in the queue. Longer than any of our own transactions takes.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The store on SQLite. See [`SqliteStore::open`].
 #[derive(Debug)]
 pub struct SqliteStore {
+    parts: Parts,
     file: PathBuf,
-    readers: SqlitePool,
-    writers: Arc<Writers>,
-    queue: Arc<queue::RunQueue>,
-    /// The task that empties the queue; taken by whoever waits for its end.
-    emptying: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as the store lives, so that no second node opens the same directory.
     _lock: File,
+}
+
+/// The connections.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) readers: SqlitePool,
+    pub(crate) writers: Writers,
 }
 
 /// The write connections, behind the lock that gives the right to write. Empty once the store is closed.
@@ -55,89 +45,91 @@ pub struct SqliteStore {
 pub(crate) struct Writers(Mutex<Option<WriteConnections>>);
 
 #[derive(Debug)]
-struct WriteConnections {
+pub(crate) struct WriteConnections {
     /// Commits reach the disk.
-    durable: SqliteConnection,
+    pub(crate) durable: SqliteConnection,
     /// Commits reach the disk with the next checkpoint or durable commit.
-    quick: SqliteConnection,
+    pub(crate) quick: SqliteConnection,
 }
 
 impl Writers {
-    async fn lock(&self) -> Result<MappedMutexGuard<'_, WriteConnections>, StoreError> {
+    pub(crate) async fn lock(&self) -> Result<MappedMutexGuard<'_, WriteConnections>, StoreError> {
         let guard = tokio::time::timeout(PATIENCE, self.0.lock()).await.map_err(|_| StoreError::Busy)?;
         MutexGuard::try_map(guard, Option::as_mut).map_err(|_| StoreError::Closed)
     }
 }
 
-/// Begins with the right to write: a transaction that reads first and asks for it later could be refused it.
-async fn begin(connection: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StoreError> {
-    Ok(connection.begin_with("BEGIN IMMEDIATE").await?)
+impl Files {
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        self.readers.close().await;
+        let Some(connections) = self.writers.0.lock().await.take() else { return Ok(()) };
+        connections.quick.close().await?;
+        // The last connection to close copies the write-ahead log into the file and removes it.
+        Ok(connections.durable.close().await?)
+    }
+}
+
+/// See [`Database::claim`].
+pub(crate) async fn claim(database: &Database, now_us: i64, limit: u32, token: Uuid) -> Result<Vec<Row>, StoreError> {
+    // Mostly nothing is due; finding that out takes no turn among the writers.
+    if query(runs::ANY_DUE).bind(now_us).read_optional(database).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut writer = database.write().await?;
+    let mut transaction = writer.begin().await?;
+    let due = query(runs::DUE).bind(now_us).bind(limit).fetch_all(&mut transaction).await?;
+    for row in &due {
+        let of_run = |sql| Ok::<_, StoreError>(query(sql).bind(row.get::<&str>(0)?).bind(row.get::<&str>(6)?));
+        of_run(runs::CLAIM)?.bind(token.to_string()).execute(&mut transaction).await?;
+        of_run(runs::SET_RUNNING)?.bind(now_us).execute(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(due)
+}
+
+impl OnSql for SqliteStore {
+    fn parts(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 impl Store for SqliteStore {
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            if self.queue.is_failing() {
+            if self.queue().is_failing() {
                 return Err(StoreError::Unavailable("the last batch of run records could not be written".into()));
             }
-            sqlx::query(sql::PING).fetch_optional(&self.readers).await?;
+            query(sql::PING).read_optional(self.database()).await?;
             Ok(())
         })
+    }
+
+    /// A node is alone on its file, so there is nothing that it must be told.
+    fn changes(&self) -> Changes {
+        self.database().changes()
+    }
+
+    fn lease_time(&self) -> Option<Duration> {
+        None
     }
 
     fn meta<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<String>> {
-        Box::pin(async move {
-            let row = sqlx::query(sql::GET_META).bind(key).fetch_optional(&self.readers).await?;
-            Ok(row.map(|row| row.try_get(0)).transpose()?)
-        })
+        Box::pin(self.parts.meta(key))
     }
 
     fn set_meta<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
-            let mut writers = self.writers.lock().await?;
-            sqlx::query(sql::SET_META).bind(key).bind(value).execute(&mut writers.durable).await?;
-            Ok(())
-        })
+        Box::pin(self.parts.set_meta(key, value))
     }
 
     fn check(&self) -> StoreFuture<'_, Vec<String>> {
         Box::pin(async move {
-            let mut connection = self.readers.acquire().await?;
+            let Database::Sqlite(files) = self.database() else { return Ok(Vec::new()) };
+            let mut connection = files.readers.acquire().await?;
             open::findings(&mut connection, &self.file).await
         })
     }
 
     fn close(&self) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
-            self.queue.close();
-            if let Some(emptying) = self.emptying.lock().await.take() {
-                emptying.await.map_err(|error| StoreError::Unavailable(error.into()))?;
-            }
-            self.readers.close().await;
-            let Some(connections) = self.writers.0.lock().await.take() else { return Ok(()) };
-            connections.quick.close().await?;
-            // The last connection to close copies the write-ahead log into the file and removes it.
-            Ok(connections.durable.close().await?)
-        })
-    }
-}
-
-impl Drop for SqliteStore {
-    /// What is queued is still written if the runtime lives long enough; [`Store::close`] waits for it.
-    fn drop(&mut self) {
-        self.queue.close();
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        /// `SQLITE_BUSY` with its extended codes for recovery, snapshots and timeouts.
-        const BUSY: [&str; 4] = ["5", "261", "517", "773"];
-        match error {
-            sqlx::Error::PoolTimedOut => Self::Busy,
-            sqlx::Error::PoolClosed => Self::Closed,
-            sqlx::Error::Database(inner) if inner.code().is_some_and(|code| BUSY.contains(&&*code)) => Self::Busy,
-            other => Self::Unavailable(Box::new(other)),
-        }
+        Box::pin(self.parts.close())
     }
 }

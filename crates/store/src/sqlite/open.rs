@@ -6,16 +6,16 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use tokio::sync::Mutex;
 
-use super::queue::RunQueue;
-use super::{PATIENCE, SqliteStore, WriteConnections, Writers, writer};
+use super::{Files, SqliteStore, WriteConnections, Writers};
 use crate::StoreError;
-
-static MIGRATIONS: Migrator = sqlx::migrate!();
+use crate::database::{Database, PATIENCE};
+use crate::on_sql::{Parts, add_missing_hashes};
+use crate::sql::MIGRATIONS;
 
 /// Readers beyond the number of cores only wait for each other; each is a thread and a cache of pages.
 const READERS: u32 = 4;
@@ -80,8 +80,6 @@ impl SqliteStore {
         let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
         let mut durable = options(&file).synchronous(SqliteSynchronous::Full).connect().await.map_err(failed)?;
         MIGRATIONS.run(&mut durable).await.map_err(|error| migration_error(&file, error))?;
-        let hashed = super::scripts::add_missing_hashes(&mut durable).await;
-        hashed.map_err(|error| OpenError::Database { path: file.clone(), source: error.into() })?;
         let quick = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", BATCH_CACHE);
         let quick = quick.connect().await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
@@ -93,10 +91,10 @@ impl SqliteStore {
             .connect_with(options(&file).read_only(true))
             .await
             .map_err(failed)?;
-        let writers = Arc::new(Writers(Mutex::new(Some(WriteConnections { durable, quick }))));
-        let queue = Arc::new(RunQueue::new());
-        let emptying = tokio::spawn(writer::empty(Arc::clone(&queue), Arc::clone(&writers)));
-        Ok(Self { file, readers, writers, queue, emptying: Mutex::new(Some(emptying)), _lock: lock })
+        let writers = Writers(Mutex::new(Some(WriteConnections { durable, quick })));
+        let database = Arc::new(Database::Sqlite(Files { readers, writers }));
+        add_missing_hashes(&database).await.map_err(|error| OpenError::Database { path: file.clone(), source: error.into() })?;
+        Ok(Self { parts: Parts::new(database), file, _lock: lock })
     }
 
     /// Looks for damage in a directory that a node may be running on; changes nothing. Empty when sound.

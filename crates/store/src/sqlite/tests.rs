@@ -79,7 +79,7 @@ async fn a_dropped_store_still_writes_what_is_queued() {
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let acme = with_tenant(&store, "acme").await;
     store.record_run(&acme, &run(1, None, RunStatus::Succeeded), None).await.unwrap();
-    let emptying = store.emptying.lock().await.take().unwrap();
+    let emptying = store.parts.emptying().await.unwrap();
     drop(store);
     emptying.await.unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();

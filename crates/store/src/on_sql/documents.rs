@@ -1,10 +1,10 @@
 //! Connectors, flows and what they bind.
 
 use snaphook_model::{Name, TenantName};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::OnSql;
 use super::rows::{Item, from_json, name, number, page, text, time, to_json, write_error};
-use super::{SqliteStore, begin};
+use crate::database::{Database, Row, Transaction, query};
 use crate::sql::documents as sql;
 use crate::{
     Change, DocumentStore, NewDocument, Page, PageRequest, PutFlow, ScriptPin, StoreError, StoreFuture, StoredConnector, StoredFlow,
@@ -13,20 +13,20 @@ use crate::{
 const CONNECTOR: &str = "connector";
 const FLOW: &str = "flow";
 
-impl DocumentStore for SqliteStore {
+impl<S: OnSql> DocumentStore for S {
     fn put_connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, new: NewDocument<'a>) -> StoreFuture<'a, Change> {
         Box::pin(async move {
             let document = to_json(CONNECTOR, new.document)?;
-            let mut writers = self.writers.lock().await?;
-            let mut transaction = begin(&mut writers.durable).await?;
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.change(tenant).await?;
             let put = |sql| {
-                let query = sqlx::query(sql).bind(tenant.as_str()).bind(name.as_str());
+                let query = query(sql).bind(tenant.as_str()).bind(name.as_str());
                 query.bind(document.as_str()).bind(new.now.as_microsecond())
             };
-            let inserted = put(sql::INSERT_CONNECTOR).execute(&mut *transaction).await;
-            let created = inserted.map_err(|error| write_error(tenant, error))?.rows_affected() > 0;
+            let inserted = put(sql::INSERT_CONNECTOR).execute(&mut transaction).await;
+            let created = inserted.map_err(|error| write_error(tenant, error))? > 0;
             if !created {
-                put(sql::UPDATE_CONNECTOR).execute(&mut *transaction).await?;
+                put(sql::UPDATE_CONNECTOR).execute(&mut transaction).await?;
             }
             bind(&mut transaction, tenant, (CONNECTOR, name), new.pins).await?;
             transaction.commit().await?;
@@ -36,15 +36,15 @@ impl DocumentStore for SqliteStore {
 
     fn connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, Option<StoredConnector>> {
         Box::pin(async move {
-            let query = sqlx::query(sql::CONNECTOR).bind(tenant.as_str()).bind(name.as_str());
-            query.fetch_optional(&self.readers).await?.map(|row| stored_connector(&row)).transpose()
+            let query = query(sql::CONNECTOR).bind(tenant.as_str()).bind(name.as_str());
+            query.read_optional(self.database()).await?.map(|row| stored_connector(&row)).transpose()
         })
     }
 
     fn connectors<'a>(&'a self, tenant: &'a TenantName, request: &'a PageRequest) -> StoreFuture<'a, Page<StoredConnector>> {
         Box::pin(async move {
-            let query = sqlx::query(sql::CONNECTORS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
-            page(request, query.fetch(&self.readers), |row| {
+            let query = query(sql::CONNECTORS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
+            page(request, query, self.database(), |row| {
                 let value = stored_connector(row)?;
                 Ok(Item { cursor: value.name.to_string(), bytes: text(row, 1)?.len(), value })
             })
@@ -53,29 +53,29 @@ impl DocumentStore for SqliteStore {
     }
 
     fn delete_connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
-        Box::pin(self.delete_document(tenant, (CONNECTOR, name), sql::DELETE_CONNECTOR))
+        Box::pin(delete_document(self.database(), tenant, (CONNECTOR, name), sql::DELETE_CONNECTOR))
     }
 
     fn put_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, new: NewDocument<'a>) -> StoreFuture<'a, PutFlow> {
         Box::pin(async move {
             let document = to_json(FLOW, new.document)?;
-            let mut writers = self.writers.lock().await?;
-            let mut transaction = begin(&mut writers.durable).await?;
-            let flow = |sql| sqlx::query(sql).bind(tenant.as_str()).bind(name.as_str());
-            let latest = flow(sql::FLOW).fetch_optional(&mut *transaction).await?;
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.change(tenant).await?;
+            let flow = |sql| query(sql).bind(tenant.as_str()).bind(name.as_str());
+            let latest = flow(sql::FLOW).fetch_optional(&mut transaction).await?;
             if let Some(row) = &latest
                 && text(row, 1)? == document
             {
                 return Ok(PutFlow { change: Change::Unchanged, version: number(row, 3)?, updated_at: time(row, 2)? });
             }
-            flow(sql::COUNT_UP).execute(&mut *transaction).await.map_err(|error| write_error(tenant, error))?;
-            let version = number(&flow(sql::LAST_NUMBER).fetch_one(&mut *transaction).await?, 0)?;
+            flow(sql::COUNT_UP).execute(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
+            let version = number(&flow(sql::LAST_NUMBER).fetch_one(&mut transaction).await?, 0)?;
             let insert = flow(sql::ADD_FLOW).bind(i64::from(version)).bind(document).bind(new.now.as_microsecond());
-            insert.execute(&mut *transaction).await?;
+            insert.execute(&mut transaction).await?;
             bind(&mut transaction, tenant, (FLOW, name), new.pins).await?;
             for pin in new.pins {
                 let insert = flow(sql::PIN).bind(i64::from(version)).bind(pin.place.as_str()).bind(pin.script.as_str());
-                insert.bind(i64::from(pin.version)).execute(&mut *transaction).await?;
+                insert.bind(i64::from(pin.version)).execute(&mut transaction).await?;
             }
             transaction.commit().await?;
             let change = if latest.is_some() { Change::Changed } else { Change::Created };
@@ -85,22 +85,22 @@ impl DocumentStore for SqliteStore {
 
     fn flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, Option<StoredFlow>> {
         Box::pin(async move {
-            let query = sqlx::query(sql::FLOW).bind(tenant.as_str()).bind(name.as_str());
-            query.fetch_optional(&self.readers).await?.map(|row| stored_flow(&row)).transpose()
+            let query = query(sql::FLOW).bind(tenant.as_str()).bind(name.as_str());
+            query.read_optional(self.database()).await?.map(|row| stored_flow(&row)).transpose()
         })
     }
 
     fn flow_version<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, version: u32) -> StoreFuture<'a, Option<StoredFlow>> {
         Box::pin(async move {
-            let query = sqlx::query(sql::FLOW_VERSION).bind(tenant.as_str()).bind(name.as_str()).bind(i64::from(version));
-            query.fetch_optional(&self.readers).await?.map(|row| stored_flow(&row)).transpose()
+            let query = query(sql::FLOW_VERSION).bind(tenant.as_str()).bind(name.as_str()).bind(i64::from(version));
+            query.read_optional(self.database()).await?.map(|row| stored_flow(&row)).transpose()
         })
     }
 
     fn flows<'a>(&'a self, tenant: &'a TenantName, request: &'a PageRequest) -> StoreFuture<'a, Page<StoredFlow>> {
         Box::pin(async move {
-            let query = sqlx::query(sql::FLOWS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
-            page(request, query.fetch(&self.readers), |row| {
+            let query = query(sql::FLOWS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
+            page(request, query, self.database(), |row| {
                 let value = stored_flow(row)?;
                 Ok(Item { cursor: value.name.to_string(), bytes: text(row, 1)?.len(), value })
             })
@@ -109,44 +109,42 @@ impl DocumentStore for SqliteStore {
     }
 
     fn delete_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
-        Box::pin(self.delete_document(tenant, (FLOW, name), sql::DELETE_FLOW))
+        Box::pin(delete_document(self.database(), tenant, (FLOW, name), sql::DELETE_FLOW))
     }
 }
 
-impl SqliteStore {
-    async fn delete_document(&self, tenant: &TenantName, document: (&str, &Name), sql: &'static str) -> Result<bool, StoreError> {
-        let mut writers = self.writers.lock().await?;
-        let mut transaction = begin(&mut writers.durable).await?;
-        let delete = sqlx::query(sql).bind(tenant.as_str()).bind(document.1.as_str());
-        let deleted = delete.execute(&mut *transaction).await?.rows_affected();
-        bind(&mut transaction, tenant, document, &[]).await?;
-        transaction.commit().await?;
-        Ok(deleted > 0)
-    }
+async fn delete_document(database: &Database, tenant: &TenantName, document: (&str, &Name), sql: &'static str) -> Result<bool, StoreError> {
+    let mut writer = database.write().await?;
+    let mut transaction = writer.change(tenant).await?;
+    let delete = query(sql).bind(tenant.as_str()).bind(document.1.as_str());
+    let deleted = delete.execute(&mut transaction).await?;
+    bind(&mut transaction, tenant, document, &[]).await?;
+    transaction.commit().await?;
+    Ok(deleted > 0)
 }
 
 /// Replaces what a document (its kind and name) binds.
 async fn bind(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     tenant: &TenantName,
     (kind, document): (&str, &Name),
     pins: &[ScriptPin],
 ) -> Result<(), StoreError> {
-    let query = |sql| sqlx::query(sql).bind(tenant.as_str()).bind(kind).bind(document.as_str());
-    query(sql::UNBIND).execute(&mut *connection).await?;
+    let of_document = |sql| query(sql).bind(tenant.as_str()).bind(kind).bind(document.as_str());
+    of_document(sql::UNBIND).execute(transaction).await?;
     for pin in pins {
-        let insert = query(sql::BIND).bind(pin.place.as_str()).bind(pin.script.as_str()).bind(i64::from(pin.version));
-        if insert.execute(&mut *connection).await?.rows_affected() == 0 {
+        let insert = of_document(sql::BIND).bind(pin.place.as_str()).bind(pin.script.as_str()).bind(i64::from(pin.version));
+        if insert.execute(transaction).await? == 0 {
             return Err(StoreError::UnknownVersion { place: pin.place.clone(), script: pin.script.clone(), version: pin.version });
         }
     }
     Ok(())
 }
 
-fn stored_connector(row: &SqliteRow) -> Result<StoredConnector, StoreError> {
+fn stored_connector(row: &Row) -> Result<StoredConnector, StoreError> {
     Ok(StoredConnector { name: name(row, 0)?, document: from_json(CONNECTOR, text(row, 1)?)?, updated_at: time(row, 2)? })
 }
 
-fn stored_flow(row: &SqliteRow) -> Result<StoredFlow, StoreError> {
+fn stored_flow(row: &Row) -> Result<StoredFlow, StoreError> {
     Ok(StoredFlow { name: name(row, 0)?, version: number(row, 3)?, document: from_json(FLOW, text(row, 1)?)?, updated_at: time(row, 2)? })
 }

@@ -2,26 +2,26 @@
 
 use jiff::Timestamp;
 use snaphook_model::{TenantDocument, TenantName, TokenRecord};
-use sqlx::sqlite::SqliteRow;
 
+use super::OnSql;
 use super::rows::{Item, from_json, page, tenant_name, text, time, to_json, write_error};
-use super::{SqliteStore, begin};
+use crate::database::{Row, query};
 use crate::sql::{runs, tenants as sql};
 use crate::{Change, Page, PageRequest, StoreError, StoreFuture, StoredTenant, TenantStore, TokenHash};
 
 /// Runs deleted at once: some milliseconds of work, so that others can write in between.
 const RUNS_AT_ONCE: i64 = 500;
 
-impl TenantStore for SqliteStore {
+impl<S: OnSql> TenantStore for S {
     fn put_tenant<'a>(&'a self, tenant: &'a TenantName, document: &'a TenantDocument, now: Timestamp) -> StoreFuture<'a, Change> {
         Box::pin(async move {
             let document = to_json("a tenant", document)?;
-            let mut writers = self.writers.lock().await?;
-            let mut transaction = begin(&mut writers.durable).await?;
-            let put = |sql| sqlx::query(sql).bind(tenant.as_str()).bind(document.as_str()).bind(now.as_microsecond());
-            let created = put(sql::INSERT).execute(&mut *transaction).await?.rows_affected() > 0;
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.change(tenant).await?;
+            let put = |sql| query(sql).bind(tenant.as_str()).bind(document.as_str()).bind(now.as_microsecond());
+            let created = put(sql::INSERT).execute(&mut transaction).await? > 0;
             if !created {
-                put(sql::UPDATE).execute(&mut *transaction).await?;
+                put(sql::UPDATE).execute(&mut transaction).await?;
             }
             transaction.commit().await?;
             Ok(if created { Change::Created } else { Change::Changed })
@@ -30,15 +30,15 @@ impl TenantStore for SqliteStore {
 
     fn tenant<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, Option<StoredTenant>> {
         Box::pin(async move {
-            let row = sqlx::query(sql::GET).bind(tenant.as_str()).fetch_optional(&self.readers).await?;
+            let row = query(sql::GET).bind(tenant.as_str()).read_optional(self.database()).await?;
             row.map(|row| stored_tenant(&row)).transpose()
         })
     }
 
     fn tenants<'a>(&'a self, request: &'a PageRequest) -> StoreFuture<'a, Page<StoredTenant>> {
         Box::pin(async move {
-            let rows = sqlx::query(sql::LIST).bind(request.after_text()).bind(request.rows()).fetch(&self.readers);
-            page(request, rows, |row| {
+            let rows = query(sql::LIST).bind(request.after_text()).bind(request.rows());
+            page(request, rows, self.database(), |row| {
                 let value = stored_tenant(row)?;
                 Ok(Item { cursor: value.name.to_string(), bytes: text(row, 1)?.len(), value })
             })
@@ -49,20 +49,26 @@ impl TenantStore for SqliteStore {
     fn delete_tenant<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             loop {
-                let mut writers = self.writers.lock().await?;
-                let some = sqlx::query(runs::DELETE_SOME).bind(tenant.as_str()).bind(RUNS_AT_ONCE);
-                if some.execute(&mut writers.quick).await?.rows_affected() < RUNS_AT_ONCE.unsigned_abs() {
+                let mut writer = self.database().write().await?;
+                let mut transaction = writer.begin_batch().await?;
+                let some = query(runs::DELETE_SOME).bind(tenant.as_str()).bind(RUNS_AT_ONCE);
+                let deleted = some.execute(&mut transaction).await?;
+                transaction.commit().await?;
+                if deleted < RUNS_AT_ONCE.unsigned_abs() {
                     break;
                 }
             }
-            let mut writers = self.writers.lock().await?;
-            let mut transaction = begin(&mut writers.durable).await?;
-            sqlx::query(runs::DELETE_ALL).bind(tenant.as_str()).execute(&mut *transaction).await?;
-            let deleted = sqlx::query(sql::DELETE).bind(tenant.as_str()).execute(&mut *transaction).await?.rows_affected();
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.change(tenant).await?;
+            transaction.lock_tenant(tenant).await?;
+            for delete in [runs::DELETE_ALL, sql::DELETE_BINDINGS, sql::DELETE_IMPORTS] {
+                query(delete).bind(tenant.as_str()).execute(&mut transaction).await?;
+            }
+            let deleted = query(sql::DELETE).bind(tenant.as_str()).execute(&mut transaction).await?;
             transaction.commit().await?;
-            drop(writers);
+            drop(writer);
             // Records still queued are dropped now, rather than written for a tenant of the same name who is made next.
-            self.queue.flush().await?;
+            self.queue().flush().await?;
             Ok(deleted > 0)
         })
     }
@@ -70,10 +76,11 @@ impl TenantStore for SqliteStore {
     fn add_token<'a>(&'a self, tenant: &'a TenantName, record: &'a TokenRecord, hash: TokenHash) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let text = to_json("a token", record)?;
-            let mut writers = self.writers.lock().await?;
-            let query = sqlx::query(sql::ADD_TOKEN).bind(tenant.as_str()).bind(record.id.as_str()).bind(hash.0.as_slice()).bind(text);
-            match query.execute(&mut writers.durable).await {
-                Ok(_) => Ok(()),
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.change(tenant).await?;
+            let add = query(sql::ADD_TOKEN).bind(tenant.as_str()).bind(record.id.as_str()).bind(hash.0.as_slice()).bind(text);
+            match add.execute(&mut transaction).await {
+                Ok(_) => Ok(transaction.commit().await?),
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(StoreError::Exists(format!("token {}", record.id))),
                 Err(error) => Err(write_error(tenant, error)),
             }
@@ -82,8 +89,8 @@ impl TenantStore for SqliteStore {
 
     fn tokens<'a>(&'a self, tenant: &'a TenantName, request: &'a PageRequest) -> StoreFuture<'a, Page<TokenRecord>> {
         Box::pin(async move {
-            let query = sqlx::query(sql::LIST_TOKENS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
-            page(request, query.fetch(&self.readers), |row| {
+            let query = query(sql::LIST_TOKENS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
+            page(request, query, self.database(), |row| {
                 let (id, record) = (text(row, 0)?, text(row, 1)?);
                 Ok(Item { value: from_json("a token", record)?, cursor: id.to_owned(), bytes: record.len() })
             })
@@ -93,21 +100,27 @@ impl TenantStore for SqliteStore {
 
     fn delete_token<'a>(&'a self, tenant: &'a TenantName, id: &'a str) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut writers = self.writers.lock().await?;
-            let query = sqlx::query(sql::DELETE_TOKEN).bind(tenant.as_str()).bind(id);
-            Ok(query.execute(&mut writers.durable).await?.rows_affected() > 0)
+            let mut writer = self.database().write().await?;
+            // What no id can hold; PostgreSQL takes no such text.
+            if id.contains('\0') {
+                return Ok(false);
+            }
+            let mut transaction = writer.change(tenant).await?;
+            let deleted = query(sql::DELETE_TOKEN).bind(tenant.as_str()).bind(id).execute(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(deleted > 0)
         })
     }
 
     fn find_token(&self, hash: TokenHash) -> StoreFuture<'_, Option<(TenantName, TokenRecord)>> {
         Box::pin(async move {
-            let row = sqlx::query(sql::FIND_TOKEN).bind(hash.0.as_slice()).fetch_optional(&self.readers).await?;
+            let row = query(sql::FIND_TOKEN).bind(hash.0.as_slice()).read_optional(self.database()).await?;
             row.map(|row| Ok((tenant_name(&row, 0)?, from_json("a token", text(&row, 1)?)?))).transpose()
         })
     }
 }
 
-fn stored_tenant(row: &SqliteRow) -> Result<StoredTenant, StoreError> {
+fn stored_tenant(row: &Row) -> Result<StoredTenant, StoreError> {
     Ok(StoredTenant {
         name: tenant_name(row, 0)?,
         document: from_json("a tenant", text(row, 1)?)?,

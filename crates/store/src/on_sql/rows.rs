@@ -1,13 +1,13 @@
 //! Between rows and the words of the domain: documents as JSON text, times as microseconds, lists in pages.
 
-use futures_util::{Stream, TryStreamExt as _};
+use std::ops::ControlFlow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use snaphook_model::{Name, NameError, TenantName};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
+use crate::database::{Database, Query, Row};
 use crate::{Cursor, MAX_PAGE, Page, PageRequest, StoreError};
 
 /// Text and bytes on one page. A page of two hundred documents of a megabyte each would be more than a node should hold for one answer.
@@ -26,19 +26,19 @@ pub(super) fn form(what: &'static str, source: impl Into<Box<dyn std::error::Err
 }
 
 /// Text of a column, read in place.
-pub(super) fn text(row: &SqliteRow, column: usize) -> Result<&str, StoreError> {
-    Ok(row.try_get(column)?)
+pub(super) fn text(row: &Row, column: usize) -> Result<&str, StoreError> {
+    Ok(row.get(column)?)
 }
 
-pub(super) fn time(row: &SqliteRow, column: usize) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(row.try_get(column)?).map_err(|error| form("a time", error))
+pub(super) fn time(row: &Row, column: usize) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(row.get(column)?).map_err(|error| form("a time", error))
 }
 
-pub(super) fn name(row: &SqliteRow, column: usize) -> Result<Name, StoreError> {
+pub(super) fn name(row: &Row, column: usize) -> Result<Name, StoreError> {
     Name::new(text(row, column)?).map_err(bad_name)
 }
 
-pub(super) fn tenant_name(row: &SqliteRow, column: usize) -> Result<TenantName, StoreError> {
+pub(super) fn tenant_name(row: &Row, column: usize) -> Result<TenantName, StoreError> {
     TenantName::new(text(row, column)?).map_err(bad_name)
 }
 
@@ -46,8 +46,9 @@ fn bad_name(error: NameError) -> StoreError {
     form("a name", error)
 }
 
-pub(super) fn number(row: &SqliteRow, column: usize) -> Result<u32, StoreError> {
-    Ok(row.try_get(column)?)
+pub(super) fn number(row: &Row, column: usize) -> Result<u32, StoreError> {
+    let number: i64 = row.get(column)?;
+    u32::try_from(number).map_err(|error| form("a number", error))
 }
 
 /// The failure of a statement that wrote something for a tenant.
@@ -68,9 +69,11 @@ impl PageRequest {
         i64::from(self.wanted()) + 1
     }
 
-    /// The cursor of a list by name. Nothing sorts before the empty text.
+    /// The cursor of a list by name. Nothing sorts before the empty text. PostgreSQL takes no text with a zero in it; as no name holds one, the
+    /// same names sort after what is before it.
     pub(super) fn after_text(&self) -> &str {
-        self.after.as_ref().map_or("", |cursor| cursor.0.as_str())
+        let after = self.after.as_ref().map_or("", |cursor| cursor.0.as_str());
+        after.split('\0').next().unwrap_or_default()
     }
 }
 
@@ -82,20 +85,24 @@ pub(super) struct Item<T> {
 }
 
 /// Reads rows until the page is full, in number or in bytes.
-pub(super) async fn page<T>(
+pub(super) async fn page<T: Send>(
     request: &PageRequest,
-    mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
-    mut read: impl FnMut(&SqliteRow) -> Result<Item<T>, StoreError>,
+    query: Query<'_>,
+    database: &Database,
+    read: impl Fn(&Row) -> Result<Item<T>, StoreError> + Send + Sync,
 ) -> Result<Page<T>, StoreError> {
-    let (mut items, mut last, mut bytes) = (Vec::new(), None, 0);
-    while let Some(row) = rows.try_next().await? {
+    let (mut items, mut last, mut bytes, mut goes_on) = (Vec::new(), None, 0, false);
+    let take = |row: &Row| {
         if items.len() >= request.wanted() as usize || bytes >= MAX_PAGE_BYTES {
-            return Ok(Page { items, next: last });
+            goes_on = true;
+            return Ok(ControlFlow::Break(()));
         }
-        let item = read(&row)?;
+        let item = read(row)?;
         bytes += item.bytes;
         last = Some(Cursor(item.cursor));
         items.push(item.value);
-    }
-    Ok(Page { items, next: None })
+        Ok(ControlFlow::Continue(()))
+    };
+    query.read_each(database, take).await?;
+    Ok(Page { items, next: last.filter(|_| goes_on) })
 }

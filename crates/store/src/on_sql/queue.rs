@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use snaphook_model::{Name, RunId, RunStatus, TenantName};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use super::{PATIENCE, recordings};
+use super::recordings;
+use crate::database::PATIENCE;
 use crate::{Recording, StoreError};
 
 /// Room in the queue, in units of [`UNIT_BYTES`]. 32 MiB outlast a checkpoint on a slow disk at thousands of runs a second.
@@ -34,7 +35,7 @@ pub(super) struct PendingRun {
 }
 
 #[derive(Debug)]
-pub(super) struct RunQueue {
+pub(crate) struct RunQueue {
     /// Held to push one entry or to take all, never across a wait.
     state: Mutex<State>,
     room: Semaphore,
@@ -147,7 +148,7 @@ impl RunQueue {
     }
 
     /// Whether the last batch was lost.
-    pub(super) fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }
 

@@ -2,17 +2,17 @@
 
 use jiff::Timestamp;
 use snaphook_model::{SubjectId, SubjectValues, TenantName};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use super::OnSql;
 use super::rows::{Item, form, from_json, page, text, time, to_json, write_error};
-use super::{SqliteStore, begin};
+use crate::database::{Row, Transaction, query};
 use crate::sql::subjects as sql;
 use crate::{Change, Page, PageRequest, StoreError, StoreFuture, StoredSubject, SubjectStore};
 
 /// What it is called in a [`StoreError::Form`].
 const SUBJECT: &str = "a subject";
 
-impl SubjectStore for SqliteStore {
+impl<S: OnSql> SubjectStore for S {
     fn put_subject<'a>(
         &'a self,
         tenant: &'a TenantName,
@@ -21,8 +21,8 @@ impl SubjectStore for SqliteStore {
         now: Timestamp,
     ) -> StoreFuture<'a, Change> {
         Box::pin(async move {
-            let mut writers = self.writers.lock().await?;
-            let mut transaction = begin(&mut writers.durable).await?;
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
             let change = put(&mut transaction, (tenant, id), values, now).await?;
             transaction.commit().await?;
             Ok(change)
@@ -37,11 +37,11 @@ impl SubjectStore for SqliteStore {
         now: Timestamp,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let mut writers = self.writers.lock().await?;
-            let mut transaction = begin(&mut writers.durable).await?;
-            let query = sqlx::query(sql::GET).bind(tenant.as_str()).bind(id.as_str());
-            let stored = query.fetch_optional(&mut *transaction).await?.map(|row| stored_subject(&row)).transpose()?;
-            let mut merged = stored.map(|stored| stored.values).unwrap_or_default();
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
+            let hold = query(sql::HOLD).bind(tenant.as_str()).bind(id.as_str()).bind(now.as_microsecond());
+            let held = hold.fetch_one(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
+            let mut merged = stored_subject(&held)?.values;
             merged.0.extend(values.0.iter().map(|(name, value)| (name.clone(), value.clone())));
             put(&mut transaction, (tenant, id), &merged, now).await?;
             Ok(transaction.commit().await?)
@@ -50,15 +50,15 @@ impl SubjectStore for SqliteStore {
 
     fn subject<'a>(&'a self, tenant: &'a TenantName, id: &'a SubjectId) -> StoreFuture<'a, Option<StoredSubject>> {
         Box::pin(async move {
-            let query = sqlx::query(sql::GET).bind(tenant.as_str()).bind(id.as_str());
-            query.fetch_optional(&self.readers).await?.map(|row| stored_subject(&row)).transpose()
+            let query = query(sql::GET).bind(tenant.as_str()).bind(id.as_str());
+            query.read_optional(self.database()).await?.map(|row| stored_subject(&row)).transpose()
         })
     }
 
     fn subjects<'a>(&'a self, tenant: &'a TenantName, request: &'a PageRequest) -> StoreFuture<'a, Page<StoredSubject>> {
         Box::pin(async move {
-            let query = sqlx::query(sql::LIST).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
-            page(request, query.fetch(&self.readers), |row| {
+            let query = query(sql::LIST).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
+            page(request, query, self.database(), |row| {
                 let value = stored_subject(row)?;
                 Ok(Item { cursor: value.id.to_string(), bytes: text(row, 1)?.len(), value })
             })
@@ -68,15 +68,18 @@ impl SubjectStore for SqliteStore {
 
     fn delete_subject<'a>(&'a self, tenant: &'a TenantName, id: &'a SubjectId) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut writers = self.writers.lock().await?;
-            let delete = sqlx::query(sql::DELETE).bind(tenant.as_str()).bind(id.as_str());
-            Ok(delete.execute(&mut writers.durable).await?.rows_affected() > 0)
+            let mut writer = self.database().write().await?;
+            let delete = query(sql::DELETE).bind(tenant.as_str()).bind(id.as_str());
+            let mut transaction = writer.begin().await?;
+            let deleted = delete.execute(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(deleted > 0)
         })
     }
 }
 
 async fn put(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     (tenant, id): (&TenantName, &SubjectId),
     values: &SubjectValues,
     now: Timestamp,
@@ -85,16 +88,16 @@ async fn put(
         return Err(StoreError::SubjectSize { limit: SubjectValues::MOST_BYTES as u64, used: values.bytes() as u64 });
     }
     let document = to_json(SUBJECT, values)?;
-    let query = |sql| sqlx::query(sql).bind(tenant.as_str()).bind(id.as_str()).bind(document.as_str()).bind(now.as_microsecond());
-    let inserted = query(sql::INSERT).execute(&mut *connection).await.map_err(|error| write_error(tenant, error))?;
-    if inserted.rows_affected() > 0 {
+    let put = |sql| query(sql).bind(tenant.as_str()).bind(id.as_str()).bind(document.as_str()).bind(now.as_microsecond());
+    let inserted = put(sql::INSERT).execute(transaction).await.map_err(|error| write_error(tenant, error))?;
+    if inserted > 0 {
         return Ok(Change::Created);
     }
-    query(sql::UPDATE).execute(&mut *connection).await?;
+    put(sql::UPDATE).execute(transaction).await?;
     Ok(Change::Changed)
 }
 
-fn stored_subject(row: &SqliteRow) -> Result<StoredSubject, StoreError> {
+fn stored_subject(row: &Row) -> Result<StoredSubject, StoreError> {
     let id = SubjectId::new(text(row, 0)?).map_err(|error| form(SUBJECT, error))?;
     Ok(StoredSubject { id, values: from_json(SUBJECT, text(row, 1)?)?, updated_at: time(row, 2)? })
 }

@@ -4,10 +4,9 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use snaphook_model::{RunId, TenantName};
-use sqlx::Row as _;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::rows::form;
+use crate::database::{Row, Transaction, made_query};
 use crate::sql::recordings as sql;
 use crate::{Recording, StoreError};
 
@@ -62,18 +61,18 @@ fn unpack(packed: &[u8]) -> Result<Recording, StoreError> {
 
 /// Puts the recording of a run that is in the database.
 pub(super) async fn put(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction<'_>,
     tenant: &TenantName,
     id: RunId,
     recording: &Recording,
 ) -> Result<(), StoreError> {
-    let query = sqlx::query(sqlx::AssertSqlSafe(sql::put(1))).bind(tenant.as_str()).bind(id.to_string());
-    query.bind(pack(recording)).execute(connection).await?;
+    let query = made_query(sql::put(1).into()).bind(tenant.as_str()).bind(id.to_string());
+    query.bind(pack(recording)).execute(transaction).await?;
     Ok(())
 }
 
-pub(super) fn recording(row: &SqliteRow) -> Result<Recording, StoreError> {
-    let packed: Option<&[u8]> = row.try_get(0)?;
+pub(super) fn recording(row: &Row) -> Result<Recording, StoreError> {
+    let packed: Option<&[u8]> = row.get(0)?;
     packed.map_or(Ok(Recording::TooLarge), unpack)
 }
 

@@ -1,0 +1,29 @@
+//! What PostgreSQL's and SQLite's errors mean to the store.
+
+use crate::StoreError;
+
+/// `SQLITE_BUSY` with its extended codes for recovery, snapshots and timeouts; of PostgreSQL, serialisation failure, deadlock, too many
+/// connections, no lock in time, statement cancelled by its timeout.
+const BUSY: [&str; 9] = ["5", "261", "517", "773", "40001", "40P01", "53300", "55P03", "57014"];
+
+/// Classes of PostgreSQL's codes for values that it cannot take, such as text with a zero in it, or more of one than fits.
+const VALUE: [&str; 2] = ["22", "54"];
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = match &error {
+            sqlx::Error::PoolTimedOut => return Self::Busy,
+            sqlx::Error::PoolClosed => return Self::Closed,
+            sqlx::Error::Database(inner) => inner.code().unwrap_or_default().into_owned(),
+            _ => return Self::Unavailable(Box::new(error)),
+        };
+        if BUSY.contains(&code.as_str()) {
+            return Self::Busy;
+        }
+        // SQLite's codes are shorter.
+        if code.len() == 5 && VALUE.iter().any(|class| code.starts_with(class)) {
+            return Self::Form { what: "a value", source: Box::new(error) };
+        }
+        Self::Unavailable(Box::new(error))
+    }
+}

@@ -1,0 +1,168 @@
+//! The two databases behind one face, so that what a method does is written once (`on_sql`): statements with values in, rows out, transactions
+//! in which a tenant's definitions change. How each database is opened, and what only it has, lies in `sqlite` and `postgres`.
+
+mod failure;
+mod query;
+
+use std::time::Duration;
+
+use snaphook_model::TenantName;
+use sqlx::{Connection as _, Postgres, Sqlite};
+use tokio::sync::MappedMutexGuard;
+use uuid::Uuid;
+
+use crate::postgres::{Lent, Server, bounded};
+use crate::sql::postgres as only_postgres;
+use crate::sqlite::{Files, WriteConnections};
+use crate::{Changes, StoreError};
+
+pub(crate) use query::{Query, Row, made_query, query};
+
+/// The longest wait for a connection, for the right to write or for room in the queue. Longer than any of our own transactions takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where statements go.
+#[derive(Debug)]
+pub(crate) enum Database {
+    Sqlite(Files),
+    Postgres(Server),
+}
+
+/// The right to write.
+pub(crate) enum Writer<'a> {
+    Sqlite(MappedMutexGuard<'a, WriteConnections>),
+    Postgres { lent: Lent, server: &'a Server },
+}
+
+/// Rolled back when it is dropped without [`Transaction::commit`].
+pub(crate) enum Transaction<'a> {
+    Sqlite(sqlx::Transaction<'a, Sqlite>),
+    Postgres {
+        on: sqlx::Transaction<'a, Postgres>,
+        /// See [`Lent::parts`].
+        broken: &'a mut bool,
+    },
+}
+
+impl Database {
+    /// Waits for the right to write: SQLite has one writer, PostgreSQL as many as there are connections.
+    pub(crate) async fn write(&self) -> Result<Writer<'_>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(files) => Writer::Sqlite(files.writers.lock().await?),
+            Self::Postgres(server) => Writer::Postgres { lent: server.acquire().await?, server },
+        })
+    }
+
+    /// Claims due runs under a token; rows as [`crate::sql::runs::DUE`] gives them.
+    pub(crate) async fn claim(&self, now_us: i64, limit: u32, token: Uuid) -> Result<Vec<Row>, StoreError> {
+        match self {
+            Self::Sqlite(_) => crate::sqlite::claim(self, now_us, limit, token).await,
+            Self::Postgres(server) => server.claim(now_us, limit, token).await,
+        }
+    }
+
+    /// What a statement that puts runs adds to its look at the tenant; see [`only_postgres::KEEP_TENANT`].
+    pub(crate) const fn keep_tenant(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => only_postgres::KEEP_TENANT,
+        }
+    }
+
+    /// When a lease that is taken or renewed now ends, by the database's clock; never on SQLite.
+    pub(crate) async fn lease_until(&self, transaction: &mut Transaction<'_>) -> Result<Option<i64>, StoreError> {
+        let Self::Postgres(server) = self else { return Ok(None) };
+        let now: i64 = query(only_postgres::NOW).fetch_one(transaction).await?.get(0)?;
+        Ok(Some(now.saturating_add(server.lease_us())))
+    }
+
+    /// Up to when leases have run out by now.
+    pub(crate) async fn leases_ended(&self, transaction: &mut Transaction<'_>) -> Result<i64, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(i64::MAX),
+            Self::Postgres(_) => Ok(query(only_postgres::NOW).fetch_one(transaction).await?.get(0)?),
+        }
+    }
+
+    /// Tells other nodes, soon and if it can, that a run was queued.
+    pub(crate) fn hint_queued(&self, due_us: i64) {
+        if let Self::Postgres(server) = self {
+            server.hint_queued(due_us);
+        }
+    }
+
+    pub(crate) fn changes(&self) -> Changes {
+        match self {
+            Self::Sqlite(_) => Changes::silent(),
+            Self::Postgres(server) => server.changes(),
+        }
+    }
+
+    /// Closes its connections; later statements fail with [`StoreError::Closed`].
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(files) => files.close().await,
+            Self::Postgres(server) => server.close().await,
+        }
+    }
+}
+
+impl Writer<'_> {
+    /// Begins with the right to write: a transaction that reads first and asks for it later could be refused it.
+    pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(connections) => Transaction::Sqlite(connections.durable.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres { lent, .. } => {
+                let (connection, broken) = lent.parts();
+                let on = bounded(broken, connection.begin()).await?;
+                Transaction::Postgres { on, broken }
+            }
+        })
+    }
+
+    /// Begins where a commit need not have reached the disk when it returns.
+    pub(crate) async fn begin_batch(&mut self) -> Result<Transaction<'_>, StoreError> {
+        match self {
+            Self::Sqlite(connections) => Ok(Transaction::Sqlite(connections.quick.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Postgres { .. } => self.begin().await,
+        }
+    }
+
+    /// Begins a transaction in which a tenant's definitions change. Those of one tenant take turns, and other nodes learn of it when it commits.
+    pub(crate) async fn change(&mut self, tenant: &TenantName) -> Result<Transaction<'_>, StoreError> {
+        let tells = matches!(self, Self::Postgres { server, .. } if server.can_notify());
+        let mut transaction = self.begin().await?;
+        if matches!(transaction, Transaction::Postgres { .. }) {
+            query(only_postgres::CHANGE).bind(tenant.as_str()).execute(&mut transaction).await?;
+            if tells {
+                query(only_postgres::NOTIFY_CHANGE).bind(tenant.as_str()).execute(&mut transaction).await?;
+            }
+        }
+        Ok(transaction)
+    }
+}
+
+impl Transaction<'_> {
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(on) => on.commit().await,
+            Self::Postgres { on, broken } => bounded(broken, on.commit()).await,
+        }
+    }
+
+    /// See [`Database::keep_tenant`].
+    pub(crate) const fn keep_tenant(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres { .. } => only_postgres::KEEP_TENANT,
+        }
+    }
+
+    /// Keeps a tenant's runs from being written until the end; SQLite's transactions do so anyway.
+    pub(crate) async fn lock_tenant(&mut self, tenant: &TenantName) -> Result<(), sqlx::Error> {
+        if matches!(self, Self::Postgres { .. }) {
+            query(only_postgres::LOCK_TENANT).bind(tenant.as_str()).fetch_optional(self).await?;
+        }
+        Ok(())
+    }
+}

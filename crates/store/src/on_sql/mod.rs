@@ -1,0 +1,93 @@
+//! The methods of the traits, written once over [`Database`], and the queue of run records with the task that empties it.
+
+mod documents;
+mod queue;
+mod recordings;
+mod rows;
+mod runs;
+mod scripts;
+mod secrets;
+mod subjects;
+mod tenants;
+mod waiting;
+mod writer;
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::StoreError;
+use crate::database::{Database, query};
+use crate::sql::tenants as sql;
+use queue::RunQueue;
+
+pub(crate) use scripts::add_missing_hashes;
+
+/// A store that is nothing but its database and a queue before it.
+pub(crate) trait OnSql: Send + Sync {
+    /// What it is made of.
+    fn parts(&self) -> &Parts;
+
+    /// Where statements go.
+    fn database(&self) -> &Database {
+        &self.parts().database
+    }
+
+    /// Run records that wait for the next batch.
+    fn queue(&self) -> &RunQueue {
+        &self.parts().queue
+    }
+}
+
+/// The database, the queue of run records, and the task between them.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    database: Arc<Database>,
+    queue: Arc<RunQueue>,
+    /// The task that empties the queue; taken by whoever waits for its end.
+    emptying: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Parts {
+    /// Begins to empty the queue.
+    pub(crate) fn new(database: Arc<Database>) -> Self {
+        let queue = Arc::new(RunQueue::new());
+        let emptying = tokio::spawn(writer::empty(Arc::clone(&queue), Arc::clone(&database)));
+        Self { database, queue, emptying: Mutex::new(Some(emptying)) }
+    }
+
+    pub(crate) async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let row = query(sql::GET_META).bind(key).read_optional(&self.database).await?;
+        Ok(row.map(|row| row.get(0)).transpose()?)
+    }
+
+    pub(crate) async fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        let mut writer = self.database.write().await?;
+        let mut transaction = writer.begin().await?;
+        query(sql::SET_META).bind(key).bind(value).execute(&mut transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Writes what is queued, then closes the database.
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        self.queue.close();
+        if let Some(emptying) = self.emptying.lock().await.take() {
+            emptying.await.map_err(|error| StoreError::Unavailable(error.into()))?;
+        }
+        self.database.close().await
+    }
+
+    /// The task that empties the queue, for a test that waits for it.
+    #[cfg(test)]
+    pub(crate) async fn emptying(&self) -> Option<JoinHandle<()>> {
+        self.emptying.lock().await.take()
+    }
+}
+
+impl Drop for Parts {
+    /// What is queued is still written if the runtime lives long enough; [`crate::Store::close`] waits for it.
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}

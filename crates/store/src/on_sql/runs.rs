@@ -1,0 +1,283 @@
+//! Runs and the queue of those that wait.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use snaphook_model::{Payload, RunEvent, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
+use uuid::Uuid;
+
+use super::queue::PendingRun;
+use super::rows::{Item, MAX_PAGE_BYTES, form, from_json, page, tenant_name, text, time, to_json};
+use super::waiting::add_events;
+use super::{OnSql, recordings};
+use crate::database::{Database, Query, Row, Transaction, made_query, query};
+use crate::sql::{recordings as recordings_sql, runs as sql};
+use crate::{ClaimedRun, Cursor, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
+
+/// What a record is called in a [`StoreError::Form`].
+const RECORD: &str = "a run";
+const VALUES: &str = "a subject's values";
+
+/// What the writes of a queued run are called in one.
+const WRITES: &str = "a queued run's variables";
+/// Rows that a list of calls looks at for one page: some tens of milliseconds.
+const ROWS_OF_CALLS: i64 = 5_000;
+
+/// Sorts after every id of a run: the first hexadecimal digits of a version 7 UUID are a time, and this one is far off.
+const BEYOND_ALL_IDS: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+impl<S: OnSql> RunStore for S {
+    fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, recording: Option<Recording>) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let pending = PendingRun {
+                tenant: tenant.clone(),
+                id: record.id,
+                flow: record.flow.clone(),
+                status: record.status,
+                started_at: record.started_at,
+                record: to_json(RECORD, record)?.into(),
+                recording,
+            };
+            self.queue().push(pending).await
+        })
+    }
+
+    fn end_run<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        lease: Option<&'a Lease>,
+        record: &'a RunRecord,
+        recording: Option<&'a Recording>,
+        events: &'a [RunEvent],
+        next: Option<&'a QueuedRun>,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
+            let id = record.id.to_string();
+            let dequeue = query(sql::DEQUEUE).bind(tenant.as_str()).bind(id.as_str());
+            let dequeued = dequeue.fetch_optional(&mut transaction).await?;
+            may_end(dequeued.as_ref(), lease)?;
+            put(&mut transaction, tenant, record).await?;
+            if let Some(recording) = recording {
+                recordings::put(&mut transaction, tenant, record.id, recording).await?;
+            }
+            add_events(&mut transaction, tenant, record.id, events).await?;
+            if let Some(next) = next {
+                enqueue(&mut transaction, tenant, next).await?;
+            }
+            transaction.commit().await?;
+            if let Some(next) = next {
+                self.database().hint_queued(next.record.started_at.as_microsecond());
+            }
+            Ok(())
+        })
+    }
+
+    fn queue_run<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        run: &'a QueuedRun,
+        recording: Option<&'a Recording>,
+        most: u32,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
+            let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(i64::from(most)).fetch_one(&mut transaction).await?;
+            if waiting.get::<i64>(0)? >= i64::from(most) {
+                return Err(StoreError::Full(most));
+            }
+            enqueue(&mut transaction, tenant, run).await?;
+            if let Some(recording) = recording {
+                recordings::put(&mut transaction, tenant, run.record.id, recording).await?;
+            }
+            transaction.commit().await?;
+            self.database().hint_queued(run.record.started_at.as_microsecond());
+            Ok(())
+        })
+    }
+
+    fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>> {
+        Box::pin(async move {
+            // Whoever claimed in another round, on another node or here, has another token.
+            let token = Uuid::now_v7();
+            let rows = self.database().claim(now.as_microsecond(), limit, token).await?;
+            rows.iter().map(|row| claimed_run(row, now, token)).collect()
+        })
+    }
+
+    fn renew_leases<'a>(&'a self, leases: &'a [Lease]) -> StoreFuture<'a, Vec<Lease>> {
+        Box::pin(async move {
+            let mut lost = Vec::new();
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin_batch().await?;
+            let until = self.database().lease_until(&mut transaction).await?;
+            for lease in leases {
+                let renew = query(sql::RENEW).bind(lease.tenant.as_str()).bind(lease.run.to_string());
+                if renew.bind(lease.token.to_string()).bind(until).execute(&mut transaction).await? == 0 {
+                    lost.push(lease.clone());
+                }
+            }
+            transaction.commit().await?;
+            Ok(lost)
+        })
+    }
+
+    fn requeue_claimed(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
+            let ended = self.database().leases_ended(&mut transaction).await?;
+            query(sql::DEQUEUE_ENDED).bind(ended).execute(&mut transaction).await?;
+            let released = query(sql::RELEASE).bind(ended).fetch_all(&mut transaction).await?;
+            for row in &released {
+                query(sql::SET_QUEUED).bind(text(row, 0)?).bind(text(row, 1)?).execute(&mut transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(released.len() as u64)
+        })
+    }
+
+    fn run<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<RunRecord>> {
+        Box::pin(async move {
+            self.queue().flush().await?;
+            let query = query(sql::GET).bind(tenant.as_str()).bind(id.to_string());
+            query.read_optional(self.database()).await?.map(|row| run_record(&row)).transpose()
+        })
+    }
+
+    fn recording<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<Recording>> {
+        Box::pin(async move {
+            self.queue().flush().await?;
+            let query = query(recordings_sql::GET).bind(tenant.as_str()).bind(id.to_string());
+            query.read_optional(self.database()).await?.map(|row| recordings::recording(&row)).transpose()
+        })
+    }
+
+    fn runs<'a>(&'a self, tenant: &'a TenantName, filter: &'a RunFilter, request: &'a PageRequest) -> StoreFuture<'a, Page<RunRecord>> {
+        Box::pin(async move {
+            let before = match &request.after {
+                Some(cursor) => cursor.0.parse::<RunId>().map_err(|_| StoreError::Cursor)?.to_string(),
+                None => BEYOND_ALL_IDS.to_owned(),
+            };
+            let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
+            self.queue().flush().await?;
+            let rows = if filter.call.is_some() { ROWS_OF_CALLS } else { request.rows() };
+            let mut list = query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
+            if let Some(flow) = &filter.flow {
+                list = list.bind(flow.as_str());
+            }
+            if let Some(status) = filter.status {
+                list = list.bind(status.as_str());
+            }
+            if let Some(call) = &filter.call {
+                return of_call(call, request, list, self.database()).await;
+            }
+            page(request, list, self.database(), |row| {
+                Ok(Item { value: run_record(row)?, cursor: text(row, 0)?.to_owned(), bytes: text(row, 3)?.len() })
+            })
+            .await
+        })
+    }
+
+    fn flush(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.queue().flush())
+    }
+}
+
+/// Reads direct calls of one endpoint. The record alone says which it was of: an index would cost every call more than this list is worth.
+/// Where few fit, the page ends at the last row that was looked at, and the next one goes on there.
+async fn of_call(call: &str, request: &PageRequest, list: Query<'_>, database: &Database) -> Result<Page<RunRecord>, StoreError> {
+    let mark = format!("\"call\":{}", to_json(RECORD, call)?);
+    let (mut items, mut bytes, mut seen, mut last, mut full) = (Vec::new(), 0, 0, None, false);
+    let take = |row: &Row| {
+        let record = text(row, 3)?;
+        // Most are told apart without being read.
+        let fitting = record.contains(&mark).then(|| run_record(row)).transpose()?.filter(|run| run.call.as_deref() == Some(call));
+        seen += 1;
+        if let Some(run) = fitting {
+            if items.len() >= request.wanted() as usize || bytes >= MAX_PAGE_BYTES {
+                full = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            bytes += record.len();
+            items.push(run);
+        }
+        last = Some(Cursor(text(row, 0)?.to_owned()));
+        Ok(ControlFlow::Continue(()))
+    };
+    list.read_each(database, take).await?;
+    Ok(Page { items, next: last.filter(|_| full || seen == ROWS_OF_CALLS) })
+}
+
+/// Whether a run may end, given its row of the queue, which holds the token that it was claimed by. Whoever lost the lease changes nothing.
+fn may_end(dequeued: Option<&Row>, lease: Option<&Lease>) -> Result<(), StoreError> {
+    let claimed_by = match dequeued {
+        Some(row) => row.get::<Option<String>>(0)?,
+        None => None,
+    };
+    // A run that was never queued, or never claimed, has no token here and none there.
+    if claimed_by == lease.map(|lease| lease.token.to_string()) { Ok(()) } else { Err(StoreError::LeaseLost) }
+}
+
+/// Puts one record; unlike a batch it must have a tenant.
+pub(super) async fn put(transaction: &mut Transaction<'_>, tenant: &TenantName, record: &RunRecord) -> Result<(), StoreError> {
+    let query = made_query(sql::put(1, transaction.keep_tenant()).into()).bind(tenant.as_str()).bind(record.id.to_string());
+    let query = query.bind(record.flow.as_ref().map(|flow| flow.as_str())).bind(record.status.as_str());
+    let query = query.bind(record.started_at.as_microsecond()).bind(to_json(RECORD, record)?);
+    match query.execute(transaction).await? {
+        0 => Err(StoreError::UnknownTenant(tenant.clone())),
+        _ => Ok(()),
+    }
+}
+
+async fn enqueue(transaction: &mut Transaction<'_>, tenant: &TenantName, run: &QueuedRun) -> Result<(), StoreError> {
+    put(transaction, tenant, &run.record).await?;
+    let query = query(sql::ENQUEUE).bind(tenant.as_str()).bind(run.record.id.to_string());
+    let query = query.bind(run.record.started_at.as_microsecond());
+    let query = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
+    let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
+    let insert = query.bind(writes_text(run)?).bind(values_text(run)?);
+    insert.execute(transaction).await.map(drop).map_err(|error| insert_error(run, error))
+}
+
+/// The failure of putting a run into the queue.
+pub(super) fn insert_error(run: &QueuedRun, error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(inner) if inner.is_unique_violation() => StoreError::Exists(format!("run {}", run.record.id)),
+        _ => error.into(),
+    }
+}
+
+/// What a run's trigger wrote, as its column holds it.
+pub(super) fn writes_text(run: &QueuedRun) -> Result<Option<String>, StoreError> {
+    (!run.writes.is_empty()).then(|| to_json(WRITES, &run.writes)).transpose()
+}
+
+/// The same for its subject's values.
+pub(super) fn values_text(run: &QueuedRun) -> Result<Option<String>, StoreError> {
+    (!run.subject_values.0.is_empty()).then(|| to_json(VALUES, &run.subject_values)).transpose()
+}
+
+fn claimed_run(row: &Row, now: Timestamp, token: Uuid) -> Result<ClaimedRun, StoreError> {
+    let mut record: RunRecord = from_json(RECORD, text(row, 1)?)?;
+    let checkpoint = row.get::<Option<Vec<u8>>>(7)?.map(Bytes::from);
+    record.status = RunStatus::Running;
+    if checkpoint.is_none() {
+        record.started_at = now;
+    }
+    let input = Payload { content_type: row.get(2)?, bytes: row.get::<Vec<u8>>(3)?.into() };
+    let writes = row.get::<Option<&str>>(4)?.map_or_else(|| Ok(Vec::new()), |text| from_json(WRITES, text))?;
+    let subject_values = row.get::<Option<&str>>(5)?.map_or_else(|| Ok(SubjectValues::default()), |text| from_json(VALUES, text))?;
+    let tenant = tenant_name(row, 0)?;
+    let lease = Lease { tenant: tenant.clone(), run: record.id, token };
+    Ok(ClaimedRun { tenant, lease, run: QueuedRun { record, input, writes, subject_values }, checkpoint })
+}
+
+/// The record with status and start as they are now.
+pub(super) fn run_record(row: &Row) -> Result<RunRecord, StoreError> {
+    let status = RunStatus::parse(text(row, 1)?).ok_or_else(|| form(RECORD, "its status is unknown"))?;
+    Ok(RunRecord { status, started_at: time(row, 2)?, ..from_json(RECORD, text(row, 3)?)? })
+}

@@ -1,0 +1,208 @@
+//! Runs that have begun and are gone on with later, their events, and callbacks.
+
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use snaphook_model::{Callback, Code, CorrelationId, DocumentRecord, Payload, RunEvent, RunId, RunRecord, RunStatus, TenantName};
+use uuid::Uuid;
+
+use super::rows::{form, from_json, text, time, to_json};
+use super::runs::{insert_error, put, run_record, values_text, writes_text};
+use super::{OnSql, recordings};
+use crate::database::{Database, Row, Transaction, made_query, query};
+use crate::sql::{runs as runs_sql, waiting as sql};
+use crate::{CalledBack, Cancelled, Lease, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
+
+/// What these are called in a [`StoreError::Form`].
+const EVENT: &str = "an event";
+const CALLBACK: &str = "a callback";
+
+/// A callback without its body, which stands in a column of its own.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    ok: bool,
+    content_type: String,
+    document_status: Option<String>,
+    error_code: Option<String>,
+    error_text: Option<String>,
+}
+
+impl Head {
+    fn of(callback: &Callback) -> Self {
+        let Callback { ok, body, document_status, error_code, error_text } = callback.clone();
+        Self { ok, content_type: body.content_type, document_status, error_code, error_text }
+    }
+}
+
+impl<S: OnSql> WaitStore for S {
+    fn save_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, saved: SavedRun<'a>) -> StoreFuture<'a, Saved> {
+        Box::pin(async move {
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
+            let done = save(self.database(), &mut transaction, tenant, lease, &saved).await?;
+            transaction.commit().await?;
+            Ok(done)
+        })
+    }
+
+    fn next_due(&self) -> StoreFuture<'_, Option<Timestamp>> {
+        Box::pin(async move {
+            let row = query(sql::NEXT_DUE).read_optional(self.database()).await?;
+            row.map(|row| time(&row, 0)).transpose()
+        })
+    }
+
+    fn callback<'a>(&'a self, tenant: &'a TenantName, id: &'a CorrelationId) -> StoreFuture<'a, Option<Callback>> {
+        Box::pin(async move {
+            let query = query(sql::CALLBACK).bind(tenant.as_str()).bind(id.0.as_str());
+            query.read_optional(self.database()).await?.map(|row| callback(&row)).transpose()
+        })
+    }
+
+    fn call_back<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        id: &'a CorrelationId,
+        callback: &'a Callback,
+        now: Timestamp,
+    ) -> StoreFuture<'a, CalledBack> {
+        Box::pin(async move {
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
+            let take = query(sql::TAKE_CALLBACK).bind(tenant.as_str()).bind(id.0.as_str());
+            let take = take.bind(to_json(CALLBACK, &Head::of(callback))?).bind(callback.body.bytes.as_ref());
+            let Some(row) = take.fetch_optional(&mut transaction).await? else {
+                let known = query(sql::KNOWN_CALLBACK).bind(tenant.as_str()).bind(id.0.as_str());
+                let known = known.fetch_optional(&mut transaction).await?.is_some();
+                return Ok(if known { CalledBack::Used } else { CalledBack::Unknown });
+            };
+            let run = text(&row, 0)?.to_owned();
+            let now_us = now.as_microsecond();
+            query(sql::WAKE).bind(tenant.as_str()).bind(run.as_str()).bind(now_us).execute(&mut transaction).await?;
+            transaction.commit().await?;
+            self.database().hint_queued(now_us);
+            Ok(CalledBack::Taken(run.parse().map_err(|error| form(CALLBACK, error))?))
+        })
+    }
+
+    fn cancel_run<'a>(&'a self, tenant: &'a TenantName, id: RunId, now: Timestamp) -> StoreFuture<'a, Cancelled> {
+        Box::pin(async move {
+            self.queue().flush().await?;
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
+            let of_run = |sql| query(sql).bind(tenant.as_str()).bind(id.to_string());
+            let unheld = of_run(sql::TAKE_UNHELD).fetch_optional(&mut transaction).await?.is_some();
+            let record = of_run(runs_sql::GET).fetch_optional(&mut transaction).await?;
+            let Some(record) = record.map(|row| run_record(&row)).transpose()? else { return Ok(Cancelled::Unknown) };
+            let outcome = if unheld {
+                put(&mut transaction, tenant, &cancelled(record, now)).await?;
+                Cancelled::Done
+            } else if of_run(sql::ASK_TO_CANCEL).execute(&mut transaction).await? == 0 {
+                return Ok(Cancelled::Ended);
+            } else {
+                Cancelled::Asked
+            };
+            transaction.commit().await?;
+            Ok(outcome)
+        })
+    }
+
+    fn run_events<'a>(&'a self, tenant: &'a TenantName, id: RunId, after: u32, limit: u32) -> StoreFuture<'a, Vec<RunEvent>> {
+        Box::pin(async move {
+            let query = query(sql::EVENTS).bind(tenant.as_str()).bind(id.to_string()).bind(after).bind(limit);
+            let mut events = Vec::new();
+            let take = |row: &Row| {
+                events.push(from_json(EVENT, text(row, 0)?)?);
+                Ok(ControlFlow::Continue(()))
+            };
+            query.read_each(self.database(), take).await?;
+            Ok(events)
+        })
+    }
+}
+
+/// Writes a run down.
+async fn save(
+    database: &Database,
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantName,
+    lease: Option<&Lease>,
+    saved: &SavedRun<'_>,
+) -> Result<Saved, StoreError> {
+    let run = saved.run;
+    let id = run.record.id;
+    let (due, held) = match saved.wake {
+        Wake::Held => (Timestamp::UNIX_EPOCH, true),
+        Wake::At(time) => (time, false),
+        Wake::Callback(correlation, until) => {
+            let came = query(sql::CALLBACK).bind(tenant.as_str()).bind(correlation.0.as_str());
+            (if came.fetch_optional(transaction).await?.is_some() { Timestamp::UNIX_EPOCH } else { until }, false)
+        }
+    };
+    // One that stays held keeps its token, so that a lease that is being renewed meanwhile is not lost.
+    let next = held.then(|| lease.cloned().unwrap_or_else(|| Lease { tenant: tenant.clone(), run: id, token: Uuid::now_v7() }));
+    let until = if held { database.lease_until(transaction).await? } else { None };
+    // The record comes first: the row in the queue refers to it.
+    put(transaction, tenant, &run.record).await?;
+    let row = |sql| {
+        let query = query(sql).bind(tenant.as_str()).bind(id.to_string()).bind(due.as_microsecond()).bind(i64::from(held));
+        query.bind(next.as_ref().map(|lease| lease.token.to_string())).bind(until).bind(saved.checkpoint.as_ref())
+    };
+    let cancelled = if let Some(lease) = lease {
+        let moved = row(sql::MOVE).bind(lease.token.to_string()).fetch_optional(transaction).await?;
+        moved.ok_or(StoreError::LeaseLost)?.get::<i64>(0)? != 0
+    } else {
+        let query = row(sql::PUT).bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
+        let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
+        let insert = query.bind(writes_text(run)?).bind(values_text(run)?);
+        insert.execute(transaction).await.map_err(|error| insert_error(run, error))?;
+        false
+    };
+    if let Some(recording) = saved.recording {
+        recordings::put(transaction, tenant, id, recording).await?;
+    }
+    add_events(transaction, tenant, id, saved.events).await?;
+    if let Some(correlation) = saved.expects {
+        let expect = query(sql::EXPECT).bind(tenant.as_str()).bind(correlation.0.as_str()).bind(id.to_string());
+        expect.execute(transaction).await?;
+    }
+    Ok(Saved { lease: next, cancelled })
+}
+
+/// Adds what has happened.
+pub(super) async fn add_events(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantName,
+    id: RunId,
+    events: &[RunEvent],
+) -> Result<(), StoreError> {
+    /// SQLite takes 32,766 parameters, PostgreSQL twice as many.
+    const AT_ONCE: usize = 1_000;
+    for some in events.chunks(AT_ONCE) {
+        let mut query = made_query(sql::add_events(some.len()).into());
+        for event in some {
+            query = query.bind(tenant.as_str()).bind(id.to_string()).bind(event.seq).bind(to_json(EVENT, event)?);
+        }
+        query.execute(transaction).await?;
+    }
+    Ok(())
+}
+
+fn callback(row: &Row) -> Result<Callback, StoreError> {
+    let Head { ok, content_type, document_status, error_code, error_text } = from_json(CALLBACK, text(row, 0)?)?;
+    let body = Payload { bytes: row.get::<Vec<u8>>(1)?.into(), content_type };
+    Ok(Callback { ok, body, document_status, error_code, error_text })
+}
+
+/// The record of a run that ends where it is.
+fn cancelled(record: RunRecord, now: Timestamp) -> RunRecord {
+    RunRecord {
+        status: RunStatus::Cancelled,
+        code: Some(Code::Cancelled),
+        message: Some("the run was cancelled".to_owned()),
+        ended_at: Some(now),
+        document: record.document.as_ref().map(|_| DocumentRecord::of(RunStatus::Cancelled)),
+        ..record
+    }
+}

@@ -1,0 +1,328 @@
+//! The conformance suite on PostgreSQL, and what only a database of many nodes can be tested for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::json;
+use snaphook_model::RunStatus;
+use snaphook_testkit::postgres::{Cluster, PASSWORD, PASSWORD_USER};
+use tokio::time::timeout;
+
+use super::open::suits;
+use crate::conformance::{at, conformance, deploy, document, name, queued, recording, run, run_id, token, upload, with_tenant};
+use crate::{
+    Change, Changes, DocumentStore as _, Notice, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore, RunFilter, RunStore as _,
+    ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
+};
+
+/// Few connections, since many tests share a server.
+fn options() -> PostgresOptions {
+    PostgresOptions { max_connections: 4, ..PostgresOptions::default() }
+}
+
+async fn open(url: &str, options: &PostgresOptions) -> PostgresStore {
+    PostgresStore::open(url, options).await.unwrap()
+}
+
+/// Leases that run out at once: whoever asks who is dead finds every node so.
+async fn fresh() -> (Arc<dyn Store>, ()) {
+    let url = Cluster::shared().database();
+    (Arc::new(open(&url, &PostgresOptions { lease: Duration::ZERO, ..options() }).await), ())
+}
+
+conformance!(super::fresh);
+
+/// Asks again until it is so, for twenty seconds at most.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_claim_at_once_share_the_runs() {
+    let url = Cluster::shared().database();
+    let (one, two) = (open(&url, &options()).await, open(&url, &options()).await);
+    let acme = with_tenant(&one, "acme").await;
+    join_all((0..60).map(|number| {
+        let (one, acme) = (&one, &acme);
+        async move { one.queue_run(acme, &queued(number), None, 1000).await.unwrap() }
+    }))
+    .await;
+    let rounds = (0..30).map(|round| (if round % 2 == 0 { &one } else { &two }).claim_due_runs(at(999), 3));
+    let claimed: Vec<_> = join_all(rounds).await.into_iter().flat_map(|claimed| claimed.unwrap()).collect();
+    let ids: BTreeSet<_> = claimed.iter().map(|claimed| claimed.run.record.id).collect();
+    assert_eq!(ids.len(), claimed.len(), "each is given out once");
+    let rest = one.claim_due_runs(at(999), 1000).await.unwrap();
+    assert_eq!(ids.len() + rest.len(), 60);
+    assert_eq!(two.requeue_claimed().await.unwrap(), 0, "all of them are held");
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing() {
+    let url = Cluster::shared().database();
+    let short = PostgresOptions { lease: Duration::from_secs(2), ..options() };
+    let (slow, quick) = (open(&url, &short).await, open(&url, &short).await);
+    assert_eq!(slow.lease_time(), Some(short.lease));
+    let acme = with_tenant(&slow, "acme").await;
+    slow.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    let first = slow.claim_due_runs(at(1), 1).await.unwrap().remove(0);
+    let leases = [first.lease.clone()];
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(slow.renew_leases(&leases).await.unwrap(), []);
+        assert_eq!(quick.requeue_claimed().await.unwrap(), 0, "it is renewed");
+    }
+    until("the lease runs out", async || quick.requeue_claimed().await.unwrap() == 1).await;
+    let second = quick.claim_due_runs(at(2), 1).await.unwrap().remove(0);
+    let late = run(1, Some("orders"), RunStatus::Failed);
+    let refused = slow.end_run(&acme, Some(&first.lease), &late, Some(&recording("late")), &[], Some(&queued(2))).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
+    assert_eq!(slow.renew_leases(&leases).await.unwrap(), leases);
+    assert_eq!(quick.run(&acme, run_id(1)).await.unwrap(), Some(second.run.record.clone()));
+    assert_eq!(quick.recording(&acme, run_id(1)).await.unwrap(), None);
+    assert_eq!(quick.runs(&acme, &RunFilter::default(), &PageRequest::first(5)).await.unwrap().items.len(), 1);
+    let mut ended = second.run.record;
+    ended.status = RunStatus::Succeeded;
+    quick.end_run(&acme, Some(&second.lease), &ended, None, &[], None).await.unwrap();
+    assert_eq!(slow.run(&acme, run_id(1)).await.unwrap(), Some(ended));
+}
+
+/// Waits until a tenant's change is told, and says how long that took. A busy machine may take longer than the second that is promised.
+async fn told_of(changes: &mut Changes, tenant: &str) -> Duration {
+    let begun = Instant::now();
+    let told = async {
+        loop {
+            match changes.next().await {
+                Some(Notice::Changed(changed)) if changed.as_str() == tenant => return,
+                Some(_) => {}
+                None => panic!("the store is open"),
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), told).await.unwrap_or_else(|_| panic!("a change of `{tenant}` is told"));
+    begun.elapsed()
+}
+
+async fn every_change_is_told(listens: bool) {
+    let url = Cluster::shared().database();
+    let (here, there) = (open(&url, &PostgresOptions { listens, ..options() }).await, open(&url, &options()).await);
+    let mut changes = here.changes();
+    let acme = with_tenant(&there, "acme").await;
+    told_of(&mut changes, "acme").await;
+    deploy(&there, &acme, "sign", "one").await;
+    told_of(&mut changes, "acme").await;
+    there.put_connector(&acme, &name("crm"), document(&json!({}), &[])).await.unwrap();
+    told_of(&mut changes, "acme").await;
+    there.put_flow(&acme, &name("orders"), document(&json!({}), &[])).await.unwrap();
+    told_of(&mut changes, "acme").await;
+    there.add_token(&acme, &token("t"), TokenHash([1; 32])).await.unwrap();
+    told_of(&mut changes, "acme").await;
+    there.delete_token(&acme, "t").await.unwrap();
+    told_of(&mut changes, "acme").await;
+    assert_eq!(there.put_connector(&acme, &name("crm"), document(&json!({"n": 1}), &[])).await.unwrap(), Change::Changed);
+    told_of(&mut changes, "acme").await;
+    there.replace_component(&acme, &name("sign"), 1, upload("sign", "two").component).await.unwrap();
+    told_of(&mut changes, "acme").await;
+    with_tenant(&there, "other").await;
+    let mut quickest = told_of(&mut changes, "other").await;
+    for number in 0..3 {
+        with_tenant(&there, &format!("t{number}")).await;
+        quickest = quickest.min(told_of(&mut changes, &format!("t{number}")).await);
+    }
+    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    there.delete_tenant(&acme).await.unwrap();
+    told_of(&mut changes, "acme").await;
+    here.close().await.unwrap();
+    while changes.next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn changes_are_told_by_notices() {
+    every_change_is_told(true).await;
+}
+
+#[tokio::test]
+async fn changes_are_found_without_notices() {
+    every_change_is_told(false).await;
+}
+
+#[tokio::test]
+async fn notices_are_sooner_than_looking() {
+    let url = Cluster::shared().database();
+    let (here, there) = (open(&url, &options()).await, open(&url, &options()).await);
+    let mut changes = here.changes();
+    // The first few may come while the listener is not there yet.
+    let mut quickest = Duration::MAX;
+    for number in 0..8 {
+        let tenant = format!("t{number}");
+        with_tenant(&there, &tenant).await;
+        quickest = quickest.min(told_of(&mut changes, &tenant).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(quickest < Duration::from_millis(200), "{quickest:?}");
+}
+
+#[tokio::test]
+async fn queued_runs_are_hinted_at() {
+    let url = Cluster::shared().database();
+    let (here, there) = (open(&url, &options()).await, open(&url, &options()).await);
+    let mut changes = here.changes();
+    let acme = with_tenant(&there, "acme").await;
+    let number = std::cell::Cell::new(0);
+    until("a queued run is told of", async || {
+        number.set(number.get() + 1);
+        there.queue_run(&acme, &queued(number.get()), None, 1000).await.unwrap();
+        let told = async { while !matches!(changes.next().await, Some(Notice::Queued(due)) if due >= at(1)) {} };
+        timeout(Duration::from_millis(300), told).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_used_again() {
+    let cluster = Cluster::start();
+    let url = cluster.database();
+    let store = open(&url, &options()).await;
+    let mut changes = store.changes();
+    let acme = with_tenant(&store, "acme").await;
+    store.ping().await.unwrap();
+    cluster.halt();
+    until("ping fails", async || store.ping().await.is_err()).await;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let error = store.tenant(&acme).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        assert!(store.queue_run(&acme, &queued(1), None, 100).await.is_err());
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+    // What is recorded meanwhile waits for the server.
+    store.record_run(&acme, &run(7, None, RunStatus::Succeeded), Some(recording("kept"))).await.unwrap();
+    cluster.resume();
+    until("the store is back", async || store.ping().await.is_ok()).await;
+    until("the record is written", async || matches!(store.run(&acme, run_id(7)).await, Ok(Some(_)))).await;
+    assert_eq!(store.recording(&acme, run_id(7)).await.unwrap(), Some(recording("kept")));
+    with_tenant(&store, "later").await;
+    told_of(&mut changes, "later").await;
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_record_that_is_refused_does_not_take_its_batch_along() {
+    let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
+    let store = open(&url, &options()).await;
+    let acme = with_tenant(&store, "acme").await;
+    let database = url.rsplit('/').next().unwrap();
+    let refuse = format!(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = '{}' THEN \
+         RAISE EXCEPTION 'no' USING ERRCODE = '22000'; END IF; RETURN NEW; END $$",
+        run_id(3)
+    );
+    cluster.sql(database, &refuse);
+    cluster.sql(database, "CREATE TRIGGER refuse BEFORE INSERT ON runs FOR EACH ROW EXECUTE FUNCTION refuse()");
+    for number in 0..6 {
+        store.record_run(&acme, &run(number, None, RunStatus::Succeeded), Some(recording("text"))).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    for number in 0..6 {
+        assert_eq!(store.run(&acme, run_id(number)).await.unwrap().is_some(), number != 3, "{number}");
+    }
+    assert_eq!(store.recording(&acme, run_id(5)).await.unwrap(), Some(recording("text")));
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn nodes_that_start_at_once_make_the_tables_once() {
+    let url = Cluster::shared().database();
+    let few = PostgresOptions { max_connections: 2, ..options() };
+    let stores = join_all((0..5).map(|_| PostgresStore::open(&url, &few))).await;
+    let stores: Vec<_> = stores.into_iter().map(|store| store.unwrap()).collect();
+    let acme = with_tenant(&stores[0], "acme").await;
+    for store in &stores {
+        assert!(store.tenant(&acme).await.unwrap().is_some());
+    }
+    let applied = Cluster::shared().sql(url.rsplit('/').next().unwrap(), "SELECT count(*) FROM _sqlx_migrations");
+    assert_eq!(applied, crate::sql::MIGRATIONS.iter().count().to_string());
+}
+
+async fn refusal(url: &str) -> PostgresOpenError {
+    PostgresStore::open(url, &options()).await.map(drop).unwrap_err()
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_what_to_do() {
+    let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
+    let database = url.rsplit('/').next().unwrap();
+    assert!(matches!(refusal("sqlite://file").await, PostgresOpenError::Url(_)));
+    assert!(matches!(refusal("postgres://host:port/x").await, PostgresOpenError::Url(_)));
+    // Port 1 is nobody's.
+    let error = refusal("postgres://u:hidden@127.0.0.1:1/x").await;
+    assert!(matches!(error, PostgresOpenError::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("127.0.0.1:1") && !format!("{error:?}").contains("hidden"), "{error:?}");
+
+    let error = refusal(&cluster.url(&format!("{PASSWORD_USER}:wrong"), database)).await;
+    assert!(matches!(&error, PostgresOpenError::Refused { user, .. } if user == PASSWORD_USER), "{error:?}");
+    let error = refusal(&cluster.url("nobody_there", database)).await;
+    assert!(matches!(error, PostgresOpenError::Refused { .. }), "{error:?}");
+    let error = refusal(&cluster.url("postgres", "none")).await;
+    assert!(matches!(&error, PostgresOpenError::NoDatabase { database, .. } if database == "none"), "{error:?}");
+
+    cluster.sql(database, "REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    let as_user = cluster.url(&format!("{PASSWORD_USER}:{PASSWORD}"), database);
+    let error = refusal(&as_user).await;
+    assert!(matches!(&error, PostgresOpenError::Rights { user, .. } if user == PASSWORD_USER), "{error:?}");
+    drop(open(&url, &options()).await);
+    let error = refusal(&as_user).await;
+    assert!(matches!(error, PostgresOpenError::Rights { .. }), "tables that are another's: {error:?}");
+
+    cluster.sql(database, &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
+    assert!(matches!(refusal(&url).await, PostgresOpenError::ReadOnly { .. }));
+    cluster.sql("postgres", &format!("ALTER DATABASE {database} RESET default_transaction_read_only"));
+    cluster.sql(database, "INSERT INTO _sqlx_migrations VALUES (9999, 'later', now(), true, '', 0)");
+    let error = refusal(&url).await;
+    assert!(matches!(error, PostgresOpenError::Newer { version: 9999 }), "{error:?}");
+    assert!(matches!(suits(120_022), Err(PostgresOpenError::TooOld { major: 12 })) && suits(130_000).is_ok());
+}
+
+#[tokio::test]
+async fn doctor_sees_what_will_be_trouble() {
+    let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
+    let database = url.rsplit('/').next().unwrap();
+    let before = PostgresStore::inspect(&url, &options()).await.unwrap();
+    assert!(before.len() == 1 && before[0].contains("have not run"), "{before:?}");
+    let store = open(&url, &options()).await;
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    cluster.sql(database, &format!("GRANT USAGE ON SCHEMA public TO {PASSWORD_USER}; GRANT SELECT ON _sqlx_migrations TO {PASSWORD_USER}"));
+    let as_user = cluster.url(&format!("{PASSWORD_USER}:{PASSWORD}"), database);
+    let findings = PostgresStore::inspect(&as_user, &options()).await.unwrap();
+    assert!(findings.len() == 1 && findings[0].contains("may not create tables"), "{findings:?}");
+}
+
+/// Lists have the order of their bytes, as on SQLite, whatever order the server's language has.
+#[tokio::test]
+async fn lists_are_in_the_order_of_bytes() {
+    let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
+    drop(open(&url, &options()).await);
+    let database = url.rsplit('/').next().unwrap();
+    let other = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'text' \
+                 AND table_name <> '_sqlx_migrations' AND collation_name IS DISTINCT FROM 'C'";
+    assert_eq!(cluster.sql(database, other), "0");
+}
+
+#[tokio::test]
+async fn text_that_postgres_does_not_take_finds_nothing() {
+    let (store, ()) = fresh().await;
+    let acme = with_tenant(&*store, "acme").await;
+    let after = PageRequest { limit: 5, after: Some(crate::Cursor("a\0b".to_owned())) };
+    deploy(&*store, &acme, "a", "one").await;
+    deploy(&*store, &acme, "b", "one").await;
+    let names: Vec<_> = store.scripts(&acme, &after).await.unwrap().items.into_iter().map(|script| script.name).collect();
+    assert_eq!(names, [name("b")]);
+    assert!(!store.delete_token(&acme, "a\0b").await.unwrap());
+    assert!(store.claim_due_runs(Timestamp::MAX, 5).await.unwrap().is_empty());
+}
