@@ -91,3 +91,16 @@ async fn f088_post_hook_and_post_fail_never_both_run() {
         upstream.on_request("/x", |_| ok());
     }
 }
+
+/// A script of each hook after the response, which says what it is given as payload.
+const TELLS: &str = "const told = (payload) => ({ type: payload?.constructor.name, payload });
+    export function postRequest(response) { return { ...told(response.payload), header: response.headers.get('content-type') }; }
+    export function postHook(result) { return { ...told(result.payload), header: result.headers.get('content-type') }; }";
+
+#[tokio::test]
+async fn a_payload_that_is_not_the_json_it_says_it_is_is_given_as_text() {
+    let (tenant, upstream) = hooked("post-hook", TELLS).await;
+    upstream.on("/x", Answer::bytes("<html>").header("content-type", "application/json"));
+    let seen = tenant.call("api/x", json!({})).await.expect(200).json();
+    assert_eq!((&seen["type"], &seen["payload"]), (&json!("String"), &json!("<html>")));
+}
