@@ -154,6 +154,8 @@ JSValue payload_new(JSValueConst value);
 void payload_define_class(void);
 const hooks_list_u8_t *input_body(void);
 const hooks_list_u8_t *input_arguments(void);
+// The media type of a payload that stands in the body's place; false where the headers say it.
+bool input_payload_type(Text *type);
 bool same_bytes(const hooks_list_u8_t *a, const hooks_list_u8_t *b);
 
 // message.c: requests and responses.

@@ -13,6 +13,11 @@ const hooks_list_u8_t *input_body(void)
     return &invocation.body;
 }
 
+bool input_payload_type(Text *type)
+{
+    return snaphook_hook_input_payload_type(type);
+}
+
 const hooks_list_u8_t *input_arguments(void)
 {
     if (!invocation.has_arguments) {

@@ -171,7 +171,7 @@ fn pre_hook(arguments: serde_json::Value) -> HookInput {
 fn post_request(body: serde_json::Value) -> HookInput {
     let headers: Headers = [("content-type", "application/json"), ("server", "bench")].into_iter().collect();
     let (method, url) = ("POST".to_owned(), "http://127.0.0.1:9000/x".to_owned());
-    HookInput::PostRequest { method, url, status: 200, headers, payload: body.to_string().into() }
+    HookInput::PostRequest { method, url, status: 200, headers, payload: body.to_string().into(), payload_type: None }
 }
 
 /// What a step in the middle of a flow finds.

@@ -44,7 +44,8 @@ pub enum HookInput {
     PreRequest {
         request: HttpRequest,
     },
-    /// `payload` stands where the body stands in the guest: it is the response's body, or what the script before made of it.
+    /// `payload` stands where the body stands in the guest: it is the response's body, or what the script before made of it, and then it has a
+    /// media type of its own.
     PostRequest {
         method: String,
         url: String,
@@ -52,7 +53,9 @@ pub enum HookInput {
         headers: Headers,
         #[serde(with = "crate::raw")]
         payload: Bytes,
+        payload_type: Option<String>,
     },
+    /// Without a `payload_type` the payload is what the headers say.
     PostHook {
         connector: Arc<str>,
         endpoint: Arc<str>,
@@ -60,6 +63,7 @@ pub enum HookInput {
         headers: Headers,
         #[serde(with = "crate::raw")]
         payload: Bytes,
+        payload_type: Option<String>,
         #[serde(with = "crate::raw")]
         arguments: Bytes,
     },

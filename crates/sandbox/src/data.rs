@@ -17,6 +17,8 @@ use crate::meter::Meter;
 pub(crate) struct Data {
     /// What `input.body` gives.
     pub(crate) body: Bytes,
+    /// What `input.payload-type` gives.
+    pub(crate) payload_type: Option<String>,
     /// What `input.arguments` gives.
     pub(crate) arguments: Bytes,
     /// What `input.endpoint` gives: connector and endpoint.

@@ -48,6 +48,7 @@ fn entries() -> Vec<Entry> {
         status: 418,
         headers: headers(),
         payload: body.clone(),
+        payload_type: None,
     };
     let post_hook = || HookInput::PostHook {
         connector: "crm".into(),
@@ -55,6 +56,7 @@ fn entries() -> Vec<Entry> {
         status: 200,
         headers: headers(),
         payload: body.clone(),
+        payload_type: Some("text/csv".to_owned()),
         arguments: other.clone(),
     };
     let post_fail = || HookInput::PostFail {

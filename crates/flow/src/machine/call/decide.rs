@@ -146,6 +146,7 @@ impl Call<'_> {
                 status: self.response.status,
                 headers: self.response.headers.clone(),
                 payload: self.returned.as_ref().map_or(&self.response.body, |payload| &payload.bytes).clone(),
+                payload_type: self.returned.as_ref().map(|payload| payload.content_type.clone()),
             },
             Hook::PostHook | Hook::Step | Hook::Trigger => HookInput::PostHook {
                 connector: self.plan.connector.clone(),
@@ -153,6 +154,7 @@ impl Call<'_> {
                 status: self.response.status,
                 headers: self.response.headers.clone(),
                 payload: self.result.bytes.clone(),
+                payload_type: Some(self.result.content_type.clone()),
                 arguments: self.original.as_json(),
             },
             Hook::PostFail => self.post_fail_input(),
