@@ -12,7 +12,7 @@ static void begin(Hook hook, const ContextRecord *context)
 {
     invocation.hook = hook;
     invocation.context = context;
-    clock_ms = (double)context->started_at_ms;
+    clock_ms = (double)context->now_ms;
     deadline_ms = clock_ms + context->deadline_ms;
     engine_seed(context->seed);
 }

@@ -150,6 +150,7 @@ fn context() -> Context {
         run: RunId("0190b6d5-6f2b-7c3a-8d2e-0123456789ab".parse().expect("the id is one")),
         attempt: 1,
         started_at_ms: 1_700_000_000_000,
+        now_ms: 1_700_000_000_000,
         seed: 7,
         parms: "{\"act\":\"change\"}".into(),
         test_run: false,

@@ -37,6 +37,8 @@ pub(crate) struct Scope<'a> {
     inner: &'a Arc<Inner>,
     tenant: &'a Arc<Tenant>,
     run: RunId,
+    /// When the run began, as its record has it.
+    began: Timestamp,
     /// Absent in a direct call, as is the step.
     flow: Option<&'a str>,
     step: Option<&'a str>,
@@ -133,6 +135,7 @@ pub(crate) async fn direct_call(
         inner,
         tenant,
         run: start.id,
+        began: start.at,
         flow: None,
         step: None,
         step_index: 0,

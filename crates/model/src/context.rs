@@ -21,8 +21,10 @@ pub struct Context {
     pub run: RunId,
     /// The attempt within the step, from 1.
     pub attempt: u32,
-    /// The frozen clock, in milliseconds since the Unix epoch.
+    /// When the run began, in milliseconds since the Unix epoch.
     pub started_at_ms: u64,
+    /// The frozen clock, likewise.
+    pub now_ms: u64,
     /// All chance of the invocation follows from this.
     pub seed: u64,
     /// The binding's parameters as JSON text.

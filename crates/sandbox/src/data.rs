@@ -31,7 +31,7 @@ pub(crate) struct Data {
     /// When the invocation ends, whatever it does.
     pub(crate) deadline: Instant,
     /// The frozen clock, in milliseconds since the Unix epoch.
-    pub(crate) started_at_ms: u64,
+    pub(crate) now_ms: u64,
     /// Made when a guest first asks for anything of WASI; scripts never do.
     pub(crate) wasi: Option<Box<Wasi>>,
 }

@@ -160,7 +160,7 @@ impl Sandbox {
             chance: Chance::new(context.seed, "snaphook random 1"),
             meter: Meter::new(Arc::clone(self.pool()), limits.memory_bytes),
             deadline,
-            started_at_ms: context.started_at_ms,
+            now_ms: context.now_ms,
             wasi: None,
         };
         let begun = Instant::now();

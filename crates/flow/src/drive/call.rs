@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use snaphook_model::{Context, Decision, Fault, Hook, HookInput, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 
@@ -120,7 +121,8 @@ pub(super) async fn invoke(
         step: scope.step.map(str::to_owned),
         run: scope.run,
         attempt: place.attempt,
-        started_at_ms: u64::try_from(parts.clock.now().as_millisecond()).unwrap_or_default(),
+        started_at_ms: epoch_ms(scope.began),
+        now_ms: epoch_ms(parts.clock.now()),
         seed: seed(scope.run, scope.step_index, hook, place),
         parms: binding.parms.clone(),
         test_run: false,
@@ -160,6 +162,10 @@ const fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+fn epoch_ms(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or_default()
 }
 
 fn whole_ms(duration: Duration) -> u64 {

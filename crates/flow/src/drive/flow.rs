@@ -84,11 +84,11 @@ pub(super) fn scope<'a>(
     if !start.writes.is_empty() {
         Arc::make_mut(&mut variables).apply(start.writes.clone());
     }
-    let (run, flow, usage) = (start.id, Some(flow.name.as_str()), start.usage);
+    let (run, began, flow, usage) = (start.id, start.at, Some(flow.name.as_str()), start.usage);
     let (files, values) = (RunFiles::new(&inner.parts.files, tenant), inner.no_values.clone());
     let variables = RunVariables::new(variables);
     let recorder = Recorder::resumed(start.recording.clone());
-    Scope { inner, tenant, run, flow, step: None, step_index: 0, deadline, variables, files, values, usage, recorder }
+    Scope { inner, tenant, run, began, flow, step: None, step_index: 0, deadline, variables, files, values, usage, recorder }
 }
 
 async fn drive_steps<'a>(
