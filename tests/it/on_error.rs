@@ -164,3 +164,16 @@ async fn a_step_is_given_the_text_of_what_says_it_is_json_and_is_not() {
     let kept = tenant.run("f", json!({})).await.expect(200);
     assert_eq!((kept.text().as_str(), kept.header("content-type")), ("<html>", Some("application/json")));
 }
+
+#[tokio::test]
+async fn an_empty_text_is_a_text_for_later_steps_too() {
+    let (tenant, upstream) = tenant().await;
+    tenant.js("empty", "export default () => '';").await;
+    tenant.js("tells", "export default (payload, context) => [payload, context.stepResults.one];").await;
+    tenant.flow("f", json!({"steps": [{"name": "One", "script": "empty"}, {"script": "tells"}]})).await;
+    assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), json!(["", ""]));
+    // An answer without a body that is no text leaves nothing.
+    upstream.on("/x", Answer::status(200).header("content-type", "application/json"));
+    tenant.flow("f", json!({"steps": [{"name": "One", "url": upstream.url("/x")}, {"script": "tells"}]})).await;
+    assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), json!([null, null]));
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snaphook_tests::{Client, Response, Tenant};
 
-use crate::support::{node, problem};
+use crate::support::{messages, node, problem};
 
 /// The default stub that the vendor's page prints for a step.
 const STEP_STUB: &str = "module.exports = async ({ logger, configVars }, stepResults) => {
@@ -217,6 +217,16 @@ async fn f108_a_trigger_function_is_given_the_request_and_returns_the_payload() 
         let answer = send(&tenant, "", content_type, text.as_bytes()).await.expect(200);
         assert_eq!(answer.text(), format!("string{text}"), "{content_type}");
     }
+}
+
+#[tokio::test]
+async fn f108_an_empty_text_as_payload_is_a_text() {
+    let tenant = node().tenant().await;
+    tenant.brought("intake", "prismatic", "module.exports = async () => ({ payload: '' });").await;
+    tenant.brought("tells", "prismatic", &step("logger.info(JSON.stringify(stepResults.trigger.results));")).await;
+    tenant.flow("f", json!({"trigger": {"auth": "none", "script": "intake"}, "steps": [{"name": "Tells", "script": "tells"}]})).await;
+    let answer = send(&tenant, "", "application/json", b"{}").await.expect(200);
+    assert_eq!(messages(&tenant.record(&answer).await), ["\"\""]);
 }
 
 #[tokio::test]

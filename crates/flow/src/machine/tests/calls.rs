@@ -375,8 +375,9 @@ fn events_that_answer_nothing_are_refused_and_change_nothing() {
 #[test]
 fn arguments_cross_as_json_and_go_out_as_they_are() {
     let plan = plan(&[(Hook::PreHook, 1)]);
-    let cases: [(&[u8], &str, &str); 5] = [
+    let cases: [(&[u8], &str, &str); 6] = [
         (b"", "application/json", "null"),
+        (b"", "text/plain", "null"),
         (b"{} ", "application/json", "{} "),
         (b"{oops", "application/json", "\"{oops\""),
         (b"hi \"you\"", "text/plain", "\"hi \\\"you\\\"\""),
