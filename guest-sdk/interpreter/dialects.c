@@ -140,6 +140,13 @@ static JSValue value_of_body(JSContext *ctx, JSValueConst this, int argc, JSValu
     return text_of(argv[0], &type) ? payload_read(*input_body(), type) : JS_EXCEPTION;
 }
 
+// native.payloadValue(type): the payload as its own media type has it, or as this one where it has none.
+static JSValue value_of_payload(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    Text type;
+    return input_payload_type(&type) || text_of(argv[0], &type) ? payload_given(*input_body(), type) : JS_EXCEPTION;
+}
+
 // Read anew each time, so what a script does to the value is not taken for a decision.
 static JSValue arguments(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
@@ -191,6 +198,7 @@ static const JSCFunctionListEntry internal[] = {
     JS_CFUNC_DEF("contract", 1, contract),
     JS_CFUNC_DEF("bodyText", 0, text_of_body),
     JS_CFUNC_DEF("bodyValue", 1, value_of_body),
+    JS_CFUNC_DEF("payloadValue", 1, value_of_payload),
     JS_CFUNC_DEF("arguments", 0, arguments),
     JS_CFUNC_DEF("endpoint", 0, endpoint),
     JS_CFUNC_DEF("payload", 1, typed_payload),

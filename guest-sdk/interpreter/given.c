@@ -170,8 +170,9 @@ static JSValue get(JSContext *ctx, JSValueConst this, int magic)
     case PAYLOAD:
         if (given->payload_set || !JS_IsUndefined(given->payload))
             return JS_DupValue(ctx, given->payload);
-        headers_find(&given->list, "content-type", &type);
-        return kept(payload_read(*input_body(), type), &given->payload);
+        if (!input_payload_type(&type))
+            headers_find(&given->list, "content-type", &type);
+        return kept(payload_given(*input_body(), type), &given->payload);
     }
     return JS_UNDEFINED;
 }

@@ -143,6 +143,8 @@ bool headers_find(const HeaderList *list, const char *name, Text *value);
 bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes, Text *content_type);
 // JSON as a value, `text/*` as a string, anything else as bytes.
 JSValue payload_read(hooks_list_u8_t bytes, Text content_type);
+// The same for a payload, which can be had in no other way: what says that it is JSON and is not is a string all the same, or bytes.
+JSValue payload_given(hooks_list_u8_t bytes, Text content_type);
 // Text of a body: UTF-8 without its mark.
 JSValue body_text(const hooks_list_u8_t *bytes);
 // JSON of a body, which may begin with the mark.
@@ -152,6 +154,8 @@ JSValue payload_new(JSValueConst value);
 void payload_define_class(void);
 const hooks_list_u8_t *input_body(void);
 const hooks_list_u8_t *input_arguments(void);
+// The media type of a payload that stands in the body's place; false where the headers say it.
+bool input_payload_type(Text *type);
 bool same_bytes(const hooks_list_u8_t *a, const hooks_list_u8_t *b);
 
 // message.c: requests and responses.

@@ -12,7 +12,7 @@ static void begin(Hook hook, const ContextRecord *context)
 {
     invocation.hook = hook;
     invocation.context = context;
-    clock_ms = (double)context->started_at_ms;
+    clock_ms = (double)context->now_ms;
     deadline_ms = clock_ms + context->deadline_ms;
     engine_seed(context->seed);
 }
@@ -269,7 +269,7 @@ bool exports_snaphook_hook_step_step(Text *content_type, ContextRecord *context,
 {
     JSValue answer;
     begin(HOOK_STEP, context);
-    JSValue given = script.is_native ? payload_read(*input_body(), *content_type) : JS_UNDEFINED;
+    JSValue given = script.is_native ? payload_given(*input_body(), *content_type) : JS_UNDEFINED;
     if (!call(given, &answer, err))
         return false;
     if (decision_of(answer) != NULL)

@@ -97,10 +97,12 @@ static const HeaderList *list_of(const Message *message)
     return JS_IsUndefined(message->headers) ? &message->list : headers_of(message->headers);
 }
 
+// Of the body as it came: of the payload that an earlier script made, or as the headers say.
 static Text content_type(const Message *message)
 {
     Text type = TEXT("");
-    headers_find(list_of(message), "content-type", &type);
+    if (!input_payload_type(&type))
+        headers_find(list_of(message), "content-type", &type);
     return type;
 }
 

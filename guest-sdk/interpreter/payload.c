@@ -13,6 +13,11 @@ const hooks_list_u8_t *input_body(void)
     return &invocation.body;
 }
 
+bool input_payload_type(Text *type)
+{
+    return snaphook_hook_input_payload_type(type);
+}
+
 const hooks_list_u8_t *input_arguments(void)
 {
     if (!invocation.has_arguments) {
@@ -148,7 +153,7 @@ JSValue body_json(const hooks_list_u8_t *bytes)
     return json_parse(text.ptr, text.len);
 }
 
-JSValue payload_read(hooks_list_u8_t bytes, Text content_type)
+static Text essence_of(Text content_type)
 {
     Text essence = content_type;
     for (size_t i = 0; i < essence.len; i++)
@@ -156,9 +161,32 @@ JSValue payload_read(hooks_list_u8_t bytes, Text content_type)
             essence.len = i;
     while (essence.len > 0 && essence.ptr[essence.len - 1] == ' ')
         essence.len--;
+    return essence;
+}
+
+JSValue payload_read(hooks_list_u8_t bytes, Text content_type)
+{
+    Text essence = essence_of(content_type);
     if (is_json(essence))
         return body_json(&bytes);
     if (starts_with(essence, "text/"))
         return body_text(&bytes);
+    return JS_NewUint8ArrayCopy(js, bytes.ptr, bytes.len);
+}
+
+JSValue payload_given(hooks_list_u8_t bytes, Text content_type)
+{
+    JSValue value = payload_read(bytes, content_type);
+    if (!JS_IsException(value) || !is_json(essence_of(content_type)))
+        return value;
+    hooks_list_u8_t text = without_mark(&bytes);
+    // What is JSON and was not read met a limit of the engine's.
+    if (json_is_valid(text.ptr, text.len))
+        return value;
+    JS_FreeValue(js, JS_GetException(js));
+    value = engine_decode(text.ptr, text.len, true);
+    if (!JS_IsException(value))
+        return value;
+    JS_FreeValue(js, JS_GetException(js));
     return JS_NewUint8ArrayCopy(js, bytes.ptr, bytes.len);
 }

@@ -132,7 +132,7 @@ declare module "snaphook" {
     readonly runId: string;
     /** The attempt within the step, from 1. */
     readonly attempt: number;
-    /** The frozen clock, in RFC 3339 UTC: `2024-05-01T12:00:00.000Z`. `Date.now()` gives the same moment. */
+    /** When the run began, in RFC 3339 UTC: `2024-05-01T12:00:00.000Z`. `Date.now()` gives the time of this invocation. */
     readonly startedAt: string;
     /** The binding's parameters; `{}` when it has none. */
     readonly parms: Parms;

@@ -224,6 +224,16 @@ async fn f084_data_replaces_the_result() {
 }
 
 #[tokio::test]
+async fn f084_the_next_hook_is_given_what_the_last_one_made_as_what_it_is() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", snaphook_testkit::Answer::bytes("a,b").header("content-type", "text/csv"));
+    tenant.brought("makes", "braincloud", "({ status: 200, data: { rows: data.message.split(',') } })").await;
+    tenant.brought("reads", "braincloud", "({ status: 200, data: { first: data.message.rows[0] } })").await;
+    endpoint(&tenant, &upstream, json!({"post-hook": [{"script": "makes"}, {"script": "reads"}]}), json!({})).await;
+    assert_eq!(tenant.call("api/x", json!({})).await.expect(200).json(), json!({"first": "a"}));
+}
+
+#[tokio::test]
 async fn f085_another_status_turns_the_done_call_into_an_error() {
     let (tenant, upstream) = hooked("post-hook", "({ status: 403, reasonCode: 40001, errorMessage: 'no' })", json!({})).await;
     upstream.on("/x", ok());

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use snaphook_testkit::Answer;
 
 use crate::support::{ok, problem, tenant};
 
@@ -146,4 +147,33 @@ async fn every_json_type_arrives_unchanged_between_native_steps() {
         let answer = tenant.run("h", json!({"before": 1})).await.expect(200);
         assert_eq!(value_of(answer.header("content-type"), &answer.text()), value, "as the run's answer");
     }
+}
+
+#[tokio::test]
+async fn a_step_is_given_the_text_of_what_says_it_is_json_and_is_not() {
+    let (tenant, upstream) = tenant().await;
+    tenant.js("tells", "export default (payload, context) => [payload, context.stepResults.one];").await;
+    tenant.js("keeps", "export default () => {}").await;
+    let steps = |script: &str| json!({"steps": [{"name": "One", "url": upstream.url("/x")}, {"script": script}]});
+    let broken = || Answer::bytes("<html>").with_status(502).header("content-type", "application/json");
+    upstream.on_request("/x", move |_| broken());
+    tenant.flow("f", steps("tells")).await;
+    assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), json!(["<html>", "<html>"]));
+    // Who only looks at it passes it on as it came.
+    tenant.flow("f", steps("keeps")).await;
+    let kept = tenant.run("f", json!({})).await.expect(200);
+    assert_eq!((kept.text().as_str(), kept.header("content-type")), ("<html>", Some("application/json")));
+}
+
+#[tokio::test]
+async fn an_empty_text_is_a_text_for_later_steps_too() {
+    let (tenant, upstream) = tenant().await;
+    tenant.js("empty", "export default () => '';").await;
+    tenant.js("tells", "export default (payload, context) => [payload, context.stepResults.one];").await;
+    tenant.flow("f", json!({"steps": [{"name": "One", "script": "empty"}, {"script": "tells"}]})).await;
+    assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), json!(["", ""]));
+    // An answer without a body that is no text leaves nothing.
+    upstream.on("/x", Answer::status(200).header("content-type", "application/json"));
+    tenant.flow("f", json!({"steps": [{"name": "One", "url": upstream.url("/x")}, {"script": "tells"}]})).await;
+    assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), json!([null, null]));
 }

@@ -229,6 +229,44 @@ async fn f076_flow_variables_hold_for_the_run() {
 }
 
 #[tokio::test]
+async fn f076_what_a_rebuilt_flow_leaves_out_is_gone() {
+    let (tenant, _) = tenant().await;
+    let tells = "module.exports = (data) => ({ payload: JSON.stringify(data.flow.variables) });";
+    tenant.brought("tells", "patchworks", tells).await;
+    for (rebuilds, expected) in [
+        ("({ ...data, flow: { variables: { b: 3 } } })", "{\"b\":3}"),
+        ("(({ flow: { variables: { a, ...flow } } }) => ({ flow: { variables: flow } }))(data)", "{\"b\":2}"),
+        ("({ flow: { variables: {} } })", "{}"),
+        ("({ flow: { variables: { a: undefined, b: null } } })", "{\"b\":null}"),
+        // Who says nothing of the variables leaves them.
+        ("({ flow: {} })", "{\"a\":1,\"b\":2}"),
+        ("({ flow: { variables: null } })", "{\"a\":1,\"b\":2}"),
+        ("({})", "{\"a\":1,\"b\":2}"),
+    ] {
+        tenant.brought("rebuilds", "patchworks", &format!("module.exports = (data) => {rebuilds};")).await;
+        tenant.flow("f", json!({"variables": {"a": 1, "b": 2}, "steps": [{"script": "rebuilds"}, {"script": "tells"}]})).await;
+        assert_eq!(tenant.run("f", json!({})).await.expect(200).text(), expected, "{rebuilds}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_no_sandbox_has_is_warned_of_in_every_dialect() {
+    let (tenant, _) = tenant().await;
+    let sources = [
+        ("patchworks", "function handle(data) {\n  data.payload = Buffer.from(data.payload).toString('base64');\n  return data;\n}"),
+        ("braincloud", "var message = data.message;\nmessage.id = Buffer.from(message.id);\n({ status: 200, messageOverride: message });"),
+        ("prismatic", "module.exports = async (context) => ({\n  data: Buffer.from('x'),\n});"),
+    ];
+    for (dialect, source) in sources {
+        let deployed = tenant.upload(&format!("s?dialect={dialect}"), "javascript", source).await.expect(201).json();
+        let warnings = deployed["warnings"].as_array().unwrap();
+        let message = warnings.iter().map(|warning| warning["message"].as_str().unwrap()).collect::<Vec<_>>();
+        assert!(matches!(message[..], [one] if one.contains("`Buffer`")), "{dialect}: {deployed:#}");
+        assert_eq!(warnings[0]["line"], 2, "{dialect}: {deployed:#}");
+    }
+}
+
+#[tokio::test]
 async fn f077_meta_is_text_for_later_fields_and_ends_at_10240_bytes() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/u/north", ok());

@@ -91,3 +91,70 @@ async fn f088_post_hook_and_post_fail_never_both_run() {
         upstream.on_request("/x", |_| ok());
     }
 }
+
+/// A script of each hook after the response, which says what it is given as payload.
+const TELLS: &str = "const told = (payload) => ({ type: payload?.constructor.name, payload });
+    export function postRequest(response) { return { ...told(response.payload), header: response.headers.get('content-type') }; }
+    export function postHook(result) { return { ...told(result.payload), header: result.headers.get('content-type') }; }";
+
+/// What the last of these hooks is given, where the upstream answers so.
+async fn told(upstream_answer: Answer, scripts: &[(&str, &str)], hooks: serde_json::Value) -> serde_json::Value {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", upstream_answer);
+    tenant.js("tells", TELLS).await;
+    for (name, source) in scripts {
+        tenant.js(name, source).await;
+    }
+    endpoint(&tenant, &upstream, hooks, json!({})).await;
+    tenant.call("api/x", json!({})).await.expect(200).json()
+}
+
+#[tokio::test]
+async fn a_later_hook_is_given_the_payload_as_what_an_earlier_one_made_of_it() {
+    let csv = || Answer::bytes("a,b").header("content-type", "text/csv");
+    let rows = "export function postRequest(response) { return { rows: response.text().split(',') }; }";
+    let made = json!({"type": "Object", "payload": {"rows": ["a", "b"]}, "header": "text/csv"});
+    for later in ["post-request", "post-hook"] {
+        let mut hooks = json!({"post-request": [{"script": "rows"}]});
+        match later {
+            "post-request" => hooks["post-request"] = json!([{"script": "rows"}, {"script": "tells"}]),
+            _ => hooks[later] = json!([{"script": "tells"}]),
+        }
+        assert_eq!(told(csv(), &[("rows", rows)], hooks).await, made, "{later}");
+    }
+    let plain = "export function postHook() { return 'plain'; }";
+    let hooks = json!({"post-hook": [{"script": "plain"}, {"script": "tells"}]});
+    let expected = json!({"type": "String", "payload": "plain", "header": "application/json"});
+    assert_eq!(told(ok(), &[("plain", plain)], hooks).await, expected);
+    // What nobody changed is what the upstream says it is.
+    let untouched = json!({"type": "String", "payload": "a,b", "header": "text/csv"});
+    for hook in ["post-request", "post-hook"] {
+        assert_eq!(told(csv(), &[], json!({hook: [{"script": "tells"}]})).await, untouched, "{hook}");
+    }
+}
+
+#[tokio::test]
+async fn the_payload_of_a_part_or_of_a_file_is_json_whatever_the_response_is() {
+    let (tenant, upstream) = tenant().await;
+    tenant.js("tells", TELLS).await;
+    let hooks = json!({"post-hook": [{"script": "tells", "version": 1}]});
+    upstream.on("/form", Answer::bytes("%PDF-1.7").header("content-type", "application/pdf"));
+    let saved = json!({"url": upstream.url("/form"), "method": "GET", "save_as_file": "form.pdf", "hooks": hooks});
+    tenant.flow("f", json!({"steps": [saved]})).await;
+    let description = json!({"file": "form.pdf", "bytes": 8, "content_type": "application/pdf"});
+    let seen = tenant.run("f", json!({})).await.expect(200).json();
+    assert_eq!(seen, json!({"type": "Object", "payload": description, "header": "application/pdf"}));
+
+    upstream.on("/x", Answer::text("{\"data\": {\"n\": 1}}"));
+    endpoint(&tenant, &upstream, hooks, json!({"payload_path": "data"})).await;
+    let seen = tenant.call("api/x", json!({})).await.expect(200).json();
+    assert_eq!((&seen["type"], &seen["payload"]), (&json!("Object"), &json!({"n": 1})));
+}
+
+#[tokio::test]
+async fn a_payload_that_is_not_the_json_it_says_it_is_is_given_as_text() {
+    let (tenant, upstream) = hooked("post-hook", TELLS).await;
+    upstream.on("/x", Answer::bytes("<html>").header("content-type", "application/json"));
+    let seen = tenant.call("api/x", json!({})).await.expect(200).json();
+    assert_eq!((&seen["type"], &seen["payload"]), (&json!("String"), &json!("<html>")));
+}

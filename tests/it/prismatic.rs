@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snaphook_tests::{Client, Response, Tenant};
 
-use crate::support::{node, problem};
+use crate::support::{messages, node, problem};
 
 /// The default stub that the vendor's page prints for a step.
 const STEP_STUB: &str = "module.exports = async ({ logger, configVars }, stepResults) => {
@@ -109,12 +109,41 @@ async fn f112_ids_are_those_of_the_runs_record_and_the_tenants_own() {
         assert_eq!((&seen["stepId"], &seen["executionId"]), (&run["steps"][0]["name"], &run["id"]));
         assert_eq!((&seen["flow"]["name"], &seen["integration"]["name"]), (&run["flow"], &run["flow"]));
         assert_eq!((seen["customer"]["id"].as_str(), seen["instance"]["id"].as_str()), (Some(&*tenant.name), Some(&*tenant.name)));
-        let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
-        let started = time(&seen["startedAt"]);
-        assert!((time(&run["started_at"])..=time(&run["ended_at"])).contains(&started), "{seen} {run}");
+        assert_eq!(ms(&seen["startedAt"]), ms(&run["started_at"]), "{seen} {run}");
         let other = if tenant.name == a.name { &b } else { &a };
         assert!(!answer.text().contains(&other.name));
     }
+}
+
+/// A time in whole milliseconds, which is how scripts are told it.
+fn ms(time: &Value) -> i64 {
+    time.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond()
+}
+
+#[tokio::test]
+async fn f112_every_step_is_told_when_its_run_began() {
+    let tenant = node().tenant().await;
+    tenant.brought("late", "prismatic", "module.exports = async (context) => ({ data: [context.startedAt, Date.now()] });").await;
+    // The clock of a step that is tried again is a second on; the run began when it did.
+    let again = "export default function (payload, context) {
+        if (context.attempt === 1) throw new Error('once more');
+        context.variables.seen = [context.startedAt, Date.now()];
+    }";
+    tenant.js("again", again).await;
+    tenant.js("gives", "export default (payload, context) => ({ seen: context.variables.seen, late: payload });").await;
+    let on_error = json!({"policy": "retry", "attempts": 1, "delay_s": 1});
+    let steps = json!([{"script": "again", "on_error": on_error}, {"script": "late"}, {"script": "gives"}]);
+    tenant.flow("f", json!({"steps": steps})).await;
+    let answer = tenant.run("f", json!({})).await.expect(200);
+    let (seen, run) = (answer.json(), tenant.record(&answer).await);
+    for step in ["seen", "late"] {
+        assert_eq!(ms(&seen[step][0]), ms(&run["started_at"]), "{step}: {seen} {run}");
+        assert!(seen[step][1].as_i64().unwrap() >= ms(&run["started_at"]) + 1000, "{step}: {seen} {run}");
+    }
+    // Both times are recorded, so a replay sees the same.
+    let id = run["id"].as_str().unwrap();
+    let replayed = tenant.client.post(&format!("/v1/runs/{id}/replay"), &json!({})).await.expect(200).json();
+    assert_eq!(replayed["same"], true, "{replayed:#}");
 }
 
 #[tokio::test]
@@ -188,6 +217,16 @@ async fn f108_a_trigger_function_is_given_the_request_and_returns_the_payload() 
         let answer = send(&tenant, "", content_type, text.as_bytes()).await.expect(200);
         assert_eq!(answer.text(), format!("string{text}"), "{content_type}");
     }
+}
+
+#[tokio::test]
+async fn f108_an_empty_text_as_payload_is_a_text() {
+    let tenant = node().tenant().await;
+    tenant.brought("intake", "prismatic", "module.exports = async () => ({ payload: '' });").await;
+    tenant.brought("tells", "prismatic", &step("logger.info(JSON.stringify(stepResults.trigger.results));")).await;
+    tenant.flow("f", json!({"trigger": {"auth": "none", "script": "intake"}, "steps": [{"name": "Tells", "script": "tells"}]})).await;
+    let answer = send(&tenant, "", "application/json", b"{}").await.expect(200);
+    assert_eq!(messages(&tenant.record(&answer).await), ["\"\""]);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Walks `examples`: each folder is deployed as it stands, called as its `example.json` says, and compared with what that expects.
 //!
-//! `example.json`: `title`, `story`, `origin` (the documents' upstream, which the runner plays), and `calls`, each with `title`, `call` or `flow`,
-//! `input`, `upstream` (requests in order, each with its answer) and `expect` (`status`, `headers`, `body`, `run`). Bodies must be equal;
-//! elsewhere an object stands for one that has at least its keys. `examples/README.md` has the whole of it.
+//! `example.json`: `title`, `story`, `origin` (the documents' upstream, which the runner plays), and `calls`, each with `title`, `call`, `flow` or
+//! `trigger`, `input`, `upstream` (requests in order, each with its answer) and `expect` (`status`, `headers`, `body`, `run`). Bodies must be
+//! equal; elsewhere an object stands for one that has at least its keys. `examples/README.md` has the whole of it.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -118,10 +118,11 @@ fn in_dialect(stem: &str) -> String {
 
 /// Makes one call of an example.
 pub async fn make(tenant: &Tenant, call: &Value) -> Response {
-    match (call["call"].as_str(), call["flow"].as_str()) {
-        (Some(endpoint), None) => tenant.call(endpoint, call["input"].clone()).await,
-        (None, Some(flow)) => tenant.client.post(&format!("/v1/flows/{flow}/runs"), &call["input"]).await,
-        _ => panic!("a call names `call` or `flow`: {call}"),
+    match (call["call"].as_str(), call["flow"].as_str(), call["trigger"].as_str()) {
+        (Some(endpoint), None, None) => tenant.call(endpoint, call["input"].clone()).await,
+        (None, Some(flow), None) => tenant.client.post(&format!("/v1/flows/{flow}/runs"), &call["input"]).await,
+        (None, None, Some(address)) => tenant.client.post(&format!("/t/{}/{address}", tenant.name), &call["input"]).await,
+        _ => panic!("a call names `call`, `flow` or `trigger`: {call}"),
     }
 }
 

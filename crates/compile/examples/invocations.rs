@@ -150,6 +150,7 @@ fn context() -> Context {
         run: RunId("0190b6d5-6f2b-7c3a-8d2e-0123456789ab".parse().expect("the id is one")),
         attempt: 1,
         started_at_ms: 1_700_000_000_000,
+        now_ms: 1_700_000_000_000,
         seed: 7,
         parms: "{\"act\":\"change\"}".into(),
         test_run: false,
@@ -171,7 +172,7 @@ fn pre_hook(arguments: serde_json::Value) -> HookInput {
 fn post_request(body: serde_json::Value) -> HookInput {
     let headers: Headers = [("content-type", "application/json"), ("server", "bench")].into_iter().collect();
     let (method, url) = ("POST".to_owned(), "http://127.0.0.1:9000/x".to_owned());
-    HookInput::PostRequest { method, url, status: 200, headers, payload: body.to_string().into() }
+    HookInput::PostRequest { method, url, status: 200, headers, payload: body.to_string().into(), payload_type: None }
 }
 
 /// What a step in the middle of a flow finds.

@@ -21,8 +21,10 @@ pub struct Context {
     pub run: RunId,
     /// The attempt within the step, from 1.
     pub attempt: u32,
-    /// The frozen clock, in milliseconds since the Unix epoch.
+    /// When the run began, in milliseconds since the Unix epoch.
     pub started_at_ms: u64,
+    /// The frozen clock, likewise.
+    pub now_ms: u64,
     /// All chance of the invocation follows from this.
     pub seed: u64,
     /// The binding's parameters as JSON text.
@@ -44,7 +46,8 @@ pub enum HookInput {
     PreRequest {
         request: HttpRequest,
     },
-    /// `payload` stands where the body stands in the guest: it is the response's body, or what the script before made of it.
+    /// `payload` stands where the body stands in the guest: it is the response's body, or what the script before made of it, and then it has a
+    /// media type of its own.
     PostRequest {
         method: String,
         url: String,
@@ -52,7 +55,9 @@ pub enum HookInput {
         headers: Headers,
         #[serde(with = "crate::raw")]
         payload: Bytes,
+        payload_type: Option<String>,
     },
+    /// Without a `payload_type` the payload is what the headers say.
     PostHook {
         connector: Arc<str>,
         endpoint: Arc<str>,
@@ -60,6 +65,7 @@ pub enum HookInput {
         headers: Headers,
         #[serde(with = "crate::raw")]
         payload: Bytes,
+        payload_type: Option<String>,
         #[serde(with = "crate::raw")]
         arguments: Bytes,
     },

@@ -81,6 +81,12 @@ impl Payload {
         Self { bytes: bytes.into(), content_type: "application/json".to_owned() }
     }
 
+    /// Whether the media type says text: a `text/` type.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.content_type.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/"))
+    }
+
     /// Whether the media type says JSON: `application/json` or a `+json` type.
     #[must_use]
     pub fn is_json(&self) -> bool {

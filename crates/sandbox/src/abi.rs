@@ -25,6 +25,8 @@ pub(crate) struct ContextIn<'a> {
     attempt: u32,
     #[component(name = "started-at-ms")]
     started_at_ms: u64,
+    #[component(name = "now-ms")]
+    now_ms: u64,
     seed: u64,
     #[component(name = "deadline-ms")]
     deadline_ms: u32,
@@ -44,6 +46,7 @@ impl<'a> ContextIn<'a> {
             run_id,
             attempt: context.attempt,
             started_at_ms: context.started_at_ms,
+            now_ms: context.now_ms,
             seed: context.seed,
             deadline_ms: u32::try_from(limits.wall_ms).unwrap_or(u32::MAX),
             parms: &context.parms,

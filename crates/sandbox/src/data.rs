@@ -17,6 +17,8 @@ use crate::meter::Meter;
 pub(crate) struct Data {
     /// What `input.body` gives.
     pub(crate) body: Bytes,
+    /// What `input.payload-type` gives.
+    pub(crate) payload_type: Option<String>,
     /// What `input.arguments` gives.
     pub(crate) arguments: Bytes,
     /// What `input.endpoint` gives: connector and endpoint.
@@ -29,7 +31,7 @@ pub(crate) struct Data {
     /// When the invocation ends, whatever it does.
     pub(crate) deadline: Instant,
     /// The frozen clock, in milliseconds since the Unix epoch.
-    pub(crate) started_at_ms: u64,
+    pub(crate) now_ms: u64,
     /// Made when a guest first asks for anything of WASI; scripts never do.
     pub(crate) wasi: Option<Box<Wasi>>,
 }

@@ -151,6 +151,7 @@ impl Sandbox {
         let (body, arguments) = large(&input);
         let data = Data {
             body,
+            payload_type: payload_type(&input),
             arguments,
             endpoint: endpoint(&input),
             log: Log::new(usize::try_from(limits.log_bytes).unwrap_or(usize::MAX)),
@@ -159,7 +160,7 @@ impl Sandbox {
             chance: Chance::new(context.seed, "snaphook random 1"),
             meter: Meter::new(Arc::clone(self.pool()), limits.memory_bytes),
             deadline,
-            started_at_ms: context.started_at_ms,
+            now_ms: context.now_ms,
             wasi: None,
         };
         let begun = Instant::now();
@@ -311,6 +312,15 @@ fn large(input: &HookInput) -> (Bytes, Bytes) {
         HookInput::PostHook { payload, arguments, .. } => (payload.clone(), arguments.clone()),
         HookInput::Step { payload } => (payload.bytes.clone(), Bytes::new()),
         HookInput::Trigger { request } => (request.body.clone(), Bytes::new()),
+    }
+}
+
+/// What `input.payload-type` gives.
+fn payload_type(input: &HookInput) -> Option<String> {
+    match input {
+        HookInput::PostRequest { payload_type, .. } | HookInput::PostHook { payload_type, .. } => payload_type.clone(),
+        HookInput::Step { payload } => Some(payload.content_type.clone()),
+        HookInput::PreHook { .. } | HookInput::PreRequest { .. } | HookInput::PostFail { .. } | HookInput::Trigger { .. } => None,
     }
 }
 

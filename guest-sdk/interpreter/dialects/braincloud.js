@@ -43,7 +43,7 @@
   const postData = late({
     ...called,
     callingMessage,
-    message: () => native.bodyValue(now.given.headers.get("content-type") ?? "application/json"),
+    message: () => native.payloadValue(now.given.headers.get("content-type") ?? "application/json"),
     parms,
   });
   const failData = late({ ...called, callingMessage, errorData: () => ({ reasonCode: reason(), errorMessage: now.given.message }), parms });

@@ -68,6 +68,7 @@
     const values = wanted?.variables;
     if (values === undefined || values === null || values === now.context.variables) return;
     objectOf(values, "`flow.variables` must be an object");
+    for (const name of Object.keys(now.context.variables)) if (!Object.hasOwn(values, name)) delete now.context.variables[name];
     for (const [name, value] of Object.entries(values)) if (value !== now.context.variables[name]) now.context.variables[name] = value;
   }
 

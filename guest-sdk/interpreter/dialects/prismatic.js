@@ -71,8 +71,7 @@
   function step(returned) {
     if (returned === undefined || returned === null) return undefined;
     refuseStates(objectOf(returned, "the script must return an object with `data`"));
-    // A payload of no bytes would stand for nothing.
-    return returned.data === "" ? native.payload('""') : returned.data;
+    return returned.data;
   }
 
   function responseOf(response) {

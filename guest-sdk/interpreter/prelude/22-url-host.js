@@ -245,5 +245,5 @@
     return mayBeNumber(ascii) && endsInNumber.test(ascii) ? parseIPv4(ascii) : ascii;
   }
 
-  native.url = { ...native.url, parseHost, mayBeNumber };
+  native.url = { ...native.url, parseHost };
 })

@@ -11,6 +11,8 @@ use crate::{Result, host};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Body {
     given: OnceCell<Vec<u8>>,
+    /// The media type of a payload that stands in the body's place.
+    own_type: OnceCell<Option<String>>,
     /// What the guest put in its place.
     pub(crate) replaced: Option<Vec<u8>>,
 }
@@ -18,7 +20,7 @@ pub(crate) struct Body {
 impl Body {
     /// A body that is known already; tests make inputs of it.
     pub(crate) fn known(bytes: Vec<u8>) -> Self {
-        Self { given: OnceCell::from(bytes), replaced: None }
+        Self { given: OnceCell::from(bytes), ..Self::default() }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -26,6 +28,10 @@ impl Body {
             Some(bytes) => bytes,
             None => self.given.get_or_init(host::body),
         }
+    }
+
+    pub(crate) fn own_type(&self) -> Option<&str> {
+        self.own_type.get_or_init(host::payload_type).as_deref()
     }
 }
 

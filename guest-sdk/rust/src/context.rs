@@ -19,8 +19,10 @@ pub struct Context {
     pub run_id: String,
     /// The attempt within the step, from 1.
     pub attempt: u32,
-    /// The frozen clock, in milliseconds since the Unix epoch.
+    /// When the run began, in milliseconds since the Unix epoch.
     pub started_at_ms: u64,
+    /// The frozen clock, likewise.
+    pub now_ms: u64,
     /// All chance of the invocation follows from this.
     pub seed: u64,
     /// Wall time that the invocation may take, in milliseconds.

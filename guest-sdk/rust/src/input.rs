@@ -41,6 +41,16 @@ macro_rules! arguments {
     };
 }
 
+macro_rules! content_type {
+    () => {
+        /// The media type of what is read: the payload's own where an earlier script or the node made one, else the header's.
+        #[must_use]
+        pub fn content_type(&self) -> Option<&str> {
+            self.body.own_type().or_else(|| self.headers.get("content-type"))
+        }
+    };
+}
+
 /// A call before anything is sent, as a `pre-hook` sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -183,6 +193,7 @@ impl Response {
     }
 
     readers!("The body, or what an earlier script made of it");
+    content_type!();
 }
 
 /// The result of a call that succeeded, as a `post-hook` sees it.
@@ -220,6 +231,7 @@ impl CallResult {
     }
 
     readers!("The payload");
+    content_type!();
     arguments!();
 }
 

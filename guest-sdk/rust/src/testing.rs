@@ -35,6 +35,7 @@ impl Test {
             run_id: "00000000-0000-7000-8000-000000000000".to_owned(),
             attempt: 1,
             started_at_ms: 1_700_000_000_000,
+            now_ms: 1_700_000_000_000,
             seed: 1,
             deadline_ms: 10_000,
             test_run: false,
@@ -79,10 +80,17 @@ impl Test {
         self
     }
 
-    /// Sets the frozen clock, in milliseconds since the Unix epoch.
+    /// Sets when the run began, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn started_at_ms(mut self, ms: u64) -> Self {
         self.context.started_at_ms = ms;
+        self
+    }
+
+    /// Sets the frozen clock, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(mut self, ms: u64) -> Self {
+        self.context.now_ms = ms;
         self
     }
 

@@ -4,8 +4,9 @@ use snaphook_guest::crypto::{self, Algorithm};
 use snaphook_guest::log::{self, Level};
 use snaphook_guest::testing::Test;
 use snaphook_guest::{
-    Context, Error, ErrorKind, Headers, NewResponse, Payload, PostRequest, PostRequestDecision, PreRequest, PreRequestDecision, Rejection,
-    Request, Response, Result, Step, StepInput, Trigger, TriggerDecision, TriggerRequest, TriggerResponse, Value, bail, http, json,
+    CallResult, Context, Error, ErrorKind, Headers, NewResponse, Payload, PostRequest, PostRequestDecision, PreRequest, PreRequestDecision,
+    Rejection, Request, Response, Result, Step, StepInput, Trigger, TriggerDecision, TriggerRequest, TriggerResponse, Value, bail, http,
+    json,
 };
 
 struct Hooks;
@@ -91,6 +92,14 @@ fn rejections_and_answers_convert_into_decisions() {
     assert_eq!(rejected.expect("the hook decides"), Rejection::new(403, "nothing is deleted here").code(7).into());
     let answered = Hooks::pre_request(Request::new("GET", "https://api.example.com/"), test.context());
     assert_eq!(answered.expect("the hook decides"), NewResponse::new(204).into());
+}
+
+#[test]
+fn without_a_type_of_its_own_a_payload_is_what_the_header_says() {
+    let response = Response::new(200).with_header("Content-Type", "text/csv").with_body("a,b");
+    assert_eq!((response.content_type(), Response::new(204).content_type()), (Some("text/csv"), None));
+    let result = CallResult::new(200, &json!({}), "{}").with_header("content-type", "application/json");
+    assert_eq!(result.content_type(), Some("application/json"));
 }
 
 #[test]

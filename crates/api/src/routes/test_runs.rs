@@ -125,13 +125,15 @@ pub(crate) async fn test(
 /// The invocation, and once more what it is given, for the answer.
 fn prepare(test: &TestRun, tenant: &Tenant) -> Result<(snaphook_model::HookInput, Invocation), Problem> {
     let given = input::hook_input(test)?;
+    let now_ms = ambient::now_ms();
     let context = Context {
         tenant: tenant.name.clone(),
         flow: None,
         step: None,
         run: RunId(uuid::Uuid::now_v7()),
         attempt: test.attempt.unwrap_or(1).max(1),
-        started_at_ms: ambient::now_ms(),
+        started_at_ms: now_ms,
+        now_ms,
         // The same chance in every test run, so that a test run can be repeated.
         seed: 0,
         parms: Value::from(test.parms.clone()).to_string().into(),

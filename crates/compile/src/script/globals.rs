@@ -4,6 +4,7 @@ use oxc::ast::ast::*;
 use oxc::ast_visit::{Visit, walk};
 use oxc::semantic::Scoping;
 use oxc::span::Span;
+use snaphook_model::Dialect;
 
 /// A name that is used and defined nowhere.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) struct Unknown {
     pub(crate) at: (u32, u32),
     /// How often it is used.
     pub(crate) count: usize,
+    /// What the source is written for.
+    dialect: Dialect,
 }
 
 /// Names beyond these are not told: somebody who has so many reads no list.
@@ -103,6 +106,15 @@ pub const DEFINED: &[&str] = &[
     "unescape",
 ];
 
+/// Names that the scripts of a dialect are given beside the globals.
+const fn given(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::Native => &[],
+        Dialect::Patchworks | Dialect::Prismatic => &["exports", "module", "require"],
+        Dialect::BrainCloud => &["bridge", "data"],
+    }
+}
+
 /// What people expect of other platforms, and what there is instead.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("AbortController", "requests end by themselves at the invocation's deadline"),
@@ -138,23 +150,36 @@ impl Unknown {
         if name.contains('(') {
             return format!("`{name}`{often} cannot work: there are no modules of Node in a sandbox");
         }
-        match ELSEWHERE.binary_search_by_key(&name.as_str(), |(name, _)| name) {
-            Ok(i) => format!("`{name}`{often} does not exist in a sandbox: {}", ELSEWHERE[i].1),
-            Err(_) => format!("`{name}`{often} is defined nowhere"),
+        match self.elsewhere() {
+            // What there is instead belongs to modules, which no other dialect has.
+            Some(_) if matches!(name.as_str(), "exports" | "module" | "require") && self.dialect != Dialect::Native => {
+                format!("`{name}`{often} does not exist in a sandbox: a script is one file")
+            }
+            Some(i) => format!("`{name}`{often} does not exist in a sandbox: {}", ELSEWHERE[i].1),
+            None => format!("`{name}`{often} is defined nowhere"),
         }
+    }
+
+    /// Whether it belongs to another platform.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.name.contains('(') || self.elsewhere().is_some()
+    }
+
+    fn elsewhere(&self) -> Option<usize> {
+        ELSEWHERE.binary_search_by_key(&self.name.as_str(), |(name, _)| name).ok()
     }
 }
 
 /// Unknown names in the order of their first use. What stands behind a test such as `typeof process !== "undefined"` is not counted.
-pub(super) fn unknown(scoping: &Scoping, program: &Program<'_>, place: impl Fn(Span) -> (u32, u32)) -> Vec<Unknown> {
-    let mut finder = Finder { scoping, tested: Vec::new(), found: Vec::new() };
+pub(super) fn unknown(scoping: &Scoping, program: &Program<'_>, dialect: Dialect, place: impl Fn(Span) -> (u32, u32)) -> Vec<Unknown> {
+    let mut finder = Finder { scoping, dialect, tested: Vec::new(), found: Vec::new() };
     finder.visit_program(program);
     let mut unknown: Vec<Unknown> = Vec::new();
     for (name, span) in finder.found {
         if let Some(known) = unknown.iter_mut().find(|known| known.name == name) {
             known.count += 1;
         } else if unknown.len() < MAX_NAMES {
-            unknown.push(Unknown { name, at: place(span), count: 1 });
+            unknown.push(Unknown { name, at: place(span), count: 1, dialect });
         }
     }
     unknown
@@ -162,16 +187,29 @@ pub(super) fn unknown(scoping: &Scoping, program: &Program<'_>, place: impl Fn(S
 
 struct Finder<'s> {
     scoping: &'s Scoping,
+    dialect: Dialect,
     /// Names that `typeof` was asked about on the way here.
     tested: Vec<String>,
     found: Vec<(String, Span)>,
 }
 
 impl Finder<'_> {
-    fn is_unknown(&self, name: &IdentifierReference<'_>) -> bool {
+    /// Whether it is neither defined in the source nor asked for before.
+    fn is_free(&self, name: &IdentifierReference<'_>) -> bool {
         let resolved = name.reference_id.get().is_some_and(|id| self.scoping.get_reference(id).symbol_id().is_some());
+        !resolved && !self.tested.iter().any(|tested| tested == name.name.as_str())
+    }
+
+    fn is_unknown(&self, name: &IdentifierReference<'_>) -> bool {
         let text = name.name.as_str();
-        !resolved && text != "arguments" && DEFINED.binary_search(&text).is_err() && !self.tested.iter().any(|tested| tested == text)
+        let known = text == "arguments" || DEFINED.binary_search(&text).is_ok() || given(self.dialect).contains(&text);
+        self.is_free(name) && !known && !self.is_made(text)
+    }
+
+    /// Sloppy code makes a global by setting it. A module is strict and cannot.
+    fn is_made(&self, name: &str) -> bool {
+        let mut references = self.scoping.root_unresolved_references().get(name).into_iter().flatten();
+        self.dialect != Dialect::Native && references.any(|id| self.scoping.get_reference(*id).is_write())
     }
 
     /// Visits what runs only after a test.
@@ -202,7 +240,7 @@ impl<'a> Visit<'a> for Finder<'_> {
     fn visit_call_expression(&mut self, it: &CallExpression<'a>) {
         // Bundlers keep a `require` that they could not resolve as a call of a function of their own.
         if let (Expression::Identifier(callee), [Argument::StringLiteral(module)]) = (&it.callee, it.arguments.as_slice())
-            && (callee.name == "__require" || callee.name == "require" && self.is_unknown(callee))
+            && (callee.name == "__require" || callee.name == "require" && self.is_free(callee))
         {
             self.found.push((format!("require({:?})", module.value.as_str()), it.span));
             return;
@@ -254,7 +292,11 @@ mod tests {
     use super::{DEFINED, ELSEWHERE};
 
     fn found(source: &str) -> Vec<(String, (u32, u32), usize)> {
-        Outline::of(source, Dialect::Native).unknown.into_iter().map(|unknown| (unknown.name, unknown.at, unknown.count)).collect()
+        found_in(source, Dialect::Native)
+    }
+
+    fn found_in(source: &str, dialect: Dialect) -> Vec<(String, (u32, u32), usize)> {
+        Outline::of(source, dialect).unknown.into_iter().map(|unknown| (unknown.name, unknown.at, unknown.count)).collect()
     }
 
     #[test]
@@ -281,6 +323,22 @@ mod tests {
             assert_eq!(found(source), [], "{source}");
         }
         assert_eq!(found("if (typeof process !== 'undefined') {}\nprocess.exit();").len(), 1);
+    }
+
+    #[test]
+    fn a_dialect_has_names_of_its_own_and_sloppy_code_makes_some() {
+        let names = |source: &str, dialect| found_in(source, dialect).into_iter().map(|(name, ..)| name).collect::<Vec<_>>();
+        let common = "exports.a = 1;\nmodule.exports = function (data) { made = Buffer.from(arguments[0]); return made + misspelt; };";
+        for dialect in [Dialect::Patchworks, Dialect::Prismatic] {
+            assert_eq!(names(common, dialect), ["Buffer", "misspelt"], "{dialect}");
+            assert_eq!(names("return (x) => require('axios')(x);", dialect), ["require(\"axios\")"], "{dialect}");
+        }
+        let program = "message = data.message;\nbridge.logInfo(process.env.A + other);\nmessage;";
+        assert_eq!(names(program, Dialect::BrainCloud), ["process", "other"]);
+        // What is included may have made it.
+        assert_eq!(names(&format!("bridge.include('lib');\n{program}"), Dialect::BrainCloud), ["process"]);
+        let require = &Outline::of("var a = require;", Dialect::BrainCloud).unknown[0];
+        assert_eq!(require.sentence(), "`require` does not exist in a sandbox: a script is one file");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a module asks of others and offers to them, and which names it uses that nobody defines: read off its text, before it runs.
 
 use oxc::allocator::Allocator;
-use oxc::ast::ast::{Argument, Expression, Statement};
+use oxc::ast::ast::{Argument, Expression, Program, Statement};
 use oxc::parser::Parser;
 use oxc::semantic::SemanticBuilder;
 use oxc::span::{SourceType, Span};
@@ -53,8 +53,7 @@ impl Outline {
     pub(crate) fn of(text: &str, dialect: Dialect) -> Self {
         match dialect {
             Dialect::Native => Self::of_module(text),
-            Dialect::BrainCloud => Self { requests: includes(text), ..Self::default() },
-            Dialect::Patchworks | Dialect::Prismatic => Self::default(),
+            Dialect::BrainCloud | Dialect::Patchworks | Dialect::Prismatic => Self::of_program(text, dialect),
         }
     }
 
@@ -64,8 +63,20 @@ impl Outline {
         let checked = SemanticBuilder::new().build(&parsed.program);
         let place = |span: Span| position(text, span.start as usize);
         let mut outline = Self::of_record(&parsed.module_record, place);
-        outline.unknown = globals::unknown(checked.semantic.scoping(), &parsed.program, place);
+        outline.unknown = globals::unknown(checked.semantic.scoping(), &parsed.program, Dialect::Native, place);
         outline
+    }
+
+    fn of_program(text: &str, dialect: Dialect) -> Self {
+        let allocator = Allocator::default();
+        let parsed = Parser::new(&allocator, text, super::source_type(dialect)).parse();
+        let checked = SemanticBuilder::new().build(&parsed.program);
+        let place = |span: Span| position(text, span.start as usize);
+        let requests = if dialect == Dialect::BrainCloud { includes(text, &parsed.program) } else { Vec::new() };
+        let mut unknown = globals::unknown(checked.semantic.scoping(), &parsed.program, dialect, place);
+        // What is included may define anything; it does not define what belongs to other platforms.
+        unknown.retain(|unknown| requests.is_empty() || unknown.is_elsewhere());
+        Self { requests, unknown, ..Self::default() }
     }
 
     /// Whether other scripts can import anything from it.
@@ -94,11 +105,9 @@ impl Outline {
 }
 
 /// What brainCloud scripts include: `bridge.include("name")` in their first lines, before anything else.
-fn includes(text: &str) -> Vec<Request> {
-    let allocator = Allocator::default();
-    let parsed = Parser::new(&allocator, text, SourceType::script()).parse();
+fn includes(text: &str, program: &Program<'_>) -> Vec<Request> {
     let mut requests: Vec<Request> = Vec::new();
-    for (name, span) in parsed.program.body.iter().map_while(included) {
+    for (name, span) in program.body.iter().map_while(included) {
         let specifier = format!("{SCHEME}{name}");
         if !requests.iter().any(|known| known.specifier == specifier) {
             requests.push(Request { specifier, at: position(text, span.start as usize), names: Vec::new() });

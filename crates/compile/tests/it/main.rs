@@ -8,4 +8,5 @@ mod platform;
 mod prepared;
 mod scripts;
 mod support;
+mod types;
 mod wasm;

@@ -78,6 +78,7 @@ pub(crate) async fn invoke(compiled: &Compiled, input: HookInput) -> Outcome {
         run: RunId(uuid::Uuid::nil()),
         attempt: 1,
         started_at_ms: NOW_MS,
+        now_ms: NOW_MS,
         seed: 7,
         parms: "{}".into(),
         test_run: false,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use jiff::Timestamp;
 use snaphook_model::{Code, Context, CorrelationId, Decision, Fault, Hook, HookInput, HttpRequest, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 use snaphook_store::Wake;
@@ -263,7 +264,8 @@ pub(super) async fn invoke(
         step: scope.step.map(str::to_owned),
         run: scope.start.id,
         attempt: place.attempt,
-        started_at_ms: u64::try_from(parts.clock.now().as_millisecond()).unwrap_or_default(),
+        started_at_ms: epoch_ms(scope.start.at),
+        now_ms: epoch_ms(parts.clock.now()),
         seed: seed(scope.start.id, scope.step_index, hook, place),
         parms: binding.parms.clone(),
         test_run: false,
@@ -303,6 +305,10 @@ const fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+fn epoch_ms(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or_default()
 }
 
 fn whole_ms(duration: Duration) -> u64 {

@@ -5,6 +5,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use snaphook_model::{BodyText, Payload};
 
+/// JSON for nothing.
+const NULL: &[u8] = b"null";
+
 /// The arguments of a call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Arguments {
@@ -26,9 +29,13 @@ impl Arguments {
         &self.payload
     }
 
-    /// What hooks see.
+    /// What hooks see. Without a body there are no arguments, whatever the step before called its payload.
     pub(super) fn as_json(&self) -> Bytes {
-        if self.known_json && !self.payload.bytes.is_empty() { self.payload.bytes.clone() } else { as_json(&self.payload) }
+        match &self.payload.bytes {
+            bytes if bytes.is_empty() => Bytes::from_static(NULL),
+            bytes if self.known_json => bytes.clone(),
+            _ => as_json(&self.payload),
+        }
     }
 }
 
@@ -38,18 +45,35 @@ impl From<Payload> for Arguments {
     }
 }
 
-/// A payload as JSON text: itself where it is JSON, null where it is empty, else a JSON string, or `{"base64": …}` where it is no text.
+/// A payload as JSON text: itself where it is JSON, null where it is empty and not said to be text, else a JSON string, or `{"base64": …}`
+/// where it is no text.
 ///
 /// Arguments and earlier steps' results cross into guests as JSON; the payload itself is left alone.
 #[must_use]
 pub fn as_json(payload: &Payload) -> Bytes {
     if payload.bytes.is_empty() {
-        return Bytes::from_static(b"null");
+        return Bytes::from_static(if payload.is_text() { b"\"\"" } else { NULL });
     }
     // `IgnoredAny` skips over strings without looking for broken UTF-8 in them.
     let text = std::str::from_utf8(&payload.bytes).ok().filter(|_| payload.is_json());
     if text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
         return payload.bytes.clone();
     }
-    serde_json::to_vec(&BodyText(payload.bytes.clone())).map_or_else(|_| Bytes::from_static(b"null"), Bytes::from)
+    serde_json::to_vec(&BodyText(payload.bytes.clone())).map_or_else(|_| Bytes::from_static(NULL), Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_null_and_an_empty_text_a_text() {
+        let json = |content_type: &str| as_json(&Payload { bytes: Bytes::new(), content_type: content_type.to_owned() });
+        for nothing in ["application/json", "application/octet-stream", "image/png", ""] {
+            assert_eq!(json(nothing), "null", "{nothing}");
+        }
+        for text in ["text/plain", "Text/CSV; charset=utf-8"] {
+            assert_eq!(json(text), "\"\"", "{text}");
+        }
+    }
 }

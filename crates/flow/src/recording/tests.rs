@@ -15,7 +15,8 @@ fn context() -> Context {
         step: None,
         run: RunId("0198c5f2-0000-7000-8000-000000000001".parse().unwrap()),
         attempt: 2,
-        started_at_ms: 1_700_000_000_123,
+        started_at_ms: 1_700_000_000_000,
+        now_ms: 1_700_000_000_123,
         seed: u64::MAX - 1,
         parms: "{\"a\":[1,\"ü\"]}".into(),
         test_run: false,
@@ -48,6 +49,7 @@ fn entries() -> Vec<Entry> {
         status: 418,
         headers: headers(),
         payload: body.clone(),
+        payload_type: None,
     };
     let post_hook = || HookInput::PostHook {
         connector: "crm".into(),
@@ -55,6 +57,7 @@ fn entries() -> Vec<Entry> {
         status: 200,
         headers: headers(),
         payload: body.clone(),
+        payload_type: Some("text/csv".to_owned()),
         arguments: other.clone(),
     };
     let post_fail = || HookInput::PostFail {

@@ -74,6 +74,7 @@ mod tests {
             status: 200,
             headers: snaphook_model::Headers::default(),
             payload: Bytes::from_static(b"{}"),
+            payload_type: None,
         };
         assert!(!same(&returned(None), &returned(Some(Payload::json("{}"))), &response, false));
     }

@@ -43,7 +43,7 @@ pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
 
 impl WasiView for Data {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(self.chance.seed(), self.started_at_ms, self.log.room())));
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(self.chance.seed(), self.now_ms, self.log.room())));
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
     }
 }
@@ -56,12 +56,12 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    fn new(seed: u64, started_at_ms: u64, room: usize) -> Self {
+    fn new(seed: u64, now_ms: u64, room: usize) -> Self {
         let printed = Arc::new(Mutex::new(Printed { room, ..Printed::default() }));
         let console = |level| Console { printed: Arc::clone(&printed), level };
         let mut insecure_seed = [0; 16];
         Chance::new(seed, "snaphook wasi insecure seed 1").fill(&mut insecure_seed);
-        let clock = Frozen { since_epoch: Duration::from_millis(started_at_ms) };
+        let clock = Frozen { since_epoch: Duration::from_millis(now_ms) };
         let context = WasiCtx::builder()
             .stdout(console(LogLevel::Log))
             .stderr(console(LogLevel::Error))

@@ -36,7 +36,7 @@ fn script(name: &str, what: u8) -> Vec<u8> {
     (export "cabi_realloc" (func (param i32 i32 i32 i32) (result i32))) (export "step" (func (param i32) (result i32)))))
   (import "snaphook:hook/types@0.1.0" (instance $types
     (type $c (record (field "tenant" string) (field "flow" (option string)) (field "step" (option string)) (field "run-id" string)
-      (field "attempt" u32) (field "started-at-ms" u64) (field "seed" u64) (field "deadline-ms" u32) (field "parms" string) (field "test-run" bool)))
+      (field "attempt" u32) (field "started-at-ms" u64) (field "now-ms" u64) (field "seed" u64) (field "deadline-ms" u32) (field "parms" string) (field "test-run" bool)))
     (export "context" (type (eq $c)))
     (type $p (record (field "bytes" (list u8)) (field "content-type" string)))
     (export "payload" (type (eq $p)))

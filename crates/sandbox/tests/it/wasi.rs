@@ -12,10 +12,10 @@ fn component(imports: &str, code: &str) -> Vec<u8> {
         r#"(component
   {imports}
   (type $context' (record (field "tenant" string) (field "flow" (option string)) (field "step" (option string)) (field "run-id" string)
-    (field "attempt" u32) (field "started-at-ms" u64) (field "seed" u64) (field "deadline-ms" u32) (field "parms" string) (field "test-run" bool)))
+    (field "attempt" u32) (field "started-at-ms" u64) (field "now-ms" u64) (field "seed" u64) (field "deadline-ms" u32) (field "parms" string) (field "test-run" bool)))
   (import "snaphook:hook/types@0.1.0" (instance $types
     (type $c (record (field "tenant" string) (field "flow" (option string)) (field "step" (option string)) (field "run-id" string)
-      (field "attempt" u32) (field "started-at-ms" u64) (field "seed" u64) (field "deadline-ms" u32) (field "parms" string) (field "test-run" bool)))
+      (field "attempt" u32) (field "started-at-ms" u64) (field "now-ms" u64) (field "seed" u64) (field "deadline-ms" u32) (field "parms" string) (field "test-run" bool)))
     (export "context" (type (eq $c)))
     (type $p (record (field "bytes" (list u8)) (field "content-type" string)))
     (export "payload" (type (eq $p)))

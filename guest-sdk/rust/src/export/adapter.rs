@@ -139,6 +139,7 @@ impl From<wit::Context> for Context {
             run_id: given.run_id,
             attempt: given.attempt,
             started_at_ms: given.started_at_ms,
+            now_ms: given.now_ms,
             seed: given.seed,
             deadline_ms: given.deadline_ms,
             test_run: given.test_run,

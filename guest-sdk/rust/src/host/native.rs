@@ -47,9 +47,13 @@ pub(crate) mod calls {
     const META_BYTES: usize = 10_240;
     const VARIABLES_BYTES: usize = 1 << 20;
 
-    // Inputs of a native test carry their bodies and arguments, so these two have nothing to give.
+    // Inputs of a native test carry their bodies and arguments, so these have nothing to give.
     pub(crate) fn body() -> Vec<u8> {
         Vec::new()
+    }
+
+    pub(crate) fn payload_type() -> Option<String> {
+        None
     }
 
     pub(crate) fn arguments() -> Vec<u8> {

@@ -10,6 +10,10 @@ pub(crate) fn body() -> Vec<u8> {
     wit::input::body()
 }
 
+pub(crate) fn payload_type() -> Option<String> {
+    wit::input::payload_type()
+}
+
 pub(crate) fn arguments() -> Vec<u8> {
     wit::input::arguments()
 }

@@ -79,14 +79,22 @@ pub(super) fn hook_input(test: &TestRun) -> Result<HookInput, Problem> {
             },
         },
         Hook::PostRequest => {
-            let (headers, payload) = response(test)?;
+            let (headers, payload, payload_type) = response(test)?;
             let (method, url) = (test.request.method.clone(), test.request.url.clone());
-            HookInput::PostRequest { method, url, status: test.response.status, headers, payload }
+            HookInput::PostRequest { method, url, status: test.response.status, headers, payload, payload_type }
         }
         Hook::PostHook => {
-            let (headers, payload) = response(test)?;
+            let (headers, payload, payload_type) = response(test)?;
             let (connector, endpoint) = place();
-            HookInput::PostHook { connector, endpoint, status: test.response.status, headers, payload, arguments: arguments() }
+            HookInput::PostHook {
+                connector,
+                endpoint,
+                status: test.response.status,
+                headers,
+                payload,
+                payload_type,
+                arguments: arguments(),
+            }
         }
         Hook::PostFail => HookInput::PostFail {
             connector: place().0,
@@ -119,9 +127,11 @@ pub(super) fn variables(test: &TestRun) -> Variables {
     }
 }
 
-/// The response with `payload` in its body's place, where one is given.
-fn response(test: &TestRun) -> Result<(Headers, Bytes), Problem> {
-    message("response", &test.response.headers, test.payload.as_ref().or_else(|| given(&test.response.body)))
+/// The response with `payload` in its body's place, where one is given, which then has a media type of its own.
+fn response(test: &TestRun) -> Result<(Headers, Bytes, Option<String>), Problem> {
+    let (headers, body) = message("response", &test.response.headers, test.payload.as_ref().or_else(|| given(&test.response.body)))?;
+    let own = test.payload.as_ref().map(|value| payload("payload", value)).transpose()?;
+    Ok((headers, body, own.map(|own| own.content_type)))
 }
 
 /// Headers and body of a message. A body without a `content-type` gets the one of what it was given as.

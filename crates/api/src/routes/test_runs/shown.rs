@@ -71,13 +71,13 @@ pub(crate) fn shown(decision: Decision, input: HookInput) -> Shown {
         }
         (
             Decision::PostRequest(PostRequestDecision::None(new) | PostRequestDecision::Proceed(new)),
-            HookInput::PostRequest { payload, headers, .. },
+            HookInput::PostRequest { payload, payload_type, headers, .. },
         ) => {
-            let kept = || received(payload, &headers);
+            let kept = || received(payload, payload_type, &headers);
             Shown { payload: Some(body(new.unwrap_or_else(kept))), ..nothing }
         }
-        (Decision::PostHook(PostHookDecision::Keep), HookInput::PostHook { payload, headers, .. }) => {
-            Shown { payload: Some(body(received(payload, &headers))), ..nothing }
+        (Decision::PostHook(PostHookDecision::Keep), HookInput::PostHook { payload, payload_type, headers, .. }) => {
+            Shown { payload: Some(body(received(payload, payload_type, &headers))), ..nothing }
         }
         (Decision::PostHook(PostHookDecision::Replace(new)) | Decision::PostFail(PostFailDecision::Recover(new)), _) => {
             Shown { payload: Some(body(new)), ..nothing }
@@ -86,16 +86,17 @@ pub(crate) fn shown(decision: Decision, input: HookInput) -> Shown {
             Shown { payload: Some(body(new.unwrap_or(payload))), ..nothing }
         }
         (Decision::Trigger(TriggerDecision { payload, response }), HookInput::Trigger { request }) => {
-            let kept = || received(request.body, &request.headers);
+            let kept = || received(request.body, None, &request.headers);
             Shown { payload: Some(body(payload.unwrap_or_else(kept))), response: response.map(trigger_response), ..nothing }
         }
         _ => nothing,
     }
 }
 
-/// A response's body as a payload. Without a content type it is shown as JSON where it is JSON.
-fn received(bytes: bytes::Bytes, headers: &Headers) -> Payload {
-    let content_type = headers.get("content-type").unwrap_or("application/json").to_owned();
+/// What stands in a response's body's place as a payload: by its own media type, else by the header's. Without either it is shown as JSON where
+/// it is JSON.
+fn received(bytes: bytes::Bytes, own_type: Option<String>, headers: &Headers) -> Payload {
+    let content_type = own_type.unwrap_or_else(|| headers.get("content-type").unwrap_or("application/json").to_owned());
     Payload { bytes, content_type }
 }
 

@@ -146,6 +146,7 @@ impl Call<'_> {
                 status: self.so_far.response.status,
                 headers: self.so_far.response.headers.clone(),
                 payload: self.so_far.returned.as_ref().map_or(&self.so_far.response.body, |payload| &payload.bytes).clone(),
+                payload_type: self.so_far.returned.as_ref().map(|payload| payload.content_type.clone()),
             },
             Hook::PostHook | Hook::Step | Hook::Trigger => HookInput::PostHook {
                 connector: self.plan.connector.clone(),
@@ -153,6 +154,7 @@ impl Call<'_> {
                 status: self.so_far.response.status,
                 headers: self.so_far.response.headers.clone(),
                 payload: self.so_far.result.bytes.clone(),
+                payload_type: Some(self.so_far.result.content_type.clone()),
                 arguments: self.so_far.original.as_json(),
             },
             Hook::PostFail => self.post_fail_input(),

@@ -209,8 +209,8 @@ fn a_go_on_is_remembered_while_later_scripts_still_decide() {
     let plan = plan(&[(Hook::PostRequest, 3)]);
     let proceed = || post_request(PostRequestDecision::Proceed(Some(Payload::json("2"))));
     let call = after(start(&plan), [response(500, "1"), proceed()]);
-    let HookInput::PostRequest { payload: given, status, .. } = input(&call) else { panic!("a post-request's input") };
-    assert_eq!((&*given, status), (&b"2"[..], 500));
+    let HookInput::PostRequest { payload: given, payload_type, status, .. } = input(&call) else { panic!("a post-request's input") };
+    assert_eq!((&*given, payload_type.as_deref(), status), (&b"2"[..], Some("application/json"), 500));
     assert_eq!(payload(end(call.clone(), [none(), none()])), "2");
     let fail = post_request(PostRequestDecision::Fail(FailingDecision { message: Some("no".to_owned()), code: None }));
     assert_eq!(failure(end(call, [none(), fail])).fault.detail, "no");
@@ -274,8 +274,8 @@ fn a_path_picks_the_payload_unless_a_script_returned_one() {
     let plan = CallPlan { payload_path: Some(ResponsePath::parse("data.items.-1")), ..plan(&[(Hook::PostRequest, 1)]) };
     let body = r#"{"data": {"items": [1, {"big": 12345678901234567890, "x":1.0 }]}}"#;
     let call = after(start(&plan), [response(200, body)]);
-    let HookInput::PostRequest { payload: given, .. } = input(&call) else { panic!("a post-request's input") };
-    assert_eq!(given, body);
+    let HookInput::PostRequest { payload: given, payload_type, .. } = input(&call) else { panic!("a post-request's input") };
+    assert_eq!((given.as_ref(), payload_type), (body.as_bytes(), None));
     assert_eq!(payload(end(call.clone(), [none()])), r#"{"big": 12345678901234567890, "x":1.0 }"#);
     assert_eq!(payload(end(call, [post_request(PostRequestDecision::None(Some(Payload::json("5"))))])), "5");
     for (body, says) in [("no", "is none"), ("{}", "nothing at `data`"), (r#"{"data":{"items":[]}}"#, "nothing at `data.items.-1`")] {
@@ -333,8 +333,8 @@ fn what_is_stored_is_all_there_or_nothing_is_stored() {
 fn post_hooks_replace_or_reject_and_never_meet_post_fail() {
     let plan = plan(&[(Hook::PostHook, 2), (Hook::PostFail, 1)]);
     let call = after(start(&plan), [response(200, "1"), post_hook(PostHookDecision::Replace(Payload::json("2")))]);
-    let HookInput::PostHook { payload: given, .. } = input(&call) else { panic!("a post-hook's input") };
-    assert_eq!(given, "2");
+    let HookInput::PostHook { payload: given, payload_type, .. } = input(&call) else { panic!("a post-hook's input") };
+    assert_eq!((given.as_ref(), payload_type.as_deref()), (&b"2"[..], Some("application/json")));
     assert_eq!(payload(end(call.clone(), [post_hook(PostHookDecision::Keep)])), "2");
     assert_eq!(end(call.clone(), [post_hook(PostHookDecision::Reject(rejection()))]), End::Rejected(rejection()));
     assert_eq!(failure(end(call, [threw()])).fault.code, Code::ScriptThrew);
@@ -383,8 +383,9 @@ fn events_that_answer_nothing_are_refused_and_change_nothing() {
 #[test]
 fn arguments_cross_as_json_and_go_out_as_they_are() {
     let plan = plan(&[(Hook::PreHook, 1)]);
-    let cases: [(&[u8], &str, &str); 5] = [
+    let cases: [(&[u8], &str, &str); 6] = [
         (b"", "application/json", "null"),
+        (b"", "text/plain", "null"),
         (b"{} ", "application/json", "{} "),
         (b"{oops", "application/json", "\"{oops\""),
         (b"hi \"you\"", "text/plain", "\"hi \\\"you\\\"\""),
