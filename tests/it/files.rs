@@ -321,7 +321,7 @@ async fn files_of_a_run_are_bounded_together() {
 
 /// Files that lie in a node's data directory.
 fn left(node: &NodeProcess) -> usize {
-    std::fs::read_dir(node.data_dir().join("files")).unwrap().count()
+    std::fs::read_dir(node.data_dir().join("files/open")).unwrap().count()
 }
 
 #[tokio::test]

@@ -110,3 +110,28 @@ async fn f043_polls_that_wait_hold_nothing_and_survive_a_kill() {
     }
     assert!(upstream.requests().len() <= asked + 101, "a run asks once more, and nothing twice");
 }
+
+#[tokio::test]
+async fn a_saved_file_outlives_a_wait_and_a_kill() {
+    let mut own = NodeProcess::start_like(node());
+    let mut tenant = own.tenant().await;
+    let upstream = Upstream::start().await;
+    let picture: Vec<u8> = (0..200_000_u32).map(|i| (i % 251) as u8).collect();
+    upstream.on("/f", Answer::bytes(picture.clone()).header("content-type", "image/png"));
+    upstream.on("/x", status("open")).on("/x", status("done")).on("/up", Answer::json(json!({"ok": true})));
+    let mut flow = polling(&upstream, 2, 9);
+    let steps = flow["steps"].as_array_mut().unwrap();
+    steps.insert(0, json!({"url": upstream.url("/f"), "method": "GET", "save_as_file": "picture.png"}));
+    steps.push(json!({"url": upstream.url("/up"), "files": {"file": "picture.png"}}));
+    tenant.flow("f", flow).await;
+    let run = tenant.run("f", json!(null)).await.expect(202).json()["run"].as_str().unwrap().to_owned();
+    own.kill();
+    own.restart();
+    tenant.client = snaphook_tests::Client::new(own.url(), tenant.client.token.as_deref());
+    let record = ended(&tenant, &run).await;
+    assert_eq!(record["status"], "succeeded", "{record}");
+    let sent = upstream.last();
+    assert!(sent.body.windows(picture.len()).any(|part| part == picture), "{} bytes arrived", sent.body.len());
+    let kept = own.data_dir().join("files/kept").join(&tenant.name);
+    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 0, "the file went with its run");
+}

@@ -140,7 +140,10 @@ async fn a_run_is_cancelled_where_it_is() {
     let answer = post(&tenant, &format!("/v1/runs/{running}/cancel")).await.expect(200);
     assert_eq!(answer.json(), json!({"run": running, "status": "cancelled"}));
     let record = ended(&tenant, &running).await;
-    assert_eq!((&record["status"], &record["code"], &record["document"]["status"]), (&json!("cancelled"), &json!("cancelled"), &json!("Ignored")));
+    assert_eq!(
+        (&record["status"], &record["code"], &record["document"]["status"]),
+        (&json!("cancelled"), &json!("cancelled"), &json!("Ignored"))
+    );
     gate.open();
 
     // Waiting: it ends at once.
@@ -217,7 +220,8 @@ async fn a_history_tells_everything_in_order() {
 
     let run = tenant.start("f", json!(1)).await;
     // Live, from the beginning to the end.
-    let live = tenant.client.send("GET", &format!("/v1/runs/{run}/events"), &[("accept", "text/event-stream")], "".into()).await.expect(200);
+    let live =
+        tenant.client.send("GET", &format!("/v1/runs/{run}/events"), &[("accept", "text/event-stream")], "".into()).await.expect(200);
     assert_eq!(live.header("content-type"), Some("text/event-stream"));
     let text = live.text();
     let kinds: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();

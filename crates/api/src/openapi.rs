@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    callbacks, calls, connectors, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects, tenants, test_runs, tokens,
-    triggers, versions,
+    callbacks, calls, connectors, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects, tenants, test_runs,
+    tokens, triggers, versions,
 };
 
 #[derive(OpenApi)]

@@ -15,15 +15,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{
-    Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TriggerRequest, VariableWrite,
-};
+use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TriggerRequest, VariableWrite};
 use snaphook_store::{ClaimedRun, Lease, QueuedRun, Recording};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::files::RunFiles;
 use crate::events;
+use crate::files::RunFiles;
 use crate::machine::{Arguments, Call, End, Failure, Repeat};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedEndpoint, PreparedFlow};

@@ -8,7 +8,8 @@ use serde_json::Value;
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
 use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
 use snaphook_model::{
-    Binding, Code, Connector, Encode, Endpoint, Fault, Flow, Hook, HookBindings, Name, Retry, Step, StepAction, TenantName, Trigger, Variables,
+    Binding, Code, Connector, Encode, Endpoint, Fault, Flow, Hook, HookBindings, Name, Retry, Step, StepAction, TenantName, Trigger,
+    Variables,
 };
 use snaphook_store::Store;
 use url::Url;

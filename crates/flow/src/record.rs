@@ -53,7 +53,15 @@ fn warnings(usage: &Usage, limits: &Limits) -> impl Iterator<Item = String> {
 
 /// A step about to begin.
 pub(crate) fn step(name: &str) -> StepRecord {
-    StepRecord { name: name.to_owned(), status: StepStatus::Succeeded, code: None, message: None, hooks: Vec::new(), attempts: Vec::new(), waits: Vec::new() }
+    StepRecord {
+        name: name.to_owned(),
+        status: StepStatus::Succeeded,
+        code: None,
+        message: None,
+        hooks: Vec::new(),
+        attempts: Vec::new(),
+        waits: Vec::new(),
+    }
 }
 
 /// An attempt about to begin.

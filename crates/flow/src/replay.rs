@@ -19,7 +19,7 @@ use snaphook_sandbox::{Invocation, Program, Recorded as Told};
 use snaphook_store::Recording;
 
 use crate::record;
-use crate::recording::{Entry, Header, Recorded, self};
+use crate::recording::{self, Entry, Header, Recorded};
 use crate::runner::Inner;
 
 /// One invocation, as it was and as it is now.

@@ -102,7 +102,15 @@ impl Runner {
     #[must_use]
     pub fn new(parts: RunnerParts, config: RunnerConfig) -> Self {
         Self {
-            inner: Arc::new(Inner { parts, config, due: requeue::Due::default(), driven: Driven::default(), tasks: TaskTracker::new(), no_variables: Arc::default(), no_values: Arc::default() }),
+            inner: Arc::new(Inner {
+                parts,
+                config,
+                due: requeue::Due::default(),
+                driven: Driven::default(),
+                tasks: TaskTracker::new(),
+                no_variables: Arc::default(),
+                no_values: Arc::default(),
+            }),
         }
     }
 

@@ -45,16 +45,8 @@ pub enum RunStatus {
 
 impl RunStatus {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Queued,
-        Self::Running,
-        Self::Waiting,
-        Self::Succeeded,
-        Self::Partial,
-        Self::Failed,
-        Self::Blocked,
-        Self::Cancelled,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Queued, Self::Running, Self::Waiting, Self::Succeeded, Self::Partial, Self::Failed, Self::Blocked, Self::Cancelled];
 
     /// Whether nothing follows.
     #[must_use]

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Callback, CorrelationId, RunEvent, RunId, TenantName};
 
-use crate::runs::{Lease, QueuedRun, Recording};
 use crate::StoreFuture;
+use crate::runs::{Lease, QueuedRun, Recording};
 
 /// A run as it is written down to be gone on with, by this process or by another one.
 #[derive(Debug, Clone, Copy)]

@@ -148,7 +148,7 @@ async fn what_is_wrong_in_a_connector_is_named_by_its_path() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "unknown field `colour`, expected one of `method`, `path`, `query`, `headers`, `data`, `files`, `encode`, `payload_path`, `status_code`, `continue_if`, `store_data`, `retry`, `timeout_s`, `redirects`, `hooks`",
+      "detail": "unknown field `colour`, expected one of `method`, `path`, `query`, `headers`, `data`, `files`, `encode`, `payload_path`, `status_code`, `continue_if`, `store_data`, `retry`, `idempotent`, `timeout_s`, `redirects`, `hooks`",
       "path": "endpoints.send.colour",
       "request_id": "[request_id]"
     }

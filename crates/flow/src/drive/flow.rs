@@ -32,13 +32,7 @@ enum Came {
 
 /// Runs a flow from its first step, or from where it was written down, to its record or to its next wait, and queues the run that repeats it
 /// where one follows.
-pub(crate) async fn run_flow(
-    inner: &Arc<Inner>,
-    tenant: &Arc<Tenant>,
-    flow: &PreparedFlow,
-    start: Start,
-    deadline: Instant,
-) -> Finished {
+pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &PreparedFlow, start: Start, deadline: Instant) -> Finished {
     let run = start.id;
     let driven = inner.driven.enter(&tenant.name, run, start.lease.clone());
     let mut scope = scope(inner, tenant, flow, start, deadline, driven.cancelled());
@@ -226,12 +220,7 @@ async fn drive_step<'a>(
 }
 
 /// Keeps what a request's response is kept for: its values for the run and the subject, and the response itself for later templates.
-async fn request_ended(
-    scope: &mut Scope<'_>,
-    flow: &PreparedFlow,
-    ended: call::Ended,
-    results: &mut Results,
-) -> End {
+async fn request_ended(scope: &mut Scope<'_>, flow: &PreparedFlow, ended: call::Ended, results: &mut Results) -> End {
     let call::Ended { end, stored, response } = ended;
     if let End::Failed(Failure { document: Some(callback), .. }) = &end {
         scope.ledger.document = Some(document(scope, callback));

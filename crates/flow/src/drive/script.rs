@@ -9,12 +9,7 @@ use crate::machine::{End, Failure, ScriptAction, ScriptEvent, ScriptStep};
 use crate::prepared::PreparedBinding;
 
 /// Drives a script step to its end and records its invocations in the step's record; none when it waits.
-pub(super) async fn drive(
-    scope: &mut Scope<'_>,
-    binding: &PreparedBinding,
-    mut step: ScriptStep,
-    record: &mut StepRecord,
-) -> Option<End> {
+pub(super) async fn drive(scope: &mut Scope<'_>, binding: &PreparedBinding, mut step: ScriptStep, record: &mut StepRecord) -> Option<End> {
     loop {
         let event = match step.next() {
             ScriptAction::Finish(_) => break,

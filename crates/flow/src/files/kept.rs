@@ -62,7 +62,10 @@ impl RunFiles {
         for Kept { name, link, bytes, content_type, digest } in kept {
             let path = directory.join(link);
             if !tokio::fs::try_exists(&path).await.unwrap_or(false) {
-                return Err(Fault::new(Code::FileUnknown, format!("the file `{name}` that the run has saved is not on this node any more")));
+                return Err(Fault::new(
+                    Code::FileUnknown,
+                    format!("the file `{name}` that the run has saved is not on this node any more"),
+                ));
             }
             let mut disk = OnDisk::at(&self.space, &self.tenant.name, path.into());
             disk.take(bytes)?;
@@ -105,7 +108,11 @@ pub(super) fn all(root: &Path) -> Vec<(TenantName, RunId, PathBuf)> {
     let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
     let of_tenant = |tenant: fs::DirEntry| {
         let name = TenantName::new(tenant.file_name().to_str()?).ok()?;
-        Some(entries(&tenant.path()).filter_map(move |run| Some((name.clone(), run.file_name().to_str()?.parse().ok()?, run.path()))).collect::<Vec<_>>())
+        Some(
+            entries(&tenant.path())
+                .filter_map(move |run| Some((name.clone(), run.file_name().to_str()?.parse().ok()?, run.path())))
+                .collect::<Vec<_>>(),
+        )
     };
     entries(root).filter_map(of_tenant).flatten().collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -46,6 +46,8 @@ impl FileSpace {
             _ => {}
         }
         DirBuilder::new().mode(0o700).recursive(true).create(&own)?;
+        // Also where an earlier release, or somebody by hand, has made it for others to see.
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
         let kept = directory.join("kept");
         Ok(Self { directory: own, kept, limit, taken: Mutex::default(), next: AtomicU64::new(1) })
     }

@@ -28,7 +28,7 @@ async fn write(files: &RunFiles, body: impl Into<Bytes>, content_type: Option<&s
 }
 
 fn on_disk(directory: &TempDir) -> usize {
-    std::fs::read_dir(directory.path().join("files")).unwrap().count()
+    std::fs::read_dir(directory.path().join("files/open")).unwrap().count()
 }
 
 #[tokio::test]
@@ -104,10 +104,13 @@ async fn a_run_a_tenant_and_a_node_have_bounds_of_their_own() {
 fn a_start_removes_what_a_killed_process_left() {
     let directory = TempDir::new().unwrap();
     let files = directory.path().join("files");
-    std::fs::create_dir(&files).unwrap();
-    std::fs::write(files.join("1"), "left").unwrap();
+    std::fs::create_dir_all(files.join("open")).unwrap();
+    std::fs::write(files.join("open/1"), "left").unwrap();
+    std::fs::create_dir_all(files.join("kept/acme/run")).unwrap();
     let _space = FileSpace::open(&files, 1000).unwrap();
     assert_eq!(on_disk(&directory), 0);
+    // What belongs to runs that wait is theirs.
+    assert!(files.join("kept/acme/run").is_dir());
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&files).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o700);
 }

@@ -395,7 +395,9 @@ impl<'p> Call<'p> {
             Hook::PreHook => self.begin_attempt(),
             Hook::PreRequest => self.so_far.stage = Stage::Request,
             Hook::PostRequest => self.settle(),
-            Hook::PostHook | Hook::Step | Hook::Trigger => self.so_far.stage = Stage::Done(End::Succeeded(std::mem::take(&mut self.so_far.result))),
+            Hook::PostHook | Hook::Step | Hook::Trigger => {
+                self.so_far.stage = Stage::Done(End::Succeeded(std::mem::take(&mut self.so_far.result)))
+            }
             Hook::PostFail => {
                 let Some(failed) = self.so_far.failure.take() else { return };
                 self.so_far.stage = Stage::Done(match failed.replaced {

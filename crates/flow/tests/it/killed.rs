@@ -110,7 +110,8 @@ async fn a_run_survives_the_loss_of_its_process_at_any_moment() {
         rig.store.requeue_claimed().await.unwrap();
         let record = to_the_end(&rig, &upstream, run, number).await;
 
-        let keys: Vec<_> = of_run(&upstream, "/order", number).iter().map(|request| request.header("idempotency-key").unwrap().to_owned()).collect();
+        let keys: Vec<_> =
+            of_run(&upstream, "/order", number).iter().map(|request| request.header("idempotency-key").unwrap().to_owned()).collect();
         let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
         let (charged, asked) = (of_run(&upstream, "/charge", number).len(), of_run(&upstream, "/ask", number).len());
         // The busy upstream has answered, so what follows is another request; one whose answer was not heard is the same again.
@@ -130,7 +131,10 @@ async fn a_run_survives_the_loss_of_its_process_at_any_moment() {
             break;
         }
     }
-    assert!(well > 20 && unknown > 0 && repeated > 0, "{well} ended well, {unknown} with an unknown outcome, {repeated} requests were repeated");
+    assert!(
+        well > 20 && unknown > 0 && repeated > 0,
+        "{well} ended well, {unknown} with an unknown outcome, {repeated} requests were repeated"
+    );
 }
 
 #[tokio::test]

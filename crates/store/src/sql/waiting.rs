@@ -24,8 +24,7 @@ pub(crate) fn add_events(rows: usize) -> String {
     text
 }
 
-pub(crate) const EVENTS: &str =
-    "SELECT event FROM run_events WHERE tenant = $1 AND id = $2 AND seq > $3 ORDER BY seq LIMIT $4";
+pub(crate) const EVENTS: &str = "SELECT event FROM run_events WHERE tenant = $1 AND id = $2 AND seq > $3 ORDER BY seq LIMIT $4";
 
 pub(crate) const NEXT_DUE: &str = "SELECT due_at FROM run_queue WHERE claimed = 0 ORDER BY due_at LIMIT 1";
 

@@ -60,9 +60,8 @@ impl Call<'_> {
     fn store(&self) -> Result<Vec<(String, String)>, Fault> {
         let find = |(name, path): &(String, ResponsePath)| {
             let found = path.find(&self.so_far.response.body, "store_data").map_err(|fault| Fault { code: Code::StorePath, ..fault })?;
-            let text = |found: Bytes| {
-                String::from_utf8(found.into()).map_err(|_| Fault::new(Code::StorePath, "what is to be stored is no UTF-8"))
-            };
+            let text =
+                |found: Bytes| String::from_utf8(found.into()).map_err(|_| Fault::new(Code::StorePath, "what is to be stored is no UTF-8"));
             found.map(text).transpose()?.map(|found| (name.clone(), found)).ok_or_else(|| {
                 let body = String::from_utf8_lossy(&self.so_far.response.body);
                 let detail =
@@ -161,7 +160,7 @@ fn shortened(text: &str) -> String {
     if text.len() <= MOST { text.to_owned() } else { format!("{}…", &text[..text.floor_char_boundary(MOST)]) }
 }
 
-/// A response's body as payload, byte for byte. 
+/// A response's body as payload, byte for byte.
 fn received(response: &HttpResponse) -> Payload {
     answered(&response.headers, &response.body)
 }

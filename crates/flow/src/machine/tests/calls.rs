@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use snaphook_model::{
     Code, ContinueIf, Decision, FailingDecision, Fault, Headers, Hook, HookInput, HttpResponse, NewRequest, NewResponse, Payload,
-    PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, Retry,
+    PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure,
+    Retry,
 };
 
 use crate::machine::{Accept, Action, BoundHooks, Call, CallPlan, End, Event, Failure, Repeat, ResponsePath};

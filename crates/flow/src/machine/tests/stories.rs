@@ -76,7 +76,9 @@ fn called_back(choice: u8) -> Event {
     let body = Payload::json("{\"called\":1}");
     match choice {
         0..=60 => Event::NotCalledBack,
-        _ => Event::CalledBack(Callback { ok: choice > 140, body, document_status: text(90), error_code: text(100), error_text: text(110) }),
+        _ => {
+            Event::CalledBack(Callback { ok: choice > 140, body, document_status: text(90), error_code: text(100), error_text: text(110) })
+        }
     }
 }
 

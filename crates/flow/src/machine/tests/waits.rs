@@ -36,7 +36,11 @@ fn failed(call: Call<'_>) -> (Code, Repeat) {
 
 fn polling(amount: u32) -> CallPlan {
     let condition = ContinueIf { response_notation: "status".to_owned(), value: "done".into() };
-    CallPlan { condition: Some(Condition::read("steps[0]", &condition).unwrap()), polling: Some(Polling { interval: 5, amount }), ..plan(&[]) }
+    CallPlan {
+        condition: Some(Condition::read("steps[0]", &condition).unwrap()),
+        polling: Some(Polling { interval: 5, amount }),
+        ..plan(&[])
+    }
 }
 
 #[test]
@@ -95,7 +99,9 @@ fn a_callback_ends_the_step() {
     assert_eq!(payload(&body, callback(true)), r#"{"x":1}"#);
     assert_eq!(payload(&bare, callback(true)), r#"{"a":1}"#);
     assert_eq!(failed(told(&body, [response(202, "{}"), Event::NotCalledBack])).0, Code::CallbackTimeout);
-    let Some(End::Failed(failure)) = told(&body, [response(202, "{}"), callback(false)]).into_end() else { panic!("it said that it failed") };
+    let Some(End::Failed(failure)) = told(&body, [response(202, "{}"), callback(false)]).into_end() else {
+        panic!("it said that it failed")
+    };
     assert_eq!((failure.fault.code, failure.fault.detail.contains("14001, bad VAT")), (Code::CallbackFailed, true));
     assert!(failure.document.is_some());
     // A request that was refused has asked for nothing.
