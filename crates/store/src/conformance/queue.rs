@@ -87,9 +87,10 @@ pub(crate) async fn lets_only_who_holds_a_run_end_it(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     let first = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
-    assert_eq!(store.renew_leases(std::slice::from_ref(&first.lease)).await.unwrap(), []);
+    let leases = [first.lease.clone()];
+    assert_eq!(store.renew_leases(&leases).await.unwrap(), []);
     assert_eq!(store.requeue_claimed().await.unwrap(), 1);
-    assert_eq!(store.renew_leases(std::slice::from_ref(&first.lease)).await.unwrap(), [first.lease.clone()]);
+    assert_eq!(store.renew_leases(&leases).await.unwrap(), leases);
     let second = store.claim_due_runs(at(2), 1).await.unwrap().remove(0);
     assert_ne!(first.lease, second.lease);
 
