@@ -96,7 +96,7 @@ async fn f092_f093_the_body_of_a_callback_becomes_the_payload_where_the_step_say
 }
 
 #[tokio::test]
-async fn f094_to_f097_a_failed_callback_ends_the_run_with_what_it_says() {
+async fn f094_f095_f096_f097_a_failed_callback_ends_the_run_with_what_it_says() {
     let (tenant, upstream) = tenant().await;
     let operator = node().operator();
     let document = json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "document_statuses": ["Awaiting Legal"]});

@@ -165,7 +165,8 @@ impl Runner {
     ///
     /// The record is in the store's queue when this returns; where another run was queued, both are durable.
     pub async fn run_flow(&self, tenant: &Arc<Tenant>, flow: &PreparedFlow, input: impl Into<RunInput>, deadline: Instant) -> Finished {
-        drive::run_flow(&self.inner, tenant, flow, drive::Start::new(&*self.inner.parts.clock, input.into()), deadline).await
+        let start = drive::Start::new(&*self.inner.parts.clock, input.into());
+        Box::pin(drive::run_flow(&self.inner, tenant, flow, start, deadline)).await
     }
 
     /// Runs a flow for a caller who waits so long at most: the run is durable before it begins, and goes on when the caller has gone. Its answer is
@@ -283,7 +284,7 @@ impl Runner {
         deadline: Instant,
     ) -> Result<Finished, Fault> {
         let start = self.triggered(flow, request)?;
-        Ok(drive::run_flow(&self.inner, tenant, flow, start, deadline).await)
+        Ok(Box::pin(drive::run_flow(&self.inner, tenant, flow, start, deadline)).await)
     }
 
     /// The same for a sender who does not wait: only the trigger's script runs before this returns ([`crate::Outcome::Accepted`]).

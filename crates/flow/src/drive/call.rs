@@ -24,7 +24,7 @@ use crate::template::Values;
 
 /// What became of a call.
 pub(super) enum Driven {
-    Ended(Ended),
+    Ended(Box<Ended>),
     /// It waits, and the run is written down.
     Parked,
 }
@@ -38,10 +38,10 @@ pub(super) struct Ended {
     pub(super) response: Bytes,
 }
 
-impl Ended {
-    /// One that keeps nothing.
-    const fn bare(end: End) -> Self {
-        Self { end, stored: Vec::new(), response: Bytes::new() }
+impl Driven {
+    /// A call that failed and keeps nothing.
+    fn failed(failure: Failure) -> Self {
+        Self::Ended(Box::new(Ended { end: End::Failed(failure), stored: Vec::new(), response: Bytes::new() }))
     }
 }
 
@@ -100,11 +100,11 @@ pub(super) async fn drive(
         let event = match done {
             Done::Event(event) => event,
             Done::Parked => return Driven::Parked,
-            Done::Broken(failure) => return Driven::Ended(Ended::bare(End::Failed(failure))),
+            Done::Broken(failure) => return Driven::failed(failure),
         };
         let answered = matches!(event, Event::Responded(_) | Event::Saved(..) | Event::NotAnswered(_));
         if let Err(error) = call.apply(event) {
-            return Driven::Ended(Ended::bare(End::Failed(internal(&error.to_string()))));
+            return Driven::failed(internal(&error.to_string()));
         }
         show_errors(&call, step);
         // A file gets its name before its run is written down, or the run would be taken up again without it.
@@ -112,7 +112,7 @@ pub(super) async fn drive(
             keep_file(scope, &call, &mut saved).await;
             let under_way = UnderWay::Call(Box::new(call.so_far().clone()), None);
             if let Err(fault) = scope.save(under_way, Some(step), Wake::Held, None).await {
-                return Driven::Ended(Ended::bare(End::Failed(Failure::of(fault))));
+                return Driven::failed(Failure::of(fault));
             }
         }
     }
@@ -121,7 +121,7 @@ pub(super) async fn drive(
     }
     let (stored, response) = call.take_kept();
     let end = call.into_end().unwrap_or_else(|| End::Failed(internal("a call without next action has not ended")));
-    Driven::Ended(Ended { end, stored, response })
+    Driven::Ended(Box::new(Ended { end, stored, response }))
 }
 
 /// Gives the response's file its name, where there is one.
@@ -173,10 +173,10 @@ async fn send_request(
         let detail = "the node went down between sending the request and writing down its answer; it was not sent again";
         return Done::Event(Event::NotAnswered(Fault::new(Code::OutcomeUnknown, detail)));
     }
-    if scope.ledger.lease.is_some() {
-        if let Err(fault) = intend(scope, call, unknown, &mut request, step).await {
-            return Done::Event(Event::NotAnswered(fault));
-        }
+    if scope.ledger.lease.is_some()
+        && let Err(fault) = intend(scope, call, unknown, &mut request, step).await
+    {
+        return Done::Event(Event::NotAnswered(fault));
     }
     let answered = send::send(scope, endpoint, call, request, step.attempts.last_mut()).await;
     *saved = answered.saved;

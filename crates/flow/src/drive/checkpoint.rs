@@ -64,7 +64,7 @@ pub(super) enum UnderWay {
     /// A call, perhaps with a request of which nobody knows what became.
     Call(Box<SoFar>, Option<Sending>),
     /// A script step.
-    Script(ScriptStep),
+    Script(Box<ScriptStep>),
 }
 
 /// A request that was about to leave.

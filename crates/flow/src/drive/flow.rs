@@ -203,13 +203,13 @@ async fn drive_step<'a>(
                 UnderWay::No | UnderWay::Script(_) => (Call::new(&endpoint.plan, payload.into(), plan.asked().is_some()), None),
             };
             match Box::pin(call::drive(scope, endpoint, call, sending, &mut record)).await {
-                call::Driven::Ended(ended) => request_ended(scope, flow, ended, results).await,
+                call::Driven::Ended(ended) => request_ended(scope, flow, *ended, results).await,
                 call::Driven::Parked => return None,
             }
         }
         PreparedAction::Script(binding, on_error) => {
             let step = match under_way {
-                UnderWay::Script(step) => step,
+                UnderWay::Script(step) => *step,
                 UnderWay::No | UnderWay::Call(..) => ScriptStep::new(*on_error, payload),
             };
             Box::pin(script::drive(scope, binding, step, &mut record)).await?

@@ -14,7 +14,7 @@ pub(super) async fn drive(scope: &mut Scope<'_>, binding: &PreparedBinding, mut 
         let event = match step.next() {
             ScriptAction::Finish(_) => break,
             ScriptAction::Wait(delay) => {
-                let under_way = || UnderWay::Script(step.clone());
+                let under_way = || UnderWay::Script(Box::new(step.clone()));
                 match scope.wait(delay, WaitReason::Retry, record, under_way).await {
                     Ok(Waited::Over) => ScriptEvent::Waited,
                     Ok(Waited::NoTime) => ScriptEvent::NoTime,
