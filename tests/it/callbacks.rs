@@ -79,48 +79,73 @@ async fn f091_a_parked_run_holds_nothing_and_survives_a_kill() {
     assert_eq!(after(&upstream), (0..100).map(|index| json!({ "index": index })).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn f092_f093_the_body_of_a_callback_becomes_the_payload_where_the_step_says_so() {
-    for (awaits, payload) in [(json!({}), json!({"x": 1})), (json!({"use_body": false}), json!({"n": 1}))] {
-        let (tenant, upstream) = tenant().await;
-        flow(&tenant, &upstream, awaits).await;
-        let (run, correlation) = begun(&tenant, &upstream).await;
-        let _ = call_back(&tenant, &correlation, "Ok", &[], r#"{"x": 1}"#).await.expect(200);
-        let record = ended(&tenant, &run).await;
-        assert_eq!((&record["status"], &record["document"]["status"]), (&json!("succeeded"), &json!("Completed")));
-        assert_eq!(after(&upstream), [payload]);
-        let wait = &record["steps"][0]["waits"][0];
-        assert_eq!(wait["reason"], "callback");
-        assert!(wait["ended_at"].is_string());
-    }
+/// What the next step is given after a good callback, for a step that waits so.
+async fn given_after(awaits: Value) -> Value {
+    let (tenant, upstream) = tenant().await;
+    flow(&tenant, &upstream, awaits).await;
+    let (run, correlation) = begun(&tenant, &upstream).await;
+    let _ = call_back(&tenant, &correlation, "Ok", &[], r#"{"x": 1}"#).await.expect(200);
+    let record = ended(&tenant, &run).await;
+    assert_eq!((&record["status"], &record["document"]["status"]), (&json!("succeeded"), &json!("Completed")));
+    let wait = &record["steps"][0]["waits"][0];
+    assert_eq!(wait["reason"], "callback");
+    assert!(wait["ended_at"].is_string());
+    after(&upstream).remove(0)
 }
 
 #[tokio::test]
-async fn f094_f095_f096_f097_a_failed_callback_ends_the_run_with_what_it_says() {
+async fn f092_the_body_of_a_callback_becomes_the_payload() {
+    assert_eq!(given_after(json!({})).await, json!({"x": 1}));
+}
+
+#[tokio::test]
+async fn f093_the_body_of_a_callback_is_ignored_where_the_step_says_so() {
+    assert_eq!(given_after(json!({"use_body": false})).await, json!({"n": 1}));
+}
+
+/// The record of a run whose upstream called back with `Failed`, and with this document status.
+async fn failed_with(status: Option<&str>) -> Value {
     let (tenant, upstream) = tenant().await;
     let operator = node().operator();
     let document = json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "document_statuses": ["Awaiting Legal"]});
     let _ = operator.put(&format!("/v1/tenants/{}", tenant.name), &document).await.expect(200);
     flow(&tenant, &upstream, json!({})).await;
-    let says = |status| match status {
-        Some(status) => vec![("x-link-document-status", status), ("x-link-error-code", "14001"), ("x-link-error-text", "bad VAT")],
-        None => vec![("x-link-error-code", "14001"), ("x-link-error-text", "bad VAT")],
-    };
-    for (given, status, technical) in [
-        (None, "Failed", json!(null)),
-        (Some("Ignored"), "Ignored", json!(null)),
-        (Some("AWAITING LEGAL"), "Awaiting Legal", json!(null)),
-        (Some("AwaitingLegal"), "Failed", json!("AwaitingLegal")),
-    ] {
-        let (run, correlation) = begun(&tenant, &upstream).await;
-        let _ = call_back(&tenant, &correlation, "Failed", &says(given), "").await.expect(200);
-        let record = ended(&tenant, &run).await;
-        assert_eq!((&record["status"], &record["code"]), (&json!("failed"), &json!("callback-failed")));
-        let expected = json!({"status": status, "technical_status": technical, "error_code": "14001", "error_text": "bad VAT"});
-        assert_eq!(record["document"], expected, "{given:?}");
-        assert!(record["message"].as_str().unwrap().contains("14001, bad VAT"), "{record}");
-    }
+    let (run, correlation) = begun(&tenant, &upstream).await;
+    let mut says = vec![("x-link-error-code", "14001"), ("x-link-error-text", "bad VAT")];
+    says.extend(status.map(|status| ("x-link-document-status", status)));
+    let _ = call_back(&tenant, &correlation, "Failed", &says, "").await.expect(200);
+    let record = ended(&tenant, &run).await;
+    assert_eq!((&record["status"], &record["code"]), (&json!("failed"), &json!("callback-failed")));
     assert_eq!(after(&upstream), Vec::<Value>::new(), "what follows is not run");
+    record
+}
+
+#[tokio::test]
+async fn f094_a_failed_callback_skips_the_rest() {
+    let record = failed_with(None).await;
+    assert_eq!(record["document"]["status"], "Failed");
+    assert_eq!(record["steps"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn f095_a_known_document_status_is_set() {
+    for (given, status) in [("Ignored", "Ignored"), ("AWAITING LEGAL", "Awaiting Legal")] {
+        let document = &failed_with(Some(given)).await["document"];
+        assert_eq!((&document["status"], &document["technical_status"]), (&json!(status), &Value::Null));
+    }
+}
+
+#[tokio::test]
+async fn f096_an_unknown_document_status_is_the_technical_one() {
+    let document = &failed_with(Some("AwaitingLegal")).await["document"];
+    assert_eq!((&document["status"], &document["technical_status"]), (&json!("Failed"), &json!("AwaitingLegal")));
+}
+
+#[tokio::test]
+async fn f097_code_and_text_of_a_failure_are_kept() {
+    let record = failed_with(None).await;
+    assert_eq!((&record["document"]["error_code"], &record["document"]["error_text"]), (&json!("14001"), &json!("bad VAT")));
+    assert!(record["message"].as_str().unwrap().contains("14001, bad VAT"), "{record}");
 }
 
 #[tokio::test]
@@ -135,26 +160,33 @@ async fn f098_optional_headers_mean_nothing_beside_ok() {
     assert_eq!((&record["status"], &record["document"]), (&json!("succeeded"), &expected));
 }
 
-#[tokio::test]
-async fn f099_f100_a_callback_without_its_headers_is_refused_and_the_run_goes_on_waiting() {
+/// Each of these is refused, and the run goes on waiting until a good callback comes.
+async fn refused_until_good(wrong: impl Fn(&str) -> Vec<Vec<(&'static str, String)>>, good: [&'static str; 2]) {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({})).await;
     let (run, correlation) = begun(&tenant, &upstream).await;
-    let id = correlation.as_str();
-    for headers in [
-        vec![("x-link-correlation-id", id), ("x-link-status", "Done")],
-        vec![("x-link-correlation-id", id)],
-        vec![("x-link-correlation-id", id), ("x-link-status", "")],
-        vec![("x-link-status", "Ok")],
-    ] {
+    for headers in wrong(&correlation) {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let refused = tenant.call_back(&headers, "{}").await.expect(400);
         assert_eq!(problem(&refused).0, "callback-header");
         assert_eq!(tenant.record_of(&run).await["status"], "waiting");
     }
-    let odd = [("X-LINK-Correlation-ID", id), ("X-Link-STATUS", "oK")];
-    let _ = tenant.call_back(&odd, r#"{"late": true}"#).await.expect(200);
+    let _ = tenant.call_back(&[(good[0], correlation.as_str()), (good[1], "oK")], r#"{"late": true}"#).await.expect(200);
     assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
     assert_eq!(after(&upstream), [json!({"late": true})]);
+}
+
+#[tokio::test]
+async fn f099_names_and_values_are_read_in_any_letter_case_and_other_values_refused() {
+    let wrong =
+        |id: &str| ["Done", ""].map(|status| vec![("X-LINK-Correlation-ID", id.to_owned()), ("X-Link-STATUS", status.to_owned())]).to_vec();
+    refused_until_good(wrong, ["X-LINK-Correlation-ID", "X-Link-STATUS"]).await;
+}
+
+#[tokio::test]
+async fn f100_a_callback_without_its_headers_is_refused_and_the_run_goes_on_waiting() {
+    let wrong = |id: &str| vec![vec![("x-link-correlation-id", id.to_owned())], vec![("x-link-status", "Ok".to_owned())]];
+    refused_until_good(wrong, ["x-link-correlation-id", "x-link-status"]).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod call;
 mod checkpoint;
 mod ending;
 mod flow;
+mod outgoing;
 mod script;
 mod send;
 mod trigger;

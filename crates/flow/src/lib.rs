@@ -23,6 +23,7 @@ mod recording;
 mod replay;
 mod requeue;
 mod runner;
+mod runs;
 mod secrets;
 pub mod template;
 mod variables;

@@ -10,9 +10,11 @@ mod body;
 pub mod connector;
 mod context;
 mod decision;
+mod document;
 mod fault;
 pub mod files;
 pub mod flow;
+mod history;
 mod hook;
 mod limits;
 mod message;
@@ -36,8 +38,10 @@ pub use decision::{
     Decision, FailingDecision, NewRequest, NewResponse, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
     PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, StepDecision, TriggerDecision, TriggerResponse,
 };
+pub use document::DocumentRecord;
 pub use fault::{Blame, Code, Fault, Invalid, Origin};
 pub use flow::{Flow, Step, StepAction};
+pub use history::{EventKind, RunEvent, WaitReason, WaitRecord};
 pub use hook::{Hook, HookSet};
 pub use limits::{Limits, LimitsChange, Usage};
 pub use message::{Headers, HttpRequest, HttpResponse, Payload};
@@ -45,8 +49,7 @@ pub use name::{Name, NameError, TenantName};
 pub use on_error::{ErrorPolicy, MAX_WAITS_S, OnError};
 pub use request::{ContinueIf, Encode};
 pub use run::{
-    Attempt, DecisionRecord, DocumentRecord, EventKind, Invocation, RequestRecord, ResponseRecord, RunEvent, RunId, RunRecord, RunStatus,
-    RunUsage, StepRecord, StepStatus, WaitReason, WaitRecord,
+    Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use secret::{SealedSecret, SecretName, SecretNameError};

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BodyText, Code, Decision, Fault, Hook, LogEntry, Name, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision,
-    PreRequestDecision, ReasonCode, SubjectId, Usage,
+    BodyText, Code, Decision, DocumentRecord, Fault, Hook, LogEntry, Name, PostFailDecision, PostHookDecision, PostRequestDecision,
+    PreHookDecision, PreRequestDecision, ReasonCode, SubjectId, Usage, WaitRecord,
 };
 
 /// Names a run; a UUID of version 7, so ids sort by the time the run was made.
@@ -131,63 +131,6 @@ pub struct RunRecord {
     pub steps: Vec<StepRecord>,
 }
 
-/// The state of the document that a run is about, in the words of those who send documents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DocumentRecord {
-    /// One of [`DocumentRecord::STATUSES`], or one that the tenant has added.
-    pub status: String,
-    /// What a callback gave as status and nobody knows.
-    pub technical_status: Option<String>,
-    /// What a callback gave with its failure.
-    pub error_code: Option<String>,
-    /// The same in words.
-    pub error_text: Option<String>,
-}
-
-impl DocumentRecord {
-    /// Statuses that every tenant has.
-    pub const STATUSES: [&str; 10] = [
-        "Inbox",
-        "Initialize",
-        "Processing",
-        "Batching",
-        "Awaiting Confirmation",
-        "Failed",
-        "Ignored",
-        "Ready for test",
-        "Outbox",
-        "Completed",
-    ];
-
-    /// The document of a run in this state, where nobody has said more.
-    #[must_use]
-    pub fn of(status: RunStatus) -> Self {
-        let status = match status {
-            RunStatus::Queued => "Inbox",
-            RunStatus::Running => "Processing",
-            RunStatus::Waiting => "Awaiting Confirmation",
-            RunStatus::Succeeded | RunStatus::Partial => "Completed",
-            RunStatus::Failed => "Failed",
-            RunStatus::Blocked | RunStatus::Cancelled => "Ignored",
-        };
-        Self { status: status.to_owned(), technical_status: None, error_code: None, error_text: None }
-    }
-
-    /// The document after a callback that said `Failed`. `known` are the statuses that the tenant has added.
-    #[must_use]
-    pub fn failed(status: Option<&str>, known: &[String]) -> Self {
-        let mut document = Self::of(RunStatus::Failed);
-        if let Some(status) = status {
-            let all = Self::STATUSES.into_iter().chain(known.iter().map(String::as_str));
-            match all.into_iter().find(|known| known.eq_ignore_ascii_case(status)) {
-                Some(known) => document.status = known.to_owned(),
-                None => document.technical_status = Some(status.to_owned()),
-            }
-        }
-        document
-    }
-}
-
 /// Sums over the invocations of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as in `Usage`")]
@@ -214,66 +157,6 @@ pub struct StepRecord {
     /// Times in which the run held nothing but its row, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitRecord>,
-}
-
-/// A time in which a step waited.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitRecord {
-    /// What it waited for.
-    pub reason: WaitReason,
-    /// Requests, or attempts of a script step, that came before it.
-    pub after: u32,
-    /// When it began.
-    pub since: Timestamp,
-    /// When it is over at the latest.
-    pub until: Timestamp,
-    /// When it was over; absent while it lasts.
-    pub ended_at: Option<Timestamp>,
-}
-
-/// What a step waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WaitReason {
-    /// The next attempt, after a failed one.
-    Retry,
-    /// The next request of a `polling`.
-    Polling,
-    /// The upstream's callback.
-    Callback,
-}
-
-/// One fact of a run's history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunEvent {
-    /// From 1, without gaps.
-    pub seq: u32,
-    /// When it happened.
-    pub at: Timestamp,
-    /// What happened.
-    pub kind: EventKind,
-    /// In which step, where it was in one.
-    pub step: Option<String>,
-    /// In which of the step's attempts, from 1, where it was in one.
-    pub attempt: Option<u32>,
-    /// What belongs to the kind.
-    #[serde(flatten)]
-    pub detail: serde_json::Map<String, serde_json::Value>,
-}
-
-/// What can happen in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "`http-api` explains the words")]
-pub enum EventKind {
-    RunStarted,
-    HookCalled,
-    RequestStarted,
-    RequestEnded,
-    Waiting,
-    Resumed,
-    StepEnded,
-    RunEnded,
 }
 
 /// One request of a step, with its hooks.

@@ -1,0 +1,77 @@
+//! Requests of a run that is written down: what is about to happen comes first, and what nobody knows the outcome of is repeated only where
+//! that does no harm.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use snaphook_model::{Code, CorrelationId, Fault, HttpRequest, StepRecord};
+use snaphook_store::Wake;
+
+use super::call::Done;
+use super::checkpoint::{Sending, UnderWay};
+use super::{Scope, internal, send};
+use crate::files::SavedFile;
+use crate::machine::{Action, Call, Event};
+use crate::prepared::PreparedEndpoint;
+
+/// Sends the request. In a run that is written down, what is about to happen is written down first.
+pub(super) async fn send_request(
+    scope: &mut Scope<'_>,
+    endpoint: &PreparedEndpoint,
+    call: &Call<'_>,
+    unknown: Option<Sending>,
+    step: &mut StepRecord,
+    saved: &mut Option<SavedFile>,
+) -> Done {
+    let Action::SendRequest(request) = call.next() else { return Done::Broken(internal("no request is next")) };
+    let mut request = request.clone();
+    if unknown.is_some() && !endpoint.plan.idempotent {
+        let detail = "the node went down between sending the request and writing down its answer; it was not sent again";
+        return Done::Event(Event::NotAnswered(Fault::new(Code::OutcomeUnknown, detail)));
+    }
+    if scope.ledger.lease.is_some()
+        && let Err(fault) = intend(scope, call, unknown, &mut request, step).await
+    {
+        return Done::Event(Event::NotAnswered(fault));
+    }
+    let answered = send::send(scope, endpoint, call, request, step.attempts.last_mut()).await;
+    *saved = answered.saved;
+    Done::Event(answered.event)
+}
+
+/// Writes down that a request is about to leave, and gives it what the upstream may know it by.
+async fn intend(
+    scope: &mut Scope<'_>,
+    call: &Call<'_>,
+    unknown: Option<Sending>,
+    request: &mut HttpRequest,
+    step: &StepRecord,
+) -> Result<(), Fault> {
+    let again = unknown.is_some();
+    let sending = unknown.unwrap_or_else(|| {
+        let (run, step) = (scope.start.id, scope.step_index);
+        Sending { key: format!("{run}-{step}-{}", call.intents()) }
+    });
+    if call.repeatable() && request.headers.get("idempotency-key").is_none() {
+        request.headers.set("idempotency-key", sending.key.as_str());
+    }
+    if call.awaits_callback() {
+        let known = scope.ledger.correlation.clone().filter(|_| again);
+        let correlation = match known {
+            Some(known) => known,
+            None => correlation_id(scope)?,
+        };
+        request.headers.set("x-link-correlation-id", correlation.0.as_str());
+        request.headers.set("x-link-callback-url", scope.inner.config.callback_url.as_str());
+        scope.ledger.correlation = Some(correlation);
+    }
+    let expects = scope.ledger.correlation.clone().filter(|_| call.awaits_callback());
+    let under_way = UnderWay::Call(Box::new(call.so_far().clone()), Some(sending));
+    scope.save(under_way, Some(step), Wake::Held, expects.as_ref()).await
+}
+
+/// 22 letters that nobody can guess.
+fn correlation_id(scope: &Scope<'_>) -> Result<CorrelationId, Fault> {
+    let mut bytes = [0; 16];
+    scope.inner.parts.clock.chance(&mut bytes)?;
+    Ok(CorrelationId(URL_SAFE_NO_PAD.encode(bytes)))
+}

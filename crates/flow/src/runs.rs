@@ -1,0 +1,117 @@
+//! What can be done with runs that outlive a request: start them without waiting, watch them, cancel them, make them again, call back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use snaphook_model::{Callback, Code, CorrelationId, Fault, RunEvent, RunId, RunStatus, Tenant, TenantName};
+use snaphook_store::{CalledBack, Cancelled};
+
+use crate::outcome::{Finished, Outcome};
+use crate::prepared::PreparedFlow;
+use crate::runner::{RunInput, Runner};
+use crate::{drive, events, record, replay};
+
+/// Events that one look gives.
+const EVENTS_AT_ONCE: u32 = 1_000;
+
+impl Runner {
+    /// Runs a flow for a caller who waits so long at most: the run is durable before it begins, and goes on when the caller has gone. Its answer is
+    /// [`crate::Outcome::Waiting`] when it has not ended by then. The run itself ends by the deadline, or waits.
+    pub async fn run_flow_within(
+        &self,
+        tenant: &Arc<Tenant>,
+        flow: &Arc<PreparedFlow>,
+        input: impl Into<RunInput>,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Finished {
+        let start = drive::Start::durable(&*self.inner.parts.clock, input.into());
+        let run = start.id();
+        let mut awaited = self.inner.driven.awaits(run);
+        let (inner, tenant, flow) = (self.inner.clone(), tenant.clone(), flow.clone());
+        // A task of its own: whoever waits may go.
+        let driven = self.inner.tasks.spawn(async move { Box::pin(drive::run_flow(&inner, &tenant, &flow, start, deadline)).await });
+        let ended = async {
+            match driven.await {
+                Ok(Finished { outcome: Outcome::Waiting, .. }) => awaited.end().await.unwrap_or(Outcome::Waiting),
+                Ok(Finished { outcome, .. }) => outcome,
+                // It panicked, which is in the log.
+                Err(_) => Outcome::Failed { fault: Fault::new(Code::Internal, "internal error"), reason_code: None, retry_run: None },
+            }
+        };
+        let outcome = tokio::time::timeout(patience, ended).await.unwrap_or(Outcome::Waiting);
+        Finished { run, outcome }
+    }
+
+    /// Takes a run whose caller does not wait: durable when this returns ([`crate::Outcome::Accepted`]).
+    ///
+    /// # Errors
+    /// `overloaded` when too many runs of the tenant wait, `store-unavailable` when the store does not answer. No run is made then.
+    pub async fn accept_flow(&self, tenant: &Arc<Tenant>, flow: &PreparedFlow, input: impl Into<RunInput>) -> Result<Finished, Fault> {
+        let start = drive::Start::new(&*self.inner.parts.clock, input.into());
+        drive::accept(&self.inner, tenant, flow, start, Instant::now()).await
+    }
+
+    /// Keeps a callback, and lets its run go on.
+    ///
+    /// # Errors
+    /// `not-found` where nobody waits for it, `callback-used` for all but the first, `store-unavailable`.
+    pub async fn call_back(&self, tenant: &TenantName, id: &CorrelationId, callback: &Callback) -> Result<RunId, Fault> {
+        let now = self.inner.parts.clock.now();
+        match self.inner.parts.store.call_back(tenant, id, callback, now).await.map_err(record::store_fault)? {
+            CalledBack::Taken(run) => {
+                self.inner.due.at(now);
+                Ok(run)
+            }
+            CalledBack::Used => Err(Fault::new(Code::CallbackUsed, "a callback with this correlation id was taken before")),
+            CalledBack::Unknown => Err(Fault::new(Code::NotFound, "no run waits for a callback with this correlation id")),
+        }
+    }
+
+    /// Queues a run that does the same as one that has ended: its input, its flow version ([`crate::Outcome::Accepted`]).
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` for a run that has not ended, belongs to no flow, or whose input is not kept; as [`Runner::accept_flow`].
+    pub async fn retry(&self, tenant: &Tenant, run: RunId) -> Result<Finished, Fault> {
+        let (record, recorded) = replay::recorded(&self.inner, tenant, run).await?;
+        drive::repeat(&self.inner, tenant, &record, recorded.opening).await
+    }
+
+    /// Cancels a run.
+    ///
+    /// # Errors
+    /// `not-found`, `run-ended`, `store-unavailable`.
+    pub async fn cancel(&self, tenant: &TenantName, run: RunId) -> Result<(), Fault> {
+        // A run that this process is at may not be in the store yet.
+        if self.inner.driven.cancel(tenant, run) {
+            return Ok(());
+        }
+        match self.inner.parts.store.cancel_run(tenant, run, self.inner.parts.clock.now()).await.map_err(record::store_fault)? {
+            Cancelled::Done => {
+                // Whoever started it may still wait for its end.
+                let fault = Fault::new(Code::Cancelled, "the run was cancelled");
+                self.inner.driven.ended(run, &Outcome::Failed { fault, reason_code: None, retry_run: None });
+                Ok(())
+            }
+            Cancelled::Asked => Ok(()),
+            Cancelled::Ended => Err(Fault::new(Code::RunEnded, format!("run `{run}` has ended"))),
+            Cancelled::Unknown => Err(Fault::new(Code::NotFound, format!("run `{run}` does not exist"))),
+        }
+    }
+
+    /// What has happened in a run after the event number `after`; none for a run that is not there.
+    ///
+    /// # Errors
+    /// `store-unavailable`.
+    pub async fn events(&self, tenant: &TenantName, run: RunId, after: u32) -> Result<Option<(RunStatus, Vec<RunEvent>)>, Fault> {
+        let store = &self.inner.parts.store;
+        let Some(record) = store.run(tenant, run).await.map_err(record::store_fault)? else { return Ok(None) };
+        let kept = store.run_events(tenant, run, after, EVENTS_AT_ONCE).await.map_err(record::store_fault)?;
+        let events = match kept.is_empty() && record.status.has_ended() {
+            // Answered in one go: its history is its record.
+            true => events::of(&record).into_iter().filter(|event| event.seq > after).collect(),
+            false => kept,
+        };
+        Ok(Some((record.status, events)))
+    }
+}
