@@ -17,6 +17,7 @@ mod folders;
 mod headers;
 mod hostile;
 mod hostile_wasm;
+mod idempotency;
 mod imports;
 mod isolation;
 mod kept_code;

@@ -20,6 +20,7 @@ mod extract;
 mod finish;
 mod flights;
 mod front;
+mod idempotency;
 mod library;
 mod openapi;
 mod outcome;

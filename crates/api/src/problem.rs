@@ -121,6 +121,11 @@ impl Problem {
         self.0.fault.code
     }
 
+    /// What it says of a run; none where no run was made.
+    pub(crate) fn of_a_run(&self) -> Option<(&Fault, RunId, Option<RunId>, Option<&ReasonCode>)> {
+        Some((&self.0.fault, self.0.run?, self.0.retry_run, self.0.reason.as_ref()))
+    }
+
     #[cfg(test)]
     pub(crate) fn fault(&self) -> &Fault {
         &self.0.fault

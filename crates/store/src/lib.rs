@@ -12,6 +12,7 @@ mod conformance;
 mod database;
 mod documents;
 mod error;
+mod keys;
 mod on_sql;
 mod page;
 mod postgres;
@@ -30,6 +31,7 @@ use std::time::Duration;
 pub use changes::{Changes, Notice};
 pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
 pub use error::StoreError;
+pub use keys::{KeyStore, Keyed, KeyedRequest};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{PostgresOpenError, PostgresOptions, PostgresStore};
 pub use runs::{ClaimedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
@@ -44,7 +46,7 @@ pub use waiting::{CalledBack, Cancelled, Saved, SavedRun, WaitStore, Wake};
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Everything durable, and the store's own health. Handed around as `Arc<dyn Store>`.
-pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + WaitStore + SubjectStore {
+pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + WaitStore + KeyStore + SubjectStore {
     /// Whether the database answers and takes writes, for `readyz`.
     fn ping(&self) -> StoreFuture<'_, ()>;
 

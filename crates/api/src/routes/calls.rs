@@ -5,12 +5,13 @@ use axum::extract::State;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri};
 use serde::de::IgnoredAny;
-use snaphook_model::{Invalid, Name, Tenant, TokenScope};
+use snaphook_model::{Name, Tenant, TokenScope};
 use std::sync::Arc;
 
 use crate::answer::Answer;
 use crate::body::BodyLimit;
 use crate::extract::{At, Invoke, Raw, not_json};
+use crate::idempotency;
 use crate::outcome::{self, RejectionAnswer};
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::{Core, Shared};
@@ -60,18 +61,18 @@ pub(crate) async fn call(
 }
 
 async fn run(core: &Core, tenant: &Arc<Tenant>, connector: Name, endpoint: Name, headers: &HeaderMap, arguments: &Bytes) -> Answer {
-    refuse_idempotency(headers)?;
+    if !headers.contains_key(idempotency::KEY) {
+        return once(core, tenant, connector, endpoint, arguments).await;
+    }
+    let path = format!("{PREFIX}{connector}/{endpoint}");
+    let work = Box::pin(once(core, tenant, connector, endpoint, arguments));
+    Box::pin(idempotency::once(core, tenant, &path, headers, arguments, work)).await
+}
+
+async fn once(core: &Core, tenant: &Arc<Tenant>, connector: Name, endpoint: Name, arguments: &Bytes) -> Answer {
     check_json(arguments)?;
     let prepared = core.definitions.endpoint(&tenant.name, connector, endpoint).await?;
     outcome::answer(core.runner.call(tenant, &prepared, arguments.clone(), core.run_deadline()).await)
-}
-
-/// A key that is accepted and not kept would promise what does not hold.
-pub(crate) fn refuse_idempotency(headers: &HeaderMap) -> Result<(), Problem> {
-    if headers.contains_key("idempotency-key") {
-        return Err(Invalid::new("idempotency-key", "this release does not keep idempotency keys; leave the header out").into());
-    }
-    Ok(())
 }
 
 /// Whether a body is JSON text, or empty.

@@ -1,6 +1,7 @@
 //! Runs: starting them and reading their records.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use bytes::Bytes;
@@ -8,18 +9,19 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use snaphook_flow::RunInput;
-use snaphook_model::{Invalid, Name, Payload, RunId, RunStatus};
+use snaphook_model::{Invalid, Name, Payload, RunId, RunStatus, Tenant};
 use snaphook_store::RunFilter;
 
 use crate::answer::{self, Answer};
 use crate::extract::{At, Invoke, Query, Raw, Read, not_json};
+use crate::idempotency;
 use crate::outcome::{self, RejectionAnswer, StartedAnswer};
 use crate::page::{self, PageQuery};
 use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemDetails};
-use crate::routes::calls::{check_json, refuse_idempotency};
+use crate::routes::calls::check_json;
 use crate::routes::subjects;
-use crate::shared::Shared;
+use crate::shared::{Core, Shared};
 
 /// What a run begins with.
 #[derive(utoipa::ToSchema)]
@@ -102,14 +104,19 @@ pub(crate) async fn start(
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Answer {
-    refuse_idempotency(&headers)?;
-    let input = start_input(&body.bytes)?;
+    let path = format!("/v1/flows/{flow}/runs");
+    let start = Box::pin(begin(&core, &tenant, flow, &headers, &body.bytes));
+    Box::pin(idempotency::once(&core, &tenant, &path, &headers, &body.bytes, start)).await
+}
+
+async fn begin(core: &Core, tenant: &Arc<Tenant>, flow: Name, headers: &HeaderMap, body: &Bytes) -> Answer {
+    let input = start_input(body)?;
     let prepared = core.definitions.flow(&tenant.name, flow).await?;
     let deadline = core.run_deadline();
-    let (finished, applied) = match Prefer::of(&headers)? {
-        Prefer::End => (core.runner.run_flow(&tenant, &prepared, input, deadline).await, None),
-        Prefer::RespondAsync => (core.runner.accept_flow(&tenant, &prepared, input).await?, Some("respond-async")),
-        Prefer::Wait(patience) => (core.runner.run_flow_within(&tenant, &prepared, input, deadline, patience).await, Some("wait")),
+    let (finished, applied) = match Prefer::of(headers)? {
+        Prefer::End => (core.runner.run_flow(tenant, &prepared, input, deadline).await, None),
+        Prefer::RespondAsync => (core.runner.accept_flow(tenant, &prepared, input).await?, Some("respond-async")),
+        Prefer::Wait(patience) => (core.runner.run_flow_within(tenant, &prepared, input, deadline, patience).await, Some("wait")),
     };
     outcome::started(finished, applied)
 }

@@ -105,7 +105,7 @@ async fn what_is_no_call_is_refused_before_anything_runs() {
       "request_id": "[request_id]"
     }
     "#);
-    assert_snapshot!(call("/v1/call/crm/send", &[("idempotency-key", "k")], "{}").await.shown(), @r#"
+    assert_snapshot!(call("/v1/call/crm/send", &[("idempotency-key", "")], "{}").await.shown(), @r#"
     400 application/problem+json
     {
       "type": "/errors/invalid",
@@ -113,7 +113,7 @@ async fn what_is_no_call_is_refused_before_anything_runs() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "this release does not keep idempotency keys; leave the header out",
+      "detail": "must be 1 to 255 visible ASCII characters",
       "path": "idempotency-key",
       "request_id": "[request_id]"
     }

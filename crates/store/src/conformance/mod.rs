@@ -2,6 +2,7 @@
 
 pub(crate) mod documents;
 pub(crate) mod isolation;
+pub(crate) mod keys;
 pub(crate) mod queue;
 pub(crate) mod recordings;
 pub(crate) mod runs;
@@ -9,6 +10,7 @@ pub(crate) mod scripts;
 pub(crate) mod secrets;
 pub(crate) mod subjects;
 pub(crate) mod tenants;
+pub(crate) mod waiting;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -52,6 +54,9 @@ macro_rules! conformance {
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
+            waiting: go_on_when_their_time_has_come, have_a_history, are_called_back_once,
+                hear_of_a_callback_that_came_before_they_waited, are_cancelled;
+            keys: answer_once, are_forgotten, belong_to_their_tenant;
             subjects: are_put_and_read, keep_what_runs_store, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
                 need_and_go_with_their_tenant;
             isolation: subjects_of_another_are_invisible, definitions_of_another_are_invisible, writes_of_another_change_nothing,

@@ -1,6 +1,7 @@
 //! The methods of the traits, written once over [`Database`], and the queue of run records with the task that empties it.
 
 mod documents;
+mod keys;
 mod queue;
 mod recordings;
 mod rows;

@@ -1,0 +1,127 @@
+//! Runs that are written down while they go on, callbacks, and cancelling.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunStatus, TenantName};
+
+use super::{at, failure, queued, run, run_id, with_tenant};
+use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, Saved, SavedRun, Store, Wake};
+
+fn event(seq: u32, kind: EventKind) -> RunEvent {
+    RunEvent { seq, at: at(i64::from(seq)), kind, step: None, attempt: None, detail: serde_json::Map::new() }
+}
+
+fn going_on(number: u64, status: RunStatus) -> QueuedRun {
+    QueuedRun { record: run(number, Some("orders"), status), ..queued(number) }
+}
+
+/// Writes a run down.
+async fn save(store: &dyn Store, tenant: &TenantName, lease: Option<&Lease>, run: &QueuedRun, wake: Wake<'_>) -> Saved {
+    let checkpoint = Bytes::from_static(b"here");
+    let saved = SavedRun { run, checkpoint: &checkpoint, recording: None, events: &[], wake, expects: None };
+    store.save_run(tenant, lease, saved).await.unwrap()
+}
+
+async fn due(store: &dyn Store, now: i64) -> Vec<ClaimedRun> {
+    store.claim_due_runs(at(now), 10).await.unwrap()
+}
+
+pub(crate) async fn go_on_when_their_time_has_come(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let held = save(store, &acme, None, &going_on(1, RunStatus::Running), Wake::Held).await;
+    let lease = held.lease.expect("whoever writes it down holds it");
+    assert!(due(store, 10_000).await.is_empty());
+    let parked = save(store, &acme, Some(&lease), &going_on(1, RunStatus::Waiting), Wake::At(at(50))).await;
+    assert_eq!(parked, Saved { lease: None, cancelled: false });
+    assert_eq!(store.run(&acme, run_id(1)).await.unwrap().unwrap().status, RunStatus::Waiting);
+    assert_eq!(store.next_due().await.unwrap(), Some(at(50)));
+    assert!(due(store, 49).await.is_empty());
+    let claimed = due(store, 50).await.remove(0);
+    assert_eq!(claimed.checkpoint.as_deref(), Some(&b"here"[..]));
+    // It began when it began.
+    assert_eq!((claimed.run.record.status, claimed.run.record.started_at), (RunStatus::Running, at(1)));
+    assert!(due(store, 51).await.is_empty());
+    let late = SavedRun {
+        run: &going_on(1, RunStatus::Running),
+        checkpoint: &Bytes::new(),
+        recording: None,
+        events: &[],
+        wake: Wake::Held,
+        expects: None,
+    };
+    failure(store.save_run(&acme, Some(&lease), late)).await;
+    let ended = run(1, Some("orders"), RunStatus::Succeeded);
+    store.end_run(&acme, Some(&claimed.lease), &ended, None, &[], None).await.unwrap();
+    assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+pub(crate) async fn have_a_history(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let all = [EventKind::RunStarted, EventKind::Waiting, EventKind::Resumed, EventKind::RunEnded];
+    let events: Vec<_> = (1..).zip(all).map(|(seq, kind)| event(seq, kind)).collect();
+    let (run1, checkpoint) = (going_on(1, RunStatus::Running), Bytes::new());
+    let saved = SavedRun { run: &run1, checkpoint: &checkpoint, recording: None, events: &events[..2], wake: Wake::Held, expects: None };
+    let lease = store.save_run(&acme, None, saved).await.unwrap().lease.unwrap();
+    // What is told again has happened once.
+    let again = SavedRun { events: &events[1..3], ..saved };
+    store.save_run(&acme, Some(&lease), again).await.unwrap();
+    store.end_run(&acme, Some(&lease), &run(1, Some("orders"), RunStatus::Failed), None, &events[3..], None).await.unwrap();
+    assert_eq!(store.run_events(&acme, run_id(1), 0, 10).await.unwrap(), events);
+    assert_eq!(store.run_events(&acme, run_id(1), 1, 2).await.unwrap(), events[1..3]);
+    let other = with_tenant(store, "other").await;
+    assert_eq!(store.run_events(&other, run_id(1), 0, 10).await.unwrap(), []);
+}
+
+fn callback(text: &str) -> Callback {
+    let body = Payload { bytes: Bytes::copy_from_slice(text.as_bytes()), content_type: "text/plain".to_owned() };
+    Callback { ok: true, body, document_status: None, error_code: Some("1".to_owned()), error_text: None }
+}
+
+/// A run that expects a callback, held.
+async fn expecting(store: &dyn Store, acme: &TenantName, number: u64, id: &CorrelationId) -> Lease {
+    let (run, checkpoint) = (going_on(number, RunStatus::Running), Bytes::new());
+    let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: None, events: &[], wake: Wake::Held, expects: Some(id) };
+    store.save_run(acme, None, saved).await.unwrap().lease.unwrap()
+}
+
+pub(crate) async fn are_called_back_once(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    let id = CorrelationId("one".to_owned());
+    let call = async |tenant: &TenantName, text: &str| store.call_back(tenant, &id, &callback(text), at(20)).await.unwrap();
+    assert_eq!(call(&acme, "early").await, CalledBack::Unknown);
+    let lease = expecting(store, &acme, 1, &id).await;
+    assert_eq!(call(&other, "foreign").await, CalledBack::Unknown);
+    assert_eq!(store.callback(&acme, &id).await.unwrap(), None);
+    save(store, &acme, Some(&lease), &going_on(1, RunStatus::Waiting), Wake::Callback(&id, at(1000))).await;
+    assert!(due(store, 20).await.is_empty());
+    assert_eq!(call(&acme, "first").await, CalledBack::Taken(run_id(1)));
+    assert_eq!(call(&acme, "second").await, CalledBack::Used);
+    assert_eq!(store.callback(&acme, &id).await.unwrap(), Some(callback("first")));
+    assert_eq!(due(store, 20).await.len(), 1);
+}
+
+pub(crate) async fn hear_of_a_callback_that_came_before_they_waited(store: &dyn Store) {
+    let (acme, id) = (with_tenant(store, "acme").await, CorrelationId("one".to_owned()));
+    let lease = expecting(store, &acme, 1, &id).await;
+    assert_eq!(store.call_back(&acme, &id, &callback("early"), at(5)).await.unwrap(), CalledBack::Taken(run_id(1)));
+    assert!(due(store, 10_000).await.is_empty(), "it is held");
+    save(store, &acme, Some(&lease), &going_on(1, RunStatus::Waiting), Wake::Callback(&id, Timestamp::MAX)).await;
+    assert_eq!(due(store, 6).await.len(), 1);
+}
+
+pub(crate) async fn are_cancelled(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let cancel = async |number: u64| store.cancel_run(&acme, run_id(number), at(9)).await.unwrap();
+    assert_eq!(cancel(1).await, Cancelled::Unknown);
+    store.record_run(&acme, &run(1, Some("orders"), RunStatus::Failed), None).await.unwrap();
+    assert_eq!(cancel(1).await, Cancelled::Ended);
+    store.queue_run(&acme, &queued(2), None, 10).await.unwrap();
+    assert_eq!(cancel(2).await, Cancelled::Done);
+    let record = store.run(&acme, run_id(2)).await.unwrap().unwrap();
+    assert_eq!((record.status, record.ended_at), (RunStatus::Cancelled, Some(at(9))));
+    assert!(due(store, 10_000).await.is_empty());
+    assert_eq!(cancel(2).await, Cancelled::Ended);
+    let held = save(store, &acme, None, &going_on(3, RunStatus::Running), Wake::Held).await;
+    assert_eq!(cancel(3).await, Cancelled::Asked);
+    assert!(save(store, &acme, held.lease.as_ref(), &going_on(3, RunStatus::Running), Wake::Held).await.cancelled);
+}

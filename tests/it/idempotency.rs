@@ -1,0 +1,79 @@
+//! `Idempotency-Key`: what comes again is answered again, and done once.
+
+use serde_json::{Value, json};
+use snaphook_testkit::{Answer, Gate};
+use snaphook_tests::{Response, Tenant};
+
+use crate::support::{ended, endpoint, ok, problem, tenant};
+
+async fn send(tenant: &Tenant, path: &str, key: &str, body: &Value) -> Response {
+    let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+    tenant.client.send("POST", path, &headers, body.to_string().into()).await
+}
+
+#[tokio::test]
+async fn a_call_with_a_key_is_made_once() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", Answer::json(json!({"n": 1})).header("x-up", "a")).on("/x", Answer::status(500));
+    endpoint(&tenant, &upstream, json!({}), json!({})).await;
+    let first = send(&tenant, "/v1/call/api/x", "k-1", &json!({"a": 1})).await.expect(200);
+    let again = send(&tenant, "/v1/call/api/x", "k-1", &json!({"a": 1})).await.expect(200);
+    assert_eq!((first.body.clone(), first.header("x-run-id")), (again.body.clone(), again.header("x-run-id")));
+    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
+    assert_ne!(first.header("x-request-id"), again.header("x-request-id"));
+    let other = send(&tenant, "/v1/call/api/x", "k-1", &json!({"a": 2})).await.expect(409);
+    assert_eq!((problem(&other).0.as_str(), upstream.requests().len()), ("idempotency-key", 1));
+
+    // A failure of a call that was made is its answer.
+    let failed = send(&tenant, "/v1/call/api/x", "k-2", &json!({})).await.expect(502);
+    let again = send(&tenant, "/v1/call/api/x", "k-2", &json!({})).await.expect(502);
+    assert_eq!((failed.json()["run"].clone(), upstream.requests().len()), (again.json()["run"].clone(), 2));
+    // What was refused before anything was done may come again.
+    assert_eq!(send(&tenant, "/v1/call/api/none", "k-3", &json!({})).await.status, 404);
+    let mut connector = json!({"base_url": upstream.url(""), "endpoints": {"none": {"method": "POST", "path": "/y"}}});
+    upstream.on("/y", ok());
+    connector["endpoints"]["x"] = json!({"method": "POST", "path": "/x"});
+    tenant.connector("api", connector).await;
+    let _ = send(&tenant, "/v1/call/api/none", "k-3", &json!({})).await.expect(200);
+
+    // Keys are a tenant's own.
+    let (stranger, elsewhere) = crate::support::tenant().await;
+    elsewhere.on("/x", ok());
+    endpoint(&stranger, &elsewhere, json!({}), json!({})).await;
+    assert_eq!(send(&stranger, "/v1/call/api/x", "k-1", &json!({"a": 9})).await.expect(200).json(), json!({"ok": true}));
+    for bad in ["", &"k".repeat(256)] {
+        let refused = send(&tenant, "/v1/call/api/x", bad, &json!({})).await.expect(400);
+        assert_eq!(refused.json()["path"], "idempotency-key");
+    }
+}
+
+#[tokio::test]
+async fn a_run_with_a_key_is_started_once() {
+    let (tenant, upstream) = tenant().await;
+    let gate = Gate::closed();
+    upstream.on("/x", ok().after(&gate)).on("/x", ok());
+    tenant.flow("f", json!({"steps": [{"url": upstream.url("/x"), "method": "POST", "data": "{{ payload }}"}]})).await;
+    let path = "/v1/flows/f/runs";
+    let body = json!({"payload": {"n": 1}});
+    let first = tokio::spawn({
+        let (tenant, body) = (tenant.clone(), body.clone());
+        async move { send(&tenant, path, "k", &body).await }
+    });
+    upstream.received(1).await;
+    // Until the first is answered there is nothing to answer the second with.
+    let busy = send(&tenant, path, "k", &body).await.expect(409);
+    assert_eq!((problem(&busy).0.as_str(), busy.header("retry-after")), ("conflict", Some("1")));
+    gate.open();
+    let first = first.await.unwrap().expect(200);
+    let again = send(&tenant, path, "k", &body).await.expect(200);
+    assert_eq!((first.header("x-run-id"), upstream.requests().len()), (again.header("x-run-id"), 1));
+
+    let accepted = async || {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "later"), ("prefer", "respond-async")];
+        tenant.client.send("POST", path, &headers, body.to_string().into()).await.expect(202)
+    };
+    let (one, two) = (accepted().await, accepted().await);
+    assert_eq!((one.json(), one.header("location")), (two.json(), two.header("location")));
+    assert_eq!(ended(&tenant, one.json()["run"].as_str().unwrap()).await["status"], "succeeded");
+    assert_eq!(upstream.requests().len(), 2);
+}
