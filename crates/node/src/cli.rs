@@ -251,7 +251,7 @@ pub(crate) enum TokenCommand {
     Create {
         /// For people, to tell tokens apart.
         name: String,
-        /// deploy, invoke, read or admin; separated by commas.
+        /// deploy, invoke, read, callback or admin; separated by commas.
         #[arg(long, value_delimiter = ',', default_value = "admin")]
         scopes: Vec<String>,
         /// Seconds until it expires; without it, never.

@@ -245,10 +245,11 @@ fn field(path: &str, key: &str, value: &Value, request: &Map<String, Value>, ste
         "data" => data(place, value, request, step, findings),
         "cast_data_to_json" => cast(place, value, request, findings),
         "continue_if" => continue_if(&place, value, step, findings),
-        "polling" => findings.left(
-            place,
-            "this release does not wait: the condition is checked once, and the run ends `blocked` where it does not hold; start the flow again later",
-        ),
+        "polling" if request.get("continue_if").is_some_and(|condition| !is_empty(condition)) => {
+            findings.taken(place, value);
+            step.insert(key.to_owned(), value.clone());
+        }
+        "polling" => findings.left(place, "polls for nothing without `continue_if`: say in it what the response must hold"),
         "extra_headers" => findings.left(place, "signatures are made by a pre-request script, which has HMAC: bind one to this step"),
         "expected" => findings.left(place, "a response's text is checked by a post-request script: bind one to this step"),
         _ => findings.left(place, "is no key of a request; see what it is for and add it by hand"),

@@ -54,8 +54,9 @@ fn what_a_flow_has_not_is_left_out_with_a_reason() {
     let manifest = json!({
         "form": [{"id": "TEAM"}], "exists": {"url": "https://a.example"}, "revoke": [], "oauth": {"refresh": {}}, "whatever": 1,
         "initial_data_form": [{"id": "PASSWORD", "name": "generate"}, {"id": "ORG", "name": "Organisation", "secret": true}, {"name": "x"}],
-        "execute": [{"url": "https://a.example", "method": "GET", "polling": {"interval": 5, "amount": 60}, "expected": "x", "foo": 1,
-                     "extra_headers": "pritunl", "continue_if": {"response_notation": "a", "value": "", "bar": 1}, "cast_data_to_json": true}],
+        "execute": [{"url": "https://a.example", "method": "GET", "expected": "x", "foo": 1,
+                     "extra_headers": "pritunl", "continue_if": {"response_notation": "a", "value": "", "bar": 1}, "cast_data_to_json": true},
+                    {"url": "https://a.example", "method": "GET", "polling": {"interval": 5, "amount": 60}}],
     });
     let import = import(&manifest).unwrap();
     for (path, part) in [
@@ -65,7 +66,7 @@ fn what_a_flow_has_not_is_left_out_with_a_reason() {
         ("whatever", "no key of a manifest"),
         ("initial_data_form[1]", "`ORG`"),
         ("initial_data_form[2]", "no `id`"),
-        ("execute[0].polling", "checked once"),
+        ("execute[1].polling", "`continue_if`"),
         ("execute[0].expected", "post-request"),
         ("execute[0].foo", "no key of a request"),
         ("execute[0].extra_headers", "pre-request"),
