@@ -69,7 +69,8 @@ pub(crate) fn answer(finished: Finished) -> Answer {
         Outcome::Payload(payload) | Outcome::Partial(payload) => of_payload(payload),
         Outcome::Responded(response) => of_response(response).map_err(|problem| problem.of_run(run, None))?,
         Outcome::Triggered { response, .. } => of_trigger(run, response).map_err(|problem| problem.of_run(run, None))?,
-        Outcome::Accepted | Outcome::Waiting => of_accepted(run)?,
+        Outcome::Accepted => of_accepted(run, true)?,
+        Outcome::Waiting => of_accepted(run, false)?,
         Outcome::Rejected(rejection) => of_rejection(rejection)?,
         Outcome::Failed { fault, reason_code, retry_run } => {
             return Err(Problem::from(fault).with_reason(reason_code).of_run(run, retry_run));
@@ -127,11 +128,13 @@ fn of_trigger(run: RunId, made: Option<TriggerResponse>) -> Answer {
     Ok(response)
 }
 
-/// What the caller gets who does not wait.
-fn of_accepted(run: RunId) -> Answer {
+/// What the caller gets who does not wait, or whose run does.
+fn of_accepted(run: RunId, preferred: bool) -> Answer {
     let mut response = answer::json(StatusCode::ACCEPTED, &TriggeredAnswer { execution_id: run })?;
     response.headers_mut().insert(header::LOCATION, location(run)?);
-    response.headers_mut().insert(HeaderName::from_static("preference-applied"), HeaderValue::from_static("respond-async"));
+    if preferred {
+        response.headers_mut().insert(HeaderName::from_static("preference-applied"), HeaderValue::from_static("respond-async"));
+    }
     Ok(response)
 }
 

@@ -1,6 +1,7 @@
 -- Where a run is that has begun; a queued one that has not has none. `cancelled` is a word left for the process that holds it.
 ALTER TABLE run_queue ADD COLUMN checkpoint BYTEA;
 ALTER TABLE run_queue ADD COLUMN cancelled BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX run_queue_fresh ON run_queue (tenant) WHERE checkpoint IS NULL;
 
 -- What has happened in runs that outlive their process. The event is JSON.
 CREATE TABLE run_events (

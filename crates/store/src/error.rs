@@ -61,6 +61,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same again may succeed once the database is back, or has less to do.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Busy)
+    }
+
     /// The code that a caller sees.
     #[must_use]
     pub const fn code(&self) -> Code {

@@ -4,7 +4,7 @@
 //! may call back, is: before each request and after its answer, and when it begins to wait. What was answered is not asked again, and a request
 //! of which only the beginning is known is repeated only where its endpoint is idempotent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,9 @@ use crate::record::store_fault;
 use crate::template::RunValues;
 use crate::{events, files};
 
-/// How often a run that is to wait is brought to the store, and how long lies between.
-const TRIES: u32 = 4;
+/// How long a run that is to wait is brought to the store while its caller waits; one that is durable tries as long as it may take. And how long
+/// lies between two tries.
+const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What of a run of a flow is known beside what its steps see.
@@ -107,13 +108,14 @@ impl Scope<'_> {
         };
         let recording = self.recorder.so_far();
         let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: recording.as_ref(), events: new, wake, expects };
-        let mut tries = 1;
+        let patience = if self.ledger.lease.is_some() { Duration::MAX } else { PATIENCE };
+        let until = Instant::now().checked_add(patience).map_or(self.deadline, |end| end.min(self.deadline));
         let done = loop {
             match self.inner.parts.store.save_run(&self.tenant.name, self.ledger.lease.as_ref(), saved).await {
                 Ok(done) => break done,
                 Err(StoreError::LeaseLost) => return self.abandon().await,
-                Err(error) if tries == TRIES => return Err(store_fault(error)),
-                Err(_) => tries += 1,
+                Err(error) if Instant::now() + PAUSE >= until || !error.may_pass() => return Err(store_fault(error)),
+                Err(_) => {}
             }
             tokio::time::sleep(PAUSE).await;
         };

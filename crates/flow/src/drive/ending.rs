@@ -1,10 +1,13 @@
 //! How runs are written down and handed to the store when they end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use snaphook_model::{Code, DocumentRecord, Fault, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant};
-use snaphook_store::{ClaimedRun, QueuedRun, Recording, StoreError};
+use snaphook_model::{
+    Code, DocumentRecord, Fault, RunEvent, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant, TenantName,
+};
+use snaphook_store::{ClaimedRun, Lease, QueuedRun, Recording, Store, StoreError};
 
 use super::{Scope, Start};
 use crate::events;
@@ -40,32 +43,59 @@ async fn finish(
         QueuedRun { record, input, writes, subject_values: subject.map(|subject| subject.values).unwrap_or_default() }
     });
     record.retry_run = next.as_ref().map(|next| next.record.id);
-    let stored = if next.is_none() && lease.is_none() {
-        store.record_run(&tenant.name, &record, recording).await
-    } else {
-        // A run that was answered in one go has its history in its record.
-        let all = lease.as_ref().map_or_else(Vec::new, |_| events::of(&record));
-        let new = all.get(written..).unwrap_or_default();
-        // A run that was written down or will be repeated must not be lost to a busy moment: it would do its work a second time.
-        let mut tries = 1;
-        loop {
-            let stored = store.end_run(&tenant.name, lease.as_ref(), &record, recording.as_ref(), new, next.as_ref()).await;
-            // Whoever took the run over writes its end; trying again would not make it ours.
-            if matches!(stored, Ok(()) | Err(StoreError::LeaseLost)) || tries == END_TRIES {
-                break stored;
+    if next.is_none() && lease.is_none() {
+        return store.record_run(&tenant.name, &record, recording).await.map_err(record::store_fault).ok().and(None);
+    }
+    // A run that was answered in one go has its history in its record.
+    let mut events = lease.as_ref().map_or_else(Vec::new, |_| events::of(&record));
+    events.drain(..written.min(events.len()));
+    let due = next.as_ref().map(|next| next.record.started_at);
+    let end = RunsEnd { store: Arc::clone(store), tenant: tenant.name.clone(), lease, record, recording, events, next };
+    match end.bring(END_TRIES).await {
+        Ok(()) => {
+            if let Some(due) = due {
+                inner.due.at(due);
             }
-            tries += 1;
-            tokio::time::sleep(END_PAUSE).await;
+            end.record.retry_run
         }
-    };
-    if let Err(error) = stored {
-        record::store_fault(error);
-        return None;
+        Err(error) => {
+            let keeps = end.lease.is_some() && error.may_pass();
+            record::store_fault(error);
+            if keeps {
+                // Nobody else would end it before this process does, so it goes on trying when its caller has long been answered.
+                inner.tasks.spawn(async move { drop(end.bring(u32::MAX).await) });
+            }
+            None
+        }
     }
-    if let Some(next) = &next {
-        inner.due.at(next.record.started_at);
+}
+
+/// An ended run on its way to the store.
+struct RunsEnd {
+    store: Arc<dyn Store>,
+    tenant: TenantName,
+    lease: Option<Lease>,
+    record: RunRecord,
+    recording: Option<Recording>,
+    events: Vec<RunEvent>,
+    next: Option<QueuedRun>,
+}
+
+impl RunsEnd {
+    /// Brings it there. A run that was written down or will be repeated must not be lost to a busy moment: it would do its work a second time.
+    /// Where another node has taken it over, trying again would not make it ours.
+    async fn bring(&self, tries: u32) -> Result<(), StoreError> {
+        let Self { store, tenant, lease, record, recording, events, next } = self;
+        let mut tried = 1;
+        loop {
+            match store.end_run(tenant, lease.as_ref(), record, recording.as_ref(), events, next.as_ref()).await {
+                Err(error) if error.may_pass() && tried < tries => {}
+                done => return done,
+            }
+            tokio::time::sleep(END_PAUSE.saturating_mul(tried.min(10))).await;
+            tried = tried.saturating_add(1);
+        }
     }
-    record.retry_run
 }
 
 /// The run that repeats one: same input, same flow version, from the first step.

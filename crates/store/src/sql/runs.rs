@@ -52,8 +52,9 @@ pub(crate) fn list(filter: &RunFilter) -> &'static str {
 
 pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes, subject_values) \
      VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9)";
-/// How many runs of a tenant wait, counted up to $2.
-pub(crate) const WAITING: &str = "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 LIMIT $2) AS waiting";
+/// How many runs of a tenant wait for their beginning, counted up to $2. Those that wait in the middle are bounded by nothing but the disk.
+pub(crate) const WAITING: &str =
+    "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 AND checkpoint IS NULL LIMIT $2) AS waiting";
 /// Takes a run out of the queue and says by which token it was claimed.
 pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2 RETURNING lease_token";
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
