@@ -31,6 +31,7 @@ mod precedence;
 mod prismatic;
 mod replay;
 mod replay_many;
+mod saving;
 mod scripts;
 mod signatures;
 mod ssrf;

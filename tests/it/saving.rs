@@ -1,0 +1,35 @@
+//! What may be saved: nothing of a document is lost or hidden without a word, and a refused change leaves what was there.
+
+use serde_json::{Value, json};
+
+use crate::support::{endpoint, ok, tenant};
+
+#[tokio::test]
+async fn a_refused_change_leaves_what_was_there() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", ok());
+    let read = async |path: &str| tenant.client.get(path).await.expect(200).json();
+    tenant.js("s", "export function preHook(call) { call.arguments.by = 's'; }").await;
+    endpoint(&tenant, &upstream, json!({"pre-hook": [{"script": "s"}]}), json!({})).await;
+    tenant.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
+    let stored = async || [read("/v1/scripts/s").await, read("/v1/connectors/api").await, read("/v1/flows/f").await];
+    let before = stored().await;
+
+    let bad_endpoint = json!({"method": "POST", "path": "/y", "hooks": {"pre-hook": [{"script": "none"}]}});
+    for (path, document) in [
+        ("/v1/connectors/api", json!({"base_url": upstream.url(""), "endpoints": {"x": bad_endpoint}})),
+        ("/v1/connectors/api", json!({"base_url": "no URL", "endpoints": {}})),
+        ("/v1/flows/f", json!({"steps": [{"call": "api/none"}]})),
+        ("/v1/flows/f", json!({"steps": [{"call": "api/x"}, {"url": upstream.url("/{{")}]})),
+        ("/v1/flows/f", json!({"steps": []})),
+    ] {
+        let _ = tenant.client.put(path, &document).await.expect(400);
+    }
+    let _ = tenant.upload("s", "javascript", "export function preHook( {").await.expect(422);
+
+    assert_eq!(stored().await, before);
+    let _ = tenant.call("api/x", json!({})).await.expect(200);
+    let _ = tenant.run("f", json!({"n": 1})).await.expect(200);
+    let seen: Vec<Value> = upstream.requests().iter().map(snaphook_testkit::Recorded::json).collect();
+    assert_eq!(seen, [json!({"by": "s"}), json!({"n": 1, "by": "s"})]);
+}
