@@ -33,3 +33,12 @@ async fn a_refused_change_leaves_what_was_there() {
     let seen: Vec<Value> = upstream.requests().iter().map(snaphook_testkit::Recorded::json).collect();
     assert_eq!(seen, [json!({"by": "s"}), json!({"n": 1, "by": "s"})]);
 }
+
+#[tokio::test]
+async fn a_list_called_execute_is_called_so_in_every_complaint() {
+    let (tenant, upstream) = tenant().await;
+    tenant.js("s", "export function preRequest() {}").await;
+    endpoint(&tenant, &upstream, json!({}), json!({"files": {"file": "f.txt"}})).await;
+    let flow = json!({"execute": [{"call": "api/x", "hooks": {"pre-request": [{"script": "s"}]}}]});
+    assert_eq!(tenant.client.put("/v1/flows/f", &flow).await.expect(400).json()["path"], "execute[0].hooks.pre-request");
+}
