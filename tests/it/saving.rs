@@ -1,8 +1,18 @@
 //! What may be saved: nothing of a document is lost or hidden without a word, and a refused change leaves what was there.
 
 use serde_json::{Value, json};
+use snaphook_tests::{Response, Tenant};
 
 use crate::support::{endpoint, ok, tenant};
+
+/// Stores text as it is written.
+async fn put(tenant: &Tenant, path: &str, text: impl Into<String>) -> Response {
+    tenant.client.send("PUT", path, &[("content-type", "application/json")], text.into().into()).await
+}
+
+fn detail(answer: &Response) -> String {
+    answer.json()["detail"].as_str().unwrap_or_default().to_owned()
+}
 
 #[tokio::test]
 async fn a_refused_change_leaves_what_was_there() {
@@ -32,6 +42,27 @@ async fn a_refused_change_leaves_what_was_there() {
     let _ = tenant.run("f", json!({"n": 1})).await.expect(200);
     let seen: Vec<Value> = upstream.requests().iter().map(snaphook_testkit::Recorded::json).collect();
     assert_eq!(seen, [json!({"by": "s"}), json!({"n": 1, "by": "s"})]);
+}
+
+#[tokio::test]
+async fn nothing_of_a_json_document_is_dropped_without_a_word() {
+    let (tenant, _) = tenant().await;
+    let flow = |data: &str| format!(r#"{{"steps": [{{"url": "https://a.example/", "data": {data}}}]}}"#);
+    for (data, path, says) in [
+        (r#"{"a": 1, "b": [{"c": 1, "c": 2}]}"#, "steps[0].data.b[0].c", "twice"),
+        ("[1, 12345678901234567890123]", "steps[0].data[1]", "as a text"),
+        ("0.12345678901234567890", "steps[0].data", "as a text"),
+    ] {
+        let refused = put(&tenant, "/v1/flows/f", flow(data)).await.expect(400);
+        let document = refused.json();
+        assert_eq!((&document["code"], &document["path"]), (&json!("invalid"), &json!(path)), "{document}");
+        assert!(detail(&refused).contains(says) && document["line"] == 1 && document["column"].is_u64(), "{document}");
+    }
+    let twice =
+        put(&tenant, "/v1/connectors/c", r#"{"base_url": "https://a.example", "base_url": "https://b.example", "endpoints": {}}"#).await;
+    assert_eq!(twice.expect(400).json()["path"], "base_url");
+    let kept = put(&tenant, "/v1/flows/f", flow("[18446744073709551615, -9223372036854775808, 1.50, 0.1, 1e3]")).await.expect(201);
+    assert_eq!(kept.json()["steps"][0]["data"], json!([u64::MAX, i64::MIN, 1.5, 0.1, 1000.0]));
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ pub mod request;
 mod run;
 mod script;
 mod secret;
+pub mod strict;
 mod subject;
 mod tenant;
 mod token;
