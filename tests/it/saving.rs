@@ -45,6 +45,28 @@ async fn a_refused_change_leaves_what_was_there() {
 }
 
 #[tokio::test]
+async fn names_under_which_results_meet_are_refused() {
+    let (tenant, upstream) = tenant().await;
+    let flow = |names: [&str; 2], trigger: Value| {
+        let steps: Vec<Value> = names.iter().map(|name| json!({"name": name, "url": upstream.url("/x")})).collect();
+        json!({"trigger": trigger, "steps": steps})
+    };
+    for (names, trigger, place, says) in [
+        (["Get data", "get-data"], Value::Null, "steps[1].name", "`steps.getData`"),
+        (["Trigger", "x"], Value::Null, "steps[0].name", "`steps.trigger`"),
+        (["x", "In Take"], json!({"name": "in take"}), "steps[1].name", "`steps.inTake`"),
+        (["--", "x"], Value::Null, "steps[0].name", "letter or digit"),
+    ] {
+        let refused = tenant.client.put("/v1/flows/f", &flow(names, trigger)).await.expect(400).json();
+        assert_eq!((&refused["code"], &refused["path"]), (&json!("invalid"), &json!(place)), "{refused}");
+        assert!(refused["detail"].as_str().unwrap().contains(says), "{refused}");
+    }
+    let _ = tenant.client.put("/v1/flows/f", &flow(["Get data", "Getdata"], Value::Null)).await.expect(201);
+    let executed = json!({"execute": [{"url": upstream.url("/x")}, {"url": upstream.url("/x"), "name": "Step 1"}]});
+    assert_eq!(tenant.client.put("/v1/flows/f", &executed).await.expect(400).json()["path"], "execute[1].name");
+}
+
+#[tokio::test]
 async fn nothing_of_a_json_document_is_dropped_without_a_word() {
     let (tenant, _) = tenant().await;
     let flow = |data: &str| format!(r#"{{"steps": [{{"url": "https://a.example/", "data": {data}}}]}}"#);
