@@ -82,6 +82,11 @@ async fn f033_the_encoding_of_data_is_said() {
         (json!({"steps": [{"url": url, "data": "a\n\"b\"", "encode": "text"}]}), "a\n\"b\"", "text/plain; charset=utf-8"),
         (json!({"execute": [{"url": url, "data": list, "cast_data_to_json": true}]}), "a=1&a=2", form),
         (json!({"execute": [{"url": url, "data": list, "cast_data_to_json": false}]}), r#"{"a":[1,2]}"#, "application/json"),
+        (json!({"execute": [{"url": url, "data": list}]}), "a=1&a=2", form),
+        (json!({"execute": [{"url": url, "data": list, "encode": "json"}]}), r#"{"a":[1,2]}"#, "application/json"),
+        // What is no object makes no form; it goes out as the text that it is.
+        (json!({"execute": [{"url": url, "data": [1, 2]}]}), "[1,2]", "application/json"),
+        (json!({"execute": [{"url": url, "data": "a=1"}]}), "a=1", "text/plain; charset=utf-8"),
         (
             json!({"headers": {"content-type": "application/json"}, "steps": [{"url": url, "data": list, "encode": "form"}]}),
             "a=1&a=2",
@@ -292,5 +297,6 @@ async fn a_manifest_runs_as_it_is_written() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let paths: Vec<_> = upstream.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/forms", "/status?form=9", "/documents/abc"]);
-    assert_eq!(upstream.requests()[0].json(), json!({"name": "Ada O'Neil"}));
+    // A manifest that does not say how sends a form, under whatever header it writes.
+    assert_eq!(upstream.requests()[0].text(), "name=Ada+O%27Neil");
 }
