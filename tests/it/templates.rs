@@ -238,6 +238,21 @@ async fn an_expensive_template_ends() {
 }
 
 #[tokio::test]
+async fn a_name_that_a_template_gives_only_sometimes_is_still_the_runs() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", ok());
+    for (template, value) in [
+        ("{% if payload.email %}{% set email = payload.email %}{% endif %}{{ email }}", "ada@example.com"),
+        ("{% for email in [] %}{{ email }}{% endfor %}{{ email }}", "ada@example.com"),
+        ("{% for email in ['x'] %}{{ email }}{% endfor %}", "x"),
+    ] {
+        tenant.flow("f", json!({"steps": [{"url": upstream.url("/x"), "data": {"to": template}}]})).await;
+        let _ = tenant.run_about("f", person(json!({"email": "ada@example.com"})), Value::Null).await.expect(200);
+        assert_eq!(upstream.last().json(), json!({ "to": value }), "{template}");
+    }
+}
+
+#[tokio::test]
 async fn a_template_that_is_none_is_refused_when_it_is_saved() {
     let (tenant, _) = tenant().await;
     let step = |data: &str| json!({"steps": [{"url": "https://a.example/", "data": {"x": [data]}}]});

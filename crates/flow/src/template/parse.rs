@@ -32,7 +32,7 @@ pub(super) fn read(text: &str, place: Place, whole: bool, needs: &mut Needs) -> 
     let bad = |error: Error| BadTemplate::from_engine(&error, text);
     let parsed = parse(text, "template", engine::syntax()).map_err(bad)?;
     let Stmt::Template(template) = parsed else { return Ok(Read::Text(Text::Literal(text.into()))) };
-    let mut check = Check { text, place, needs, locals: Vec::new() };
+    let mut check = Check { text, place, needs, bound: Vec::new(), set: Vec::new() };
     check.statements(&template.children)?;
     if let ([Stmt::EmitExpr(emit)], true) = (&*template.children, whole) {
         if let Some(reference) = reference(&emit.expr) {
@@ -97,8 +97,10 @@ struct Check<'t, 'n> {
     text: &'t str,
     place: Place,
     needs: &'n mut Needs,
-    /// Names that the template itself gives. One that is given anywhere counts everywhere: it only spares a look at the run's values.
-    locals: Vec<&'t str>,
+    /// Names that have a value of the template's own wherever they stand now: those of the loops and blocks around.
+    bound: Vec<&'t str>,
+    /// Names that a `set` may have given one. It may also not have been reached, and then they are the run's.
+    set: Vec<&'t str>,
 }
 
 impl<'t> Check<'t, '_> {
@@ -113,10 +115,12 @@ impl<'t> Check<'t, '_> {
             Stmt::EmitExpr(emit) => self.expr(&emit.expr),
             Stmt::ForLoop(each) => {
                 self.expr(&each.iter)?;
-                self.local(&each.target);
-                self.locals.push("loop");
+                let outside = self.bound.len();
+                names(&each.target, &mut self.bound);
+                self.bound.push("loop");
                 self.option(each.filter_expr.as_ref())?;
                 self.statements(&each.body)?;
+                self.bound.truncate(outside);
                 self.statements(&each.else_body)
             }
             Stmt::IfCond(cond) => {
@@ -125,22 +129,25 @@ impl<'t> Check<'t, '_> {
                 self.statements(&cond.false_body)
             }
             Stmt::WithBlock(with) => {
+                let outside = self.bound.len();
                 for (target, value) in &with.assignments {
                     self.expr(value)?;
-                    self.local(target);
+                    names(target, &mut self.bound);
                 }
-                self.statements(&with.body)
+                self.statements(&with.body)?;
+                self.bound.truncate(outside);
+                Ok(())
             }
             Stmt::Set(set) => {
                 self.expr(&set.expr)?;
-                self.local(&set.target);
+                names(&set.target, &mut self.set);
                 Ok(())
             }
             Stmt::SetBlock(set) => {
                 self.no_capture("set", set.span())?;
                 self.option(set.filter.as_ref())?;
                 self.statements(&set.body)?;
-                self.local(&set.target);
+                names(&set.target, &mut self.set);
                 Ok(())
             }
             Stmt::FilterBlock(block) => {
@@ -160,15 +167,6 @@ impl<'t> Check<'t, '_> {
         match self.place {
             Place::Text => Ok(()),
             Place::Url => Err(self.bad(span, format!("a URL has no `{word}` blocks; write an expression in its place"))),
-        }
-    }
-
-    fn local(&mut self, target: &Expr<'t>) {
-        match target {
-            Expr::Var(var) => self.locals.push(var.id),
-            Expr::List(list) => list.items.iter().for_each(|item| self.local(item)),
-            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.local(item)),
-            _ => {}
         }
     }
 
@@ -223,7 +221,7 @@ impl<'t> Check<'t, '_> {
             }
             Expr::Call(call) => {
                 match call.identify_call() {
-                    CallType::Function(name) if engine::has_function(name) || (name == "loop" && self.locals.contains(&"loop")) => {}
+                    CallType::Function(name) if engine::has_function(name) || (name == "loop" && self.bound.contains(&"loop")) => {}
                     CallType::Function(name) => return Err(self.bad(call.span(), format!("there is no function `{name}`"))),
                     // `loop.cycle` and its like.
                     CallType::Method(Expr::Var(var), _) if var.id == "loop" => {}
@@ -250,7 +248,7 @@ impl<'t> Check<'t, '_> {
     }
 
     fn name(&mut self, name: &str, span: Span) -> Result<(), BadTemplate> {
-        if self.locals.contains(&name) || engine::has_function(name) {
+        if self.bound.contains(&name) || engine::has_function(name) {
             return Ok(());
         }
         match Root::of(name) {
@@ -258,6 +256,7 @@ impl<'t> Check<'t, '_> {
                 *self.needs = self.needs.and(root.needs());
                 Ok(())
             }
+            None if self.set.contains(&name) => Ok(()),
             None => {
                 Err(self
                     .bad(span, format!("`{name}` has no values in this release: connections and secrets reach templates in a later one")))
@@ -267,6 +266,16 @@ impl<'t> Check<'t, '_> {
 
     fn bad(&self, span: Span, detail: String) -> BadTemplate {
         BadTemplate::at(self.text, span.start_offset as usize, detail)
+    }
+}
+
+/// The names that a target gives.
+fn names<'t>(target: &Expr<'t>, given: &mut Vec<&'t str>) {
+    match target {
+        Expr::Var(var) => given.push(var.id),
+        Expr::List(list) => list.items.iter().for_each(|item| names(item, given)),
+        Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| names(item, given)),
+        _ => {}
     }
 }
 

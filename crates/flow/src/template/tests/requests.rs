@@ -216,6 +216,18 @@ fn what_a_template_looks_at_is_known() {
     assert_eq!(needs("{{ a }}"), Needs { subject: true, ..none });
     assert_eq!(needs("{% if responses.0.a %}{{ steps.b | upper }}{% endif %}"), Needs { responses: true, steps: true, ..none });
     assert_eq!(needs("{% for x in payload %}{{ x }}{{ loop.index }}{{ range(3) }}{% endfor %}"), none);
+    // A name that the template gives only sometimes, or only elsewhere, is the run's.
+    let subject = Needs { subject: true, ..none };
+    for text in [
+        "{% if payload.email %}{% set email = payload.email %}{% endif %}{{ email }}",
+        "{% for email in payload %}{{ email }}{% else %}{{ email }}{% endfor %}",
+        "{% for x in payload %}{% endfor %}{{ x }}",
+        "{% with x = 1 %}{% endwith %}{{ x }}",
+    ] {
+        assert_eq!(needs(text), subject, "{text}");
+    }
+    assert_eq!(needs("{% with x = 1 %}{% for y, z in payload %}{{ x }}{{ y }}{{ z }}{% endfor %}{% endwith %}"), none);
+    assert_eq!(needs("{% set secrets = 1 %}{{ secrets }}"), none);
 }
 
 #[test]
