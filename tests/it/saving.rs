@@ -88,6 +88,25 @@ async fn nothing_of_a_json_document_is_dropped_without_a_word() {
 }
 
 #[tokio::test]
+async fn a_document_has_so_many_templates() {
+    let (tenant, upstream) = tenant().await;
+    let data = |count: usize| vec!["{{ payload.a }}"; count];
+    let steps = |counts: [usize; 2]| json!({"steps": counts.map(|count| json!({"url": upstream.url("/x"), "data": data(count)}))});
+    let _ = tenant.client.put("/v1/flows/f", &steps([1500, 500])).await.expect(201);
+    let refused = tenant.client.put("/v1/flows/f", &steps([1500, 501])).await.expect(400).json();
+    assert_eq!(
+        (&refused["code"], &refused["path"], &refused["limit"]),
+        (&json!("invalid"), &json!("steps[1].data[500]"), &json!(2000)),
+        "{refused}"
+    );
+    let endpoint = json!({"method": "POST", "path": "/x", "data": data(2000), "headers": {"x-a": "{{ payload.a }}"}});
+    let connector = json!({"base_url": upstream.url(""), "endpoints": {"x": endpoint}});
+    let refused = tenant.client.put("/v1/connectors/c", &connector).await.expect(400).json();
+    assert!(refused["path"].as_str().unwrap().starts_with("endpoints.x."), "{refused}");
+}
+
+/// The old document's rules, where `hooks` refuses a step whose endpoint sends files.
+#[tokio::test]
 async fn a_list_called_execute_is_called_so_in_every_complaint() {
     let (tenant, upstream) = tenant().await;
     tenant.js("s", "export function preRequest() {}").await;

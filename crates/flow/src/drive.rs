@@ -2,6 +2,7 @@
 
 mod call;
 mod ending;
+pub(crate) mod fill;
 mod flow;
 mod script;
 mod send;

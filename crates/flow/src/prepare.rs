@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
 use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
 use snaphook_model::{
@@ -18,7 +18,7 @@ use crate::machine::{Accept, BoundHooks, CallPlan, ResponsePath};
 use crate::prepared::{PreparedAction, PreparedBinding, PreparedEndpoint, PreparedFlow, PreparedStep, PreparedTrigger};
 use crate::programs::Programs;
 use crate::runner::RunnerParts;
-use crate::template::{Body, Condition, FilePlan, Needs, RequestTemplate, Source, SourceUrl};
+use crate::template::{Body, Condition, FilePlan, Needs, RequestTemplate, Source, SourceUrl, TemplateCount};
 
 /// Followed for GET and HEAD where an endpoint says nothing, and in steps with a URL.
 pub(crate) const DEFAULT_REDIRECTS: u8 = 5;
@@ -220,6 +220,12 @@ impl Loader<'_> {
 /// # Errors
 /// `invalid` with path, line and column; `url` for a base URL that is none.
 pub(crate) fn check_connector(document: &Connector) -> Result<(), Fault> {
+    let mut count = TemplateCount::default();
+    count.add("headers", &json!(document.headers))?;
+    for (name, endpoint) in &document.endpoints {
+        let own = Endpoint { hooks: HookBindings::default(), ..endpoint.clone() };
+        count.add(&format!("endpoints.{name}"), &json!(own))?;
+    }
     for (name, endpoint) in &document.endpoints {
         let path = format!("endpoints.{name}");
         RequestTemplate::read(endpoint_source(&path, document, endpoint)).map_err(|fault| at_save(fault, "base_url"))?;
@@ -239,6 +245,14 @@ fn at_save(fault: Fault, field: &str) -> Fault {
 /// As [`check_connector`].
 pub(crate) fn check_flow(document: &Flow) -> Result<(), Fault> {
     document.check_result_keys()?;
+    let mut count = TemplateCount::default();
+    count.add("headers", &json!(document.headers))?;
+    for (i, step) in document.steps.iter().enumerate() {
+        // What scripts are bound with is theirs, and no template.
+        let mut own = step.clone();
+        (own.hooks, own.parms) = (HookBindings::default(), serde_json::Map::new());
+        count.add(&document.path_of(i), &json!(own))?;
+    }
     for (i, step) in document.steps.iter().enumerate() {
         let path = document.path_of(i);
         file_plan(&path, &step.files, step.encode, Some((&path, step)))?;
@@ -339,7 +353,6 @@ fn seconds(timeout_s: Option<u32>) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use serde_json::json;
     use snaphook_model::{Connector, Endpoint};
 

@@ -12,6 +12,7 @@ use snaphook_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::drive::fill::LongFillings;
 use crate::files::FileSpace;
 use crate::outcome::Finished;
 use crate::prepared::{PreparedEndpoint, PreparedFlow};
@@ -78,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) parts: RunnerParts,
     pub(crate) config: RunnerConfig,
     pub(crate) due: requeue::Due,
+    pub(crate) fillings: LongFillings,
     /// Direct calls begin with none; shared until a script writes one.
     pub(crate) no_variables: Arc<Variables>,
     /// Nor do they know anything of a run.
@@ -89,7 +91,14 @@ impl Runner {
     #[must_use]
     pub fn new(parts: RunnerParts, config: RunnerConfig) -> Self {
         Self {
-            inner: Arc::new(Inner { parts, config, due: requeue::Due::default(), no_variables: Arc::default(), no_values: Arc::default() }),
+            inner: Arc::new(Inner {
+                parts,
+                config,
+                due: requeue::Due::default(),
+                fillings: LongFillings::default(),
+                no_variables: Arc::default(),
+                no_values: Arc::default(),
+            }),
         }
     }
 

@@ -72,7 +72,8 @@ pub(super) async fn drive(
             }
             Action::FillRequest(plan, arguments) => {
                 let values = Values::new(arguments.clone(), scope.variables.values().clone(), scope.values.clone());
-                plan.fill(&values).map_or_else(Event::NotFilled, Event::Filled)
+                let filled = scope.inner.fillings.fill(&values, scope.deadline, |values| plan.fill(values)).await;
+                filled.map_or_else(Event::NotFilled, Event::Filled)
             }
             Action::SendRequest(request) => {
                 let answered = send::send(scope, endpoint, &call, request.clone(), step.attempts.last_mut()).await;

@@ -33,27 +33,31 @@ pub(super) fn read(text: &str, place: Place, whole: bool, needs: &mut Needs) -> 
     let parsed = parse(text, "template", engine::syntax()).map_err(bad)?;
     let Stmt::Template(template) = parsed else { return Ok(Read::Text(Text::Literal(text.into()))) };
     let mut check = Check { text, place, needs, bound: Vec::new(), set: Vec::new() };
+    check.needs.templates += 1;
     check.statements(&template.children)?;
     if let ([Stmt::EmitExpr(emit)], true) = (&*template.children, whole) {
         if let Some(reference) = reference(&emit.expr) {
             return Ok(Read::Reference(reference));
         }
-        if let Some(expression) = expression_of(text) {
-            return Ok(Read::Expression(Box::new(Whole::compile(expression).map_err(bad)?)));
+        if is_expression(text) {
+            check.needs.programs += 1;
+            return Ok(Read::Expression(Box::new(Whole::compile(text.trim()).map_err(bad)?)));
         }
     }
     let parts: Option<Vec<Part>> = template.children.iter().map(part).collect();
     Ok(Read::Text(match parts {
         Some(parts) => Text::Parts(parts),
-        None => Text::Program(Box::new(Program::compile(text, place).map_err(bad)?)),
+        None => {
+            check.needs.programs += 1;
+            Text::Program(Box::new(Program::compile(text, place).map_err(bad)?))
+        }
     }))
 }
 
-/// What stands between the braces of a text that is one expression; none where a comment stands beside it.
-fn expression_of(text: &str) -> Option<&str> {
-    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
-    Some(inner.strip_suffix(['-', '+']).unwrap_or(inner))
+/// Whether nothing but space stands beside an expression: with a comment there, it is a text.
+fn is_expression(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with("{{") && text.ends_with("}}")
 }
 
 fn part(statement: &Stmt<'_>) -> Option<Part> {
