@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use snaphook_model::{Context, Decision, Fault, Hook, HookInput, RunId, StepRecord};
+use snaphook_model::{Context, Decision, Fault, Hook, HookInput, Payload, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 
 use super::{Scope, internal, send};
@@ -99,9 +99,12 @@ pub(super) async fn drive(
     Driven { end, stored, response }
 }
 
-/// The way out for a script's own requests, where the tenant's scripts have one.
-pub(super) fn granted(scope: &Scope<'_>) -> Option<Arc<dyn GuestHttp>> {
-    let fetch = || Arc::new(Fetch::new(scope.inner, scope.tenant, scope.deadline)) as Arc<dyn GuestHttp>;
+/// The way out for a script's own requests, where the tenant's scripts have one. What connectors' templates name is as the script began with it.
+pub(super) fn granted(scope: &Scope<'_>, payload: &Payload) -> Option<Arc<dyn GuestHttp>> {
+    let fetch = || {
+        let values = Values::new(payload.clone(), scope.variables.values().clone(), scope.values.clone());
+        Arc::new(Fetch::new(scope.inner, scope.tenant, values, scope.deadline)) as Arc<dyn GuestHttp>
+    };
     scope.tenant.grants.fetch.then(fetch)
 }
 

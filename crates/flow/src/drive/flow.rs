@@ -35,7 +35,7 @@ pub(crate) async fn run_flow(
     let end = match begun.fault {
         // A trigger's script is pure and would fail the same way again.
         Some(fault) => RunEnd::Failed(Failure { fault, reason: None, repeat: Repeat::Never }, None),
-        None => match values::of_run(inner, &tenant.name, flow, start.subject.as_ref()).await {
+        None => match values::of_run(inner, tenant, flow, start.subject.as_ref()).await {
             Ok(values) => {
                 scope.values = values;
                 drive_steps(&mut scope, flow, plan, &start, &mut steps).await

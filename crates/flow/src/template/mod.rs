@@ -22,6 +22,7 @@ mod values;
 
 pub(crate) use count::TemplateCount;
 pub use files::{FilePlan, FilledFiles, Form};
+pub(crate) use header::OwnHeaders;
 pub use request::{Body, Condition, Filled, RequestTemplate, RequestTemplates};
 pub(crate) use request::{Source, SourceUrl};
 pub use values::{Needs, RunValues, Values};

@@ -124,6 +124,12 @@ impl Values {
         Self { filling: Arc::new(Filling::new(work)), ..self.clone() }
     }
 
+    /// The same for another request.
+    #[must_use]
+    pub(crate) fn afresh(&self) -> Self {
+        self.within(REQUEST_WORK)
+    }
+
     /// Whether a request failed for what it spent.
     pub(crate) fn are_spent(&self) -> bool {
         self.filling.is_spent()
