@@ -11,6 +11,7 @@ mod drive;
 mod fetch;
 mod files;
 pub mod machine;
+mod mask;
 mod multipart;
 mod outcome;
 mod prepare;

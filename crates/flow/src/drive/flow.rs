@@ -10,6 +10,7 @@ use super::ending::{blank_record, close_record, close_step, finish_run};
 use super::{Scope, Start, call, internal, script, trigger, values};
 use crate::files::RunFiles;
 use crate::machine::{End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
+use crate::mask::Masks;
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedAction, PreparedFlow};
 use crate::record;
@@ -133,6 +134,7 @@ async fn drive_steps<'a>(
         {
             end = End::Failed(Failure { fault, reason: None, repeat: Repeat::AsPolicy });
         }
+        Masks::of(&scope.values).hide(&mut record, &mut end);
         close_step(&mut record, &end);
         steps.push(record);
         if let Err(error) = run.step_ended(end) {
