@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{hooked, ok, problem};
+use snaphook_testkit::Upstream;
+
+use crate::support::{hooked, node, ok, problem};
 
 #[tokio::test]
 async fn framing_headers_from_guests_are_refused_by_name() {
@@ -66,4 +68,27 @@ async fn a_guests_answer_cannot_split_ours() {
         assert!(matches!(problem(&answer).0.as_str(), "script-contract" | "script-threw"), "{header}: {}", answer.text());
         assert_eq!(answer.header("set-cookie"), None);
     }
+}
+
+#[tokio::test]
+async fn a_scripts_own_request_carries_its_connectors_headers_as_any_other_does() {
+    let tenant = node().tenant_with(json!({"grants": {"fetch": true}, "egress": {"allow_private": ["127.0.0.0/8"]}})).await;
+    let upstream = Upstream::start().await;
+    upstream.on("/x", ok());
+    let headers =
+        json!({"authorization": "Basic user:pass", "x-all": "{{ config.T }} {{ email }} {{ payload.n }}", "x-own": "{{ config.T }}"});
+    tenant.connector("api", json!({"base_url": upstream.url(""), "headers": headers, "endpoints": {}})).await;
+    tenant.js("s", "export default async () => (await fetch('api:/x', { headers: { 'X-Own': 'mine' } })).status;").await;
+    tenant.flow("f", json!({"config": {"T": "token"}, "steps": [{"script": "s"}]})).await;
+    let ada = json!({"id": "p-1", "values": {"email": "ada@example.com"}});
+    assert_eq!(tenant.run_about("f", ada, json!({"n": 7})).await.expect(200).json(), 200);
+    let sent = upstream.last();
+    let header = |name: &str| sent.header(name).unwrap_or_default().to_owned();
+    assert_eq!(header("authorization"), "Basic dXNlcjpwYXNz");
+    assert_eq!((header("x-all").as_str(), header("x-own").as_str()), ("token ada@example.com 7", "mine"));
+
+    // A value that is no line of a header fails the request, as in a step.
+    let bob = json!({"id": "p-2", "values": {"email": "bob\r\nx-evil: 1"}});
+    let failed = tenant.run_about("f", bob, json!({})).await;
+    assert!(failed.status == 422 && upstream.requests().len() == 1, "{}", failed.text());
 }

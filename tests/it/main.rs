@@ -35,6 +35,7 @@ mod prismatic;
 mod replay;
 mod replay_many;
 mod runs;
+mod saving;
 mod scripts;
 mod signatures;
 mod ssrf;

@@ -82,6 +82,11 @@ async fn f033_the_encoding_of_data_is_said() {
         (json!({"steps": [{"url": url, "data": "a\n\"b\"", "encode": "text"}]}), "a\n\"b\"", "text/plain; charset=utf-8"),
         (json!({"execute": [{"url": url, "data": list, "cast_data_to_json": true}]}), "a=1&a=2", form),
         (json!({"execute": [{"url": url, "data": list, "cast_data_to_json": false}]}), r#"{"a":[1,2]}"#, "application/json"),
+        (json!({"execute": [{"url": url, "data": list}]}), "a=1&a=2", form),
+        (json!({"execute": [{"url": url, "data": list, "encode": "json"}]}), r#"{"a":[1,2]}"#, "application/json"),
+        // What is no object makes no form; it goes out as the text that it is.
+        (json!({"execute": [{"url": url, "data": [1, 2]}]}), "[1,2]", "application/json"),
+        (json!({"execute": [{"url": url, "data": "a=1"}]}), "a=1", "text/plain; charset=utf-8"),
         (
             json!({"headers": {"content-type": "application/json"}, "steps": [{"url": url, "data": list, "encode": "form"}]}),
             "a=1&a=2",
@@ -227,6 +232,19 @@ async fn f054_a_generated_value_is_one_per_run() {
     assert_eq!((value(0).len(), sent[0]["short"].as_str().unwrap().len()), (16, 4));
     assert_eq!((&sent[0]["a"], &sent[0]), (&sent[0]["b"], &sent[1]));
     assert_ne!(value(0), value(1));
+    let run = tenant.run("f", Value::Null).await.expect(200);
+    let (record, sent) = (tenant.record(&run).await, upstream.last().json());
+    let shown = record.to_string();
+    assert!(!shown.contains(sent["a"].as_str().unwrap()) && !shown.contains(sent["short"].as_str().unwrap()), "{shown}");
+    assert_eq!(record["steps"][0]["attempts"][0]["request"]["body"], r#"{"a":"[PASSWORD]","b":"[PASSWORD]","short":"[PIN]"}"#);
+    // Also where an upstream says it back and the failure shows what it said.
+    upstream.on_request("/back", |request| Answer::json(request.json()));
+    let back = json!({"url": upstream.url("/back"), "data": data, "store_data": {"ID": "id"}});
+    tenant.flow("g", json!({"generate": {"PASSWORD": 16, "PIN": 4}, "steps": [back]})).await;
+    let failed = tenant.run("g", Value::Null).await.expect(422);
+    let secret = upstream.last().json()["a"].as_str().unwrap().to_owned();
+    assert!(problem(&failed).1.contains("[PASSWORD]") && !failed.text().contains(&secret), "{}", failed.text());
+    assert!(!tenant.record(&failed).await.to_string().contains(&secret));
     for (generate, path) in
         [(json!({"a b": 1}), "generate.a b"), (json!({"A": 0}), "generate.A"), (json!({"payload": 8}), "generate.payload")]
     {
@@ -292,5 +310,6 @@ async fn a_manifest_runs_as_it_is_written() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let paths: Vec<_> = upstream.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/forms", "/status?form=9", "/documents/abc"]);
-    assert_eq!(upstream.requests()[0].json(), json!({"name": "Ada O'Neil"}));
+    // A manifest that does not say how sends a form, under whatever header it writes.
+    assert_eq!(upstream.requests()[0].text(), "name=Ada+O%27Neil");
 }

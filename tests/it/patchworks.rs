@@ -273,8 +273,11 @@ async fn f077_meta_is_text_for_later_fields_and_ends_at_10240_bytes() {
     let set = "module.exports = (data) => { data.meta.region = 'north'; data.meta.count = 3; delete data.meta.gone; return data; };";
     tenant.brought("set", "patchworks", set).await;
     tenant.brought("read", "patchworks", "module.exports = (data) => ({ payload: data.meta });").await;
-    tenant.flow("f", json!({"steps": [{"script": "set"}, {"script": "read"}]})).await;
+    let request = json!({"url": upstream.url("/u/{{ meta.region }}"), "headers": {"x-count": "{{ meta.count }}"}, "data": {"r": "{{ meta.region }}"}});
+    tenant.flow("f", json!({"steps": [{"script": "set"}, request, {"script": "read"}]})).await;
     assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), json!({"region": "north", "count": "3"}));
+    let sent = upstream.last();
+    assert_eq!((sent.path.as_str(), sent.header("x-count"), sent.json()), ("/u/north", Some("3"), json!({"r": "north"})));
     let fill = |bytes: usize| format!("module.exports = (data) => {{ data.meta.k = 'x'.repeat({bytes} - 1); return data; }};");
     for (bytes, status) in [(10_240, 200), (10_241, 422)] {
         tenant.brought("fill", "patchworks", &fill(bytes)).await;

@@ -134,7 +134,7 @@ async fn f112_every_step_is_told_when_its_run_began() {
     let on_error = json!({"policy": "retry", "attempts": 1, "delay_s": 1});
     let steps = json!([{"script": "again", "on_error": on_error}, {"script": "late"}, {"script": "gives"}]);
     tenant.flow("f", json!({"steps": steps})).await;
-    let answer = tenant.run("f", json!({})).await.expect(200);
+    let answer = tenant.run_to_end("f", json!({})).await.expect(200);
     let (seen, run) = (answer.json(), tenant.record(&answer).await);
     for step in ["seen", "late"] {
         assert_eq!(ms(&seen[step][0]), ms(&run["started_at"]), "{step}: {seen} {run}");

@@ -210,6 +210,14 @@ fn the_command_line_says_the_same(tenant: &Tenant, version: u64, runs: &BTreeMap
     assert_eq!(output.status.code(), Some(0), "{document}");
     assert_eq!((&document["replayed"], &document["different"]), (&json!(150), &json!(0)));
     assert_eq!(document["fuel"]["before"], document["fuel"]["after"]);
+    // A version that is not there fails every run that used the script, and the check goes on to its end.
+    let output = run_cli(tenant, &["replay", "--flow", "orders", "--last", "20", "--script", "price=99"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("20 could not be replayed") && text.contains("not-found: ") && text.contains("scripts.price"), "{text}");
+    let output = run_cli(tenant, &["replay", "--flow", "orders", "--last", "20", "--script", "price=99", "--json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &document["failed"]["count"]), (Some(3), &json!(20)), "{document}");
     let output = run_cli(tenant, &["replay", "--call", "api/x", "--last", "10"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("10 of 10 replayed runs decided the same"), "{output:?}");
     let output = run_cli(tenant, &["replay", &runs[&10], "--script", &script]);

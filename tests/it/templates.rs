@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snaphook_tests::Response;
 
-use crate::support::{endpoint, ok, problem, tenant};
+use crate::support::{endpoint, neighbour_is_answered, ok, problem, tenant};
 
 fn person(values: Value) -> Value {
     json!({"id": "p-1", "values": values})
@@ -235,6 +235,47 @@ async fn an_expensive_template_ends() {
         );
     }
     assert_eq!(upstream.requests().len(), 0);
+}
+
+/// Cheap ones one by one, but so many of them, and over so much, that a request would hold its node for minutes.
+#[tokio::test]
+async fn many_templates_of_one_request_end_and_hold_nobody() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", ok());
+    let of = |template: &str| json!({"steps": [{"url": upstream.url("/x"), "data": vec![template; 2000]}]});
+    let large = json!({"items": vec![json!({"id": "x".repeat(1000)}); 5000], "last": 1});
+    let wide: serde_json::Map<_, _> = (0..150_000).map(|n| (format!("k{n}"), json!(n))).collect();
+    tenant.flow("names", of("{{payload.zz}}")).await;
+    tenant.flow("below", of("{{payload.items.4999.zz}}")).await;
+    tenant.flow("engine", of("{{payload.last|upper}}")).await;
+    tenant.flow("loops", of("{%for a in range(9999)%}{%endfor%}")).await;
+    // What looks once at a large payload may name it as often as it likes.
+    for (flow, value) in [("names", ""), ("below", ""), ("engine", "1")] {
+        let _ = tenant.run(flow, large.clone()).await.expect(200);
+        assert_eq!(upstream.last().json(), json!(vec![value; 2000]), "{flow}");
+    }
+    for (flow, payload) in [("names", wide.into()), ("loops", Value::Null)] {
+        let (answer, ()) = tokio::join!(tenant.run(flow, payload), neighbour_is_answered());
+        let answer = answer.expect(422);
+        let document = answer.json();
+        assert_eq!(problem(&answer).0, "template-limit", "{flow}");
+        assert!(document["path"].as_str().unwrap().starts_with("steps[0].data[") && document["limit"].is_u64(), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_a_template_gives_only_sometimes_is_still_the_runs() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", ok());
+    for (template, value) in [
+        ("{% if payload.email %}{% set email = payload.email %}{% endif %}{{ email }}", "ada@example.com"),
+        ("{% for email in [] %}{{ email }}{% endfor %}{{ email }}", "ada@example.com"),
+        ("{% for email in ['x'] %}{{ email }}{% endfor %}", "x"),
+    ] {
+        tenant.flow("f", json!({"steps": [{"url": upstream.url("/x"), "data": {"to": template}}]})).await;
+        let _ = tenant.run_about("f", person(json!({"email": "ada@example.com"})), Value::Null).await.expect(200);
+        assert_eq!(upstream.last().json(), json!({ "to": value }), "{template}");
+    }
 }
 
 #[tokio::test]

@@ -272,6 +272,38 @@ async fn a_trigger_with_a_token_takes_its_tenants_callers_only() {
     assert_eq!(tenant.client.get("/v1/runs").await.json()["items"].as_array().unwrap().len(), 1);
 }
 
+/// Whether a flow is there is its tenant's own business.
+#[tokio::test]
+async fn a_flow_behind_a_token_cannot_be_told_from_none() {
+    let (tenant, _) = tenant().await;
+    triggered(&tenant, "export function trigger() {}").await;
+    tenant.flow("f", json!({"trigger": {"auth": "token"}, "steps": [{"script": "echo"}]})).await;
+    let made = async |tenant: &Tenant, scopes: Value| {
+        let made = tenant.client.post("/v1/tokens", &json!({"name": "t", "scopes": scopes})).await.expect(201).json();
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let other = node().tenant().await;
+    let (all, few) = (other.client.token.clone().unwrap(), made(&other, json!(["read"])).await);
+    let operator = node().operator().token.unwrap();
+    for (token, status) in [(None, 401), (Some("snap_wrong"), 401), (Some(&*all), 404), (Some(&*few), 404), (Some(&*operator), 403)] {
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        let mut answers = Vec::new();
+        for path in [format!("{}/f", tenant.name), format!("{}/none", tenant.name), "nobody/f".to_owned()] {
+            let outside = Client::new(node().url(), None);
+            let answer = outside.send("POST", &format!("/t/{path}"), &headers, Bytes::new()).await.expect(status);
+            let mut body = answer.json();
+            body.as_object_mut().unwrap().remove("request_id");
+            answers.push((body, answer.header("www-authenticate").map(str::to_owned)));
+        }
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{token:?}: {answers:?}");
+    }
+    // Who is of the tenant is told what is missing.
+    let own = made(&tenant, json!(["read"])).await;
+    let refused = send(&tenant, "POST", "f", &[("authorization", &format!("Bearer {own}"))], "").await.expect(403);
+    assert_eq!(problem(&refused).0, "scope-missing");
+}
+
 #[tokio::test]
 async fn what_has_no_trigger_does_not_exist() {
     let (tenant, _) = tenant().await;
@@ -295,7 +327,8 @@ async fn what_has_no_trigger_does_not_exist() {
     }
     assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
     let _ = outside.delete("/v1/flows/f").await.expect(204);
-    let _ = send(&tenant, "POST", "f", &[], "").await.expect(404);
+    let _ = send(&tenant, "POST", "f", &[], "").await.expect(401);
+    let _ = outside.send("POST", &format!("/t/{}/f", tenant.name), &[], Bytes::new()).await.expect(404);
 }
 
 #[tokio::test]

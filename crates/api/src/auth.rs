@@ -39,29 +39,42 @@ pub(crate) struct Known {
     record: TokenRecord,
 }
 
+impl Known {
+    /// Whether the token has a scope.
+    pub(crate) fn check(&self, scope: TokenScope) -> Result<(), Problem> {
+        if self.record.scopes.allow(scope) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::ScopeMissing, format!("this needs a token with the scope `{scope}`")))
+    }
+}
+
 /// Finds out who is asking.
 pub(crate) struct Auth {
     store: Arc<dyn Store>,
     operator: TokenHash,
-    known: Cache<TokenHash, Arc<Known>>,
+    kept: Cache<TokenHash, Arc<Known>>,
 }
 
 impl Auth {
     pub(crate) fn new(store: Arc<dyn Store>, operator: TokenHash) -> Self {
-        Self { store, operator, known: Cache::new(KEPT_TOKENS) }
+        Self { store, operator, kept: Cache::new(KEPT_TOKENS) }
     }
 
     /// The tenant's token behind a request, if it has a scope.
     pub(crate) async fn tenant(&self, headers: &HeaderMap, scope: TokenScope) -> Result<Arc<Known>, Problem> {
+        let known = self.known(headers).await?;
+        known.check(scope)?;
+        Ok(known)
+    }
+
+    /// The tenant's token behind a request, whatever it opens.
+    pub(crate) async fn known(&self, headers: &HeaderMap) -> Result<Arc<Known>, Problem> {
         let hash = presented(headers)?;
         if hash == self.operator {
             return Err(Problem::new(Code::ScopeMissing, "the operator's token manages tenants and opens nothing inside them"));
         }
-        let known = self.find(hash).await?;
-        if !known.record.scopes.allow(scope) {
-            return Err(Problem::new(Code::ScopeMissing, format!("this needs a token with the scope `{scope}`")));
-        }
-        Ok(known)
+        self.find(hash).await
     }
 
     /// Whether the operator is asking.
@@ -79,7 +92,7 @@ impl Auth {
             let found = self.store.find_token(hash).await?;
             Ok::<_, Problem>(found.map(|(tenant, record)| Arc::new(Known { tenant, record })))
         };
-        let known = self.known.get_or(&hash, load).await?.ok_or_else(unknown)?;
+        let known = self.kept.get_or(&hash, load).await?.ok_or_else(unknown)?;
         // Only a token that expires costs a look at the clock.
         if known.record.expires_at.is_some_and(|at| at <= ambient::now()) {
             return Err(unknown());
@@ -89,12 +102,12 @@ impl Auth {
 
     /// After a token was deleted.
     pub(crate) fn forget_token(&self, tenant: &TenantName, id: &str) {
-        self.known.forget_where(|_, known| known.record.id == id && known.tenant == *tenant);
+        self.kept.forget_where(|_, known| known.record.id == id && known.tenant == *tenant);
     }
 
     /// After a tenant was deleted.
     pub(crate) fn forget_tenant(&self, tenant: &TenantName) {
-        self.known.forget_where(|_, known| known.tenant == *tenant);
+        self.kept.forget_where(|_, known| known.tenant == *tenant);
     }
 }
 

@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use snaphook_model::{Code, Fault, Invalid, Tenant, TenantName, TokenScope};
+use snaphook_model::{Code, Fault, Invalid, Tenant, TenantName, TokenScope, strict};
 
 use crate::body::{BodyLimit, ReadBody};
 use crate::problem::Problem;
@@ -167,16 +167,26 @@ fn is_yaml(headers: &HeaderMap) -> Result<bool, Problem> {
     }
 }
 
-/// Reads JSON; what does not parse is named with its line and column.
+/// Reads JSON of which nothing may be lost; what is wrong is named with its line and column.
 pub(crate) fn from_json(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
     if bytes.trim_ascii().is_empty() {
         return Err(Problem::new(Code::Invalid, "the body is empty; a JSON document belongs there"));
     }
-    serde_json::from_slice(bytes).map_err(|error| not_json(&error))
+    strict::from_json(bytes).map_err(|strict::NotStrict { path, detail, line, column }| {
+        let fault = match path {
+            Some(path) => Fault::from(Invalid::new(path, detail)),
+            None => Fault::new(Code::Invalid, format!("the body is not JSON: {detail}")),
+        };
+        fault.at(place(line), place(column)).into()
+    })
+}
+
+/// A line or column.
+fn place(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
-    let place = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     // serde_json ends its message with the place, which has fields of its own here.
     let text = error.to_string();
     let sentence = text.split(" at line ").next().unwrap_or(&text);

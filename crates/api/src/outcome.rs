@@ -42,10 +42,11 @@ pub(crate) struct StartedAnswer {
 }
 
 /// The answer to whoever started a run of a flow: as [`answer`], but for a run that has not ended.
-pub(crate) fn started(finished: Finished, applied: Option<&'static str>) -> Answer {
+/// `status` is that of a run that goes on, where it is known.
+pub(crate) fn started(finished: Finished, applied: Option<&'static str>, status: Option<RunStatus>) -> Answer {
     let status = match finished.outcome {
         Outcome::Accepted => RunStatus::Queued,
-        Outcome::Waiting => RunStatus::Waiting,
+        Outcome::Waiting => status.unwrap_or(RunStatus::Waiting),
         _ => return answer(finished),
     };
     let run = finished.run;

@@ -3,6 +3,7 @@
 mod call;
 mod checkpoint;
 mod ending;
+pub(crate) mod fill;
 mod flow;
 mod outgoing;
 mod script;
@@ -110,11 +111,6 @@ impl Start {
             steps: Vec::new(),
             events: 0,
         }
-    }
-
-    /// The same for a caller who may not wait for its end.
-    pub(crate) fn durable(clock: &dyn Clock, input: RunInput) -> Self {
-        Self { durable: true, ..Self::new(clock, input) }
     }
 
     /// Names the run.

@@ -1,6 +1,7 @@
 //! Runs of flows that this process is at, so that they can be told to end, and whoever waits for an end hears of it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use snaphook_model::{RunId, TenantName};
@@ -15,12 +16,15 @@ use crate::outcome::Outcome;
 pub(crate) struct Driven {
     /// Held to enter, to leave, and to look.
     runs: Arc<Mutex<HashMap<RunId, Run>>>,
+    entered: Arc<AtomicU64>,
     /// Held for as short.
     ends: Arc<Mutex<HashMap<RunId, oneshot::Sender<Outcome>>>>,
 }
 
 #[derive(Debug)]
 struct Run {
+    /// Tells entries of the same run apart.
+    number: u64,
     tenant: TenantName,
     /// Tells the run to stop.
     stop: CancellationToken,
@@ -34,6 +38,7 @@ struct Run {
 pub(crate) struct Entry {
     all: Driven,
     run: RunId,
+    number: u64,
     stop: CancellationToken,
 }
 
@@ -49,8 +54,9 @@ impl Driven {
     /// A run begins, or goes on.
     pub(crate) fn enter(&self, tenant: &TenantName, run: RunId, lease: Option<Lease>) -> Entry {
         let stop = CancellationToken::new();
-        self.runs().insert(run, Run { tenant: tenant.clone(), stop: stop.clone(), abandoned: false, lease });
-        Entry { all: self.clone(), run, stop }
+        let number = self.entered.fetch_add(1, Ordering::Relaxed);
+        self.runs().insert(run, Run { number, tenant: tenant.clone(), stop: stop.clone(), abandoned: false, lease });
+        Entry { all: self.clone(), run, number, stop }
     }
 
     /// Tells a tenant's run to end; false when this process is not at it.
@@ -61,9 +67,9 @@ impl Driven {
         true
     }
 
-    /// Lets go of a run that another node has.
-    pub(crate) fn abandon(&self, run: RunId) {
-        if let Some(found) = self.runs().get_mut(&run) {
+    /// Lets go of a run that is held by this lease, which another node has. One that is held by a newer lease by now stays.
+    pub(crate) fn abandon(&self, lease: &Lease) {
+        if let Some(found) = self.runs().get_mut(&lease.run).filter(|found| found.lease.as_ref() == Some(lease)) {
             found.abandoned = true;
             found.stop.cancel();
         }
@@ -131,6 +137,10 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.all.runs().remove(&self.run);
+        let mut runs = self.all.runs();
+        // A run that waits for nothing may have been taken up again before this is dropped.
+        if runs.get(&self.run).is_some_and(|run| run.number == self.number) {
+            runs.remove(&self.run);
+        }
     }
 }

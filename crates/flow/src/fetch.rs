@@ -11,38 +11,51 @@ use url::Url;
 
 use crate::prepare::{DEFAULT_REDIRECTS, parse_url, read_connector};
 use crate::runner::Inner;
+use crate::template::{OwnHeaders, Values};
 
 /// The grant, lent to one invocation.
 pub(crate) struct Fetch {
     inner: Arc<Inner>,
     tenant: Arc<Tenant>,
+    /// For the templates of connectors' headers.
+    values: Values,
     /// The run's.
     deadline: Instant,
 }
 
 impl Fetch {
-    pub(crate) fn new(inner: &Arc<Inner>, tenant: &Arc<Tenant>, deadline: Instant) -> Self {
-        Self { inner: inner.clone(), tenant: tenant.clone(), deadline }
+    pub(crate) fn new(inner: &Arc<Inner>, tenant: &Arc<Tenant>, values: Values, deadline: Instant) -> Self {
+        Self { inner: inner.clone(), tenant: tenant.clone(), values, deadline }
     }
 }
 
 impl GuestHttp for Fetch {
     fn start(&self, request: HttpRequest) -> HttpFuture {
-        let Self { inner, tenant, deadline } = self;
-        Box::pin(send(inner.clone(), tenant.clone(), *deadline, request))
+        let Self { inner, tenant, values, deadline } = self;
+        // Each request has a budget of its own.
+        Box::pin(send(inner.clone(), tenant.clone(), values.afresh(), *deadline, request))
     }
 }
 
-async fn send(inner: Arc<Inner>, tenant: Arc<Tenant>, deadline: Instant, mut request: HttpRequest) -> Result<HttpResponse, Fault> {
+async fn send(
+    inner: Arc<Inner>,
+    tenant: Arc<Tenant>,
+    values: Values,
+    deadline: Instant,
+    mut request: HttpRequest,
+) -> Result<HttpResponse, Fault> {
     let mut timeout_s = None;
     match target(&request.url)? {
         Target::Connector { name, path } => {
             let connector = read_connector(&*inner.parts.store, &tenant.name, &name).await?;
             timeout_s = connector.timeout_s;
             request.url = below(&connector, path)?;
-            for (name, value) in &connector.headers {
-                if request.headers.get(name).is_none() {
-                    request.headers.0.push((name.to_ascii_lowercase(), value.clone()));
+            // The guest's own stand over the connector's, as an endpoint's do.
+            let wide = connector.headers.iter().filter(|(name, _)| request.headers.get(name).is_none());
+            let headers = OwnHeaders::read(wide)?;
+            for (name, value) in inner.fillings.fill(&values, deadline, |values| headers.render(values)).await?.0 {
+                if request.headers.get(&name).is_none() {
+                    request.headers.0.push((name, value));
                 }
             }
         }

@@ -13,6 +13,7 @@ pub mod events;
 mod fetch;
 mod files;
 pub mod machine;
+mod mask;
 mod multipart;
 mod outcome;
 mod prepare;

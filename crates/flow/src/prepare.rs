@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
 use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
 use snaphook_model::{
     Binding, Code, Connector, Encode, Endpoint, Fault, Flow, Hook, HookBindings, Name, Retry, Step, StepAction, TenantName, Trigger,
-    Variables,
+    Variables, result_key,
 };
 use snaphook_store::Store;
 use url::Url;
@@ -18,7 +18,7 @@ use crate::machine::{Accept, BoundHooks, CallPlan, ResponsePath};
 use crate::prepared::{PreparedAction, PreparedBinding, PreparedEndpoint, PreparedFlow, PreparedStep, PreparedTrigger};
 use crate::programs::Programs;
 use crate::runner::RunnerParts;
-use crate::template::{Body, Condition, FilePlan, Needs, RequestTemplate, Source, SourceUrl};
+use crate::template::{Body, Condition, FilePlan, Needs, RequestTemplate, Source, SourceUrl, TemplateCount};
 
 /// Followed for GET and HEAD where an endpoint says nothing, and in steps with a URL.
 pub(crate) const DEFAULT_REDIRECTS: u8 = 5;
@@ -64,7 +64,7 @@ pub(crate) async fn flow(
                 PreparedAction::Script(loader.binding(&binding).await.map_err(within)?, step.on_error.unwrap_or_default())
             }
         };
-        steps.push(PreparedStep { name: step.name().into(), key: camel_case(step.name()), action });
+        steps.push(PreparedStep { name: step.name().into(), key: result_key(step.name()), action });
     }
     let trigger = match &document.trigger {
         Some(trigger) => Some(loader.trigger(trigger).await.map_err(|fault| fault.in_field("trigger"))?),
@@ -210,7 +210,7 @@ impl Loader<'_> {
             Some(binding) => Some(self.binding(&binding).await?),
             None => None,
         };
-        Ok(PreparedTrigger { auth: trigger.auth.clone(), key: camel_case(trigger.name()), binding })
+        Ok(PreparedTrigger { auth: trigger.auth.clone(), key: result_key(trigger.name()), binding })
     }
 
     async fn binding(&self, binding: &Binding) -> Result<PreparedBinding, Fault> {
@@ -227,6 +227,12 @@ impl Loader<'_> {
 /// # Errors
 /// `invalid` with path, line and column; `url` for a base URL that is none.
 pub(crate) fn check_connector(document: &Connector) -> Result<(), Fault> {
+    let mut count = TemplateCount::default();
+    count.add("headers", &json!(document.headers))?;
+    for (name, endpoint) in &document.endpoints {
+        let own = Endpoint { hooks: HookBindings::default(), ..endpoint.clone() };
+        count.add(&format!("endpoints.{name}"), &json!(own))?;
+    }
     for (name, endpoint) in &document.endpoints {
         let path = format!("endpoints.{name}");
         RequestTemplate::read(endpoint_source(&path, document, endpoint)).map_err(|fault| at_save(fault, "base_url"))?;
@@ -245,6 +251,15 @@ fn at_save(fault: Fault, field: &str) -> Fault {
 /// # Errors
 /// As [`check_connector`].
 pub(crate) fn check_flow(document: &Flow) -> Result<(), Fault> {
+    document.check_result_keys()?;
+    let mut count = TemplateCount::default();
+    count.add("headers", &json!(document.headers))?;
+    for (i, step) in document.steps.iter().enumerate() {
+        // What scripts are bound with is theirs, and no template.
+        let mut own = step.clone();
+        (own.hooks, own.parms) = (HookBindings::default(), serde_json::Map::new());
+        count.add(&document.path_of(i), &json!(own))?;
+    }
     for (i, step) in document.steps.iter().enumerate() {
         let path = document.path_of(i);
         file_plan(&path, &step.files, step.encode, Some((&path, step)))?;
@@ -348,47 +363,13 @@ fn seconds(timeout_s: Option<u32>) -> Duration {
     Duration::from_secs(timeout_s.unwrap_or(DEFAULT_TIMEOUT_S).into())
 }
 
-/// `Get Data from API` becomes `getDataFromApi`: words begin at a capital after a small letter or digit and after whatever is neither letter nor digit.
-fn camel_case(name: &str) -> String {
-    let mut key = String::with_capacity(name.len());
-    let (mut begins, mut small_before) = (true, false);
-    for c in name.chars() {
-        if !c.is_alphanumeric() {
-            (begins, small_before) = (true, false);
-            continue;
-        }
-        if begins || (c.is_uppercase() && small_before) {
-            if key.is_empty() { key.extend(c.to_lowercase()) } else { key.extend(c.to_uppercase()) }
-        } else {
-            key.extend(c.to_lowercase());
-        }
-        (begins, small_before) = (false, !c.is_uppercase());
-    }
-    key
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
     use snaphook_model::{Connector, Endpoint};
 
-    use super::{camel_case, endpoint_source};
+    use super::endpoint_source;
     use crate::template::RequestTemplate;
-
-    #[test]
-    fn step_names_become_keys() {
-        let cases = [
-            ("Get Data from API", "getDataFromApi"),
-            ("step-1", "step1"),
-            ("Create order", "createOrder"),
-            ("alreadyCamel", "alreadyCamel"),
-            ("  ", ""),
-            ("über uns", "überUns"),
-        ];
-        for (name, key) in cases {
-            assert_eq!(camel_case(name), key, "{name}");
-        }
-    }
 
     fn request(connector: serde_json::Value, endpoint: serde_json::Value) -> RequestTemplate {
         let connector: Connector = serde_json::from_value(connector).unwrap();

@@ -53,6 +53,12 @@ pub struct PreparedFlow {
 /// them. A value of one digit in an object is twelve bytes of text and some fifty in memory.
 const BYTES_PER_DOCUMENT_BYTE: usize = 4;
 
+/// What a text with templates takes beside that, taken apart: the list of its parts, the names in it and its path.
+const BYTES_PER_TEMPLATE: usize = 200;
+
+/// What the engine takes for a template that it runs: its own environment, and tables that it makes larger than nearly all templates need.
+const BYTES_PER_PROGRAM: usize = 12 << 10;
+
 /// What begins a flow's runs from outside.
 #[derive(Debug)]
 pub(crate) struct PreparedTrigger {
@@ -108,7 +114,9 @@ impl PreparedEndpoint {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let programs: usize = self.hooks.iter().flatten().map(|binding| binding.program.memory_bytes()).sum();
-        programs + self.document_bytes * BYTES_PER_DOCUMENT_BYTE
+        let Needs { templates, programs: compiled, .. } = self.plan.needs();
+        let templates = templates as usize * BYTES_PER_TEMPLATE + compiled as usize * BYTES_PER_PROGRAM;
+        programs + templates + self.document_bytes * BYTES_PER_DOCUMENT_BYTE
     }
 
     /// Whether a call runs no script at all.

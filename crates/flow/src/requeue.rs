@@ -122,7 +122,7 @@ pub(crate) async fn renew(inner: Arc<Inner>, shutdown: CancellationToken) {
         };
         for lease in lost {
             tracing::warn!(run = %lease.run, "the lease of a run was lost; another node goes on with it");
-            inner.driven.abandon(lease.run);
+            inner.driven.abandon(&lease);
         }
         if shutdown.is_cancelled() {
             tokio::time::sleep(lease_time / 8).await;
@@ -216,15 +216,12 @@ async fn begin(inner: &Arc<Inner>, claimed: ClaimedRun) {
     }
 }
 
-/// What was recorded of a run when its trigger's script ran, before it was queued.
+/// What was recorded of a run before it was queued, or written down.
 async fn recorded_before(inner: &Inner, tenant: &Tenant, run: &QueuedRun) -> Option<Recording> {
-    if run.record.trigger.is_none() && run.record.steps.is_empty() {
-        return None;
-    }
     match inner.parts.store.recording(&tenant.name, run.record.id).await {
         Ok(recording) => recording,
         Err(error) => {
-            // The run matters more than its replay, which then lacks the trigger.
+            // The run matters more than its replay, which then lacks what came before.
             record::store_fault(error);
             None
         }

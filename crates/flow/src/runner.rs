@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::drive::fill::LongFillings;
 use crate::driven::Driven;
 use crate::files::FileSpace;
 use crate::outcome::Finished;
@@ -85,6 +86,7 @@ pub(crate) struct Inner {
     pub(crate) driven: Driven,
     /// Runs that go on when their caller has gone.
     pub(crate) tasks: TaskTracker,
+    pub(crate) fillings: LongFillings,
     /// Direct calls begin with none; shared until a script writes one.
     pub(crate) no_variables: Arc<Variables>,
     /// Nor do they know anything of a run.
@@ -102,6 +104,7 @@ impl Runner {
                 due: requeue::Due::default(),
                 driven: Driven::default(),
                 tasks: TaskTracker::new(),
+                fillings: LongFillings::default(),
                 no_variables: Arc::default(),
                 no_values: Arc::default(),
             }),

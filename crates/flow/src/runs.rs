@@ -15,32 +15,24 @@ use crate::{drive, events, record, replay};
 const EVENTS_AT_ONCE: u32 = 1_000;
 
 impl Runner {
-    /// Runs a flow for a caller who waits so long at most: the run is durable before it begins, and goes on when the caller has gone. Its answer is
-    /// [`crate::Outcome::Waiting`] when it has not ended by then. The run itself ends by the deadline, or waits.
+    /// Runs a flow for a caller who waits so long at most: the run is queued as any that nobody waits for, so it is durable before it is
+    /// answered and takes one of their places. Its answer is [`crate::Outcome::Waiting`] when it has not ended by then, or ended on another node.
+    ///
+    /// # Errors
+    /// As [`Runner::accept_flow`].
     pub async fn run_flow_within(
         &self,
         tenant: &Arc<Tenant>,
-        flow: &Arc<PreparedFlow>,
+        flow: &PreparedFlow,
         input: impl Into<RunInput>,
-        deadline: Instant,
         patience: Duration,
-    ) -> Finished {
-        let start = drive::Start::durable(&*self.inner.parts.clock, input.into());
+    ) -> Result<Finished, Fault> {
+        let start = drive::Start::new(&*self.inner.parts.clock, input.into());
         let run = start.id();
         let mut awaited = self.inner.driven.awaits(run);
-        let (inner, tenant, flow) = (self.inner.clone(), tenant.clone(), flow.clone());
-        // A task of its own: whoever waits may go.
-        let driven = self.inner.tasks.spawn(async move { Box::pin(drive::run_flow(&inner, &tenant, &flow, start, deadline)).await });
-        let ended = async {
-            match driven.await {
-                Ok(Finished { outcome: Outcome::Waiting, .. }) => awaited.end().await.unwrap_or(Outcome::Waiting),
-                Ok(Finished { outcome, .. }) => outcome,
-                // It panicked, which is in the log.
-                Err(_) => Outcome::Failed { fault: Fault::new(Code::Internal, "internal error"), reason_code: None, retry_run: None },
-            }
-        };
-        let outcome = tokio::time::timeout(patience, ended).await.unwrap_or(Outcome::Waiting);
-        Finished { run, outcome }
+        drive::accept(&self.inner, tenant, flow, start, Instant::now()).await?;
+        let ended = tokio::time::timeout(patience, awaited.end()).await;
+        Ok(Finished { run, outcome: ended.ok().flatten().unwrap_or(Outcome::Waiting) })
     }
 
     /// Takes a run whose caller does not wait: durable when this returns ([`crate::Outcome::Accepted`]).

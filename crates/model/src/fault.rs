@@ -107,7 +107,7 @@ codes! {
     Rejected "rejected" Guest "rejected by a hook" "A hook rejected the call. Status, reason code and message are the hook's own.";
     FileUnknown "file-unknown" Caller "file is not saved" "No earlier step of this run has kept a file under this name. Save it with `save_as_file` before it is sent; `detail` names the files that there are.";
     Template "template" Caller "template fails" "A template of the document became something that its place cannot hold. `path` names the field, `detail` says what it became.";
-    TemplateLimit "template-limit" Caller "template is too expensive" "A template spent all of its fuel or became too long. Name less in it, or prepare the value in a script.";
+    TemplateLimit "template-limit" Caller "template is too expensive" "A template, or those of one request together, spent all of their fuel or became too long. Name less in them, or prepare the value in a script.";
     StorePath "store-path" Caller "nothing to store" "The response has nothing at a path of `store_data`, so nothing was stored. `detail` names the path and shows the response.";
     PollingExhausted "polling-exhausted" Upstream "polling is used up" "The response did not hold what `continue_if` asks for in any of the step's `polling` requests. Poll longer, or find out why the upstream does not get there.";
     CallbackTimeout "callback-timeout" Upstream "no callback came in time" "The upstream did not call back within the step's `timeout_s`. It may have done the work.";

@@ -78,10 +78,10 @@ pub struct Step {
     /// Of `url`: the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
-    /// Of `url`: how `data` is sent; default as JSON.
+    /// Of `url`: how `data` is sent; default as JSON, in `execute` see [`Encode::of_execute`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encode: Option<Encode>,
-    /// Of steps in `execute`: another way to write `encode`, true for a form and false for JSON. Never stored.
+    /// Of steps in `execute`: another way to write `encode`, see [`Encode::of_execute`]. Never stored.
     #[serde(default, skip_serializing)]
     cast_data_to_json: Option<bool>,
     /// Of `url`: accepted statuses. Absent or empty: every one.
@@ -205,18 +205,22 @@ impl Step {
     /// Writes down what is understood of a step in `execute`, whose defaults differ.
     fn settle_execute(&mut self, executed: bool, path: &str) -> Result<(), Invalid> {
         let field = || format!("{path}.cast_data_to_json");
-        if let Some(form) = self.cast_data_to_json.take() {
+        let cast = self.cast_data_to_json.take();
+        if cast.is_some() {
             if !executed {
                 return Err(Invalid::new(field(), "belongs to steps in `execute`; here `encode` says how data is sent"));
             }
             if self.encode.is_some() {
                 return Err(Invalid::new(field(), "says the same as `encode`; a step has one of the two"));
             }
-            // Without data there is nothing to send, which the manifests allow.
-            self.encode = self.data.is_some().then_some(if form { Encode::Form } else { Encode::Json });
         }
-        if executed && self.url.is_some() && self.method.is_none() {
-            self.method = Some("POST".to_owned());
+        if !executed || self.url.is_none() {
+            return Ok(());
+        }
+        self.method.get_or_insert_with(|| "POST".to_owned());
+        // Beside files there is one way only, and without data there is nothing to send, which the manifests allow.
+        if let (None, Some(data), true) = (self.encode, &self.data, self.files.is_empty()) {
+            self.encode = Some(Encode::of_execute(cast, data));
         }
         Ok(())
     }

@@ -22,9 +22,11 @@ mod name;
 mod on_error;
 mod raw;
 pub mod request;
+mod result_key;
 mod run;
 mod script;
 mod secret;
+pub mod strict;
 mod subject;
 mod tenant;
 mod token;
@@ -48,6 +50,7 @@ pub use message::{Headers, HttpRequest, HttpResponse, Payload};
 pub use name::{Name, NameError, TenantName};
 pub use on_error::{ErrorPolicy, MAX_WAITS_S, OnError};
 pub use request::{ContinueIf, Encode};
+pub use result_key::result_key;
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };

@@ -21,6 +21,20 @@ pub enum Encode {
     Multipart,
 }
 
+impl Encode {
+    /// How a request in an `execute` list sends its data, as the product behaves that such lists are written for: as a form unless
+    /// `cast_data_to_json` is false, whatever the flag's name promises. What is no object makes no form there and goes out as the text that it is.
+    #[must_use]
+    pub fn of_execute(cast_data_to_json: Option<bool>, data: &Value) -> Self {
+        match (cast_data_to_json, data) {
+            (Some(false), _) => Self::Json,
+            (_, Value::Object(_)) => Self::Form,
+            (_, Value::String(_)) => Self::Text,
+            _ => Self::Json,
+        }
+    }
+}
+
 /// What a response must hold for the run to go on; else it ends `blocked`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

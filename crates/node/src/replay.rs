@@ -4,7 +4,7 @@ mod report;
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
 use crate::cli::ReplayArgs;
@@ -45,33 +45,54 @@ async fn many(client: &Client, args: &ReplayArgs, scripts: &Map<String, Value>) 
         return Err(CliError::Usage("there are no such runs to replay".to_owned()));
     }
     let bar = progress::bar(runs.len());
-    let fates = stream::iter(runs.iter().map(|run| replay(client, run, scripts))).buffered(AT_ONCE).inspect_ok(|_| bar.inc(1));
-    let fates: Result<Vec<(String, Fate)>, CliError> = fates.try_collect().await;
+    let mut report = Report::new(scripts);
+    let mut fates = std::pin::pin!(stream::iter(runs).map(|run| replay(client, run, scripts)).buffered(AT_ONCE));
+    let mut broken = None;
+    while let Some(next) = fates.next().await {
+        match next {
+            Ok((run, fate)) => report.add(run, fate),
+            // Nobody answers, and the rest would wait for nobody; what was found so far is shown.
+            Err(error) => {
+                broken = Some(error);
+                break;
+            }
+        }
+        bar.inc(1);
+    }
     bar.finish_and_clear();
-    let report = Report::new(fates?, scripts);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report.json()).unwrap_or_default());
     } else {
         print!("{}", report.text());
     }
-    report.verdict()
+    broken.map_or_else(|| report.verdict(), Err)
 }
 
-/// Records of the newest runs of a flow, or calls of an endpoint.
-async fn newest(client: &Client, args: &ReplayArgs) -> Result<Vec<Value>, CliError> {
+/// What a replay needs to know of a run. Records are large, and runs are many.
+struct Recorded {
+    id: String,
+    ended: bool,
+    /// Scripts that it invoked.
+    used: BTreeSet<String>,
+}
+
+/// The newest runs of a flow, or calls of an endpoint.
+async fn newest(client: &Client, args: &ReplayArgs) -> Result<Vec<Recorded>, CliError> {
     let query = match (&args.flow, &args.call) {
         (Some(flow), _) => format!("flow={flow}"),
         (None, Some(call)) => format!("call={call}"),
         (None, None) => return Err(CliError::Usage("name a run, or --flow or --call".to_owned())),
     };
-    let mut runs: Vec<Value> = Vec::new();
+    let mut runs: Vec<Recorded> = Vec::new();
     let mut cursor = String::new();
     loop {
         let wanted = (args.last - runs.len()).min(PAGE);
-        let mut page = client.get(&format!("/v1/runs?{query}&limit={wanted}{cursor}")).await?.checked()?.json();
-        if let Value::Array(items) = page["items"].take() {
-            runs.extend(items);
-        }
+        let page = client.get(&format!("/v1/runs?{query}&limit={wanted}{cursor}")).await?.checked()?.json();
+        runs.extend(list(&page["items"]).map(|run| Recorded {
+            id: run["id"].as_str().unwrap_or_default().to_owned(),
+            ended: !run["ended_at"].is_null(),
+            used: used(run).into_iter().map(str::to_owned).collect(),
+        }));
         match page["next_cursor"].as_str() {
             Some(next) if runs.len() < args.last => cursor = format!("&cursor={next}"),
             _ => return Ok(runs),
@@ -79,26 +100,25 @@ async fn newest(client: &Client, args: &ReplayArgs) -> Result<Vec<Value>, CliErr
     }
 }
 
-async fn replay(client: &Client, run: &Value, scripts: &Map<String, Value>) -> Result<(String, Fate), CliError> {
-    let id = run["id"].as_str().unwrap_or_default().to_owned();
-    if run["ended_at"].is_null() {
+/// What becomes of one run; an error when no node answers.
+async fn replay(client: &Client, run: Recorded, scripts: &Map<String, Value>) -> Result<(String, Fate), CliError> {
+    let Recorded { id, ended, used } = run;
+    if !ended {
         return Ok((id, Fate::NotEnded));
     }
     // A version of a script that a run did not come to says nothing about it.
-    let used = used(run);
     let of_run: Map<String, Value> =
         scripts.iter().filter(|(name, _)| used.contains(name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect();
     if used.is_empty() || (of_run.is_empty() && !scripts.is_empty()) {
         return Ok((id, Fate::NotUsed));
     }
     let answer = client.send_json("POST", &format!("/v1/runs/{id}/replay"), &json!({ "scripts": of_run })).await?;
-    match answer.status {
-        409 => Ok((id, Fate::NotRecorded(Problem::read(409, &answer.body).detail))),
-        _ => {
-            let answer = answer.checked()?.json();
-            Ok((id, Fate::Replayed(answer)))
-        }
-    }
+    let fate = match answer.status {
+        200..300 => Fate::Replayed(answer.json()),
+        409 => Fate::NotRecorded(Problem::read(409, &answer.body).detail),
+        status => Fate::Failed(Problem::read(status, &answer.body)),
+    };
+    Ok((id, fate))
 }
 
 /// Scripts that a run invoked.

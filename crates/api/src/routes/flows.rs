@@ -118,7 +118,7 @@ async fn check_calls(store: &dyn Store, tenant: &TenantName, flow: &Flow) -> Res
             return Err(Invalid::new(path(), format!("connector `{connector}` has no endpoint `{endpoint}`")).into());
         };
         if !endpoint.files.is_empty() && !step.hooks.of(Hook::PreRequest).is_empty() {
-            return Err(Invalid::new(format!("steps[{i}].hooks.pre-request"), NO_SCRIPT_BESIDE_FILES).into());
+            return Err(Invalid::new(format!("{}.hooks.pre-request", flow.path_of(i)), NO_SCRIPT_BESIDE_FILES).into());
         }
     }
     Ok(())

@@ -30,5 +30,5 @@ pub(crate) async fn cancel(State(core): State<Shared>, Invoke(tenant): Invoke, A
         (status = 409, description = "it has not ended, belongs to no flow, or its input is not kept any more", body = ProblemDetails<'static>)))]
 pub(crate) async fn retry(State(core): State<Shared>, Invoke(tenant): Invoke, At(id): At<String>) -> Answer {
     let run = run_id(&id)?;
-    outcome::started(core.runner.retry(&tenant, run).await?, None)
+    outcome::started(core.runner.retry(&tenant, run).await?, None, None)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use snaphook_flow::RunInput;
+use snaphook_flow::{Outcome, RunInput};
 use snaphook_model::{Invalid, Name, Payload, RunId, RunStatus, Tenant};
 use snaphook_store::RunFilter;
 
@@ -116,9 +116,14 @@ async fn begin(core: &Core, tenant: &Arc<Tenant>, flow: Name, headers: &HeaderMa
     let (finished, applied) = match Prefer::of(headers)? {
         Prefer::End => (core.runner.run_flow(tenant, &prepared, input, deadline).await, None),
         Prefer::RespondAsync => (core.runner.accept_flow(tenant, &prepared, input).await?, Some("respond-async")),
-        Prefer::Wait(patience) => (core.runner.run_flow_within(tenant, &prepared, input, deadline, patience).await, Some("wait")),
+        Prefer::Wait(patience) => (core.runner.run_flow_within(tenant, &prepared, input, patience).await?, Some("wait")),
     };
-    outcome::started(finished, applied)
+    // Who waited for so long learns whether the run waits as well, or works.
+    let status = match (&finished.outcome, applied) {
+        (Outcome::Waiting, Some("wait")) => core.store.run(&tenant.name, finished.run).await?.map(|run| run.status),
+        _ => None,
+    };
+    outcome::started(finished, applied, status)
 }
 
 /// List runs and direct calls, newest first

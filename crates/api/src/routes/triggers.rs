@@ -34,15 +34,18 @@ pub(crate) const PREFIX: &str = "/t/";
         (status = "5XX", body = ProblemDetails<'static>, content_type = "application/problem+json")))]
 pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let (tenant, flow, below) = place(parts.uri.path()).ok_or_else(unknown)?;
-    let tenant = core.programs.tenants().get(&tenant).await?.ok_or_else(unknown)?;
-    let found = Found::look(&core, &tenant, flow).await?;
+    let Some((tenant, found, below)) = find(&core, parts.uri.path()).await? else {
+        // As at a flow that wants a token: whether there is one is for its tenant to know.
+        core.auth.known(&parts.headers).await?;
+        return Err(unknown());
+    };
     let by_token = found.auth == TriggerAuth::Token;
     if by_token {
-        let known = core.auth.tenant(&parts.headers, TokenScope::Invoke).await?;
+        let known = core.auth.known(&parts.headers).await?;
         if known.tenant != tenant.name {
             return Err(unknown());
         }
+        known.check(TokenScope::Invoke)?;
     }
     let body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes)).await?;
     let request = TriggerRequest {
@@ -71,10 +74,17 @@ struct Found {
     prepared: Result<Arc<PreparedFlow>, Problem>,
 }
 
+/// The tenant, the flow and what follows in an address; none where there is no flow with a trigger.
+async fn find<'p>(core: &Core, path: &'p str) -> Result<Option<(Arc<Tenant>, Found, &'p str)>, Problem> {
+    let Some((tenant, flow, below)) = place(path) else { return Ok(None) };
+    let Some(tenant) = core.programs.tenants().get(&tenant).await? else { return Ok(None) };
+    Ok(Found::look(core, &tenant, flow).await?.map(|found| (tenant, found, below)))
+}
+
 impl Found {
-    async fn look(core: &Core, tenant: &Tenant, flow: Name) -> Result<Self, Problem> {
+    async fn look(core: &Core, tenant: &Tenant, flow: Name) -> Result<Option<Self>, Problem> {
         let prepared = match core.definitions.find_flow(&tenant.name, &flow).await {
-            Ok(None) => return Err(unknown()),
+            Ok(None) => return Ok(None),
             Ok(Some(prepared)) => Ok(prepared),
             Err(problem) => Err(problem),
         };
@@ -82,11 +92,11 @@ impl Found {
             Ok(prepared) => prepared.trigger_auth().cloned(),
             Err(_) => core.definitions.trigger_auth(&tenant.name, &flow).await?,
         };
-        Ok(Self { auth: auth.ok_or_else(unknown)?, prepared })
+        Ok(auth.map(|auth| Self { auth, prepared }))
     }
 }
 
-/// No such tenant, no such flow, or a flow without a trigger: all read the same.
+/// No such tenant, no such flow, a flow without a trigger, or one of another tenant's: all read the same.
 fn unknown() -> Problem {
     Problem::not_found("trigger at this address")
 }

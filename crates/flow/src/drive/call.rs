@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Context, Decision, Fault, Hook, HookInput, RunId, StepRecord};
+use snaphook_model::{Context, Decision, Fault, Hook, HookInput, Payload, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 use snaphook_store::Wake;
 
@@ -87,7 +87,8 @@ pub(super) async fn drive(
             Action::RunHook { hook, index, input } => run_hook(scope, endpoint, &call, (hook, index, input), step).await,
             Action::FillRequest(plan, arguments) => {
                 let values = Values::new(arguments.clone(), scope.variables.values().clone(), scope.values.clone());
-                Done::Event(plan.fill(&values).map_or_else(Event::NotFilled, Event::Filled))
+                let filled = scope.inner.fillings.fill(&values, scope.deadline, |values| plan.fill(values)).await;
+                Done::Event(filled.map_or_else(Event::NotFilled, Event::Filled))
             }
             Action::SendRequest(_) => send_request(scope, endpoint, &call, sending.take(), step, &mut saved).await,
             Action::Wait(delay) => wait(scope, &call, delay, step).await,
@@ -178,9 +179,12 @@ async fn await_callback(scope: &mut Scope<'_>, call: &Call<'_>, timeout: Duratio
     }
 }
 
-/// The way out for a script's own requests, where the tenant's scripts have one.
-pub(super) fn granted(scope: &Scope<'_>) -> Option<Arc<dyn GuestHttp>> {
-    let fetch = || Arc::new(Fetch::new(scope.inner, scope.tenant, scope.deadline)) as Arc<dyn GuestHttp>;
+/// The way out for a script's own requests, where the tenant's scripts have one. What connectors' templates name is as the script began with it.
+pub(super) fn granted(scope: &Scope<'_>, payload: &Payload) -> Option<Arc<dyn GuestHttp>> {
+    let fetch = || {
+        let values = Values::new(payload.clone(), scope.variables.values().clone(), scope.values.clone());
+        Arc::new(Fetch::new(scope.inner, scope.tenant, values, scope.deadline)) as Arc<dyn GuestHttp>
+    };
     scope.tenant.grants.fetch.then(fetch)
 }
 

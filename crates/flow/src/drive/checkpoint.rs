@@ -15,8 +15,9 @@ use snaphook_store::{Lease, QueuedRun, SavedRun, StoreError, Wake};
 
 use super::Scope;
 use super::ending::blank_record;
-use crate::machine::ScriptStep;
 use crate::machine::call::SoFar;
+use crate::machine::{End, ScriptStep};
+use crate::mask::Masks;
 use crate::record::store_fault;
 use crate::template::RunValues;
 use crate::{events, files};
@@ -132,7 +133,9 @@ impl Scope<'_> {
     /// Another node has the run. Whoever drives it here lets go of it, so this never returns.
     async fn abandon(&self) -> Result<(), Fault> {
         tracing::warn!(run = %self.start.id, "the lease of a run was lost; another node goes on with it");
-        self.inner.driven.abandon(self.start.id);
+        if let Some(lease) = &self.ledger.lease {
+            self.inner.driven.abandon(lease);
+        }
         std::future::pending().await
     }
 
@@ -147,7 +150,11 @@ impl Scope<'_> {
         record.trigger.clone_from(&self.ledger.trigger);
         record.document = Some(DocumentRecord::of(status));
         record.steps.clone_from(&self.ledger.steps);
-        record.steps.extend(step.cloned());
+        if let Some(mut step) = step.cloned() {
+            // It has not ended; there is nothing of its end to hide.
+            Masks::of(&self.values).hide(&mut step, &mut End::Succeeded(Payload::default()));
+            record.steps.push(step);
+        }
         record
     }
 

@@ -13,6 +13,7 @@ use super::ending::{blank_record, close_record, close_step, finish_run};
 use super::{Scope, Start, call, internal, script, trigger, values};
 use crate::files::RunFiles;
 use crate::machine::{Call, End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
+use crate::mask::Masks;
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedAction, PreparedFlow};
 use crate::record;
@@ -135,7 +136,7 @@ async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, results: &mut Results
     }
     let brought = scope.start.subject.as_ref().map(|subject| subject.values.clone()).unwrap_or_default();
     scope.recorder.open(&scope.start.input, scope.start.writes.clone(), brought);
-    scope.values = values::of_run(scope.inner, &scope.tenant.name, flow, scope.start.subject.as_ref()).await?;
+    scope.values = values::of_run(scope.inner, scope.tenant, flow, scope.start.subject.as_ref()).await?;
     scope.ledger.at.payload = scope.start.input.clone();
     let input = scope.start.input.clone();
     results.keep(&mut scope.variables, flow.trigger_key(), &input)?;
@@ -175,6 +176,7 @@ async fn drive_steps<'a>(scope: &mut Scope<'a>, flow: &'a PreparedFlow) -> Came 
             end = End::Failed(Failure::of(fault));
         }
         if let Some(record) = scope.ledger.steps.last_mut() {
+            Masks::of(&scope.values).hide(record, &mut end);
             close_step(record, &end);
         }
         if let Err(error) = run.step_ended(end) {

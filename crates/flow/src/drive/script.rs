@@ -25,7 +25,7 @@ pub(super) async fn drive(scope: &mut Scope<'_>, binding: &PreparedBinding, mut 
             ScriptAction::RunScript(payload) => {
                 let given = given(payload);
                 let place = call::Place { index: 0, attempt: step.attempt() };
-                let http = call::granted(scope);
+                let http = call::granted(scope, &given);
                 let (invocation, result) = call::invoke(scope, binding, place, HookInput::Step { payload: given }, http).await;
                 record.hooks.push(invocation);
                 match result {

@@ -45,7 +45,7 @@ pub(super) async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow) -> Begun {
         scope.start.input = brought;
         return Begun::default();
     };
-    let http = call::granted(scope);
+    let http = call::granted(scope, &brought);
     let place = call::Place { index: 0, attempt: 1 };
     let (invocation, result) = call::invoke(scope, binding, place, HookInput::Trigger { request }, http).await;
     let (answer, fault) = match result {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
-use snaphook_model::{Code, Fault, Subject, SubjectValues, TenantName};
+use snaphook_model::{Code, Fault, Subject, SubjectValues, Tenant};
 
 use super::Scope;
 use crate::clock::Clock;
@@ -19,16 +19,18 @@ const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 /// What a run knows when it begins. Nothing is read or made for a flow whose templates do not look at it.
 pub(super) async fn of_run(
     inner: &Inner,
-    tenant: &TenantName,
+    tenant: &Tenant,
     flow: &PreparedFlow,
     subject: Option<&Subject>,
 ) -> Result<Arc<RunValues>, Fault> {
-    if !flow.needs.subject || (subject.is_none() && flow.generate.is_empty()) {
+    // A script's own requests go to connectors that are not known before, and whose headers may name them too.
+    let needed = flow.needs.subject || (flow.scripted && tenant.grants.fetch);
+    if !needed || (subject.is_none() && flow.generate.is_empty()) {
         return Ok(inner.no_values.clone());
     }
     let mut values = RunValues::default();
     if let Some(Subject { id, values: brought }) = subject {
-        let kept = inner.parts.store.subject(tenant, id).await.map_err(record::store_fault)?;
+        let kept = inner.parts.store.subject(&tenant.name, id).await.map_err(record::store_fault)?;
         values.subject = kept.map(|kept| kept.values.0).unwrap_or_default();
         values.subject.extend(brought.0.iter().map(|(name, value)| (name.clone(), value.clone())));
         values.subject.entry("id".to_owned()).or_insert_with(|| serde_json::Value::from(id.as_str()).to_string());

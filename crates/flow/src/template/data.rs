@@ -31,7 +31,7 @@ enum Piece {
     /// The inside of a JSON text; the quotes stand around it.
     Text(Box<str>, Text),
     /// A whole value.
-    Reference(Reference),
+    Reference(Box<str>, Reference),
     /// The same, by the engine.
     Expression(Box<str>, Box<Whole>),
 }
@@ -65,7 +65,10 @@ impl DataTemplate {
                     text.render_escaped(values, &mut out).map_err(|fault| of_field(fault, path))?;
                     out.push('"');
                 }
-                Piece::Reference(reference) => out.push_str(&values.find(reference).unwrap_or("\"\"".into())),
+                Piece::Reference(path, reference) => {
+                    let value = values.find(reference).map_err(|fault| of_field(fault, path))?;
+                    out.push_str(value.as_deref().unwrap_or("\"\""));
+                }
                 Piece::Expression(path, whole) => {
                     let value = whole.eval(values).map_err(|fault| of_field(fault, path))?;
                     out.push_str(value.as_deref().unwrap_or("\"\""));
@@ -142,7 +145,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let piece = match parse::read(text, Place::Text, whole, self.needs).map_err(|bad| bad.in_field(path))? {
-            Read::Reference(reference) => Piece::Reference(reference),
+            Read::Reference(reference) => Piece::Reference(path.into(), reference),
             Read::Expression(expression) => Piece::Expression(path.into(), expression),
             Read::Text(text) => Piece::Text(path.into(), text),
         };

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use minijinja::value::{Object, Value};
-use minijinja::{Environment, Error, ErrorKind, Expression, Output, State};
+use minijinja::{Environment, Error, ErrorKind, Output, State};
 use percent_encoding::utf8_percent_encode;
 use snaphook_model::{Code, Fault};
 
+use super::filling::INDEXED_BYTES;
 use super::json::{self, MAX_NODES, Maker, TooMany};
 use super::url::{ENCODED, MARK_BEGIN, MARK_END};
 use super::values::{Root, Values};
@@ -20,8 +21,8 @@ pub(super) const MAX_OUTPUT: usize = 6 << 20;
 const WORK: u64 = 50_000;
 const FUEL: u64 = WORK + (MAX_OUTPUT / 64) as u64;
 
-/// A template that is one expression and keeps its value's type. Its environment lives as long as the process, since an expression borrows it.
-static EXPRESSIONS: LazyLock<Environment<'static>> = LazyLock::new(|| environment(write_text));
+/// What the templates of a place begin as: their own environment is a copy, which shares all but the template itself.
+static WHOLES: LazyLock<Environment<'static>> = LazyLock::new(|| environment(write_json));
 static TEXTS: LazyLock<Environment<'static>> = LazyLock::new(|| environment(write_text));
 static URLS: LazyLock<Environment<'static>> = LazyLock::new(|| environment(write_marked));
 
@@ -31,8 +32,8 @@ const NAME: &str = "template";
 /// A whole template, compiled.
 pub(super) struct Program(Environment<'static>);
 
-/// One expression, compiled.
-pub(super) struct Whole(Expression<'static, 'static>);
+/// A template that is one expression and keeps its value's type: what it writes is JSON.
+pub(super) struct Whole(Program);
 
 /// Where a template's text will stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,10 +86,16 @@ pub(super) fn has_function(name: &str) -> bool {
 
 impl Program {
     pub(super) fn compile(text: &str, place: Place) -> Result<Self, Error> {
-        let base = match place {
-            Place::Text => &*TEXTS,
-            Place::Url => &*URLS,
-        };
+        Self::compile_for(
+            match place {
+                Place::Text => &TEXTS,
+                Place::Url => &URLS,
+            },
+            text,
+        )
+    }
+
+    fn compile_for(base: &Environment<'static>, text: &str) -> Result<Self, Error> {
         let mut environment = base.clone();
         environment.add_template_owned(NAME, text.to_owned())?;
         Ok(Self(environment))
@@ -101,27 +108,25 @@ impl Program {
         let rendered = template.render_captured_to(Value::from_dyn_object(context.clone()), &mut out);
         context.check()?;
         match rendered {
-            Ok(_) => String::from_utf8(out.0).map_err(|_| Fault::new(Code::Internal, "a template became no text")),
+            Ok(captured) => {
+                let (work, _) = captured.state().fuel_levels().unwrap_or_default();
+                values.filling.spend(work)?;
+                String::from_utf8(out.0).map_err(|_| Fault::new(Code::Internal, "a template became no text"))
+            }
             Err(error) => Err(fault(&error)),
         }
     }
 }
 
 impl Whole {
-    pub(super) fn compile(expression: &str) -> Result<Self, Error> {
-        EXPRESSIONS.compile_expression_owned(expression.to_owned()).map(Self)
+    pub(super) fn compile(text: &str) -> Result<Self, Error> {
+        Program::compile_for(&WHOLES, text).map(Self)
     }
 
     /// The value as JSON text; none for what is not there.
     pub(super) fn eval(&self, values: &Values) -> Result<Option<String>, Fault> {
-        let context = Names::new(values);
-        let value = self.0.eval(Value::from_dyn_object(context.clone()));
-        context.check()?;
-        let value = value.map_err(|error| fault(&error))?;
-        if value.is_undefined() {
-            return Ok(None);
-        }
-        json_of(&value).map(Some).map_err(|error| fault(&error))
+        // No JSON text is empty.
+        self.0.render(values).map(|text| Some(text).filter(|text| !text.is_empty()))
     }
 }
 
@@ -167,6 +172,7 @@ impl Names {
 
     /// The engine has no way to be told that a name led to too much, so it is asked afterwards.
     fn check(&self) -> Result<(), Fault> {
+        self.values.filling.check()?;
         if self.maker.is_spent() {
             let detail = format!("a template may look at {MAX_NODES} values; name the part that it needs");
             return Err(Fault::new(Code::TemplateLimit, detail).of_limit(MAX_NODES.into(), None));
@@ -174,23 +180,46 @@ impl Names {
         Ok(())
     }
 
-    fn make(&self, name: &str) -> Result<Option<Value>, TooMany> {
+    /// The value of a name. A large one is made once for all templates of the request.
+    fn value(&self, name: &str) -> Result<Option<Value>, TooMany> {
         let Some(root) = Root::of(name) else { return Ok(None) };
+        if let Some(made) = self.values.filling.made(name) {
+            return Ok(Some(made));
+        }
+        let bytes = if root == Root::Bare { self.values.bare(name).map_or(0, str::len) } else { self.values.bytes_of(root) };
+        // That it is spent is found by who asks afterwards.
+        self.values.filling.spend_bytes(bytes).map_err(|_| TooMany)?;
+        let value = self.make(root, name)?;
+        if let Some(value) = value.as_ref().filter(|_| bytes >= INDEXED_BYTES) {
+            self.values.filling.keep(name, value.clone());
+        }
+        Ok(value)
+    }
+
+    fn make(&self, root: Root, name: &str) -> Result<Option<Value>, TooMany> {
         if let Some(map) = self.values.map(root) {
             let entries = map.iter().map(|(name, text)| Ok((name.clone(), self.maker.value(text)?)));
             return entries.collect::<Result<Vec<_>, TooMany>>().map(|entries| Some(Value::from_pairs(entries)));
         }
         match root {
             Root::Bare => self.values.bare(name).map(|text| self.maker.value(text)).transpose(),
-            _ => self.values.whole(root).map(|text| self.maker.value(&text)).transpose(),
+            _ => self.values.whole(root).map_err(|_| TooMany)?.map(|text| self.maker.value(&text)).transpose(),
         }
     }
 }
 
 impl Object for Names {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.make(key.as_str()?).unwrap_or_default()
+        self.value(key.as_str()?).unwrap_or_default()
     }
+}
+
+/// As JSON, and nothing of what is not there.
+fn write_json(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if value.is_undefined() {
+        return Ok(());
+    }
+    json_of(value).and_then(|json| out.write_str(&json).map_err(|_| Error::new(ErrorKind::WriteFailure, "too long")))
 }
 
 /// As text among text.

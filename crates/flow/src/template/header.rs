@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use snaphook_model::Fault;
 use snaphook_model::connector::is_framing_header;
+use snaphook_model::request::has_template;
+use snaphook_model::{Fault, Headers};
 
 use super::engine::Place;
 use super::text::Field;
@@ -50,13 +51,57 @@ impl HeaderTemplate {
     }
 }
 
+/// A connector's headers by themselves, for a request that no document writes out.
+#[derive(Debug)]
+pub(crate) struct OwnHeaders {
+    literal: Headers,
+    templates: Option<Vec<HeaderTemplate>>,
+}
+
+impl OwnHeaders {
+    /// Reads headers as those of an endpoint are read.
+    ///
+    /// # Errors
+    /// `invalid` with path, line and column where a template is none.
+    pub(crate) fn read<'h>(headers: impl Iterator<Item = (&'h String, &'h String)>) -> Result<Self, Fault> {
+        let (literal, templates) = read_headers(&[("headers".to_owned(), headers.collect())], &mut Needs::default())?;
+        Ok(Self { literal, templates })
+    }
+
+    /// The headers for these values.
+    ///
+    /// # Errors
+    /// `template` and `template-limit`, with the header's path.
+    pub(crate) fn render(&self, values: &Values) -> Result<Headers, Fault> {
+        let Some(templates) = &self.templates else { return Ok(self.literal.clone()) };
+        templates.iter().map(|header| header.render(values)).collect::<Result<_, _>>().map(Headers)
+    }
+}
+
 /// Whether a value is Basic authentication as people write it: base64 holds no colon, and credentials always do.
-pub(crate) fn basic_in_plain(value: &str) -> bool {
+fn basic_in_plain(value: &str) -> bool {
     value.strip_prefix(BASIC).is_some_and(|rest| rest.contains(':'))
 }
 
 /// The same as it is sent.
-pub(crate) fn encoded_basic(value: &str) -> String {
+fn encoded_basic(value: &str) -> String {
     let credentials = value.strip_prefix(BASIC).unwrap_or(value);
     format!("{BASIC}{}", STANDARD.encode(credentials))
+}
+
+/// The literal headers, or the templates that make them; one template makes all of them templates, so that they keep their order.
+pub(super) fn read_headers(
+    maps: &[(String, Vec<(&String, &String)>)],
+    needs: &mut Needs,
+) -> Result<(Headers, Option<Vec<HeaderTemplate>>), Fault> {
+    let all = || maps.iter().flat_map(|(path, map)| map.iter().map(move |(name, value)| (path, *name, *value)));
+    if all().any(|(_, name, value)| has_template(name) || has_template(value)) {
+        let templates = all().map(|(path, name, value)| HeaderTemplate::read(path, name, value, needs)).collect::<Result<_, _>>()?;
+        return Ok((Headers::default(), Some(templates)));
+    }
+    let value_of = |name: &str, value: &str| {
+        let plain = name.eq_ignore_ascii_case("authorization") && basic_in_plain(value);
+        if plain { encoded_basic(value) } else { value.to_owned() }
+    };
+    Ok((all().map(|(_, name, value)| (name.to_ascii_lowercase(), value_of(name, value))).collect(), None))
 }

@@ -35,16 +35,22 @@ pub(crate) fn below<'a>(text: &'a str, segment: &str) -> serde_json::Result<Opti
     match text.as_bytes().first() {
         Some(b'{') => reader.deserialize_map(Key(segment)),
         Some(b'[') => {
-            let Ok(position) = segment.parse::<i64>() else { return Ok(None) };
-            if position >= 0 {
-                return reader.deserialize_seq(Item(usize::try_from(position).unwrap_or(usize::MAX)));
+            let Ok(at) = segment.parse::<i64>() else { return Ok(None) };
+            if at >= 0 {
+                return reader.deserialize_seq(Item(usize::try_from(at).unwrap_or(usize::MAX)));
             }
             let list = Vec::<&RawValue>::deserialize(&mut reader)?;
-            let from_start = i64::try_from(list.len()).unwrap_or(i64::MAX).checked_add(position);
-            Ok(from_start.and_then(|at| usize::try_from(at).ok()).and_then(|at| list.get(at).copied()))
+            Ok(position(segment, list.len()).and_then(|at| list.get(at).copied()))
         }
         _ => Ok(None),
     }
+}
+
+/// Where in a list of so many items a segment leads, negative ones from its end; maybe beyond it.
+pub(super) fn position(segment: &str, length: usize) -> Option<usize> {
+    let position = segment.parse::<i64>().ok()?;
+    let from_start = if position < 0 { i64::try_from(length).unwrap_or(i64::MAX).checked_add(position)? } else { position };
+    usize::try_from(from_start).ok()
 }
 
 /// Looks for one key of an object.
@@ -117,25 +123,59 @@ impl<'de> Visitor<'de> for Item {
 
 /// The names and values of an object in their order, values as they are written; none where the text is no object.
 pub(crate) fn entries(text: &str) -> Option<Vec<(String, &RawValue)>> {
-    struct Entries;
-    impl<'de> Visitor<'de> for Entries {
-        type Value = Vec<(String, &'de RawValue)>;
+    let mut entries = Vec::new();
+    each_entry(text, usize::MAX, |name, value| entries.push((name, value)))?;
+    Some(entries)
+}
+
+/// Walks through the same; none also where there are more than `most`.
+pub(super) fn each_entry<'t>(text: &'t str, most: usize, each: impl FnMut(String, &'t RawValue)) -> Option<()> {
+    struct Entries<F>(usize, F);
+    impl<'de, F: FnMut(String, &'de RawValue)> Visitor<'de> for Entries<F> {
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut entries = Vec::new();
-            while let Some(entry) = map.next_entry()? {
-                entries.push(entry);
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            while let Some((name, value)) = map.next_entry()? {
+                self.0 = self.0.checked_sub(1).ok_or_else(too_many)?;
+                self.1(name, value);
             }
-            Ok(entries)
+            Ok(())
         }
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    let entries = reader.deserialize_map(Entries).ok()?;
-    reader.end().ok().map(|()| entries)
+    reader.deserialize_map(Entries(most, each)).ok()?;
+    reader.end().ok()
+}
+
+/// Walks through the items of a list; none where the text is no list or has more than `most`.
+pub(super) fn each_item<'t>(text: &'t str, most: usize, each: impl FnMut(&'t RawValue)) -> Option<()> {
+    struct Items<F>(usize, F);
+    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Items<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+            while let Some(value) = list.next_element()? {
+                self.0 = self.0.checked_sub(1).ok_or_else(too_many)?;
+                self.1(value);
+            }
+            Ok(())
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.deserialize_seq(Items(most, each)).ok()?;
+    reader.end().ok()
+}
+
+fn too_many<E: serde::de::Error>() -> E {
+    E::custom("more entries than are taken apart")
 }
 
 /// The items of a list as they are written; none where the text is no list.

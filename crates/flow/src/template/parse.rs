@@ -32,28 +32,32 @@ pub(super) fn read(text: &str, place: Place, whole: bool, needs: &mut Needs) -> 
     let bad = |error: Error| BadTemplate::from_engine(&error, text);
     let parsed = parse(text, "template", engine::syntax()).map_err(bad)?;
     let Stmt::Template(template) = parsed else { return Ok(Read::Text(Text::Literal(text.into()))) };
-    let mut check = Check { text, place, needs, locals: Vec::new() };
+    let mut check = Check { text, place, needs, bound: Vec::new(), set: Vec::new() };
+    check.needs.templates += 1;
     check.statements(&template.children)?;
     if let ([Stmt::EmitExpr(emit)], true) = (&*template.children, whole) {
         if let Some(reference) = reference(&emit.expr) {
             return Ok(Read::Reference(reference));
         }
-        if let Some(expression) = expression_of(text) {
-            return Ok(Read::Expression(Box::new(Whole::compile(expression).map_err(bad)?)));
+        if is_expression(text) {
+            check.needs.programs += 1;
+            return Ok(Read::Expression(Box::new(Whole::compile(text.trim()).map_err(bad)?)));
         }
     }
     let parts: Option<Vec<Part>> = template.children.iter().map(part).collect();
     Ok(Read::Text(match parts {
         Some(parts) => Text::Parts(parts),
-        None => Text::Program(Box::new(Program::compile(text, place).map_err(bad)?)),
+        None => {
+            check.needs.programs += 1;
+            Text::Program(Box::new(Program::compile(text, place).map_err(bad)?))
+        }
     }))
 }
 
-/// What stands between the braces of a text that is one expression; none where a comment stands beside it.
-fn expression_of(text: &str) -> Option<&str> {
-    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
-    let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
-    Some(inner.strip_suffix(['-', '+']).unwrap_or(inner))
+/// Whether nothing but space stands beside an expression: with a comment there, it is a text.
+fn is_expression(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with("{{") && text.ends_with("}}")
 }
 
 fn part(statement: &Stmt<'_>) -> Option<Part> {
@@ -97,8 +101,10 @@ struct Check<'t, 'n> {
     text: &'t str,
     place: Place,
     needs: &'n mut Needs,
-    /// Names that the template itself gives. One that is given anywhere counts everywhere: it only spares a look at the run's values.
-    locals: Vec<&'t str>,
+    /// Names that have a value of the template's own wherever they stand now: those of the loops and blocks around.
+    bound: Vec<&'t str>,
+    /// Names that a `set` may have given one. It may also not have been reached, and then they are the run's.
+    set: Vec<&'t str>,
 }
 
 impl<'t> Check<'t, '_> {
@@ -113,10 +119,12 @@ impl<'t> Check<'t, '_> {
             Stmt::EmitExpr(emit) => self.expr(&emit.expr),
             Stmt::ForLoop(each) => {
                 self.expr(&each.iter)?;
-                self.local(&each.target);
-                self.locals.push("loop");
+                let outside = self.bound.len();
+                names(&each.target, &mut self.bound);
+                self.bound.push("loop");
                 self.option(each.filter_expr.as_ref())?;
                 self.statements(&each.body)?;
+                self.bound.truncate(outside);
                 self.statements(&each.else_body)
             }
             Stmt::IfCond(cond) => {
@@ -125,22 +133,25 @@ impl<'t> Check<'t, '_> {
                 self.statements(&cond.false_body)
             }
             Stmt::WithBlock(with) => {
+                let outside = self.bound.len();
                 for (target, value) in &with.assignments {
                     self.expr(value)?;
-                    self.local(target);
+                    names(target, &mut self.bound);
                 }
-                self.statements(&with.body)
+                self.statements(&with.body)?;
+                self.bound.truncate(outside);
+                Ok(())
             }
             Stmt::Set(set) => {
                 self.expr(&set.expr)?;
-                self.local(&set.target);
+                names(&set.target, &mut self.set);
                 Ok(())
             }
             Stmt::SetBlock(set) => {
                 self.no_capture("set", set.span())?;
                 self.option(set.filter.as_ref())?;
                 self.statements(&set.body)?;
-                self.local(&set.target);
+                names(&set.target, &mut self.set);
                 Ok(())
             }
             Stmt::FilterBlock(block) => {
@@ -160,15 +171,6 @@ impl<'t> Check<'t, '_> {
         match self.place {
             Place::Text => Ok(()),
             Place::Url => Err(self.bad(span, format!("a URL has no `{word}` blocks; write an expression in its place"))),
-        }
-    }
-
-    fn local(&mut self, target: &Expr<'t>) {
-        match target {
-            Expr::Var(var) => self.locals.push(var.id),
-            Expr::List(list) => list.items.iter().for_each(|item| self.local(item)),
-            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.local(item)),
-            _ => {}
         }
     }
 
@@ -223,7 +225,7 @@ impl<'t> Check<'t, '_> {
             }
             Expr::Call(call) => {
                 match call.identify_call() {
-                    CallType::Function(name) if engine::has_function(name) || (name == "loop" && self.locals.contains(&"loop")) => {}
+                    CallType::Function(name) if engine::has_function(name) || (name == "loop" && self.bound.contains(&"loop")) => {}
                     CallType::Function(name) => return Err(self.bad(call.span(), format!("there is no function `{name}`"))),
                     // `loop.cycle` and its like.
                     CallType::Method(Expr::Var(var), _) if var.id == "loop" => {}
@@ -250,7 +252,7 @@ impl<'t> Check<'t, '_> {
     }
 
     fn name(&mut self, name: &str, span: Span) -> Result<(), BadTemplate> {
-        if self.locals.contains(&name) || engine::has_function(name) {
+        if self.bound.contains(&name) || engine::has_function(name) {
             return Ok(());
         }
         match Root::of(name) {
@@ -258,6 +260,7 @@ impl<'t> Check<'t, '_> {
                 *self.needs = self.needs.and(root.needs());
                 Ok(())
             }
+            None if self.set.contains(&name) => Ok(()),
             None => {
                 Err(self
                     .bad(span, format!("`{name}` has no values in this release: connections and secrets reach templates in a later one")))
@@ -267,6 +270,16 @@ impl<'t> Check<'t, '_> {
 
     fn bad(&self, span: Span, detail: String) -> BadTemplate {
         BadTemplate::at(self.text, span.start_offset as usize, detail)
+    }
+}
+
+/// The names that a target gives.
+fn names<'t>(target: &Expr<'t>, given: &mut Vec<&'t str>) {
+    match target {
+        Expr::Var(var) => given.push(var.id),
+        Expr::List(list) => list.items.iter().for_each(|item| names(item, given)),
+        Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| names(item, given)),
+        _ => {}
     }
 }
 

@@ -9,7 +9,7 @@ use snaphook_model::{ContinueIf, Encode, Fault, Headers, HttpRequest, Payload};
 
 use super::data::{self, DataTemplate, EncodedBody};
 use super::files::FilledFiles;
-use super::header::{self, HeaderTemplate};
+use super::header::{HeaderTemplate, read_headers};
 use super::json;
 use super::url::UrlTemplate;
 use super::values::{Needs, Values};
@@ -243,18 +243,4 @@ fn read_url(path: &str, url: &SourceUrl<'_>, needs: &mut Needs) -> Result<(Strin
             Ok((super::url::join(base, below, &pairs)?.into(), None))
         }
     }
-}
-
-/// The literal headers, or the templates that make them; one template makes all of them templates, so that they keep their order.
-fn read_headers(maps: &[(String, Vec<(&String, &String)>)], needs: &mut Needs) -> Result<(Headers, Option<Vec<HeaderTemplate>>), Fault> {
-    let all = || maps.iter().flat_map(|(path, map)| map.iter().map(move |(name, value)| (path, *name, *value)));
-    if all().any(|(_, name, value)| has_template(name) || has_template(value)) {
-        let templates = all().map(|(path, name, value)| HeaderTemplate::read(path, name, value, needs)).collect::<Result<_, _>>()?;
-        return Ok((Headers::default(), Some(templates)));
-    }
-    let value_of = |name: &str, value: &str| {
-        let plain = name.eq_ignore_ascii_case("authorization") && header::basic_in_plain(value);
-        if plain { header::encoded_basic(value) } else { value.to_owned() }
-    };
-    Ok((all().map(|(_, name, value)| (name.to_ascii_lowercase(), value_of(name, value))).collect(), None))
 }

@@ -51,7 +51,7 @@ impl Text {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 Part::Reference(reference) => {
-                    if let Some(json) = values.find(reference) {
+                    if let Some(json) = values.find(reference)? {
                         out.push_str(&json::as_text(&json));
                     }
                 }
@@ -71,7 +71,7 @@ impl Text {
                     match part {
                         Part::Literal(text) => json::write_escaped(out, text),
                         Part::Reference(reference) => {
-                            if let Some(json) = values.find(reference) {
+                            if let Some(json) = values.find(reference)? {
                                 json::write_text_escaped(out, &json);
                             }
                         }

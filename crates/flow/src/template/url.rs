@@ -80,7 +80,7 @@ impl UrlTemplate {
                     match part {
                         Part::Literal(text) => url.literal(text),
                         Part::Reference(reference) => {
-                            let found = values.find(reference);
+                            let found = values.find(reference)?;
                             url.value(&found.as_deref().map_or(Cow::Borrowed(""), json::as_text))
                         }
                     }

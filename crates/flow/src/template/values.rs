@@ -2,30 +2,24 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snaphook_model::{Payload, Variables};
+use snaphook_model::{Fault, Payload, Variables};
 
+use super::filling::{Filling, INDEXED_BYTES, REQUEST_WORK};
 use super::json;
 
-/// Names and the places of their values in a text.
-type Entries = Vec<(Box<str>, Range<usize>)>;
-
-/// What the templates of one request see. Cheap to make: everything in it is shared.
-#[derive(Debug, Clone, Default)]
+/// What the templates of one request see, and what they may spend on looking. Cheap to make: everything in it is shared.
+#[derive(Debug, Clone)]
 pub struct Values {
     payload: Payload,
     pub(super) variables: Arc<Variables>,
     pub(super) run: Arc<RunValues>,
-    /// Where the payload's own entries stand in its text, once a name has led there; none where it is no small object.
-    entries: OnceLock<Option<Entries>>,
+    /// Shared by clones, which belong to the same request.
+    pub(super) filling: Arc<Filling>,
 }
-
-/// Payloads up to this size are looked through once for all names, larger ones for each: an index of theirs would take more than they do.
-const INDEXED_BYTES: usize = 64 << 10;
 
 /// What a run of a flow knows beside its variables. All values are JSON texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +70,7 @@ pub(super) struct Reference {
     pub(super) segments: Vec<Box<str>>,
 }
 
-/// What a definition's templates look at, so that nothing else is kept for them.
+/// What a definition's templates look at, so that nothing else is kept for them, and how many they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The subject's values.
@@ -85,13 +79,23 @@ pub struct Needs {
     pub responses: bool,
     /// Results of earlier steps.
     pub steps: bool,
+    /// How many texts are filled in: each is kept taken apart.
+    pub templates: u32,
+    /// How many of them the engine runs, each of which it keeps compiled.
+    pub programs: u32,
 }
 
 impl Needs {
     /// What either looks at.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
-        Self { subject: self.subject || other.subject, responses: self.responses || other.responses, steps: self.steps || other.steps }
+        Self {
+            subject: self.subject || other.subject,
+            responses: self.responses || other.responses,
+            steps: self.steps || other.steps,
+            templates: self.templates.saturating_add(other.templates),
+            programs: self.programs.saturating_add(other.programs),
+        }
     }
 }
 
@@ -116,15 +120,41 @@ impl Root {
             subject: matches!(self, Self::Subject | Self::Bare),
             responses: matches!(self, Self::Responses),
             steps: matches!(self, Self::Steps),
+            templates: 0,
+            programs: 0,
         }
     }
 }
 
 impl Values {
-    /// The arguments of the call, the variables and what else is known of the run.
+    /// The arguments of the call, the variables and what else is known of the run. Made anew for each request: what one request spends is not
+    /// another's.
     #[must_use]
-    pub const fn new(payload: Payload, variables: Arc<Variables>, run: Arc<RunValues>) -> Self {
-        Self { payload, variables, run, entries: OnceLock::new() }
+    pub fn new(payload: Payload, variables: Arc<Variables>, run: Arc<RunValues>) -> Self {
+        Self { payload, variables, run, filling: Arc::new(Filling::new(REQUEST_WORK)) }
+    }
+
+    /// The same for another try, which may spend so much.
+    #[must_use]
+    pub(crate) fn within(&self, work: u64) -> Self {
+        Self { filling: Arc::new(Filling::new(work)), ..self.clone() }
+    }
+
+    /// The same for another request.
+    #[must_use]
+    pub(crate) fn afresh(&self) -> Self {
+        self.within(REQUEST_WORK)
+    }
+
+    /// Whether a request failed for what it spent.
+    pub(crate) fn are_spent(&self) -> bool {
+        self.filling.is_spent()
+    }
+
+    /// Spends as a filling does.
+    #[cfg(test)]
+    pub(crate) fn spend_for_test(&self, work: u64) -> Result<(), Fault> {
+        self.filling.spend(work)
     }
 
     /// The arguments of the call.
@@ -133,30 +163,46 @@ impl Values {
     }
 
     /// The JSON text that a reference leads to.
-    pub(super) fn find(&self, reference: &Reference) -> Option<Cow<'_, str>> {
+    ///
+    /// # Errors
+    /// `template-limit` when the request has nothing left for looking.
+    pub(super) fn find(&self, reference: &Reference) -> Result<Option<Cow<'_, str>>, Fault> {
         let Reference { root, segments } = reference;
-        match root {
-            Root::Payload => self.payload(segments),
-            Root::Responses => match segments.split_first() {
-                None => Some(Cow::Owned(list(&self.run.responses))),
-                Some((index, rest)) => {
-                    let response = self.run.responses.get(index.parse::<usize>().ok()?)?;
-                    json::pick(std::str::from_utf8(response).ok()?, rest).ok()?.map(Cow::Borrowed)
-                }
-            },
-            Root::Bare => {
-                let (name, rest) = segments.split_first()?;
-                let text = self.bare(name)?;
-                json::pick(text, rest).ok()?.map(Cow::Borrowed)
+        let found = match (root, segments.split_first()) {
+            (_, None) => self.whole(*root)?,
+            (Root::Payload, _) if self.payload.is_json() => self.pick(&self.payload.bytes, segments)?.map(Cow::Borrowed),
+            (Root::Payload, _) => None,
+            (Root::Responses, Some((index, rest))) => {
+                let response = index.parse::<usize>().ok().and_then(|index| self.run.responses.get(index));
+                response.map(|response| self.pick(response, rest)).transpose()?.flatten().map(Cow::Borrowed)
             }
-            Root::Subject | Root::Variables | Root::Meta | Root::Config | Root::Steps => {
-                let map = self.map(*root)?;
-                match segments.split_first() {
-                    None => Some(Cow::Owned(object(map))),
-                    Some((name, rest)) => json::pick(map.get(&**name)?, rest).ok()?.map(Cow::Borrowed),
-                }
+            (_, Some((name, rest))) => {
+                let text =
+                    if *root == Root::Bare { self.bare(name) } else { self.map(*root).and_then(|map| Some(map.get(&**name)?.as_str())) };
+                text.map(|text| self.pick(text.as_bytes(), rest)).transpose()?.flatten().map(Cow::Borrowed)
+            }
+        };
+        // What is found is copied.
+        self.filling.spend_bytes(found.as_ref().map_or(0, |found| found.len()))?;
+        Ok(found)
+    }
+
+    /// The part of a JSON text under a path; none where there is nothing, or where the text is no JSON.
+    fn pick<'t>(&self, text: &'t [u8], segments: &[Box<str>]) -> Result<Option<&'t str>, Fault> {
+        let (mut text, mut rest) = (text.trim_ascii(), segments);
+        while let Some((segment, below)) = rest.split_first()
+            && text.len() >= INDEXED_BYTES
+            && let Some(index) = self.filling.index(text)?
+        {
+            let Some(range) = index.below(segment) else { return Ok(None) };
+            (text, rest) = (&text[range], below);
+            if rest.is_empty() {
+                // It was found to be JSON when it was taken apart.
+                return Ok(std::str::from_utf8(text).ok());
             }
         }
+        self.filling.spend_bytes(text.len() * rest.len().max(1))?;
+        Ok(std::str::from_utf8(text).ok().and_then(|text| json::pick(text, rest).ok().flatten()))
     }
 
     /// The value under a bare name: what came later in the run's life stands over what came earlier.
@@ -166,8 +212,22 @@ impl Values {
     }
 
     /// All of a root.
-    pub(super) fn whole(&self, root: Root) -> Option<Cow<'_, str>> {
-        self.find(&Reference { root, segments: Vec::new() })
+    pub(super) fn whole(&self, root: Root) -> Result<Option<Cow<'_, str>>, Fault> {
+        self.filling.spend_bytes(self.bytes_of(root))?;
+        Ok(match root {
+            Root::Payload => self.whole_payload(),
+            Root::Responses => Some(Cow::Owned(list(&self.run.responses))),
+            _ => self.map(root).map(|map| Cow::Owned(object(map))),
+        })
+    }
+
+    /// How long the text of all of a root is, about.
+    pub(super) fn bytes_of(&self, root: Root) -> usize {
+        match root {
+            Root::Payload => self.payload.bytes.len(),
+            Root::Responses => self.run.responses.iter().map(Bytes::len).sum(),
+            _ => self.map(root).into_iter().flatten().map(|(name, value)| name.len() + value.len()).sum(),
+        }
     }
 
     /// The values under a prefix.
@@ -183,39 +243,23 @@ impl Values {
     }
 
     /// A payload that is no JSON is a text; one that is no text either has no place in a template.
-    fn payload(&self, segments: &[Box<str>]) -> Option<Cow<'_, str>> {
+    fn whole_payload(&self) -> Option<Cow<'_, str>> {
         if self.payload.bytes.is_empty() {
             return None;
         }
         let text = std::str::from_utf8(&self.payload.bytes).ok()?;
-        if let Some((first, rest)) = segments.split_first()
-            && let Some(entries) = self.entries(text)
-        {
-            let (_, range) = entries.iter().rev().find(|(name, _)| name == first)?;
-            let value = text.get(range.clone())?;
-            return if rest.is_empty() { Some(Cow::Borrowed(value)) } else { json::pick(value, rest).ok()?.map(Cow::Borrowed) };
-        }
         if self.payload.is_json()
-            && let Ok(found) = json::pick(text, segments)
+            && let Ok(found) = json::pick::<&str>(text, &[])
         {
             return found.map(Cow::Borrowed);
         }
-        segments.is_empty().then(|| Cow::Owned(serde_json::Value::from(text).to_string()))
+        Some(Cow::Owned(serde_json::Value::from(text).to_string()))
     }
+}
 
-    fn entries(&self, text: &str) -> Option<&[(Box<str>, Range<usize>)]> {
-        if text.len() > INDEXED_BYTES || !self.payload.is_json() {
-            return None;
-        }
-        let index = || {
-            let entries = json::entries(text)?;
-            let range = |value: &str| {
-                let begin = value.as_ptr() as usize - text.as_ptr() as usize;
-                begin..begin + value.len()
-            };
-            Some(entries.into_iter().map(|(name, value)| (name.into(), range(value.get()))).collect())
-        };
-        self.entries.get_or_init(index).as_deref()
+impl Default for Values {
+    fn default() -> Self {
+        Self::new(Payload::default(), Arc::default(), Arc::default())
     }
 }
 

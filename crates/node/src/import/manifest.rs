@@ -4,7 +4,7 @@
 //! below can be understood or not, each has a finding of its own.
 
 use serde_json::{Map, Value, json};
-use snaphook_model::Invalid;
+use snaphook_model::{Encode, Invalid};
 
 use super::places;
 
@@ -260,21 +260,16 @@ fn field(path: &str, key: &str, value: &Value, request: &Map<String, Value>, ste
 fn data(place: String, value: &Value, request: &Map<String, Value>, step: &mut Map<String, Value>, findings: &mut Findings) {
     step.insert("data".to_owned(), value.clone());
     let files = request.get("files").is_some_and(|files| !is_empty(files));
-    let encode = match (request.get("cast_data_to_json"), value) {
-        _ if files => "multipart",
-        (Some(Value::Bool(false)), _) => "json",
-        (_, Value::Object(_)) => "form",
-        (_, Value::String(_)) => "text",
-        _ => "json",
-    };
-    step.insert("encode".to_owned(), encode.into());
+    let cast = request.get("cast_data_to_json").and_then(Value::as_bool);
+    let encode = if files { Encode::Multipart } else { Encode::of_execute(cast, value) };
+    step.insert("encode".to_owned(), json!(encode));
     let how = match (encode, request.contains_key("cast_data_to_json")) {
-        ("multipart", _) => "is sent as text fields beside the files".to_owned(),
+        (Encode::Multipart, _) => "is sent as text fields beside the files".to_owned(),
         (_, true) => return findings.taken(place, value),
-        ("form", false) => {
+        (Encode::Form, false) => {
             "is sent as a form, as it is there without `cast_data_to_json`: `encode: form`; for JSON write `encode: json`".to_owned()
         }
-        (encode, false) => format!("is sent with `encode: {encode}`"),
+        (encode, false) => format!("is sent with `encode: {}`", json!(encode).as_str().unwrap_or_default()),
     };
     findings.taken_as(place, value, Outcome::Changed(how));
 }

@@ -30,6 +30,9 @@ pub(crate) async fn run(args: ImportArgs) -> Result<(), CliError> {
     }
     // What the mapping made is held against the format of flows here, so that nobody finds out at deploy.
     let flow = Flow::parse(import.flow.clone()).map_err(|invalid| refused(&args.file, &source.text, import.in_manifest(invalid)))?;
+    if let Err(invalid) = flow.check_result_keys() {
+        import.not_valid(invalid);
+    }
     for step in 0..flow.steps.len() {
         if let Err(fault) = RequestTemplate::of_step(&flow, step) {
             let path = fault.path.unwrap_or_else(|| flow.path_of(step));

@@ -1,11 +1,9 @@
 //! Reads a manifest: JSON or YAML, with no key lost because another one has its name.
 
-use std::fmt;
 use std::path::Path;
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
+use snaphook_model::strict::{self, NotStrict};
 
 use crate::problem::{CliError, InFile, Problem};
 
@@ -56,11 +54,15 @@ type Wrong = (String, usize, usize);
 
 /// As JSON; else as YAML, which lets the comma after the last entry pass that examples on web pages have.
 fn from_json(text: &str) -> Result<(Value, Option<String>), Wrong> {
-    match serde_json::from_str::<Strict>(text) {
-        Ok(Strict(document)) => Ok((document, None)),
-        Err(error) => match from_yaml(text) {
-            Ok(document) if !error.is_data() => Ok((document, Some(format!("is no JSON ({error}) and was read as YAML")))),
-            _ => Err((error.to_string(), error.line(), error.column())),
+    match strict::from_json(text.as_bytes()) {
+        Ok(document) => Ok((document, None)),
+        Err(NotStrict { path: Some(path), detail, line, column }) => Err((format!("{path}: {detail}"), line, column)),
+        Err(NotStrict { path: None, detail, line, column }) => match from_yaml(text) {
+            Ok(document) => {
+                let note = format!("is no JSON ({detail} at line {line} column {column}) and was read as YAML");
+                Ok((document, Some(note)))
+            }
+            Err(_) => Err((detail, line, column)),
         },
     }
 }
@@ -72,76 +74,6 @@ fn from_yaml(text: &str) -> Result<Value, Wrong> {
         let (line, column) = error.location().map_or((1, 1), |at| (place(at.line()), place(at.column())));
         (error.to_string(), line, column)
     })
-}
-
-/// A JSON value in which a key that stands twice is an error: the first one would be dropped without a word.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for StrictVisitor {
-    type Value = Value;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-#[derive(Clone, Copy)]
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::from).ok_or_else(|| E::custom("a number that JSON does not have"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element_seed(self)? {
-            values.push(value);
-        }
-        Ok(values.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut values = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if values.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key `{key}` stands here twice")));
-            }
-            values.insert(key, map.next_value_seed(self)?);
-        }
-        Ok(values.into())
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -73,6 +74,17 @@ async fn a_closed_store_has_written_everything_and_takes_no_more() {
     }
 }
 
+/// A store that was dropped a moment ago, opened again. A process that another test starts just then holds the lock until it runs its program.
+async fn reopened(directory: &Path) -> SqliteStore {
+    for _ in 0..100 {
+        match SqliteStore::open(directory).await {
+            Err(OpenError::InUse(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the directory stays in use");
+}
+
 #[tokio::test]
 async fn a_dropped_store_still_writes_what_is_queued() {
     let directory = TempDir::new().unwrap();
@@ -82,7 +94,7 @@ async fn a_dropped_store_still_writes_what_is_queued() {
     let emptying = store.parts.emptying().await.unwrap();
     drop(store);
     emptying.await.unwrap();
-    let store = SqliteStore::open(directory.path()).await.unwrap();
+    let store = reopened(directory.path()).await;
     assert!(store.run(&acme, run_id(1)).await.unwrap().is_some());
 }
 

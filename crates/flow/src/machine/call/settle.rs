@@ -138,7 +138,11 @@ impl Call<'_> {
     }
 
     /// The latest attempt failed for good.
-    pub(super) fn request_failed(&mut self, failure: Failure) {
+    pub(super) fn request_failed(&mut self, mut failure: Failure) {
+        // Whoever looks at the upstream first may do it again.
+        if failure.fault.code == Code::OutcomeUnknown {
+            failure.repeat = Repeat::Never;
+        }
         self.so_far.errors.push(Some(failure.fault.clone()));
         self.failed(failure);
     }

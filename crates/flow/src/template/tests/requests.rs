@@ -210,12 +210,29 @@ fn what_is_no_template_is_refused_with_its_place() {
 
 #[test]
 fn what_a_template_looks_at_is_known() {
-    let needs = |text: &str| read("https://a.example/", &[], Some(&json!(text)), None).unwrap().needs();
+    let needs =
+        |text: &str| Needs { templates: 0, programs: 0, ..read("https://a.example/", &[], Some(&json!(text)), None).unwrap().needs() };
     let none = Needs::default();
     assert_eq!(needs("{{ payload.a }}{{ config.b }}"), none);
     assert_eq!(needs("{{ a }}"), Needs { subject: true, ..none });
     assert_eq!(needs("{% if responses.0.a %}{{ steps.b | upper }}{% endif %}"), Needs { responses: true, steps: true, ..none });
     assert_eq!(needs("{% for x in payload %}{{ x }}{{ loop.index }}{{ range(3) }}{% endfor %}"), none);
+    // A name that the template gives only sometimes, or only elsewhere, is the run's.
+    let subject = Needs { subject: true, ..none };
+    for text in [
+        "{% if payload.email %}{% set email = payload.email %}{% endif %}{{ email }}",
+        "{% for email in payload %}{{ email }}{% else %}{{ email }}{% endfor %}",
+        "{% for x in payload %}{% endfor %}{{ x }}",
+        "{% with x = 1 %}{% endwith %}{{ x }}",
+    ] {
+        assert_eq!(needs(text), subject, "{text}");
+    }
+    assert_eq!(needs("{% with x = 1 %}{% for y, z in payload %}{{ x }}{{ y }}{{ z }}{% endfor %}{% endwith %}"), none);
+    assert_eq!(needs("{% set secrets = 1 %}{{ secrets }}"), none);
+    let counted = read("https://a.example/{{ a }}", &[], Some(&json!(["{{ a }}", "{{ a | upper }}", "x{% if a %}{% endif %}"])), None)
+        .unwrap()
+        .needs();
+    assert_eq!((counted.templates, counted.programs), (4, 2));
 }
 
 #[test]
@@ -243,4 +260,24 @@ fn expensive_templates_end() {
     let many = with_payload(&json!({"list": vec![1; 200_000]}));
     assert_eq!(render("{{ payload.list | length }}", &many).unwrap_err().code, Code::TemplateLimit);
     assert!(render("{{ payload.list }}", &many).is_ok(), "what is passed on whole is not looked at");
+}
+
+#[test]
+fn the_templates_of_a_request_have_one_budget() {
+    let render = |template: &str, values: &Values| {
+        let request = read("https://a.example/", &[], Some(&json!(vec![template; 2000])), None).unwrap();
+        request.render(values).map(|request| request.body.len())
+    };
+    // What is large is looked through once, at whatever depth, by names and by the engine.
+    let large = || with_payload(&json!({"items": vec![json!({"id": "x".repeat(500)}); 10_000], "last": 1}));
+    for template in ["{{ payload.zz }}", "{{ payload.items.9999.zz }}", "{{ payload.last + 1 }}"] {
+        assert!(render(template, &large()).is_ok(), "{template}");
+    }
+    // What cannot be is paid for each time, and so is what the engine does.
+    let wide = || with_payload(&(0..150_000).map(|n| (format!("k{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into());
+    for (template, values) in [("{{ payload.k7 }}", wide()), ("{% for a in range(9999) %}{% endfor %}", Values::default())] {
+        let fault = render(template, &values).unwrap_err();
+        assert!(values.are_spent() && fault.code == Code::TemplateLimit && fault.limit == Some(2_000_000), "{template}: {fault:?}");
+        assert!(fault.path.is_some_and(|path| path.starts_with("steps[0].data[")), "{template}");
+    }
 }

@@ -1,0 +1,70 @@
+//! Hides a run's generated values in what the run leaves behind: they are passwords mostly, and a record is read by more people than may log in.
+
+use serde_json::Value;
+use snaphook_model::{BodyText, StepRecord};
+
+use crate::machine::{End, Failure};
+use crate::template::RunValues;
+
+/// Shorter values stand in many a text by chance, and whoever tries finds them anyway.
+const SHORTEST: usize = 4;
+
+/// What to hide, and what is shown in its place. Generated values are letters and digits, so they read the same in a URL, in JSON and in a form.
+pub(crate) struct Masks(Vec<(String, String)>);
+
+impl Masks {
+    pub(crate) fn of(values: &RunValues) -> Self {
+        let generated = values.generated.iter().map(|(name, json)| (json.trim_matches('"').to_owned(), format!("[{name}]")));
+        Self(generated.filter(|(value, _)| value.len() >= SHORTEST).collect())
+    }
+
+    /// Hides them in a step's requests, responses and failures. What the run goes on with stays as it is.
+    pub(crate) fn hide(&self, step: &mut StepRecord, end: &mut End) {
+        if self.0.is_empty() {
+            return;
+        }
+        for attempt in &mut step.attempts {
+            if let Some(request) = &mut attempt.request {
+                self.text(&mut request.url);
+                request.headers.values_mut().for_each(|value| self.value(value));
+                self.body(&mut request.body);
+            }
+            if let Some(response) = &mut attempt.response {
+                response.headers.values_mut().for_each(|value| self.value(value));
+                self.body(&mut response.body);
+            }
+            if let Some(fault) = &mut attempt.error {
+                self.text(&mut fault.detail);
+            }
+        }
+        if let End::Failed(Failure { fault, .. }) | End::Ignored(Failure { fault, .. }, _) = end {
+            self.text(&mut fault.detail);
+        }
+    }
+
+    fn text(&self, text: &mut String) {
+        for (value, shown) in &self.0 {
+            if text.contains(value) {
+                *text = text.replace(value, shown);
+            }
+        }
+    }
+
+    fn value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.text(text),
+            Value::Array(list) => list.iter_mut().for_each(|value| self.value(value)),
+            _ => {}
+        }
+    }
+
+    fn body(&self, body: &mut BodyText) {
+        if let Ok(text) = std::str::from_utf8(&body.0)
+            && self.0.iter().any(|(value, _)| text.contains(value))
+        {
+            let mut text = text.to_owned();
+            self.text(&mut text);
+            body.0 = text.into();
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What may be saved: nothing of a document is lost or hidden without a word, and a refused change leaves what was there.
+
+use serde_json::{Value, json};
+use snaphook_tests::{Response, Tenant};
+
+use crate::support::{endpoint, ok, tenant};
+
+/// Stores text as it is written.
+async fn put(tenant: &Tenant, path: &str, text: impl Into<String>) -> Response {
+    tenant.client.send("PUT", path, &[("content-type", "application/json")], text.into().into()).await
+}
+
+fn detail(answer: &Response) -> String {
+    answer.json()["detail"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_refused_change_leaves_what_was_there() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", ok());
+    let read = async |path: &str| tenant.client.get(path).await.expect(200).json();
+    tenant.js("s", "export function preHook(call) { call.arguments.by = 's'; }").await;
+    endpoint(&tenant, &upstream, json!({"pre-hook": [{"script": "s"}]}), json!({})).await;
+    tenant.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
+    let stored = async || [read("/v1/scripts/s").await, read("/v1/connectors/api").await, read("/v1/flows/f").await];
+    let before = stored().await;
+
+    let bad_endpoint = json!({"method": "POST", "path": "/y", "hooks": {"pre-hook": [{"script": "none"}]}});
+    for (path, document) in [
+        ("/v1/connectors/api", json!({"base_url": upstream.url(""), "endpoints": {"x": bad_endpoint}})),
+        ("/v1/connectors/api", json!({"base_url": "no URL", "endpoints": {}})),
+        ("/v1/flows/f", json!({"steps": [{"call": "api/none"}]})),
+        ("/v1/flows/f", json!({"steps": [{"call": "api/x"}, {"url": upstream.url("/{{")}]})),
+        ("/v1/flows/f", json!({"steps": []})),
+    ] {
+        let _ = tenant.client.put(path, &document).await.expect(400);
+    }
+    let _ = tenant.upload("s", "javascript", "export function preHook( {").await.expect(422);
+
+    assert_eq!(stored().await, before);
+    let _ = tenant.call("api/x", json!({})).await.expect(200);
+    let _ = tenant.run("f", json!({"n": 1})).await.expect(200);
+    let seen: Vec<Value> = upstream.requests().iter().map(snaphook_testkit::Recorded::json).collect();
+    assert_eq!(seen, [json!({"by": "s"}), json!({"n": 1, "by": "s"})]);
+}
+
+#[tokio::test]
+async fn names_under_which_results_meet_are_refused() {
+    let (tenant, upstream) = tenant().await;
+    let flow = |names: [&str; 2], trigger: Value| {
+        let steps: Vec<Value> = names.iter().map(|name| json!({"name": name, "url": upstream.url("/x")})).collect();
+        json!({"trigger": trigger, "steps": steps})
+    };
+    for (names, trigger, place, says) in [
+        (["Get data", "get-data"], Value::Null, "steps[1].name", "`steps.getData`"),
+        (["Trigger", "x"], Value::Null, "steps[0].name", "`steps.trigger`"),
+        (["x", "In Take"], json!({"name": "in take"}), "steps[1].name", "`steps.inTake`"),
+        (["--", "x"], Value::Null, "steps[0].name", "letter or digit"),
+    ] {
+        let refused = tenant.client.put("/v1/flows/f", &flow(names, trigger)).await.expect(400).json();
+        assert_eq!((&refused["code"], &refused["path"]), (&json!("invalid"), &json!(place)), "{refused}");
+        assert!(refused["detail"].as_str().unwrap().contains(says), "{refused}");
+    }
+    let _ = tenant.client.put("/v1/flows/f", &flow(["Get data", "Getdata"], Value::Null)).await.expect(201);
+    let executed = json!({"execute": [{"url": upstream.url("/x")}, {"url": upstream.url("/x"), "name": "Step 1"}]});
+    assert_eq!(tenant.client.put("/v1/flows/f", &executed).await.expect(400).json()["path"], "execute[1].name");
+}
+
+#[tokio::test]
+async fn nothing_of_a_json_document_is_dropped_without_a_word() {
+    let (tenant, _) = tenant().await;
+    let flow = |data: &str| format!(r#"{{"steps": [{{"url": "https://a.example/", "data": {data}}}]}}"#);
+    for (data, path, says) in [
+        (r#"{"a": 1, "b": [{"c": 1, "c": 2}]}"#, "steps[0].data.b[0].c", "twice"),
+        ("[1, 12345678901234567890123]", "steps[0].data[1]", "as a text"),
+        ("0.12345678901234567890", "steps[0].data", "as a text"),
+    ] {
+        let refused = put(&tenant, "/v1/flows/f", flow(data)).await.expect(400);
+        let document = refused.json();
+        assert_eq!((&document["code"], &document["path"]), (&json!("invalid"), &json!(path)), "{document}");
+        assert!(detail(&refused).contains(says) && document["line"] == 1 && document["column"].is_u64(), "{document}");
+    }
+    let twice =
+        put(&tenant, "/v1/connectors/c", r#"{"base_url": "https://a.example", "base_url": "https://b.example", "endpoints": {}}"#).await;
+    assert_eq!(twice.expect(400).json()["path"], "base_url");
+    let kept = put(&tenant, "/v1/flows/f", flow("[18446744073709551615, -9223372036854775808, 1.50, 0.1, 1e3]")).await.expect(201);
+    assert_eq!(kept.json()["steps"][0]["data"], json!([u64::MAX, i64::MIN, 1.5, 0.1, 1000.0]));
+}
+
+#[tokio::test]
+async fn a_document_has_so_many_templates() {
+    let (tenant, upstream) = tenant().await;
+    let data = |count: usize| vec!["{{ payload.a }}"; count];
+    let steps = |counts: [usize; 2]| json!({"steps": counts.map(|count| json!({"url": upstream.url("/x"), "data": data(count)}))});
+    let _ = tenant.client.put("/v1/flows/f", &steps([1500, 500])).await.expect(201);
+    let refused = tenant.client.put("/v1/flows/f", &steps([1500, 501])).await.expect(400).json();
+    assert_eq!(
+        (&refused["code"], &refused["path"], &refused["limit"]),
+        (&json!("invalid"), &json!("steps[1].data[500]"), &json!(2000)),
+        "{refused}"
+    );
+    let endpoint = json!({"method": "POST", "path": "/x", "data": data(2000), "headers": {"x-a": "{{ payload.a }}"}});
+    let connector = json!({"base_url": upstream.url(""), "endpoints": {"x": endpoint}});
+    let refused = tenant.client.put("/v1/connectors/c", &connector).await.expect(400).json();
+    assert!(refused["path"].as_str().unwrap().starts_with("endpoints.x."), "{refused}");
+}
+
+/// The old document's rules, where `hooks` refuses a step whose endpoint sends files.
+#[tokio::test]
+async fn a_list_called_execute_is_called_so_in_every_complaint() {
+    let (tenant, upstream) = tenant().await;
+    tenant.js("s", "export function preRequest() {}").await;
+    endpoint(&tenant, &upstream, json!({}), json!({"files": {"file": "f.txt"}})).await;
+    let flow = json!({"execute": [{"call": "api/x", "hooks": {"pre-request": [{"script": "s"}]}}]});
+    assert_eq!(tenant.client.put("/v1/flows/f", &flow).await.expect(400).json()["path"], "execute[0].hooks.pre-request");
+}
