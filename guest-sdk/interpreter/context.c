@@ -9,7 +9,8 @@ typedef struct Entry {
     struct Entry *next;
     JSAtom key;
     JSValue value;
-    Text text; // Its JSON as the host has it.
+    Text text;  // Its JSON as the host has it.
+    bool loose; // Which may be written in another way.
 } Entry;
 
 typedef struct Scope {
@@ -49,7 +50,7 @@ static Entry *remember(Scope *scope, JSAtom key)
             JS_ThrowOutOfMemory(js);
             return NULL;
         }
-        *entry = (Entry){scope->entries, JS_DupAtom(js, key), JS_UNDEFINED, {NULL, 0}};
+        *entry = (Entry){scope->entries, JS_DupAtom(js, key), JS_UNDEFINED, {NULL, 0}, false};
         scope->entries = entry;
     }
     return entry;
@@ -76,6 +77,7 @@ static int find(Scope *scope, JSAtom atom, Entry **entry)
         return -1;
     (*entry)->value = value;
     (*entry)->text = text;
+    (*entry)->loose = json_loose;
     return 1;
 }
 
@@ -140,6 +142,7 @@ static int store(Scope *scope, JSAtom atom, JSValueConst value, Text *text)
         return -1;
     entry->value = text == NULL ? JS_UNDEFINED : JS_DupValue(js, value);
     entry->text = text == NULL ? (Text){NULL, 0} : *text;
+    entry->loose = false;
     return true;
 }
 
@@ -189,7 +192,7 @@ bool context_flush(void)
                 continue;
             if (!json_write(entry->value, &text))
                 return false;
-            bool same = text.ptr != NULL && text.len == entry->text.len && memcmp(text.ptr, entry->text.ptr, text.len) == 0;
+            bool same = text.ptr != NULL && same_data(text, entry->text, entry->loose);
             if (!same && store(&scopes[i], entry->key, entry->value, text.ptr == NULL ? NULL : &text) < 0)
                 return false;
         }

@@ -96,7 +96,7 @@ bool answer_read(JSValueConst value, const char *what, Decision *decision, bool 
         return true;
     Text there;
     snprintf(part, sizeof part, "the body of %s", what);
-    if (!payload_write(body, part, &decision->payload.bytes, &decision->payload.content_type))
+    if (!payload_keep(body, part, &decision->payload))
         return false;
     if (!headers_find(&decision->headers, "content-type", &there))
         headers_append(&decision->headers, TEXT("content-type"), decision->payload.content_type);
@@ -130,7 +130,7 @@ static bool replace_read(JSValueConst value, Decision *decision)
 static bool payload_read_argument(JSValueConst value, const char *what, Decision *decision)
 {
     decision->has_payload = true;
-    return payload_write(value, what, &decision->payload.bytes, &decision->payload.content_type);
+    return payload_keep(value, what, &decision->payload);
 }
 
 // Reads a helper's arguments; false when they are wrong.

@@ -164,7 +164,7 @@ static JSValue get(JSContext *ctx, JSValueConst this, int magic)
     case ARGUMENTS:
         if (given->arguments_set || !JS_IsUndefined(given->arguments))
             return JS_DupValue(ctx, given->arguments);
-        return kept(json_parse(input_arguments()->ptr, input_arguments()->len), &given->arguments);
+        return kept(arguments_read(), &given->arguments);
     case HEADERS:
         return JS_IsUndefined(given->headers) ? kept(headers_new(given->list), &given->headers) : JS_DupValue(ctx, given->headers);
     case PAYLOAD:
@@ -205,7 +205,7 @@ bool call_changes(JSValueConst call, bool *changed, hooks_list_u8_t *arguments)
     }
     if (!payload_write(given->arguments, "call.arguments", arguments, &type))
         return false;
-    *changed = given->arguments_set || !same_bytes(arguments, input_arguments());
+    *changed = given->arguments_set || !arguments_are_same(arguments);
     return true;
 }
 
@@ -217,7 +217,7 @@ bool result_changes(JSValueConst result, bool *changed, snaphook_hook_types_payl
         return true;
     if (!payload_write(given->payload, "result.payload", &payload->bytes, &payload->content_type))
         return false;
-    *changed = given->payload_set || !same_bytes(&payload->bytes, input_body());
+    *changed = given->payload_set || !body_is_same(&payload->bytes);
     return true;
 }
 

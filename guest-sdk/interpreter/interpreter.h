@@ -49,8 +49,10 @@ typedef struct Invocation {
     JSValue pending_decision;  // The last decision made by a helper, until it is returned.
     bool has_body;             // `body` has crossed.
     hooks_list_u8_t body;
+    bool body_loose;           // It was read as JSON, and the same data may be written in another way.
     bool has_arguments;        // `arguments` have crossed.
     hooks_list_u8_t arguments;
+    bool arguments_loose;
 } Invocation;
 
 extern JSRuntime *runtime;
@@ -96,6 +98,8 @@ bool engine_view_bytes(JSValueConst value, uint8_t **bytes, size_t *length);
 bool json_is_valid(const uint8_t *bytes, size_t length);
 // JSON text to a value; throws SyntaxError.
 JSValue json_parse(const uint8_t *bytes, size_t length);
+// Set by `json_parse` when its text may not be the one that `json_write` would write for the value.
+extern bool json_loose;
 // A value to JSON text. False and an exception when it throws; `text->ptr` NULL when the value has no JSON form.
 bool json_write(JSValueConst value, Text *text);
 // Set when the writer itself refused a value, as opposed to a `toJSON` that threw.
@@ -140,8 +144,11 @@ bool headers_find(const HeaderList *list, const char *name, Text *value);
 
 // payload.c
 // Text for a string, bytes for buffers, JSON for the rest; `what` names the value in errors. False when it threw.
+// Bytes are the buffer's own: they hold as long as nothing else runs.
 bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes, Text *content_type);
-// JSON as a value, `text/*` as a string, anything else as bytes.
+// The same for what is handed over later: whatever becomes of a buffer, its bytes stay as they are now.
+bool payload_keep(JSValueConst value, const char *what, snaphook_hook_types_payload_t *payload);
+// The body: JSON as a value, `text/*` as a string, anything else as bytes.
 JSValue payload_read(hooks_list_u8_t bytes, Text content_type);
 // The same for a payload, which can be had in no other way: what says that it is JSON and is not is a string all the same, or bytes.
 JSValue payload_given(hooks_list_u8_t bytes, Text content_type);
@@ -156,7 +163,12 @@ const hooks_list_u8_t *input_body(void);
 const hooks_list_u8_t *input_arguments(void);
 // The media type of a payload that stands in the body's place; false where the headers say it.
 bool input_payload_type(Text *type);
-bool same_bytes(const hooks_list_u8_t *a, const hooks_list_u8_t *b);
+// The arguments as a value, to be read once.
+JSValue arguments_read(void);
+// Whether what was written says the same as what came, though that was written in another way if it was `loose`. If not, the script changed it.
+bool same_data(Text written, Text came, bool loose);
+bool body_is_same(const hooks_list_u8_t *written);
+bool arguments_are_same(const hooks_list_u8_t *written);
 
 // message.c: requests and responses.
 void message_define_classes(void);

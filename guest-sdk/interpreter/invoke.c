@@ -283,7 +283,7 @@ bool exports_snaphook_hook_step_step(Text *content_type, ContextRecord *context,
         return true;
     if (!payload_write(given, "the payload", &ret->val.bytes, &ret->val.content_type))
         return failed(err);
-    ret->is_some = !same_bytes(&ret->val.bytes, input_body());
+    ret->is_some = !body_is_same(&ret->val.bytes);
     return true;
 }
 

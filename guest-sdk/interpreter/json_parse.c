@@ -5,8 +5,15 @@ typedef struct Frame {
     uint32_t values, keys; // Where this object's or array's own begin.
     uint32_t predicted;    // So many of its keys, from the first on, are those of `expected`, and hold no references of their own.
     bool is_object;
-    JSShape *expected;     // Shape of the object before on the same level: its keys are likely to come again.
+    uint32_t odd;            // The first of its keys that does not stand in the text as it is; beyond them all where each does.
+    uint32_t expected_count; // So many keys of `expected` may be guessed.
+    JSShape *expected;       // Shape of the object before on the same level: its keys are likely to come again.
 } Frame;
+
+typedef struct Remembered {
+    JSShape *shape;
+    uint32_t plain; // So many of its keys, from the first on, stood in the text as they are: only those can be compared with text.
+} Remembered;
 
 // First sizes of the stacks, which then lie on the C stack: enough for a kilobyte of JSON.
 #define FIRST_VALUES 96
@@ -33,8 +40,13 @@ static bool parser_grow(void **stack, void *first, uint32_t *room, size_t size)
 
 static inline void skip_space(Parser *parser)
 {
-    while (unlikely(*parser->at <= ' ') && (*parser->at == ' ' || *parser->at == '\n' || *parser->at == '\r' || *parser->at == '\t'))
-        parser->at++;
+    const uint8_t *first = parser->at, *at = first;
+    if (likely(*at > ' '))
+        return;
+    while (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')
+        at++;
+    parser->at = at;
+    parser->loose = parser->loose || at != first;
 }
 
 static inline bool take_word(Parser *parser, const char *word, size_t length)
@@ -67,12 +79,12 @@ static inline JSValue parse_scalar(Parser *parser)
 }
 
 // Levels above which the shape before is not remembered: beyond, prediction hits nothing.
-static JSShape **remembered_at(JSShape **remembered, uint32_t depth)
+static Remembered *remembered_at(Remembered *remembered, uint32_t depth)
 {
     return depth < REMEMBERED ? &remembered[depth] : NULL;
 }
 
-static JSValue close_object(Parser *parser, const Frame *frame, JSShape **remembered)
+static JSValue close_object(Parser *parser, const Frame *frame, Remembered *remembered)
 {
     const JSAtom *keys = parser->keys + frame->keys;
     const JSValue *values = parser->values + frame->values;
@@ -82,11 +94,12 @@ static JSValue close_object(Parser *parser, const Frame *frame, JSShape **rememb
     JSValue object;
     if (likely(shape != NULL)) {
         if (!again && remembered != NULL) {
-            js_free_shape_null(runtime, *remembered);
-            *remembered = js_dup_shape(shape);
+            js_free_shape_null(runtime, remembered->shape);
+            *remembered = (Remembered){js_dup_shape(shape), frame->odd < count ? frame->odd : count};
         }
         object = object_of_shape(shape, values, count);
     } else {
+        parser->loose = true;
         object = failed ? JS_ThrowOutOfMemory(js) : object_one_by_one(keys, values, count);
     }
     for (uint32_t i = frame->predicted; i < count; i++)
@@ -118,15 +131,21 @@ static inline bool take_key(Parser *parser, Frame *frame)
     parser->at++;
     uint32_t index = parser->key_count - frame->keys;
     JSAtom atom = JS_ATOM_NULL;
-    if (frame->expected != NULL && frame->predicted == index && index < (uint32_t)frame->expected->prop_count) {
+    if (frame->predicted == index && index < frame->expected_count) {
         atom = get_shape_prop(frame->expected)[index].atom;
         if (key_is(parser, atom))
             frame->predicted++;
         else
             atom = JS_ATOM_NULL;
     }
-    if (atom == JS_ATOM_NULL && (atom = parse_key(parser)) == JS_ATOM_NULL)
-        return false;
+    if (atom == JS_ATOM_NULL) {
+        bool plain;
+        atom = parse_key(parser, &plain);
+        if (unlikely(atom == JS_ATOM_NULL))
+            return false;
+        if (unlikely(!plain) && index < frame->odd)
+            frame->odd = index;
+    }
     parser->keys[parser->key_count++] = atom;
     skip_space(parser);
     if (unlikely(*parser->at != ':')) {
@@ -138,7 +157,7 @@ static inline bool take_key(Parser *parser, Frame *frame)
 }
 
 // Reads everything; the stacks' first places belong to the caller.
-static JSValue parse_all(Parser *parser, JSValue *first_values, JSAtom *first_keys, Frame *first_frames, JSShape **remembered)
+static JSValue parse_all(Parser *parser, JSValue *first_values, JSAtom *first_keys, Frame *first_frames, Remembered *remembered)
 {
     JSValue value;
     Frame *frame = NULL;
@@ -152,9 +171,10 @@ read_value:
         if (unlikely(parser->depth == parser->depth_room) &&
             !parser_grow((void **)&parser->frames, first_frames, &parser->depth_room, sizeof(Frame)))
             return JS_EXCEPTION;
-        JSShape **before = is_object ? remembered_at(remembered, parser->depth) : NULL;
+        const Remembered *before = is_object ? remembered_at(remembered, parser->depth) : NULL;
+        Remembered guess = before == NULL ? (Remembered){NULL, 0} : *before;
         frame = &parser->frames[parser->depth++];
-        *frame = (Frame){parser->value_count, parser->key_count, 0, is_object, before == NULL ? NULL : *before};
+        *frame = (Frame){parser->value_count, parser->key_count, 0, is_object, UINT32_MAX, guess.plain, guess.shape};
         skip_space(parser);
         if (*parser->at == (is_object ? '}' : ']'))
             goto close;
@@ -211,13 +231,15 @@ read_key:
     goto read_value;
 }
 
+bool json_loose;
+
 // `bytes[length]` must be readable and 0.
 JSValue json_parse(const uint8_t *bytes, size_t length)
 {
     JSValue values[FIRST_VALUES];
     JSAtom keys[FIRST_KEYS];
     Frame frames[FIRST_FRAMES];
-    JSShape *remembered[REMEMBERED] = {NULL};
+    Remembered remembered[REMEMBERED] = {{NULL, 0}};
     Parser parser = {
         .start = bytes,
         .at = bytes,
@@ -234,9 +256,10 @@ JSValue json_parse(const uint8_t *bytes, size_t length)
     JSValue result = parse_all(&parser, values, keys, frames, remembered);
     if (unlikely(JS_IsException(result)))
         parser_abandon(&parser);
+    json_loose = parser.loose;
     shapes_release(&parser.shapes);
     for (int i = 0; i < REMEMBERED; i++)
-        js_free_shape_null(runtime, remembered[i]);
+        js_free_shape_null(runtime, remembered[i].shape);
     if (parser.values != values)
         js_free_rt(runtime, parser.values);
     if (parser.keys != keys)

@@ -13,6 +13,7 @@ typedef struct Parser {
     uint32_t key_count, key_room;
     uint32_t depth, depth_room;
     bool ascii;
+    bool loose; // See `json_loose`.
     Shapes shapes;
 } Parser;
 
@@ -107,6 +108,7 @@ static JSValue parse_rich_string(Parser *parser, const uint8_t *first)
     while (*parser->at != '"') {
         if (*parser->at == '\\') {
             parser->at++;
+            parser->loose = parser->loose || *parser->at == 'u' || *parser->at == '/';
             int32_t code = parse_escape(parser);
             if (code < 0)
                 return parse_error(parser);
@@ -118,6 +120,8 @@ static JSValue parse_rich_string(Parser *parser, const uint8_t *first)
             Utf8Reader reader = {parser->at, parser->end, false, 0};
             uint32_t code = wtf8_next(&reader);
             parser->at = reader.at;
+            // What was replaced, or half a pair, is written in another way.
+            parser->loose = parser->loose || code == 0xfffd || code >> 11 == 0x1b;
             wide = wide || code > 0xff;
             units += code > 0xffff ? 2 : 1;
         }
@@ -175,19 +179,21 @@ static inline JSValue parse_string(Parser *parser)
     return JS_MKPTR(JS_TAG_STRING, string);
 }
 
-// A key as an atom with a reference; 0 and an exception when it is none.
-static JSAtom parse_key(Parser *parser)
+// A key as an atom with a reference; 0 and an exception when it is none. `*plain`: it stands in the text as it is, in ASCII and without escapes.
+static JSAtom parse_key(Parser *parser, bool *plain)
 {
     const uint8_t *first = parser->at, *last = plain_end(first);
     size_t length = (size_t)(last - first);
-    bool plain = *last == '"' && (parser->ascii || is_ascii(first, length));
-    if (plain && !(*first >= '0' && *first <= '9')) {
+    *plain = *last == '"' && (parser->ascii || is_ascii(first, length));
+    if (*plain && !(*first >= '0' && *first <= '9')) {
         JSAtom atom = __JS_FindAtom(runtime, (const char *)first, length, JS_ATOM_TYPE_STRING);
         if (atom != JS_ATOM_NULL) {
             parser->at = last + 1;
             return atom;
         }
     }
+    // Keys that are array indices come first when an object is written.
+    parser->loose = parser->loose || (*first >= '0' && *first <= '9');
     JSValue string = parse_string(parser);
     if (JS_IsException(string))
         return JS_ATOM_NULL;
@@ -197,7 +203,7 @@ static JSAtom parse_key(Parser *parser)
     return atom;
 }
 
-// Whether the text goes on with this key and its quote: the key that the object before had here.
+// Whether the text goes on with this key and its quote: the key that the object before had here, where it stood as it is.
 static inline bool key_is(Parser *parser, JSAtom atom)
 {
     if (__JS_AtomIsTaggedInt(atom))
@@ -226,7 +232,7 @@ static JSValue parse_long_number(Parser *parser, const uint8_t *first)
     const uint8_t *at = first;
     uint64_t digits = 0;
     int count = 0, exponent = 0;
-    bool negative = *at == '-';
+    bool negative = *at == '-', shortest;
     at += negative;
     if (*at == '0' && is_decimal(at[1])) {
         parser->at = at + 1;
@@ -236,14 +242,17 @@ static JSValue parse_long_number(Parser *parser, const uint8_t *first)
     for (; is_decimal(*at); at++, count++)
         digits = count < 19 ? digits * 10 + (*at - '0') : digits;
     bool good = at > whole;
+    shortest = !negative || digits != 0;
     if (good && *at == '.') {
         const uint8_t *fraction = ++at;
         for (; is_decimal(*at); at++, count++, exponent--)
             digits = count < 19 ? digits * 10 + (*at - '0') : digits;
         good = at > fraction;
+        shortest = at[-1] != '0' && (*whole != '0' || exponent >= -6);
     }
     if (good && (*at | 0x20) == 'e') {
         at++;
+        shortest = false;
         bool minus = *at == '-';
         at += *at == '+' || *at == '-';
         const uint8_t *power = at;
@@ -256,6 +265,8 @@ static JSValue parse_long_number(Parser *parser, const uint8_t *first)
     parser->at = at;
     if (!good)
         return parse_error(parser);
+    // Up to 15 digits are the shortest that give their number back.
+    parser->loose = parser->loose || !shortest || count > 15;
     if (count <= 19 && digits <= 1ull << 53 && exponent >= -22 && exponent <= 22) {
         double value = exponent < 0 ? (double)digits / exact_powers[-exponent] : (double)digits * exact_powers[exponent];
         return digits == 0 && negative ? js_float64(-0.0) : js_number(negative ? -value : value);

@@ -251,7 +251,7 @@ static bool body_changes(Message *message, const char *what, bool *changed, hook
         return true;
     if (!payload_write(message->body, what, bytes, type))
         return false;
-    *changed = message->body_set || !same_bytes(bytes, input_body());
+    *changed = message->body_set || !body_is_same(bytes);
     return true;
 }
 

@@ -27,11 +27,6 @@ const hooks_list_u8_t *input_arguments(void)
     return &invocation.arguments;
 }
 
-bool same_bytes(const hooks_list_u8_t *a, const hooks_list_u8_t *b)
-{
-    return a->len == b->len && (a->ptr == b->ptr || memcmp(a->ptr, b->ptr, a->len) == 0);
-}
-
 // The bytes of an ArrayBuffer or of a view; false when the value is neither.
 static bool bytes_of(JSValueConst value, hooks_list_u8_t *bytes)
 {
@@ -109,16 +104,31 @@ bool payload_write(JSValueConst value, const char *what, hooks_list_u8_t *bytes,
     return true;
 }
 
+bool payload_keep(JSValueConst value, const char *what, snaphook_hook_types_payload_t *payload)
+{
+    if (!payload_write(value, what, &payload->bytes, &payload->content_type))
+        return false;
+    hooks_list_u8_t *bytes = &payload->bytes;
+    if (!text_equals(payload->content_type, "application/octet-stream") || bytes->len == 0)
+        return true;
+    uint8_t *copy = heap_allocate(bytes->len);
+    if (copy == NULL) {
+        JS_ThrowOutOfMemory(js);
+        return false;
+    }
+    memcpy(copy, bytes->ptr, bytes->len);
+    bytes->ptr = copy;
+    return true;
+}
+
 JSValue payload_new(JSValueConst value)
 {
     snaphook_hook_types_payload_t *payload = heap_allocate(sizeof *payload);
     JSValue object = payload == NULL ? JS_ThrowOutOfMemory(js) : JS_NewObjectClass(js, (int)payload_class);
-    if (JS_IsException(object) || !payload_write(value, "`payload`", &payload->bytes, &payload->content_type))
+    if (JS_IsException(object) || !payload_keep(value, "`payload`", payload))
         return JS_EXCEPTION;
     if (JS_IsString(value) && json_is_valid(payload->bytes.ptr, payload->bytes.len))
         payload->content_type = TEXT("application/json");
-    // Its bytes may be the value's own, which must not go before them.
-    JS_DefinePropertyValueStr(js, object, "value", JS_DupValue(js, value), 0);
     JS_SetOpaque(object, payload);
     return object;
 }
@@ -153,6 +163,57 @@ JSValue body_json(const hooks_list_u8_t *bytes)
     return json_parse(text.ptr, text.len);
 }
 
+JSValue arguments_read(void)
+{
+    const hooks_list_u8_t *arguments = input_arguments();
+    JSValue value = json_parse(arguments->ptr, arguments->len);
+    invocation.arguments_loose = json_loose;
+    return value;
+}
+
+static bool same_bytes(Text a, Text b)
+{
+    if (a.len != b.len || a.ptr == b.ptr)
+        return a.len == b.len;
+    size_t i = 0;
+    // The C library compares byte by byte.
+    for (; i + 8 <= a.len; i += 8) {
+        uint64_t left, right;
+        memcpy(&left, a.ptr + i, 8);
+        memcpy(&right, b.ptr + i, 8);
+        if (left != right)
+            return false;
+    }
+    return memcmp(a.ptr + i, b.ptr + i, a.len - i) == 0;
+}
+
+// JSON has many forms and is written in one. Where what came had another, it is read and written once more, as nobody changed it.
+bool same_data(Text written, Text came, bool loose)
+{
+    if (same_bytes(written, came))
+        return true;
+    if (!loose)
+        return false;
+    Text again = {NULL, 0};
+    JSValue value = body_json(&(hooks_list_u8_t){came.ptr, came.len});
+    // What cannot be told, for want of memory, counts as a change: that hands on what the script has.
+    if (JS_IsException(value) || !json_write(value, &again))
+        JS_FreeValue(js, JS_GetException(js));
+    return again.ptr != NULL && same_bytes(written, again);
+}
+
+bool body_is_same(const hooks_list_u8_t *written)
+{
+    const hooks_list_u8_t *body = input_body();
+    return same_data((Text){written->ptr, written->len}, (Text){body->ptr, body->len}, invocation.body_loose);
+}
+
+bool arguments_are_same(const hooks_list_u8_t *written)
+{
+    const hooks_list_u8_t *arguments = input_arguments();
+    return same_data((Text){written->ptr, written->len}, (Text){arguments->ptr, arguments->len}, invocation.arguments_loose);
+}
+
 static Text essence_of(Text content_type)
 {
     Text essence = content_type;
@@ -167,8 +228,11 @@ static Text essence_of(Text content_type)
 JSValue payload_read(hooks_list_u8_t bytes, Text content_type)
 {
     Text essence = essence_of(content_type);
-    if (is_json(essence))
-        return body_json(&bytes);
+    if (is_json(essence)) {
+        JSValue value = body_json(&bytes);
+        invocation.body_loose = json_loose || without_mark(&bytes).len != bytes.len;
+        return value;
+    }
     if (starts_with(essence, "text/"))
         return body_text(&bytes);
     return JS_NewUint8ArrayCopy(js, bytes.ptr, bytes.len);

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use snaphook_testkit::Upstream;
 
-use crate::support::{hooked, node, ok, problem};
+use crate::hostile_wasm::with_metadata_of;
+use crate::support::{endpoint, hooked, node, ok, problem, tenant};
 
 #[tokio::test]
 async fn framing_headers_from_guests_are_refused_by_name() {
@@ -91,4 +92,35 @@ async fn a_scripts_own_request_carries_its_connectors_headers_as_any_other_does(
     let bob = json!({"id": "p-2", "values": {"email": "bob\r\nx-evil: 1"}});
     let failed = tenant.run_about("f", bob, json!({})).await;
     assert!(failed.status == 422 && upstream.requests().len() == 1, "{}", failed.text());
+}
+
+/// Components may give names in any letter case. Scripts look for them in lower case.
+#[tokio::test]
+async fn a_script_replaces_the_header_of_a_component() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", ok());
+    let url = upstream.url("/x");
+    // ok · send · a request: its option, then method, URL, headers and body behind the two tags, of eight bytes each.
+    let fields = [(20, 100), (24, 4), (28, 200), (32, url.len()), (36, 400), (40, 1), (400, 300), (404, 6), (408, 310), (412, 3)];
+    let stores: String = fields.map(|(at, value)| format!("(i32.store (i32.const {}) (i32.const {value}))", at_result(at))).concat();
+    let module = format!(
+        r#"(module
+            (memory (export "memory") 2)
+            (data (i32.const 100) "POST") (data (i32.const 200) "{url}") (data (i32.const 300) "X-Sign") (data (i32.const 310) "one")
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 65536)
+            (func (export "snaphook:hook/pre-request@0.1.0#pre-request") (param i32) (result i32)
+              (i32.store8 (i32.const 1040) (i32.const 1)) {stores} (i32.const 1024)))"#
+    );
+    tenant.script("component", "wasm", with_metadata_of("pre-request", &module)).await;
+    let set = "export function preRequest({ headers }) { if (headers.get('x-sign') !== 'one') throw 0; headers.set('x-sign', 'two'); }";
+    tenant.js("script", set).await;
+    endpoint(&tenant, &upstream, json!({"pre-request": [{"script": "component"}, {"script": "script"}]}), json!({})).await;
+    let _ = tenant.call("api/x", json!({})).await.expect(200);
+    let signs: Vec<_> = upstream.last().headers.into_iter().filter(|(name, _)| name == "x-sign").collect();
+    assert_eq!(signs, [("x-sign".to_owned(), "two".to_owned())]);
+}
+
+/// Small places are those of the result, which stands at 1024.
+fn at_result(at: usize) -> usize {
+    if at < 100 { 1024 + at } else { at }
 }

@@ -21,12 +21,17 @@ pub(crate) fn guest(body: &str, rest: &str) -> Vec<u8> {
 }
 
 fn with_metadata(text: &str) -> Vec<u8> {
+    with_metadata_of("pre-hook", text)
+}
+
+/// A core module that exports a hook, with what a compiler to components must know.
+pub(crate) fn with_metadata_of(hook: &str, text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("the module's text is right");
     let mut resolve = Resolve::default();
     let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk/wit");
     let (package, _) = resolve.push_dir(wit).expect("the contract parses");
-    let world = "package test:guest; world guest { include snaphook:hook/host@0.1.0; export snaphook:hook/pre-hook@0.1.0; }";
-    let own = resolve.push_str("guest.wit", world).expect("the world's text is right");
+    let world = format!("package test:guest; world guest {{ include snaphook:hook/host@0.1.0; export snaphook:hook/{hook}@0.1.0; }}");
+    let own = resolve.push_str("guest.wit", &world).expect("the world's text is right");
     let world = resolve.select_world(&[own, package], Some("test:guest/guest")).expect("the world is there");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the module takes a section");
     module

@@ -54,6 +54,21 @@ async fn limit_output_bytes() {
 }
 
 #[tokio::test]
+async fn limit_output_bytes_of_requests() {
+    let document = json!({"limits": {"output_bytes": 1000}, "grants": {"fetch": true}, "egress": {"allow_private": ["127.0.0.0/8"]}});
+    let tenant = node().tenant_with(document).await;
+    let upstream = Upstream::start().await;
+    upstream.on("/x", ok());
+    endpoint(&tenant, &upstream, json!({}), json!({})).await;
+    let source = "export default async function () { for (;;) await fetch('api:/x', { method: 'POST', body: 'x'.repeat(400) }); }";
+    tenant.js("s", source).await;
+    tenant.flow("f", json!({"steps": [{"script": "s"}]})).await;
+    let answer = tenant.run("f", json!({})).await;
+    assert_eq!(upstream.requests().len(), 2);
+    refused(answer, 422, "output", 1000).await;
+}
+
+#[tokio::test]
 async fn limit_log_bytes_drops_and_counts() {
     let (tenant, _upstream) = limited(
         json!({"log_bytes": 100}),

@@ -205,3 +205,15 @@ async fn payload_path_picks_the_payload_unless_a_script_gave_one() {
     let answer = tenant.call("api/x", json!({})).await.expect(502);
     assert_eq!(problem(&answer).0, "response-json");
 }
+
+#[tokio::test]
+async fn a_script_that_only_looks_hands_on_what_came() {
+    let source = "import { fail } from 'snaphook';
+        export function postRequest(r) { if (r.body.error) return fail('refused'); }";
+    let (tenant, upstream) = hooked("post-request", source).await;
+    let text = r#"{ "id": 9007199254740993, "data": {"items": [1.0]} }"#;
+    upstream.on("/x", Answer::text(text).header("content-type", "application/json"));
+    assert_eq!(tenant.call("api/x", json!({})).await.expect(200).text(), text);
+    endpoint(&tenant, &upstream, json!({"post-request": [{"script": "s"}]}), json!({"payload_path": "data"})).await;
+    assert_eq!(tenant.call("api/x", json!({})).await.expect(200).json(), json!({"items": [1.0]}));
+}

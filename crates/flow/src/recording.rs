@@ -23,6 +23,8 @@ use snaphook_store::Recording;
 
 /// Beyond this a run keeps its record and cannot be replayed. A quarter of what the store's queue holds, and a thousand ordinary calls.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
+// Nothing is missing that would fit.
+const _: () = assert!(MAX_BYTES <= snaphook_sandbox::MAX_EXCHANGE_BYTES);
 
 /// Earlier bodies that a body is compared with, by address: what is shared is shared with the hooks just before.
 const NEIGHBOURS: usize = 32;
@@ -164,6 +166,14 @@ impl Recorder {
         let body = self.keep(input.bytes.clone());
         let opening = Opening { content_type: input.content_type.clone(), body, writes, subject_values: subject_values.0 };
         self.write(&Noted::Opening(&opening));
+    }
+
+    /// An invocation's own requests. Where they were too large to be kept, so would the recording be.
+    pub(crate) fn within(&mut self, exchanges: Option<Vec<Exchange>>) -> Option<Vec<Exchange>> {
+        if exchanges.is_none() {
+            *self = Self { too_large: true, ..Self::default() };
+        }
+        exchanges
     }
 
     /// Writes an invocation down, unless the whole would become too large.

@@ -204,7 +204,8 @@ async fn again(
         return Err(Fault::new(Code::Overloaded, "the replay did not end within the time that a request may take"));
     }
     let before = Made { result, writes, requests };
-    let requests = outcome.exchanges.into_iter().map(|exchange| exchange.request).collect();
+    // What was recorded was kept, and a replay asks for nothing else.
+    let requests = outcome.exchanges.into_iter().flatten().map(|exchange| exchange.request).collect();
     let mut after = Made { result: outcome.result, writes: outcome.writes, requests };
     match &after.result {
         // Ours, not the script's: asking again may do better, and a difference it is not.

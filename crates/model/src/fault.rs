@@ -97,7 +97,7 @@ codes! {
     Fuel "fuel" Guest "fuel is spent" "The invocation used all of its fuel. Do less in the hook, or ask the operator for a higher limit `fuel`.";
     Deadline "deadline" Guest "deadline has passed" "The invocation took longer than the limit `wall_ms`. Do less in the hook, or ask the operator for a higher limit.";
     Memory "memory" Guest "memory is used up" "The invocation needed more than the limit `memory_bytes`. Keep less data at once, or ask the operator for a higher limit.";
-    Output "output" Guest "output is too large" "The hook gave back more than the limit `output_bytes`. Return less, or ask the operator for a higher limit.";
+    Output "output" Guest "output is too large" "The hook gave back more than the limit `output_bytes`, or sent more in its own requests. Give less, or ask the operator for a higher limit.";
     HostCalls "host-calls" Guest "too many host calls" "The invocation made more HTTP requests than the limit `host_calls`. Make fewer, or ask the operator for a higher limit.";
     NeverSettles "never-settles" Guest "promise never settles" "The hook returned a promise that nothing can settle any more. Make sure that every path resolves or rejects it.";
     MetaSize "meta-size" Guest "meta is too large" "The script wrote more into `meta` than it takes. Keep less there, or use variables.";

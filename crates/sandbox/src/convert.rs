@@ -46,15 +46,23 @@ impl From<ReasonCodeOut> for model::ReasonCode {
     }
 }
 
+/// Headers with their names in lower case, as the next guest finds them everywhere else.
+fn lowered(mut headers: Vec<(String, String)>) -> Headers {
+    for (name, _) in &mut headers {
+        name.make_ascii_lowercase();
+    }
+    Headers(headers)
+}
+
 impl From<NewRequestOut> for model::NewRequest {
     fn from(request: NewRequestOut) -> Self {
-        Self { method: request.method, url: request.url, headers: Headers(request.headers), body: request.body }
+        Self { method: request.method, url: request.url, headers: lowered(request.headers), body: request.body }
     }
 }
 
 impl From<NewResponseOut> for model::NewResponse {
     fn from(response: NewResponseOut) -> Self {
-        Self { status: response.status, headers: Headers(response.headers), body: response.body }
+        Self { status: response.status, headers: lowered(response.headers), body: response.body }
     }
 }
 
@@ -66,7 +74,7 @@ impl From<PayloadOut> for model::Payload {
 
 impl From<TriggerResponseOut> for model::TriggerResponse {
     fn from(response: TriggerResponseOut) -> Self {
-        Self { status: response.status, headers: Headers(response.headers), body: response.body }
+        Self { status: response.status, headers: lowered(response.headers), body: response.body }
     }
 }
 
@@ -150,5 +158,24 @@ impl Decided for StepOut {
 impl Decided for TriggerOut {
     fn decision(self) -> Decision {
         Decision::Trigger(model::TriggerDecision { payload: self.payload.map(Into::into), response: self.response.map(Into::into) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snaphook_model::{self as model, Headers};
+
+    use crate::abi::{NewRequestOut, NewResponseOut, TriggerResponseOut};
+
+    #[test]
+    fn header_names_are_lowered_and_values_are_not() {
+        let headers = || vec![("X-Sign".to_owned(), "A".to_owned()), ("x-sign".to_owned(), "B".to_owned())];
+        let expected: Headers = [("x-sign", "A"), ("x-sign", "B")].into_iter().collect();
+        let request = NewRequestOut { method: "GET".to_owned(), url: String::new(), headers: headers(), body: None };
+        assert_eq!(model::NewRequest::from(request).headers, expected);
+        let response = NewResponseOut { status: 200, headers: headers(), body: "".into() };
+        assert_eq!(model::NewResponse::from(response).headers, expected);
+        let response = TriggerResponseOut { status: 200, headers: headers(), body: None };
+        assert_eq!(model::TriggerResponse::from(response).headers, expected);
     }
 }

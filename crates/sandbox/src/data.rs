@@ -45,6 +45,12 @@ pub(crate) enum Stop {
     /// More requests than the limit allows.
     #[error("too many host calls")]
     HostCalls,
+    /// More in the guest's own requests than may leave it.
+    #[error("too much output")]
+    Output {
+        /// Bytes of all of them.
+        sent: u64,
+    },
     /// The program does not have the hook that is asked for.
     #[error("there is no hook `{0}`")]
     NoHook(Hook),

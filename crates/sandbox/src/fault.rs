@@ -35,7 +35,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, phase: Phase, data: &Data, limit
         let detail = format!("the invocation used all of its {} units of fuel", limits.fuel);
         return Fault::new(Code::Fuel, detail).of_limit(limits.fuel, Some(limits.fuel));
     }
-    if let Some(fault) = of_refusal(data, limits) {
+    if let Some(fault) = data.meter.lacking().and_then(|refused| of_refusal(refused, limits)) {
         return fault;
     }
     if let Some(trap) = trap {
@@ -80,6 +80,11 @@ fn of_stop(stop: &Stop, data: &Data, limits: &Limits, spent: Duration) -> Fault 
             let detail = format!("the invocation made more than {limit} HTTP requests");
             Fault::new(Code::HostCalls, detail).of_limit(limit, Some(u64::from(data.requests.started()) + 1))
         }
+        Stop::Output { sent } => {
+            let limit = limits.output_bytes;
+            let detail = format!("the invocation's own HTTP requests took {sent} bytes together; the limit `output_bytes` is {limit}");
+            Fault::new(Code::Output, detail).of_limit(limit, Some(*sent))
+        }
         Stop::NoHook(hook) => Fault::new(Code::ScriptNoHook, format!("the script does not export the hook `{hook}`")),
         Stop::Diverged(detail) => Fault::new(Code::EgressRefused, detail.clone()),
         Stop::Contract(detail) => Fault::new(Code::ScriptContract, detail.clone()),
@@ -87,8 +92,8 @@ fn of_stop(stop: &Stop, data: &Data, limits: &Limits, spent: Duration) -> Fault 
 }
 
 /// A guest that was refused memory may handle it; when it fails afterwards, that is why.
-fn of_refusal(data: &Data, limits: &Limits) -> Option<Fault> {
-    match data.meter.refused()? {
+fn of_refusal(refused: Refused, limits: &Limits) -> Option<Fault> {
+    match refused {
         Refused::Limit { wanted } => {
             let detail = format!("the invocation needed {wanted} bytes of memory; the limit is {}", limits.memory_bytes);
             Some(Fault::new(Code::Memory, detail).of_limit(limits.memory_bytes, Some(wanted)))
@@ -109,8 +114,13 @@ fn of_trap(trap: Trap, error: &wasmtime::Error) -> Fault {
 pub(crate) fn reported(report: FaultOut, program: &Program, store: &Store<Data>, limits: &Limits, spent: Duration) -> Fault {
     let data = store.data();
     let stack = if program.reads_stacks() { report.stack.to_str(store).unwrap_or_default() } else { "".into() };
-    let refused = if matches!(report.kind, FaultKindOut::Threw | FaultKindOut::Memory) { of_refusal(data, limits) } else { None };
-    let fault = match (report.kind, refused) {
+    let refused = match report.kind {
+        FaultKindOut::Threw => data.meter.lacking(),
+        // The little that telling it takes may have been granted since.
+        FaultKindOut::Memory => data.meter.refused(),
+        FaultKindOut::Contract | FaultKindOut::NeverSettles | FaultKindOut::Deadline => None,
+    };
+    let fault = match (report.kind, refused.and_then(|refused| of_refusal(refused, limits))) {
         (_, Some(fault)) => fault,
         (FaultKindOut::Memory, None) => {
             let used = data.meter.used();

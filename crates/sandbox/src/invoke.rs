@@ -61,8 +61,8 @@ pub struct Outcome {
     pub duration_us: u64,
     /// When `invoke` was called.
     pub started_at: Timestamp,
-    /// The guest's own requests, in order, with what it was told of them.
-    pub exchanges: Vec<Exchange>,
+    /// The guest's own requests, in order, with what it was told of them. Absent when they were more than [`crate::MAX_EXCHANGE_BYTES`].
+    pub exchanges: Option<Vec<Exchange>>,
     /// What the hook acted on, given back to who keeps it.
     pub input: HookInput,
     /// Its circumstances, given back likewise.
@@ -110,7 +110,7 @@ impl Sandbox {
         let begun = Instant::now();
         let mut limits = invocation.limits;
         limits.memory_bytes = limits.memory_bytes.min(self.settings().max_memory_bytes);
-        let requests = Requests::new(source, limits.host_calls);
+        let requests = Requests::new(source, &limits);
         let mut outcome = match self.permit(deadline).await {
             Some(_permit) => self.run(program, invocation, requests, limits, deadline, started_at).await,
             None => Outcome {
@@ -120,7 +120,7 @@ impl Sandbox {
                 writes: Vec::new(),
                 duration_us: 0,
                 started_at,
-                exchanges: Vec::new(),
+                exchanges: Some(Vec::new()),
                 input: invocation.input,
                 context: invocation.context,
             },

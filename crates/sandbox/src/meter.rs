@@ -61,11 +61,13 @@ pub(crate) struct Meter {
     limit: u64,
     used: u64,
     refused: Option<Refused>,
+    /// Whether memory was granted after the last refusal.
+    made_good: bool,
 }
 
 impl Meter {
     pub(crate) const fn new(pool: Arc<MemoryPool>, limit: u64) -> Self {
-        Self { pool, limit, used: 0, refused: None }
+        Self { pool, limit, used: 0, refused: None, made_good: false }
     }
 
     /// Bytes of linear memory. A memory never shrinks, so this is also the most there ever was.
@@ -77,6 +79,16 @@ impl Meter {
     pub(crate) const fn refused(&self) -> Option<Refused> {
         self.refused
     }
+
+    /// The last refusal, unless memory was granted since: allocators ask for more than they need first, and then for less.
+    pub(crate) fn lacking(&self) -> Option<Refused> {
+        self.refused.filter(|_| !self.made_good)
+    }
+
+    const fn refuse(&mut self, why: Refused) {
+        self.refused = Some(why);
+        self.made_good = false;
+    }
 }
 
 impl ResourceLimiter for Meter {
@@ -84,21 +96,22 @@ impl ResourceLimiter for Meter {
         let more = desired.saturating_sub(current) as u64;
         let wanted = self.used.saturating_add(more);
         if wanted > self.limit {
-            self.refused = Some(Refused::Limit { wanted });
+            self.refuse(Refused::Limit { wanted });
             return Ok(false);
         }
         if !self.pool.take(more, wanted) {
-            self.refused = Some(Refused::Node);
+            self.refuse(Refused::Node);
             return Ok(false);
         }
         self.used = wanted;
+        self.made_good = true;
         Ok(true)
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let fits = desired <= MAX_TABLE_ELEMENTS as usize;
         if !fits {
-            self.refused = Some(Refused::Table);
+            self.refuse(Refused::Table);
         }
         Ok(fits)
     }

@@ -1,17 +1,22 @@
 //! Asks a stopped script where it stood. Its memory is copied into a fresh interpreter, which reads its own frames out of it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde::Deserialize;
-use wasmtime::{Engine, Global, InstancePre, Linker, Memory, Module, Store, Val, WasmCoreDump};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use wasmtime::{Engine, Global, InstancePre, Linker, Memory, Module, Store, StoreContextMut, UpdateDeadline, Val, WasmCoreDump};
 
 use crate::data::Data;
-use crate::engine::MAX_TABLES;
+use crate::meter::{MemoryPool, Meter};
 
 /// The interpreter's export that describes the innermost frame of the script.
 const WHERE: &str = "snaphook_where";
 /// Reading the frames of a deep recursion takes some thousand units; this is far more, and still over in a few milliseconds.
 const FUEL: u64 = 20_000_000;
-/// And never longer than this many ticks of the epoch.
-const TICKS: u64 = 50;
+/// And never for more than this many turns, each a tick of the epoch long.
+const TURNS: u32 = 50;
 /// Larger memories are not copied: where the script stood is not worth that much of the node's time.
 const MAX_BYTES: usize = 128 << 20;
 /// Copied before others may run.
@@ -20,6 +25,10 @@ const CHUNK: usize = 1 << 20;
 const MAX_ANSWER: usize = 256 << 10;
 /// Below the stack pointer, a function that calls no other may use memory without moving it. It is skipped.
 const RED_ZONE: i32 = 256;
+/// Stopped scripts that are looked at, at the same time.
+const AT_ONCE: usize = 2;
+/// So long a stopped script waits for its turn; many at a time are a sign that places matter less than what comes next.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where a script stood.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -33,17 +42,23 @@ pub(crate) struct Stood {
 
 /// The interpreter, ready to look at what another one left behind.
 pub(crate) struct PostMortem {
-    pre: InstancePre<Limits>,
+    pre: InstancePre<Looking>,
+    pool: Arc<MemoryPool>,
+    places: Semaphore,
 }
 
-struct Limits(wasmtime::StoreLimits);
+/// What looking takes.
+struct Looking {
+    meter: Meter,
+    turns: u32,
+}
 
 impl PostMortem {
-    pub(crate) fn new(engine: &Engine, module: &Module) -> wasmtime::Result<Self> {
+    pub(crate) fn new(engine: &Engine, module: &Module, pool: Arc<MemoryPool>) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(engine);
         // It has nobody to call. Should it try, that ends it.
         linker.define_unknown_imports_as_traps(module)?;
-        Ok(Self { pre: linker.instantiate_pre(module)? })
+        Ok(Self { pre: linker.instantiate_pre(module)?, pool, places: Semaphore::new(AT_ONCE) })
     }
 
     /// Where the script of a stopped invocation stood, when that can be told.
@@ -51,6 +66,7 @@ impl PostMortem {
         let dead = dump.instances().iter().find(|instance| instance.get_export(&mut *stopped, WHERE).is_some())?;
         let memory = dead.get_memory(&mut *stopped, "memory")?;
         let stack = dead.get_global(&mut *stopped, "__stack_pointer")?;
+        let _permit = timeout(PATIENCE, self.places.acquire()).await.ok()?.ok()?;
         self.ask(memory, stack, stopped).await.ok().flatten()
     }
 
@@ -59,12 +75,8 @@ impl PostMortem {
         if size > MAX_BYTES {
             return Ok(None);
         }
-        let limits = wasmtime::StoreLimitsBuilder::new().memory_size(MAX_BYTES).tables(MAX_TABLES as usize).build();
-        let mut store = Store::new(stopped.engine(), Limits(limits));
-        store.limiter(|limits| &mut limits.0);
-        store.set_fuel(FUEL)?;
-        store.set_epoch_deadline(TICKS);
-        let instance = self.pre.instantiate(&mut store)?;
+        let mut store = self.store(stopped.engine())?;
+        let instance = self.pre.instantiate_async(&mut store).await?;
         let (Some(fresh), Some(pointer)) = (instance.get_memory(&mut store, "memory"), instance.get_global(&mut store, "__stack_pointer"))
         else {
             return Ok(None);
@@ -77,13 +89,32 @@ impl PostMortem {
             // The frames to be read lie above; the new call goes below them.
             pointer.set(&mut store, Val::I32(top.saturating_sub(RED_ZONE) & !15))?;
         }
-        let answer = instance.get_typed_func::<(), u32>(&mut store, WHERE)?.call(&mut store, ())?;
+        let place = instance.get_typed_func::<(), u32>(&mut store, WHERE)?;
+        let answer = place.call_async(&mut store, ()).await?;
         Ok(read(fresh.data(&store), answer))
+    }
+
+    /// Its memory comes from the pool of all guests. Where that has none left, nothing is said of the place.
+    fn store(&self, engine: &Engine) -> wasmtime::Result<Store<Looking>> {
+        let meter = Meter::new(Arc::clone(&self.pool), MAX_BYTES as u64);
+        let mut store = Store::new(engine, Looking { meter, turns: TURNS });
+        store.limiter(|looking| &mut looking.meter);
+        store.set_fuel(FUEL)?;
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(turn);
+        Ok(store)
     }
 }
 
+/// At every tick: others' turn, or the end.
+fn turn(mut store: StoreContextMut<'_, Looking>) -> wasmtime::Result<UpdateDeadline> {
+    let looking = store.data_mut();
+    looking.turns = looking.turns.saturating_sub(1);
+    Ok(if looking.turns == 0 { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+}
+
 /// Copies the pages in which two memories differ.
-async fn copy(from: Memory, stopped: &mut Store<Data>, to: Memory, store: &mut Store<Limits>) {
+async fn copy(from: Memory, stopped: &mut Store<Data>, to: Memory, store: &mut Store<Looking>) {
     let size = from.data_size(&*stopped).min(to.data_size(&*store));
     let mut start = 0;
     while start < size {

@@ -83,7 +83,8 @@ impl Sandbox {
         let mut settings = Settings::new(config.memory_budget_bytes, config.max_concurrent);
         let engine = engine::pooling_engine(&mut settings)?;
         let mut linker = host::linker(&engine).map_err(SandboxError::engine)?;
-        let interpreter = config.interpreter.map(|code| supply(&engine, &mut linker, code)).transpose()?;
+        let pool = Arc::new(MemoryPool::new(settings.pool_bytes));
+        let interpreter = config.interpreter.map(|code| supply(&engine, &mut linker, code, &pool)).transpose()?;
         let codes = CodeStore::open(&config.code_dir)?;
         let programs = Cache::builder()
             .max_capacity(settings.program_bytes)
@@ -100,7 +101,7 @@ impl Sandbox {
                 interpreter,
                 codes,
                 programs,
-                pool: Arc::new(MemoryPool::new(settings.pool_bytes)),
+                pool,
                 permits: Semaphore::new(settings.slots as usize),
                 settings,
                 build,
@@ -174,7 +175,7 @@ impl Sandbox {
         (self.inner.programs.entry_count(), self.inner.programs.weighted_size())
     }
 
-    /// Linear memory of all running invocations, in bytes.
+    /// Linear memory of all running invocations, and of looking where stopped ones stood, in bytes.
     #[must_use]
     pub fn pool_used_bytes(&self) -> u64 {
         self.inner.pool.used()
@@ -230,10 +231,10 @@ fn imports(component: &Component, name: &str) -> bool {
 }
 
 /// Gives the interpreter to every script that imports it.
-fn supply(engine: &Engine, linker: &mut Linker<Data>, code: InterpreterCode) -> Result<Interpreter, SandboxError> {
+fn supply(engine: &Engine, linker: &mut Linker<Data>, code: InterpreterCode, pool: &Arc<MemoryPool>) -> Result<Interpreter, SandboxError> {
     let module = code.module(engine)?;
     let failed = |error: wasmtime::Error| SandboxError::Interpreter(chain(&error));
     linker.root().module(&code.name, &module).map_err(failed)?;
-    let post_mortem = PostMortem::new(engine, &module).map_err(failed)?;
+    let post_mortem = PostMortem::new(engine, &module, Arc::clone(pool)).map_err(failed)?;
     Ok(Interpreter { name: code.name, post_mortem })
 }

@@ -125,9 +125,63 @@ function interference() {
   equal(number, '["number"]'.replace("[", "[").length > 0 ? number : "", "numbers look at toJSON only as the language says");
 }
 
+// Keys are guessed from the object before, which must never make one key of another.
+function guessing() {
+  const rows = [
+    ['[{"\\\\n":1},{"\\n":2}]', ["\\n", "\n"]],
+    ['[{"\\n":1},{"\\\\n":2}]', ["\n", "\\n"]],
+    ['[{"\u00c3\u00a9":1},{"\u00e9":2}]', ["\u00c3\u00a9", "\u00e9"]],
+    ['[{"\u00e9":1},{"\u00c3\u00a9":2}]', ["\u00e9", "\u00c3\u00a9"]],
+    ['[{"\\"":1},{"\\\\\\"":2}]', ['"', '\\"']],
+    ['[{"\\u0061":1},{"a":2}]', ["a", "a"]],
+    ['[{"a":1},{"\\u0061":2}]', ["a", "a"]],
+    ['[{"1":1},{"1":2}]', ["1", "1"]],
+  ];
+  for (const [text, keys] of rows) {
+    equal(JSON.parse(text).map((row) => Object.keys(row)[0]).join("|"), keys.join("|"), text);
+    equal(JSON.parse(text, (_, value) => value).map((row) => Object.keys(row)[0]).join("|"), keys.join("|"), `${text} in the engine's way`);
+  }
+  for (const text of ['[{"a\\"":1},{"a"":2}]', '[{"\\n":1},{"\n":2}]', '[{"a":1},{"a"":2}]', '[{"a\\\\":1},{"a\\":2}]', '[{"\\u0001":1},{"\u0001":2}]'])
+    throws(() => JSON.parse(text), SyntaxError, text);
+}
+
+// Rows of keys that resemble each other once they are written down, each written in one of the ways that JSON has for it.
+function resemblance() {
+  const pool = ["", "a", 'a"', "a\\", "\\n", "\n", "\\u0061", "\u00e9", "\u00c3\u00a9", "\u00c3", "\u20ac", "\u00e2\u0082\u00ac", "\ud83d\ude00", "\ud800", "a,", 'a":1', "\u0001",
+    "\\u0001", "0", "01", "1", "-1", "4294967295", "__proto__", "toJSON", "aa", "\\\\", "\\", '"', '\\"', "/", "\\/"];
+  let state = 12345;
+  const below = (count) => (state = (state * 1103515245 + 12345) & 0x7fffffff) % 65536 % count;
+  const unit = (code) => "\\u" + code.toString(16).padStart(4, "0");
+  const written = (key) => {
+    let text = "";
+    for (const character of key) {
+      const code = character.charCodeAt(0);
+      const must = code < 0x20 || character === '"' || character === "\\" || (character.length === 1 && code >= 0xd800 && code < 0xe000);
+      if (below(4) === 0 || must) text += [...Array(character.length).keys()].map((i) => unit(character.charCodeAt(i))).join("");
+      else text += character;
+    }
+    return `"${text.replace(/\\u005c/g, () => (below(2) ? "\\\\" : "\\u005c"))}"`;
+  };
+  for (let round = 0; round < 400; round++) {
+    const few = [pool[below(pool.length)], pool[below(pool.length)], pool[below(pool.length)]];
+    const rows = Array.from({ length: 6 }, () => Array.from({ length: 1 + below(3) }, () => few[below(3)]));
+    const text = `[${rows.map((row) => `{${row.map((key, i) => `${written(key)}:${i}`).join()}}`).join()}]`;
+    const parsed = JSON.parse(text);
+    rows.forEach((row, at) => {
+      const expected = new Map();
+      row.forEach((key, i) => expected.set(key, i));
+      equal(Object.keys(parsed[at]).length, expected.size, `keys of row ${at} of ${text}`);
+      for (const [key, value] of expected) equal(Object.getOwnPropertyDescriptor(parsed[at], key)?.value, value, `${JSON.stringify(key)} of row ${at} of ${text}`);
+    });
+    equal(JSON.stringify(parsed), JSON.stringify(JSON.parse(text, (_, value) => value)), text);
+  }
+}
+
 export default function () {
   scalars();
   objects();
+  guessing();
+  resemblance();
   broken();
   depth();
   writing();

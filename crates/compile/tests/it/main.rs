@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
 
 mod children;
+mod given_bytes;
 mod measure;
 mod platform;
 mod prepared;
 mod scripts;
 mod support;
 mod types;
+mod unchanged;
 mod wasm;

@@ -118,6 +118,26 @@ fn sources_above_the_limit_are_refused() {
     assert_eq!(fault(snaphook_compile::compile_here(grown, &INTERPRETER)).code, Code::SourceSize);
 }
 
+/// Memory grows by more than is asked for where that is granted; being refused that much is no lack of memory.
+#[tokio::test]
+async fn an_exception_near_the_memory_limit_is_the_scripts_own() {
+    let source = "export default function ({ mib, all }) {
+      const kept = [];
+      for (; mib > 0; mib--) kept.push(new Uint8Array(1 << 20).fill(1));
+      while (all) kept.push(new Uint8Array(1 << 20).fill(1));
+      throw new Error('bad input');
+    }";
+    let compiled = js(source).unwrap();
+    for mib in 44..=60 {
+        let thrown = step(&compiled, format!("{{\"mib\":{mib}}}").leak()).await.unwrap_err();
+        assert_eq!((thrown.code, thrown.line), (Code::ScriptThrew, Some(5)), "{mib} MiB: {thrown:?}");
+        assert!(thrown.detail.contains("bad input"), "{thrown:?}");
+    }
+    let spent = step(&compiled, r#"{"all":true}"#).await.unwrap_err();
+    assert_eq!((spent.code, spent.limit), (Code::Memory, Some(64 << 20)), "{spent:?}");
+    assert!(spent.detail.contains("needed"), "{spent:?}");
+}
+
 /// The list of known names must be the interpreter's own, or warnings would be wrong.
 #[tokio::test]
 async fn globals_of_the_interpreter_are_known() {

@@ -66,6 +66,10 @@ pub(crate) fn compiler(change: impl FnOnce(&mut CompilerConfig)) -> Compiler {
 }
 
 pub(crate) async fn invoke(compiled: &Compiled, input: HookInput) -> Outcome {
+    invoke_with(compiled, input, Variables::default()).await
+}
+
+pub(crate) async fn invoke_with(compiled: &Compiled, input: HookInput, variables: Variables) -> Outcome {
     let (sandbox, _) = &*SANDBOX;
     let key = Sandbox::key(&compiled.component);
     sandbox.admit(&key, &compiled.code).unwrap();
@@ -83,7 +87,7 @@ pub(crate) async fn invoke(compiled: &Compiled, input: HookInput) -> Outcome {
         parms: "{}".into(),
         test_run: false,
     };
-    let variables = Arc::new(Variables::default());
+    let variables = Arc::new(variables);
     sandbox.invoke(&program, Invocation { input, context, limits: Limits::default(), deadline: None, variables, http: None }).await
 }
 

@@ -216,11 +216,13 @@ pub(super) async fn invoke(
         Invocation { input, context, limits, deadline: Some(scope.deadline), variables: scope.variables.values().clone(), http };
     let mut outcome = parts.sandbox.invoke(&binding.program, invocation).await;
     let record = record::invocation(binding, hook, &mut outcome, &limits, &mut scope.usage);
-    if scope.recorder.wants(&outcome.result) {
+    if scope.recorder.wants(&outcome.result)
+        && let Some(exchanges) = scope.recorder.within(outcome.exchanges)
+    {
         let entry = Entry {
             changed: scope.variables.take_changes(),
             granted,
-            exchanges: outcome.exchanges,
+            exchanges,
             writes: outcome.writes.clone(),
             fuel: outcome.usage.fuel,
             ..Entry::new(binding.script.clone(), binding.version, outcome.input, outcome.context, outcome.result.clone())

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use snaphook_model::{Code, Exchange, Fault, Headers, HttpRequest, HttpResponse, Told};
+use snaphook_model::{Code, Exchange, Fault, Headers, HttpRequest, HttpResponse, Limits, Told};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
@@ -24,6 +24,9 @@ pub trait GuestHttp: Send + Sync {
     /// valid, and none frames the request. The future is dropped when the invocation ends before it.
     fn start(&self, request: HttpRequest) -> HttpFuture;
 }
+
+/// What is kept of an invocation's own requests and their answers: as much as a recording may hold. Beyond it nothing of them is kept.
+pub const MAX_EXCHANGE_BYTES: usize = 8 << 20;
 
 type Outcome = Result<HttpResponse, Fault>;
 
@@ -43,8 +46,14 @@ pub(crate) enum Source {
 /// The requests of one invocation.
 pub(crate) struct Requests {
     source: Source,
-    /// Those that were started, in order, with what the guest was told of them.
-    exchanges: Vec<Exchange>,
+    /// Those that were started, in order, with what the guest was told of them; nothing once they were too large.
+    exchanges: Option<Vec<Exchange>>,
+    /// Bytes of what was kept of them.
+    kept: usize,
+    /// Bytes of all requests.
+    sent: u64,
+    /// Bytes that the limit allows.
+    output_limit: u64,
     /// Answers that the guest has heard.
     told: u32,
     /// Started so far; also the last ticket.
@@ -60,13 +69,52 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) const fn new(source: Source, limit: u32) -> Self {
-        Self { source, exchanges: Vec::new(), told: 0, started: 0, limit, running: None, done: BTreeMap::new(), open: Vec::new() }
+    pub(crate) const fn new(source: Source, limits: &Limits) -> Self {
+        Self {
+            source,
+            exchanges: Some(Vec::new()),
+            kept: 0,
+            sent: 0,
+            output_limit: limits.output_bytes,
+            told: 0,
+            started: 0,
+            limit: limits.host_calls,
+            running: None,
+            done: BTreeMap::new(),
+            open: Vec::new(),
+        }
     }
 
-    /// What was asked and told, in the order of asking.
-    pub(crate) fn into_exchanges(self) -> Vec<Exchange> {
+    /// What was asked and told, in the order of asking; nothing when it was more than [`MAX_EXCHANGE_BYTES`].
+    pub(crate) fn into_exchanges(self) -> Option<Vec<Exchange>> {
         self.exchanges
+    }
+
+    /// Keeps a request that is about to be sent.
+    fn keep(&mut self, ticket: u32, request: &HttpRequest) {
+        if let Some(exchanges) = self.room(size(request)) {
+            exchanges.push(Exchange { ticket, request: request.clone(), told: None });
+        }
+    }
+
+    /// Keeps what the guest is told of one.
+    fn keep_told(&mut self, ticket: u32, outcome: &Outcome) {
+        let order = self.told;
+        self.told += 1;
+        let bytes = outcome.as_ref().map_or(0, |response| headers_size(&response.headers) + response.body.len());
+        let exchanges = self.room(bytes);
+        if let Some(exchange) = exchanges.and_then(|all| all.iter_mut().find(|exchange| exchange.ticket == ticket)) {
+            exchange.told = Some(Told { order, answer: outcome.clone() });
+        }
+    }
+
+    /// The exchanges, if there is room for so much more.
+    fn room(&mut self, bytes: usize) -> Option<&mut Vec<Exchange>> {
+        self.kept = self.kept.saturating_add(bytes);
+        if self.kept > MAX_EXCHANGE_BYTES {
+            self.exchanges = None;
+        }
+        self.exchanges.as_mut()
     }
 
     /// Requests started so far.
@@ -90,17 +138,21 @@ impl Requests {
             return Ok(Err(fault));
         }
         let request = HttpRequest { method: request.method, url: request.url, headers, body: request.body.unwrap_or_default() };
+        self.sent = self.sent.saturating_add(size(&request) as u64);
+        if self.sent > self.output_limit {
+            return Err(Stop::Output { sent: self.sent });
+        }
         let sending = match &self.source {
             Source::Refused => return Ok(Err(Fault::new(Code::EgressRefused, "HTTP requests are not granted to this invocation"))),
             Source::Granted(http) => http.start(request.clone()),
             Source::Recorded(recorded) => {
                 as_recorded(recorded, ticket, &request)?;
-                self.exchanges.push(Exchange { ticket, request, told: None });
+                self.keep(ticket, &request);
                 self.open.push(ticket);
                 return Ok(Ok(ticket));
             }
         };
-        self.exchanges.push(Exchange { ticket, request, told: None });
+        self.keep(ticket, &request);
         let running = self.running.get_or_insert_default();
         running.push(Box::pin(async move { (ticket, sending.await) }));
         self.open.push(ticket);
@@ -131,10 +183,7 @@ impl Requests {
             Source::Refused | Source::Granted(_) => self.first_done(tickets).await?,
         };
         self.open.retain(|open| *open != ticket);
-        if let Some(exchange) = self.exchanges.iter_mut().find(|exchange| exchange.ticket == ticket) {
-            exchange.told = Some(Told { order: self.told, answer: outcome.clone() });
-            self.told += 1;
-        }
+        self.keep_told(ticket, &outcome);
         Ok((ticket, outcome))
     }
 
@@ -157,6 +206,15 @@ impl Requests {
             };
         }
     }
+}
+
+/// Bytes that a request takes on its way out.
+fn size(request: &HttpRequest) -> usize {
+    request.method.len() + request.url.len() + headers_size(&request.headers) + request.body.len()
+}
+
+fn headers_size(headers: &Headers) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 /// A replay asks for what was asked then, in the same order, or it ends here: an answer to another request would be an invention.

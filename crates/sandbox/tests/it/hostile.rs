@@ -78,6 +78,13 @@ async fn a_guest_may_live_with_a_refusal() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_was_made_good_explains_nothing() {
+    // Asks for more than it needs first, as allocators do.
+    let trap = "(drop (memory.grow (i32.const 60000))) (drop (memory.grow (i32.const 1))) (unreachable)";
+    assert_eq!(code(&Bench::new().step(&stepper(&[], "", trap), limits()).await), Code::ScriptTrapped);
+}
+
+#[tokio::test]
 async fn all_guests_together_stay_inside_the_budget() {
     // The bench has 256 MiB, three quarters of them for guests: this one alone may have more, and is told whose fault it is not.
     let bomb = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 160)) (i32.const -1)))) (unreachable)";

@@ -1,5 +1,8 @@
 //! Scripts, which share one interpreter: where they stood when they were stopped. A small module stands in for the interpreter.
 
+use std::cell::Cell;
+
+use futures_util::future::join_all;
 use snaphook_model::{Code, Limits};
 use snaphook_sandbox::{InterpreterCode, Sandbox, check_component, precompile_module};
 
@@ -16,10 +19,15 @@ const INTERPRETER: &str = r#"(module
   (data (i32.const 4096) "\01")
   (func (export "step") (param i32) (result i32)
     (i32.store8 (i32.const 200) (i32.add (i32.load8_u (i32.const 4096)) (i32.const 48)))
-    (if (i32.eq (i32.load8_u (i32.const 4096)) (i32.const 3)) (then (unreachable)))
+    (if (i32.eq (i32.load8_u (i32.const 4096)) (i32.const 5)) (then (drop (memory.grow (i32.const 700)))))
+    (if (i32.eq (i32.load8_u (i32.const 4096)) (i32.const 6)) (then (drop (memory.grow (i32.const 400)))))
+    (if (i32.ge_u (i32.load8_u (i32.const 4096)) (i32.const 3)) (then (unreachable)))
     (if (i32.eq (i32.load8_u (i32.const 4096)) (i32.const 2)) (then (loop $again (br $again))))
     (i32.const 1024))
   (func (export "snaphook_where") (result i32)
+    (local $x f64)
+    (if (i32.eq (i32.load8_u (i32.const 4096)) (i32.const 4))
+      (then (loop $again (local.set $x ROOTS) (br $again))))
     (i32.store8 (i32.const 116) (i32.load8_u (i32.const 200)))
     (i32.const 100)))"#;
 
@@ -86,6 +94,42 @@ async fn a_trap_a_spent_budget_and_a_deadline_say_where() {
         let fault = fault(&outcome);
         assert_eq!((fault.code, fault.line, fault.column), (code, Some(u32::from(what)), Some(5)));
     }
+}
+
+#[tokio::test]
+async fn looking_takes_its_memory_from_the_pool() {
+    // The pool has some 99 MiB, of which large memories may have three quarters: 25 MiB fit twice, 44 do not.
+    for (what, line) in [(6, Some(6)), (5, None)] {
+        let (bench, program) = bench_with(&script(NAME, what));
+        let outcome = bench.sandbox.invoke(&program, step(limits())).await;
+        assert_eq!((fault(&outcome).code, fault(&outcome).line), (Code::ScriptTrapped, line));
+        assert_eq!(bench.sandbox.pool_used_bytes(), 0);
+    }
+}
+
+/// The looking itself runs without end here, and is given up. Until then the pool has its memory, two pages, beside that of the stopped ones.
+#[tokio::test(flavor = "current_thread")]
+async fn looking_holds_up_nobody_and_few_look_at_once() {
+    let (bench, program) = bench_with(&script(NAME, 4));
+    let (turns, most) = (Cell::new(0), Cell::new(0));
+    let beside = async {
+        loop {
+            let memories = bench.sandbox.pool_used_bytes() / (128 << 10);
+            turns.set(turns.get() + u32::from(memories > 0));
+            most.set(most.get().max(memories));
+            tokio::task::yield_now().await;
+        }
+    };
+    let outcomes = tokio::select! {
+        outcomes = join_all((0..8).map(|_| bench.sandbox.invoke(&program, step(limits())))) => outcomes,
+        () = beside => unreachable!("it has no end"),
+    };
+    let (turns, most) = (turns.get(), most.get());
+    for outcome in outcomes {
+        assert_eq!((fault(&outcome).code, fault(&outcome).line), (Code::ScriptTrapped, None));
+    }
+    assert!(turns >= 20, "others had {turns} turns while it was looked for places");
+    assert!((9..=10).contains(&most), "{most} memories at once");
 }
 
 #[tokio::test]
