@@ -14,32 +14,48 @@ use http_body::{Frame, SizeHint};
 /// Requests of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
-    /// Requests that ever began.
-    begun: AtomicU64,
-    /// Requests of HTTP/2 whose answer's body is not out yet.
-    in_flight: AtomicUsize,
+    /// Requests that ever began, and steps that answers made on their way out.
+    steps: AtomicU64,
+    /// Requests of HTTP/2 that we are at. Those of which only the peer has to take the answer are not among them.
+    working: AtomicUsize,
     /// HTTP/1 puts idle connections out by itself: a head must come within the timeout. HTTP/2 has nothing of the kind.
     http2: AtomicBool,
 }
 
 /// A request in flight, until it is dropped.
-pub(crate) struct InFlight(Arc<Activity>);
+pub(crate) struct InFlight {
+    activity: Arc<Activity>,
+    working: bool,
+}
+
+impl InFlight {
+    fn works(&mut self, working: bool) {
+        match (self.working, working) {
+            (false, true) => drop(self.activity.working.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(self.activity.working.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        self.working = working;
+        self.activity.steps.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.works(false);
     }
 }
 
 /// A body of an answer, with the request that is in flight until it is out.
 pub(crate) struct Answering {
     body: Body,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl Answering {
-    pub(crate) fn body(body: Body, in_flight: InFlight) -> Body {
-        Body::new(Self { body, _in_flight: in_flight })
+    pub(crate) fn body(body: Body, mut in_flight: InFlight) -> Body {
+        in_flight.works(false);
+        Body::new(Self { body, in_flight })
     }
 }
 
@@ -47,8 +63,11 @@ impl http_body::Body for Answering {
     type Data = Bytes;
     type Error = axum::Error;
 
+    /// Asked only when the peer has room for more, so what we wait for here is not the peer.
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.in_flight.works(polled.is_pending());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -63,27 +82,28 @@ impl http_body::Body for Answering {
 impl Activity {
     /// A request begins. Over HTTP/2 it is in flight until what this gives is dropped.
     pub(crate) fn begin(self: &Arc<Self>, version: Version) -> Option<InFlight> {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.steps.fetch_add(1, Ordering::Relaxed);
         (version == Version::HTTP_2).then(|| {
             self.http2.store(true, Ordering::Relaxed);
-            self.in_flight.fetch_add(1, Ordering::Relaxed);
-            InFlight(Arc::clone(self))
+            let mut in_flight = InFlight { activity: Arc::clone(self), working: false };
+            in_flight.works(true);
+            in_flight
         })
     }
 
-    /// Resolves when nothing has been asked for a whole interval, and nothing is being answered.
+    /// Resolves when for a whole interval nothing has been asked for, no answer has gone on its way, and we are not at one.
     pub(crate) async fn idles(&self, interval: Duration) {
         let mut before = 0;
         loop {
             tokio::time::sleep(interval).await;
-            let begun = self.begun.load(Ordering::Relaxed);
-            if begun == before && self.in_flight.load(Ordering::Relaxed) == 0 {
+            let steps = self.steps.load(Ordering::Relaxed);
+            if steps == before && self.working.load(Ordering::Relaxed) == 0 {
                 return;
             }
             if !self.http2.load(Ordering::Relaxed) {
                 return std::future::pending().await;
             }
-            before = begun;
+            before = steps;
         }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
+use crate::room::{BodyMemory, BodyRoom, Sender};
 
 /// What the node has room for. Nothing queues here: who finds no room is told when to come again.
 #[derive(Debug)]
 pub(crate) struct Admission {
     requests: Arc<Semaphore>,
-    body_kib: Arc<Semaphore>,
+    bodies: Arc<BodyMemory>,
 }
 
 /// Room for one request, given back when dropped.
@@ -19,17 +20,10 @@ pub(crate) struct Permit {
     _request: OwnedSemaphorePermit,
 }
 
-/// Room for a body in memory, given back when dropped.
-#[derive(Debug, Default)]
-pub(crate) struct BodyRoom {
-    held: Option<OwnedSemaphorePermit>,
-    room: u64,
-}
-
 impl Admission {
     pub(crate) fn new(max_requests: usize, body_bytes: u64) -> Self {
-        let kib = usize::try_from(body_bytes.div_ceil(1024)).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
-        Self { requests: Arc::new(Semaphore::new(max_requests.clamp(1, Semaphore::MAX_PERMITS))), body_kib: Arc::new(Semaphore::new(kib)) }
+        let requests = Arc::new(Semaphore::new(max_requests.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { requests, bodies: Arc::new(BodyMemory::new(body_bytes)) }
     }
 
     /// A permit for one request, before its body is read.
@@ -40,22 +34,9 @@ impl Admission {
         }
     }
 
-    /// Enlarges the room of a body to `bytes`.
-    pub(crate) fn make_room(&self, body: &mut BodyRoom, bytes: u64) -> Result<(), Problem> {
-        if bytes <= body.room {
-            return Ok(());
-        }
-        let full = || Problem::overloaded("the bodies of requests in flight take all the memory that this node has for them");
-        // Whole steps, so that a body that arrives in many pieces does not ask for each.
-        let wanted = bytes.next_multiple_of(64 << 10);
-        let kib = u32::try_from((wanted - body.room) / 1024).map_err(|_| full())?;
-        let more = Arc::clone(&self.body_kib).try_acquire_many_owned(kib).map_err(|_| full())?;
-        match &mut body.held {
-            Some(held) => held.merge(more),
-            None => body.held = Some(more),
-        }
-        body.room = wanted;
-        Ok(())
+    /// No room yet for a sender's body, to be enlarged while it comes in.
+    pub(crate) fn room(&self, sender: Sender) -> BodyRoom {
+        self.bodies.room(sender)
     }
 }
 
@@ -63,21 +44,14 @@ impl Admission {
 mod tests {
     use snaphook_model::Code;
 
-    use super::{Admission, BodyRoom};
+    use super::Admission;
 
     #[test]
-    fn room_is_given_back() {
+    fn a_permit_is_given_back() {
         let admission = Admission::new(1, 128 << 10);
         let permit = admission.admit().expect("the first fits");
         assert_eq!(admission.admit().expect_err("the second does not").code(), Code::Overloaded);
         drop(permit);
         assert!(admission.admit().is_ok());
-
-        let mut body = BodyRoom::default();
-        admission.make_room(&mut body, 100).expect("fits");
-        admission.make_room(&mut body, 128 << 10).expect("fits exactly");
-        assert!(admission.make_room(&mut BodyRoom::default(), 1).is_err());
-        drop(body);
-        assert!(admission.make_room(&mut BodyRoom::default(), 1).is_ok());
     }
 }

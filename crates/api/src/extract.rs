@@ -11,6 +11,7 @@ use snaphook_model::{Code, Fault, Invalid, Tenant, TenantName, TokenScope, stric
 
 use crate::body::{BodyLimit, ReadBody};
 use crate::problem::Problem;
+use crate::room::Sender;
 use crate::shared::Shared;
 
 /// A document is written by people; what is larger is generated, and better split.
@@ -37,6 +38,13 @@ scoped! {
     Admin Admin "The tenant of a token that may manage tokens.";
 }
 
+/// What the head of a request says of its body.
+#[derive(Clone)]
+struct Expected {
+    limit: BodyLimit,
+    sender: Sender,
+}
+
 /// The operator asks.
 pub(crate) struct Operator;
 
@@ -44,14 +52,15 @@ impl FromRequestParts<Shared> for Operator {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Problem> {
         core.auth.operator(&parts.headers).await?;
-        parts.extensions.insert(BodyLimit::request(DOCUMENT_BYTES));
+        parts.extensions.insert(Expected { limit: BodyLimit::request(DOCUMENT_BYTES), sender: Sender::Operator });
         Ok(Self)
     }
 }
 
 async fn caller(parts: &mut Parts, core: &Shared, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
     let tenant = core.caller(&parts.headers, scope).await?;
-    parts.extensions.insert(BodyLimit::request(tenant.limits.request_body_bytes));
+    let limit = BodyLimit::request(tenant.limits.request_body_bytes);
+    parts.extensions.insert(Expected { limit, sender: Sender::Tenant(tenant.name.clone()) });
     Ok(tenant)
 }
 
@@ -113,8 +122,8 @@ pub(crate) struct Raw(pub(crate) ReadBody);
 impl FromRequest<Shared> for Raw {
     type Rejection = Problem;
     async fn from_request(request: Request, core: &Shared) -> Result<Self, Problem> {
-        let limit = limit_of(&request)?;
-        core.read(request.into_body(), limit).await.map(Self)
+        let Expected { limit, sender } = expected(&request)?;
+        core.read(request.into_body(), limit, sender).await.map(Self)
     }
 }
 
@@ -124,14 +133,14 @@ pub(crate) struct Document(pub(crate) serde_json::Value);
 impl FromRequest<Shared> for Document {
     type Rejection = Problem;
     async fn from_request(request: Request, core: &Shared) -> Result<Self, Problem> {
-        let limit = limit_of(&request)?;
+        let Expected { limit, sender } = expected(&request)?;
         let limit = if limit.bytes > DOCUMENT_BYTES {
             BodyLimit { name: "the most that a document may have", ..BodyLimit::request(DOCUMENT_BYTES) }
         } else {
             limit
         };
         let yaml = is_yaml(request.headers())?;
-        let read = core.read(request.into_body(), limit).await?;
+        let read = core.read(request.into_body(), limit, sender).await?;
         let parsed = if yaml { from_yaml(&read.bytes) } else { from_json(&read.bytes) };
         parsed.map(Self)
     }
@@ -148,9 +157,9 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
     }
 }
 
-fn limit_of(request: &Request) -> Result<BodyLimit, Problem> {
-    let limit = request.extensions().get::<BodyLimit>().copied();
-    limit.ok_or_else(|| Problem::internal("a route reads a body before it knows whose"))
+fn expected(request: &Request) -> Result<Expected, Problem> {
+    let expected = request.extensions().get::<Expected>().cloned();
+    expected.ok_or_else(|| Problem::internal("a route reads a body before it knows whose"))
 }
 
 fn is_yaml(headers: &HeaderMap) -> Result<bool, Problem> {

@@ -28,10 +28,12 @@ mod page;
 mod prefer;
 mod problem;
 mod programs;
+mod room;
 mod routes;
 mod serve;
 mod shared;
 mod status;
+mod taken;
 mod tenants;
 
 pub use auth::{new_token, token_hash};

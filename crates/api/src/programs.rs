@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use snaphook_compile::{CompileError, Compiler, Upload};
+use snaphook_compile::{CompileError, Compiler, Turn, Upload};
 use snaphook_flow::ProgramsFuture;
 use snaphook_model::{Code, Dialect, Fault, Import, Language, Name, ScriptVersion, Tenant, TenantName};
 use snaphook_sandbox::{Program, ProgramKey, Sandbox};
@@ -162,7 +162,7 @@ impl Programs {
             imports: Vec::new(),
             now_ms: millis(created_at),
         };
-        let compiled = self.parts.compiler.compile(upload, &library).await?;
+        let compiled = self.parts.compiler.compile(Turn::Upload(&tenant.name), upload, &library).await?;
         let key = Sandbox::key(&compiled.component);
         let _making = self.making.begin(key);
         self.admit(&key, &compiled.code)?;
@@ -261,7 +261,7 @@ impl Programs {
                 self.keys.put_since(mark, key, code_key);
                 return Ok(program);
             }
-            let code = self.parts.compiler.precompile(stored.bytes.clone()).await?;
+            let code = self.parts.compiler.precompile(Turn::Call(tenant), stored.bytes.clone()).await?;
             self.admit(&code_key, &code)?;
             code_key
         } else {
@@ -283,7 +283,7 @@ impl Programs {
         let ScriptVersion { name, language, dialect, imports, created_at, .. } = version;
         let upload = Upload { name, language, dialect, bytes: source, limits: tenant.limits, imports, now_ms: millis(created_at) };
         let library = TenantLibrary { store: &*self.parts.store, tenant: tenant_name };
-        let compiled = self.parts.compiler.compile(upload, &library).await?;
+        let compiled = self.parts.compiler.compile(Turn::Call(tenant_name), upload, &library).await?;
         let code_key = Sandbox::key(&compiled.component);
         let _making = self.making.begin(code_key);
         self.admit(&code_key, &compiled.code)?;

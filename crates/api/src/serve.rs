@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::{Activity, Answering};
 use crate::front::Api;
+use crate::taken::Taken;
 
 /// Serves until `shutdown` resolves, then drains: no new connections, answers under way are finished, each within `ApiConfig::drain`.
 ///
@@ -85,6 +86,7 @@ async fn connection(stream: TcpStream, api: Api, builder: Arc<auto::Builder<Toki
         return;
     }
     let head_timeout = api.core.config.head_timeout;
+    let stream = Taken::new(stream, api.core.config.write_timeout);
     let activity = Arc::new(Activity::default());
     let service = {
         let activity = Arc::clone(&activity);

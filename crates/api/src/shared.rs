@@ -17,6 +17,7 @@ use crate::body::{self, BodyLimit, ReadBody};
 use crate::definitions::Definitions;
 use crate::problem::Problem;
 use crate::programs::Programs;
+use crate::room::Sender;
 
 /// Bounds of the front end. All of them are promises to the node: what is beyond is refused, not queued.
 #[derive(Debug, Clone)]
@@ -29,12 +30,15 @@ pub struct ApiConfig {
     pub max_connections: usize,
     /// Requests in flight at once; further ones are answered `overloaded`.
     pub max_requests: usize,
-    /// Memory for the bodies of requests in flight.
+    /// Memory for the bodies of requests in flight, beyond the first 16 KiB of each. One tenant has at most half of it, and those who have
+    /// shown neither token nor signature a quarter.
     pub body_memory_bytes: u64,
     /// How long a client may take for the head of a request, and a connection may idle.
     pub head_timeout: Duration,
     /// How long a client may take for a body.
     pub body_timeout: Duration,
+    /// How long a client may go without taking anything of an answer.
+    pub write_timeout: Duration,
     /// How long a call or a run that somebody waits for may take.
     pub run_deadline: Duration,
     /// How long work in flight may go on after the shutdown began.
@@ -56,6 +60,7 @@ impl ApiConfig {
             body_memory_bytes: 256 << 20,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             run_deadline: Duration::from_mins(15),
             drain: Duration::from_secs(30),
         }
@@ -113,12 +118,12 @@ impl Core {
     }
 
     /// Reads a body inside its bounds.
-    pub(crate) async fn read<B>(&self, body: B, limit: BodyLimit) -> Result<ReadBody, Problem>
+    pub(crate) async fn read<B>(&self, body: B, limit: BodyLimit, sender: Sender) -> Result<ReadBody, Problem>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: std::fmt::Display,
     {
-        body::read(body, limit, &self.admission, self.config.body_timeout).await
+        body::read(body, limit, self.admission.room(sender), self.config.body_timeout).await
     }
 
     /// When a run that begins now must have ended.

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use snaphook_model::{Code, Fault};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::frame::{self, Answer, Found, FoundScript, Job, JobKind, Setup};
 use crate::job::{CompileError, Compiled, Upload, check_size};
 use crate::library::{EmptyLibrary, Library, LibraryScript, MAX_IMPORTS, Wanted};
+use crate::places::{Places, Turn};
 use crate::text::excerpt;
 
 /// How children are started and what they may use.
@@ -53,7 +53,7 @@ pub struct Compiler {
 
 struct Inner {
     config: CompilerConfig,
-    places: Semaphore,
+    places: Places,
     /// A child that has made itself ready ahead of its job. Locked to put it in or take it out, no longer.
     idle: Mutex<Option<Worker>>,
 }
@@ -71,7 +71,7 @@ impl Compiler {
     pub fn new(config: CompilerConfig) -> Self {
         // Compiling uses every core there is; a second child makes use of what the first one leaves idle.
         let places = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get).max(2);
-        let places = Semaphore::new(places);
+        let places = Places::new(places);
         Self { inner: Arc::new(Inner { config, places, idle: Mutex::new(None) }) }
     }
 
@@ -85,10 +85,11 @@ impl Compiler {
     /// # Errors
     /// [`CompileError::Rejected`] with `script-syntax`, `script-compile`, `script-no-hook`, `component-imports`, `component-invalid`,
     /// `source-size`, `compile` (a budget of the child or of top-level code is spent), or `overloaded`; [`CompileError::Failed`] when it is ours.
-    pub async fn compile(&self, upload: Upload, library: &dyn Library) -> Result<Compiled, CompileError> {
+    pub async fn compile(&self, turn: Turn<'_>, upload: Upload, library: &dyn Library) -> Result<Compiled, CompileError> {
         check_size(&upload)?;
         let Upload { name, language, dialect, bytes, limits, imports, now_ms } = upload;
-        match self.run(JobKind::Compile { name, language, dialect, limits, imports, now_ms }, &bytes, library).await? {
+        let kind = JobKind::Compile { name, language, dialect, limits, imports, now_ms };
+        match self.run(turn, kind, &bytes, library).await? {
             (Answer::Compiled { hooks, kind, imports, warnings, interpreter, .. }, component, code) => {
                 Ok(Compiled { component, code, hooks, kind, imports, warnings, interpreter })
             }
@@ -100,17 +101,23 @@ impl Compiler {
     ///
     /// # Errors
     /// [`CompileError::Rejected`] with `compile` or `overloaded`, [`CompileError::Failed`] when it is ours.
-    pub async fn precompile(&self, component: Bytes) -> Result<Bytes, CompileError> {
-        match self.run(JobKind::Precompile, &component, &EmptyLibrary).await? {
+    pub async fn precompile(&self, turn: Turn<'_>, component: Bytes) -> Result<Bytes, CompileError> {
+        match self.run(turn, JobKind::Precompile, &component, &EmptyLibrary).await? {
             (Answer::Precompiled { .. }, _, code) => Ok(code),
             (answer, ..) => Err(unexpected(answer)),
         }
     }
 
-    async fn run(&self, kind: JobKind, bytes: &[u8], library: &dyn Library) -> Result<(Answer, Bytes, Bytes), CompileError> {
+    async fn run(
+        &self,
+        turn: Turn<'_>,
+        kind: JobKind,
+        bytes: &[u8],
+        library: &dyn Library,
+    ) -> Result<(Answer, Bytes, Bytes), CompileError> {
         let inner = &self.inner;
-        let Ok(Ok(_place)) = timeout(inner.config.wall, inner.places.acquire()).await else {
-            return Err(CompileError::Rejected(Fault::new(Code::Overloaded, "too many uploads are being compiled; try again soon")));
+        let Ok(Ok(_place)) = timeout(inner.config.wall, inner.places.take(turn)).await else {
+            return Err(CompileError::Rejected(Fault::new(Code::Overloaded, "too many scripts are being compiled; try again soon")));
         };
         let header = frame::header(&Job { kind, bytes: bytes.len() as u64 }).map_err(ours)?;
         let mut worker = inner.worker(&header).await.map_err(ours)?;

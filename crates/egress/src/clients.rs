@@ -24,9 +24,23 @@ pub(crate) struct Clients {
     names: Arc<Shares>,
     tls: ClientConfig,
     /// For tenants that reach public addresses only, as nearly all do.
-    public: Client,
-    /// By `allow_private`. Held for a look-up or while a client is built, which takes microseconds.
-    others: RwLock<HashMap<Vec<IpNet>, Client>>,
+    public: Pair,
+    /// By `allow_private`. Held for a look-up or while clients are built, which takes microseconds.
+    others: RwLock<HashMap<Vec<IpNet>, Pair>>,
+}
+
+/// Clients with the same rules.
+#[derive(Clone)]
+struct Pair {
+    keeping: Client,
+    /// Closes each connection after its request.
+    closing: Client,
+}
+
+impl Pair {
+    fn of(&self, kept: bool) -> Client {
+        if kept { self.keeping.clone() } else { self.closing.clone() }
+    }
 }
 
 /// Policies are the operator's and there are few different ones; past this number the pools of one that is there are given up.
@@ -36,7 +50,7 @@ const MAX_OTHERS: usize = 256;
 const MAX_HEADER_BYTES: u32 = 64 << 10;
 
 /// Shorter than the minute after which common servers and balancers close an idle connection, so that few requests meet one that just closed.
-const IDLE: Duration = Duration::from_secs(50);
+pub(crate) const IDLE: Duration = Duration::from_secs(50);
 
 impl Clients {
     pub(crate) fn new(config: EgressConfig) -> Result<Self, EgressError> {
@@ -51,23 +65,23 @@ impl Clients {
         resolve::ASKER.scope(self.names.asker(tenant), work)
     }
 
-    /// The client for a list of special networks that are allowed all the same.
+    /// The client for a list of special networks that are allowed all the same. It keeps its connections, or closes each after its request.
     ///
     /// # Errors
     /// `internal`, when a client cannot be built.
-    pub(crate) fn of(&self, allowed: &[IpNet]) -> Result<Client, Fault> {
+    pub(crate) fn of(&self, allowed: &[IpNet], kept: bool) -> Result<Client, Fault> {
         if allowed.is_empty() {
-            return Ok(self.public.clone());
+            return Ok(self.public.of(kept));
         }
         // A panic while the lock was held leaves the map as it was.
-        if let Some(client) = self.others.read().unwrap_or_else(PoisonError::into_inner).get(allowed) {
-            return Ok(client.clone());
+        if let Some(pair) = self.others.read().unwrap_or_else(PoisonError::into_inner).get(allowed) {
+            return Ok(pair.of(kept));
         }
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = others.get(allowed) {
-            return Ok(client.clone());
+        if let Some(pair) = others.get(allowed) {
+            return Ok(pair.of(kept));
         }
-        let client = build(&self.config, &self.names, &self.tls, allowed).map_err(|error| {
+        let pair = build(&self.config, &self.names, &self.tls, allowed).map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "the HTTP client cannot be built");
             Fault::new(Code::Internal, "the HTTP client cannot be set up")
         })?;
@@ -76,32 +90,37 @@ impl Clients {
         {
             others.remove(&any);
         }
-        others.insert(allowed.to_vec(), client.clone());
+        let client = pair.of(kept);
+        others.insert(allowed.to_vec(), pair);
         Ok(client)
     }
 }
 
-fn build(config: &EgressConfig, names: &Arc<Shares>, tls: &ClientConfig, allowed: &[IpNet]) -> Result<Client, reqwest::Error> {
+fn build(config: &EgressConfig, names: &Arc<Shares>, tls: &ClientConfig, allowed: &[IpNet]) -> Result<Pair, reqwest::Error> {
     let resolver =
         Checked { resolver: config.resolver.clone(), names: names.clone(), allowed: allowed.into(), timeout: config.resolve_timeout };
-    Client::builder()
-        .tls_backend_preconfigured(tls.clone())
-        .dns_resolver(Arc::new(resolver))
-        // The environment's proxies would be connected to without a check, and would connect to anything.
-        .no_proxy()
-        // Redirects are followed in `send`, where each hop is checked.
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        // A request may have been received even if its answer was not; only the flow knows whether it may go out twice.
-        .retry(retry::never())
-        .connect_timeout(config.connect_timeout)
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(config.max_requests_per_host)
-        .http2_max_header_list_size(MAX_HEADER_BYTES)
-        // Without windows that grow, HTTP/2 would carry 64 KiB per round trip.
-        .http2_adaptive_window(true)
-        .user_agent(concat!("snaphook/", env!("CARGO_PKG_VERSION")))
-        .build()
+    let resolver = Arc::new(resolver);
+    let of = |idle_per_host| {
+        Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .dns_resolver(resolver.clone())
+            // The environment's proxies would be connected to without a check, and would connect to anything.
+            .no_proxy()
+            // Redirects are followed in `send`, where each hop is checked.
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            // A request may have been received even if its answer was not; only the flow knows whether it may go out twice.
+            .retry(retry::never())
+            .connect_timeout(config.connect_timeout)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(idle_per_host)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            // Without windows that grow, HTTP/2 would carry 64 KiB per round trip.
+            .http2_adaptive_window(true)
+            .user_agent(concat!("snaphook/", env!("CARGO_PKG_VERSION")))
+            .build()
+    };
+    Ok(Pair { keeping: of(config.max_requests_per_host)?, closing: of(0)? })
 }
 
 /// Trusts the public roots that come with the program, so that every node judges alike and an empty container can speak HTTPS; what an

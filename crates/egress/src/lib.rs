@@ -10,6 +10,7 @@
 mod address;
 mod clients;
 mod fault;
+mod kept;
 mod message;
 mod permits;
 mod resolve;
@@ -35,6 +36,7 @@ pub use upload::{Piece, Upload};
 pub use vault::{MAX_SECRET_BYTES, Vault, VaultError};
 
 use clients::Clients;
+use kept::Kept;
 use permits::Permits;
 use room::BodyMemory;
 
@@ -49,6 +51,11 @@ pub struct EgressConfig {
     pub max_requests: usize,
     /// Requests of one tenant to one host and port under way at once.
     pub max_requests_per_host: usize,
+    /// Connections of all tenants that are kept open for further requests, those in use among them. Requests beyond them go out over
+    /// connections of their own.
+    pub max_kept_connections: usize,
+    /// Those of one tenant.
+    pub max_kept_connections_per_tenant: usize,
     /// Names of one tenant that are resolved at once.
     pub max_names_per_tenant: usize,
     /// Memory for the bodies of responses of all tenants together, from their arrival until nobody holds them any more. One tenant has at
@@ -72,6 +79,10 @@ impl Default for EgressConfig {
             max_requests: 4096,
             // More than a tenant's calls at once; so it bites only where scripts or many flows pile up on a host that hangs.
             max_requests_per_host: 256,
+            // Together with requests, whose connections are not kept, and clients still below the open files that the node asks for.
+            max_kept_connections: 4096,
+            // More than a tenant has requests to one host, and few enough that eight of them take all their own before others have none.
+            max_kept_connections_per_tenant: 512,
             // A quarter of what the system's resolver asks at once: names that nobody answers for leave the others theirs.
             max_names_per_tenant: 32,
             response_memory_bytes: 512 << 20,
@@ -127,6 +138,7 @@ pub type SinkFuture<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send 
 pub struct Egress {
     clients: Clients,
     permits: Permits,
+    kept: Kept,
     bodies: BodyMemory,
     vault: Arc<Vault>,
 }
@@ -152,12 +164,13 @@ impl Egress {
     /// When `extra_roots` is not valid.
     pub fn new(mut config: EgressConfig) -> Result<Self, EgressError> {
         let permits = Permits::new(config.max_requests, config.max_requests_per_host);
+        let kept = Kept::new(config.max_kept_connections, config.max_kept_connections_per_tenant, clients::IDLE);
         let bodies = BodyMemory::new(config.response_memory_bytes);
         let vault = match config.vault.take() {
             Some(vault) => vault,
             None => Arc::new(Vault::ephemeral()?),
         };
-        Ok(Self { clients: Clients::new(config)?, permits, bodies, vault })
+        Ok(Self { clients: Clients::new(config)?, permits, kept, bodies, vault })
     }
 
     /// Room for copies of bodies, out of what the bodies themselves are counted in; to be enlarged before each copy.

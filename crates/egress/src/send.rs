@@ -3,17 +3,25 @@
 use std::time::Duration;
 
 use http::header::LOCATION;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use reqwest::{Client, Response};
 use snaphook_model::{Code, Fault, HttpResponse};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::kept::Keeping;
 use crate::room::Room;
 use crate::{Egress, Outbound, Streams, fault, message, target};
 
 /// A clock's arithmetic has an end; nobody waits longer than a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// What one hop goes out with.
+struct Way<'a> {
+    client: Client,
+    keeping: Keeping<'a>,
+    room: Room,
+}
 
 /// What came of one hop.
 enum Step {
@@ -40,7 +48,6 @@ impl Egress {
     /// As [`Egress::send`], and what the sink ends a write with.
     pub async fn send_streaming(&self, outbound: Outbound<'_>, mut streams: Streams<'_>) -> Result<HttpResponse, Fault> {
         let deadline = Instant::now() + outbound.timeout.min(LONGEST);
-        let client = self.clients.of(&outbound.policy.allow_private)?;
         let method = message::method(&outbound.request.method)?;
         let mut url = target::parse(&outbound.request.url)?;
         let mut own_origin = true;
@@ -48,8 +55,10 @@ impl Egress {
         loop {
             target::check(&url, outbound.policy)?;
             let permit = self.permits.enter(outbound.tenant, &url, deadline).await?;
-            let room = self.bodies.room(outbound.tenant);
-            let exchange = exchange(&client, &outbound, &mut streams, &method, url.clone(), own_origin, room);
+            let keeping = self.kept.enter(outbound.tenant, &url);
+            let client = self.clients.of(&outbound.policy.allow_private, keeping.is_kept())?;
+            let way = Way { client, keeping, room: self.bodies.room(outbound.tenant) };
+            let exchange = exchange(way, &outbound, &mut streams, &method, url.clone(), own_origin);
             // Should a name have to be resolved for it, that is on behalf of this tenant.
             let exchange = self.clients.asking(outbound.tenant, exchange);
             let step = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(timed_out(&url, outbound.timeout)))?;
@@ -68,14 +77,14 @@ impl Egress {
 }
 
 async fn exchange(
-    client: &Client,
+    way: Way<'_>,
     outbound: &Outbound<'_>,
     streams: &mut Streams<'_>,
     method: &Method,
     url: Url,
     own_origin: bool,
-    room: Room,
 ) -> Result<Step, Fault> {
+    let Way { client, keeping, room } = way;
     let follows = outbound.redirects > 0 && matches!(*method, Method::GET | Method::HEAD);
     let label = target::label(&url);
     let mut request = reqwest::Request::new(method.clone(), url);
@@ -87,6 +96,9 @@ async fn exchange(
         None => *request.body_mut() = Some(outbound.request.body.clone().into()),
     }
     let response = client.execute(request).await.map_err(|error| fault::of_client(error, &label))?;
+    if response.version() == Version::HTTP_2 {
+        keeping.over_http2();
+    }
     if follows && let Some(next) = redirect_of(&response)? {
         return Ok(Step::Redirect(next));
     }

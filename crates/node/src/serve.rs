@@ -11,6 +11,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
     let config = Config::load(&args)?;
     start_log(config.log_format);
     raise_open_files();
+    survive_full_files();
     let data_dir = config.data_dir.clone();
     let response_bytes = config.response_memory_bytes;
     let node = Node::start(config).await?;
@@ -45,6 +46,17 @@ fn raise_open_files() {
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
+}
+
+/// A write past the limit of a file's size ends a process that does not say otherwise. With a handler it fails as on a full disk, and the store
+/// says so. The handler stays when what gives it is dropped.
+pub(crate) fn survive_full_files() {
+    use tokio::signal::unix::{SignalKind, signal};
+    /// As Linux numbers it on all processors that the node is built for.
+    const SIGXFSZ: i32 = 25;
+    if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
+        tracing::warn!(%error, "a limit of files' sizes that is reached will end the node");
     }
 }
 

@@ -14,6 +14,7 @@ use crate::extract::{At, Invoke, Raw, not_json};
 use crate::idempotency;
 use crate::outcome::{self, RejectionAnswer};
 use crate::problem::{Problem, ProblemDetails};
+use crate::room::Sender;
 use crate::shared::{Core, Shared};
 
 const PREFIX: &str = "/v1/call/";
@@ -38,7 +39,7 @@ where
     let tenant = core.caller(&parts.headers, TokenScope::Invoke).await?;
     let (connector, endpoint) = names(parts.uri.path()).ok_or_else(|| Problem::not_found("path"))?;
     let (connector, endpoint) = (Name::new(connector)?, Name::new(endpoint)?);
-    let body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes)).await?;
+    let body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes), Sender::Tenant(tenant.name.clone())).await?;
     run(core, &tenant, connector, endpoint, &parts.headers, &body.bytes).await
 }
 

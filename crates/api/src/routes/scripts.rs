@@ -12,6 +12,7 @@ use crate::extract::{At, Deploy, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::programs;
+use crate::room::Sender;
 use crate::shared::Shared;
 
 /// How an upload is to be read.
@@ -90,7 +91,7 @@ pub(crate) async fn put(
             BodyLimit { bytes: tenant.limits.source_bytes, code: Code::SourceSize, name: "the tenant's limit `source_bytes`" }
         }
     };
-    let body = core.read(request.into_body(), limit).await?;
+    let body = core.read(request.into_body(), limit, Sender::Tenant(tenant.name.clone())).await?;
     let upload = programs::Deploy { tenant: &tenant, name, language, dialect, bytes: body.bytes.clone() };
     match core.programs.deploy(upload).await? {
         AddedVersion::Created(version) => answer::json(StatusCode::CREATED, &version),

@@ -15,6 +15,7 @@ use crate::body::BodyLimit;
 use crate::outcome::{self, RejectionAnswer, TriggeredAnswer};
 use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemDetails};
+use crate::room::Sender;
 use crate::shared::{Core, Shared};
 
 /// Begins every trigger's address.
@@ -47,7 +48,8 @@ pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Ans
         }
         known.check(TokenScope::Invoke)?;
     }
-    let body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes)).await?;
+    let sender = if by_token { Sender::Tenant(tenant.name.clone()) } else { Sender::Outsider(tenant.name.clone()) };
+    let mut body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes), sender).await?;
     let request = TriggerRequest {
         method: parts.method.as_str().to_owned(),
         url: url(&parts, core.config.public_url.as_deref()),
@@ -57,6 +59,7 @@ pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Ans
     };
     if let TriggerAuth::Signature { secret } = &found.auth {
         core.runner.check_signature(&tenant.name, secret, &request).await?;
+        body.is_of(&tenant.name)?;
     }
     // Only who may call learns what is wrong with the flow.
     let prepared = found.prepared?;

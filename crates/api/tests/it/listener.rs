@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use snaphook_testkit::{Answer, Gate, Upstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -88,6 +88,68 @@ async fn an_idle_connection_is_put_out_and_a_busy_one_is_not() {
     let closed = tokio::time::timeout(Duration::from_secs(5), &mut connection).await;
     assert!(closed.is_ok(), "an idle connection of HTTP/2 stays open, although its peer answers every ping");
     assert!(sender.is_closed());
+}
+
+/// Whether somebody else is answered on a node that has one connection for all.
+async fn another_is_answered(listening: &Listening) {
+    let mut stream = TcpStream::connect(listening.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await;
+    read.expect("a connection that takes nothing is kept").unwrap();
+    assert!(answer.contains("200 OK"), "{answer}");
+}
+
+/// The beginning of a connection of HTTP/2 with as much room for answers as there can be, and so many requests.
+fn http2_requests(count: u32) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let window = 0x7fff_0000_u32.to_be_bytes();
+    let settings = frame(4, 0, 0, &[&[0, 4], window.as_slice()].concat());
+    // GET, http, this path, this authority: the first two by their places in HPACK's table, the others by name and as text.
+    let head = [b"\x82\x86\x04\x0d/openapi.json".as_slice(), b"\x01\x01x"].concat();
+    let requests = (0..count).flat_map(|index| frame(1, 5, 2 * index + 1, &head));
+    let begin = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), settings, frame(8, 0, 0, &window)].concat();
+    begin.into_iter().chain(requests).collect()
+}
+
+#[tokio::test]
+async fn who_does_not_read_the_answers_is_put_out() {
+    for http2 in [false, true] {
+        let node = TestNode::with(|config| {
+            config.max_connections = 1;
+            config.write_timeout = Duration::from_millis(200);
+        })
+        .await;
+        let listening = listen(&node).await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(listening.address).await.unwrap();
+        // Several times what the kernel keeps of an answer that nobody reads.
+        let asked = if http2 { http2_requests(250) } else { b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(500) };
+        stream.write_all(&asked).await.unwrap();
+        another_is_answered(&listening).await;
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_no_room_for_an_answer_is_put_out() {
+    let node = TestNode::with(|config| {
+        config.max_connections = 1;
+        config.head_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let listening = listen(&node).await;
+    let stream = TcpStream::connect(listening.address).await.unwrap();
+    let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = client.initial_stream_window_size(0).handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://x/openapi.json").body(Full::<Bytes>::default()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    another_is_answered(&listening).await;
 }
 
 #[tokio::test]

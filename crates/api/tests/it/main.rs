@@ -7,6 +7,7 @@ mod connectors;
 mod documents;
 mod flows;
 mod listener;
+mod memory;
 mod node;
 mod openapi;
 mod rights;

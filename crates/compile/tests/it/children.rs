@@ -6,19 +6,19 @@ use snaphook_compile::{CompileError, Compiler, CompilerConfig, EmptyLibrary};
 use snaphook_model::{Code, Language};
 use wasm_encoder::{BlockType, CodeSection, Component, Function, FunctionSection, Module, ModuleSection, TypeSection, ValType};
 
-use crate::support::{compiler, data_dir, fault, js, step, upload};
+use crate::support::{compiler, data_dir, fault, js, step, turn, upload};
 
 const SCRIPT: &str = "export default (payload) => payload;";
 
 #[tokio::test]
 async fn a_child_gives_what_this_process_would() {
     let compiler = compiler(|_| {});
-    let compiled = compiler.compile(upload(Language::JavaScript, SCRIPT), &EmptyLibrary).await.unwrap();
+    let compiled = compiler.compile(turn(), upload(Language::JavaScript, SCRIPT), &EmptyLibrary).await.unwrap();
     assert_eq!(compiled.component, js(SCRIPT).unwrap().component);
     assert_eq!(step(&compiled, "[1]").await.unwrap(), "[1]");
-    let again = compiler.precompile(compiled.component.clone()).await.unwrap();
+    let again = compiler.precompile(turn(), compiled.component.clone()).await.unwrap();
     assert_eq!(again, compiled.code);
-    let fault = fault(compiler.compile(upload(Language::JavaScript, "export default ("), &EmptyLibrary).await);
+    let fault = fault(compiler.compile(turn(), upload(Language::JavaScript, "export default ("), &EmptyLibrary).await);
     assert_eq!((fault.code, fault.line), (Code::ScriptSyntax, Some(1)));
 }
 
@@ -28,9 +28,9 @@ async fn many_uploads_at_once_are_all_answered() {
     let mut tasks = tokio::task::JoinSet::new();
     for i in 0..8 {
         let compiler = compiler.clone();
-        tasks.spawn(
-            async move { compiler.compile(upload(Language::JavaScript, format!("export default () => {i};")), &EmptyLibrary).await },
-        );
+        tasks.spawn(async move {
+            compiler.compile(turn(), upload(Language::JavaScript, format!("export default () => {i};")), &EmptyLibrary).await
+        });
     }
     while let Some(done) = tasks.join_next().await {
         done.unwrap().unwrap();
@@ -65,21 +65,21 @@ fn expensive(loops: u32, locals: u32) -> Vec<u8> {
 #[tokio::test]
 async fn wasm_that_costs_the_compiler_too_much_cpu_is_refused() {
     let compiler = compiler(|config| config.cpu_s = 1);
-    let fault = fault(compiler.compile(upload(Language::Wasm, expensive(1000, 8000)), &EmptyLibrary).await);
+    let fault = fault(compiler.compile(turn(), upload(Language::Wasm, expensive(1000, 8000)), &EmptyLibrary).await);
     assert_eq!((fault.code, fault.limit), (Code::Compile, Some(1)), "{fault:?}");
 }
 
 #[tokio::test]
 async fn wasm_that_costs_the_compiler_too_much_memory_is_refused() {
     let compiler = compiler(|config| config.memory_bytes = 64 << 20);
-    let fault = fault(compiler.compile(upload(Language::Wasm, expensive(1000, 8000)), &EmptyLibrary).await);
+    let fault = fault(compiler.compile(turn(), upload(Language::Wasm, expensive(1000, 8000)), &EmptyLibrary).await);
     assert_eq!((fault.code, fault.limit), (Code::Compile, Some(64 << 20)), "{fault:?}");
 }
 
 #[tokio::test]
 async fn wall_time_is_bounded() {
     let compiler = compiler(|config| config.wall = Duration::from_millis(300));
-    let fault = fault(compiler.compile(upload(Language::Wasm, expensive(1000, 8000)), &EmptyLibrary).await);
+    let fault = fault(compiler.compile(turn(), upload(Language::Wasm, expensive(1000, 8000)), &EmptyLibrary).await);
     assert_eq!((fault.code, fault.limit), (Code::Compile, Some(300)), "{fault:?}");
     assert!(fault.detail.contains("300 ms"), "{fault:?}");
 }
@@ -88,15 +88,16 @@ async fn wall_time_is_bounded() {
 async fn deep_nesting_ends_the_child_and_nothing_else() {
     let compiler = compiler(|_| {});
     let source = format!("export default () => {}1{};", "(".repeat(400_000), ")".repeat(400_000));
-    let fault = fault(compiler.compile(upload(Language::JavaScript, source), &EmptyLibrary).await);
+    let fault = fault(compiler.compile(turn(), upload(Language::JavaScript, source), &EmptyLibrary).await);
     assert!(matches!(fault.code, Code::Compile | Code::ScriptSyntax), "{fault:?}");
-    compiler.compile(upload(Language::JavaScript, SCRIPT), &EmptyLibrary).await.unwrap();
+    compiler.compile(turn(), upload(Language::JavaScript, SCRIPT), &EmptyLibrary).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_top_level_loop_names_its_line() {
     let compiler = compiler(|_| {});
-    let fault = fault(compiler.compile(upload(Language::JavaScript, "export default () => 1;\n\n  while (true);\n"), &EmptyLibrary).await);
+    let fault =
+        fault(compiler.compile(turn(), upload(Language::JavaScript, "export default () => 1;\n\n  while (true);\n"), &EmptyLibrary).await);
     assert_eq!((fault.code, fault.line), (Code::Compile, Some(3)), "{fault:?}");
 }
 
@@ -104,7 +105,7 @@ async fn a_top_level_loop_names_its_line() {
 async fn our_own_failures_are_not_blamed_on_the_upload() {
     for executable in ["/nonexistent", "/bin/false", "/bin/cat"] {
         let compiler = Compiler::new(CompilerConfig::new(executable.into(), Vec::new(), data_dir()));
-        let failed = compiler.compile(upload(Language::JavaScript, SCRIPT), &EmptyLibrary).await;
+        let failed = compiler.compile(turn(), upload(Language::JavaScript, SCRIPT), &EmptyLibrary).await;
         assert!(matches!(failed, Err(CompileError::Failed(_))), "{executable}: {:?}", failed.err());
     }
 }

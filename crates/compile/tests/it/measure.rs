@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use snaphook_compile::EmptyLibrary;
 use snaphook_model::{HookInput, Language, Payload};
 
-use crate::support::{compiler, invoke, js, upload};
+use crate::support::{compiler, invoke, js, turn, upload};
 
 /// A script of five kilobytes, as people write them.
 fn five_kilobytes() -> String {
@@ -48,7 +48,7 @@ async fn stages() {
     time("child started for it", async || {
         let compiler = compiler(|_| {});
         let started = Instant::now();
-        compiler.compile(upload(Language::JavaScript, source.clone()), &EmptyLibrary).await.unwrap();
+        compiler.compile(turn(), upload(Language::JavaScript, source.clone()), &EmptyLibrary).await.unwrap();
         started.elapsed()
     })
     .await;
@@ -57,7 +57,7 @@ async fn stages() {
         warm.warm().await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         let started = Instant::now();
-        warm.compile(upload(Language::JavaScript, source.clone()), &EmptyLibrary).await.unwrap();
+        warm.compile(turn(), upload(Language::JavaScript, source.clone()), &EmptyLibrary).await.unwrap();
         started.elapsed()
     })
     .await;

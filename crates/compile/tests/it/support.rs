@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use snaphook_compile::{CompileError, Compiled, Compiler, CompilerConfig, Interpreter, Upload, compile_here, prepare_interpreter};
+use snaphook_compile::{CompileError, Compiled, Compiler, CompilerConfig, Interpreter, Turn, Upload, compile_here, prepare_interpreter};
 use snaphook_model::{
     Context, Decision, Dialect, Fault, HookInput, Language, Limits, Name, Payload, RunId, StepDecision, TenantName, Variables,
 };
@@ -32,6 +32,13 @@ static SANDBOX: LazyLock<(Sandbox, TempDir)> = LazyLock::new(|| {
     });
     (sandbox.unwrap(), directory)
 });
+
+static TENANT: LazyLock<TenantName> = LazyLock::new(|| TenantName::new("acme").unwrap());
+
+/// The turn of a tenant whose uploads are all that there are.
+pub(crate) fn turn() -> Turn<'static> {
+    Turn::Upload(&TENANT)
+}
 
 pub(crate) fn upload(language: Language, bytes: impl Into<Bytes>) -> Upload {
     let name = Name::new("script").unwrap();

@@ -7,6 +7,9 @@ use snaphook_egress::{Egress, EgressConfig};
 use snaphook_model::Code;
 use snaphook_testkit::{Answer, Gate, Upstream};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
 use crate::support::{Names, Sender};
 
 #[tokio::test]
@@ -18,6 +21,52 @@ async fn a_connection_is_kept_and_used_again() {
         assert_eq!(sender.get(&upstream.url(path)).await.unwrap().body, "ok");
     }
     assert_eq!((upstream.requests().len(), upstream.connections()), (4, 1));
+}
+
+#[tokio::test]
+async fn a_tenant_with_ever_new_hosts_keeps_few_of_their_connections() {
+    let (mut upstreams, hosts) = (Vec::new(), 8);
+    for _ in 0..hosts {
+        let upstream = Upstream::start().await;
+        upstream.on("/", Answer::text("ok"));
+        upstreams.push(upstream);
+    }
+    let config = EgressConfig { max_kept_connections: 4, max_kept_connections_per_tenant: 3, ..EgressConfig::default() };
+    let acme = Sender::with(config).on_loopback();
+    let (other, third) = (acme.of_tenant("other"), acme.of_tenant("third"));
+    let connections = async |sender: &Sender, upstream: &Upstream| {
+        let before = upstream.connections();
+        for _ in 0..3 {
+            assert_eq!(sender.get(&upstream.url("/")).await.unwrap().body, "ok");
+        }
+        upstream.connections() - before
+    };
+    let mut made = Vec::new();
+    for upstream in &upstreams {
+        made.push(connections(&acme, upstream).await);
+    }
+    assert_eq!(made, [1, 1, 1, 3, 3, 3, 3, 3]);
+    let fresh = Upstream::start().await;
+    fresh.on("/", Answer::text("ok"));
+    assert_eq!(connections(&other, &fresh).await, 1, "another tenant still keeps its own");
+    assert_eq!(connections(&third, Upstream::start().await.on("/", Answer::text("ok"))).await, 3, "the node has its bound");
+    assert_eq!(connections(&acme, &upstreams[0]).await, 0, "what is kept is used");
+}
+
+#[tokio::test]
+async fn connections_that_are_not_kept_are_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let sender = Sender::with(EgressConfig { max_kept_connections_per_tenant: 0, ..EgressConfig::default() }).on_loopback();
+    let served = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        let mut rest = Vec::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.expect("the connection is kept").unwrap();
+    };
+    let (answer, ()) = tokio::join!(sender.get(&url), served);
+    assert_eq!(answer.unwrap().body, "ok");
 }
 
 #[tokio::test]
