@@ -54,17 +54,24 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
             }
         }
     };
-    match came {
+    let (cancel, abandoned) = (scope.cancel.clone(), driven.is_abandoned());
+    let outcome = match came {
         Came::End(end) => {
             let outcome = end_run(scope, end, begun.answer).await;
             inner.driven.ended(run, &outcome);
-            Finished { run, outcome }
+            outcome
         }
         Came::Parked => {
             scope.files.let_go().await;
-            Finished { run, outcome: Outcome::Waiting }
+            Outcome::Waiting
         }
+    };
+    if cancel.is_cancelled() && !abandoned {
+        // It may have been written down for a wait at that very moment, and would go on when that is over.
+        let cancelled = inner.parts.store.cancel_run(&tenant.name, run, inner.parts.clock.now()).await;
+        drop(cancelled.map_err(record::store_fault));
     }
+    Finished { run, outcome }
 }
 
 fn cancelled() -> Failure {
