@@ -126,6 +126,13 @@ async fn a_step_waits_before_it_tries_again() {
     assert!(begun.elapsed() >= Duration::from_secs(1));
 }
 
+/// The kind of a run's last event, and the status that it names.
+async fn last_event(tenant: &Tenant, run: &str) -> Value {
+    let events = tenant.client.get(&format!("/v1/runs/{run}/events")).await.expect(200).json();
+    let last = events["items"].as_array().unwrap().last().unwrap().clone();
+    json!([last["kind"], last["status"]])
+}
+
 #[tokio::test]
 async fn a_run_is_cancelled_where_it_is() {
     let (tenant, upstream) = tenant().await;
@@ -144,6 +151,13 @@ async fn a_run_is_cancelled_where_it_is() {
         (&record["status"], &record["code"], &record["document"]["status"]),
         (&json!("cancelled"), &json!("cancelled"), &json!("Ignored"))
     );
+    // What was under way is there, and its history has an end.
+    let step = &record["steps"][0];
+    assert_eq!((&step["status"], &step["code"]), (&json!("failed"), &json!("cancelled")));
+    let attempt = &step["attempts"][0];
+    assert_eq!((&attempt["request"]["method"], &attempt["response"]["status"]), (&json!("POST"), &json!(0)), "{attempt}");
+    assert_eq!(attempt["error"]["code"], "cancelled");
+    assert_eq!(last_event(&tenant, &running).await, json!(["run-ended", "cancelled"]));
     gate.open();
 
     // Waiting: it ends at once.
@@ -154,6 +168,9 @@ async fn a_run_is_cancelled_where_it_is() {
     let _ = post(&tenant, &format!("/v1/runs/{waiting}/cancel")).await.expect(200);
     let record = tenant.record_of(&waiting).await;
     assert_eq!((&record["status"], record["steps"].as_array().unwrap().len()), (&json!("cancelled"), 1));
+    let step = &record["steps"][0];
+    assert_eq!((&step["status"], &step["code"], step["waits"][0]["ended_at"].is_string()), (&json!("failed"), &json!("cancelled"), true));
+    assert_eq!(last_event(&tenant, &waiting).await, json!(["run-ended", "cancelled"]));
 
     // Somebody who waits for it hears of it.
     let started = tokio::spawn({

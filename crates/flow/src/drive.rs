@@ -35,7 +35,7 @@ use crate::variables::RunVariables;
 use checkpoint::Ledger;
 use ending::{blank_record, close_record, close_step};
 
-pub(crate) use ending::refuse_run;
+pub(crate) use ending::{end_where_it_is, refuse_run};
 pub(crate) use flow::run_flow;
 pub(crate) use trigger::{accept, check_body, repeat};
 
@@ -198,6 +198,11 @@ pub(crate) async fn direct_call(
         record::store_fault(error);
     }
     Finished { run: record.id, outcome }
+}
+
+/// Somebody wants the run to end.
+fn cancelled() -> Failure {
+    Failure { repeat: Repeat::Never, ..Failure::of(Fault::new(Code::Cancelled, "the run was cancelled")) }
 }
 
 /// A mistake of ours: said to the log in full, to the caller in two words.

@@ -26,10 +26,10 @@ struct Run {
     /// Tells entries of the same run apart.
     number: u64,
     tenant: TenantName,
-    /// Tells the run to stop.
-    stop: CancellationToken,
-    /// It stops because another node has it: nothing is written about it here.
-    abandoned: bool,
+    /// Tells the run to end.
+    cancelled: CancellationToken,
+    /// Tells whoever drives it that another node has it: nothing is written about it here.
+    abandoned: CancellationToken,
     lease: Option<Lease>,
 }
 
@@ -39,7 +39,8 @@ pub(crate) struct Entry {
     all: Driven,
     run: RunId,
     number: u64,
-    stop: CancellationToken,
+    cancelled: CancellationToken,
+    abandoned: CancellationToken,
 }
 
 /// Waits for the end of a run that may be let go of and taken up again meanwhile.
@@ -53,25 +54,30 @@ pub(crate) struct Awaited {
 impl Driven {
     /// A run begins, or goes on.
     pub(crate) fn enter(&self, tenant: &TenantName, run: RunId, lease: Option<Lease>) -> Entry {
-        let stop = CancellationToken::new();
+        let (cancelled, abandoned) = (CancellationToken::new(), CancellationToken::new());
         let number = self.entered.fetch_add(1, Ordering::Relaxed);
-        self.runs().insert(run, Run { number, tenant: tenant.clone(), stop: stop.clone(), abandoned: false, lease });
-        Entry { all: self.clone(), run, number, stop }
+        let entered = Run { number, tenant: tenant.clone(), cancelled: cancelled.clone(), abandoned: abandoned.clone(), lease };
+        self.runs().insert(run, entered);
+        Entry { all: self.clone(), run, number, cancelled, abandoned }
     }
 
     /// Tells a tenant's run to end; false when this process is not at it.
     pub(crate) fn cancel(&self, tenant: &TenantName, run: RunId) -> bool {
         let runs = self.runs();
         let Some(found) = runs.get(&run).filter(|found| found.tenant == *tenant) else { return false };
-        found.stop.cancel();
+        found.cancelled.cancel();
         true
+    }
+
+    /// Whether this process is at a run.
+    pub(crate) fn is_at(&self, run: RunId) -> bool {
+        self.runs().contains_key(&run)
     }
 
     /// Lets go of a run that is held by this lease, which another node has. One that is held by a newer lease by now stays.
     pub(crate) fn abandon(&self, lease: &Lease) {
-        if let Some(found) = self.runs().get_mut(&lease.run).filter(|found| found.lease.as_ref() == Some(lease)) {
-            found.abandoned = true;
-            found.stop.cancel();
+        if let Some(found) = self.runs().get(&lease.run).filter(|found| found.lease.as_ref() == Some(lease)) {
+            found.abandoned.cancel();
         }
     }
 
@@ -124,14 +130,14 @@ impl Drop for Awaited {
 }
 
 impl Entry {
-    /// Told when the run is to stop.
-    pub(crate) fn cancelled(&self) -> CancellationToken {
-        self.stop.clone()
+    /// Told when the run is to end.
+    pub(crate) const fn cancelled(&self) -> &CancellationToken {
+        &self.cancelled
     }
 
-    /// Whether it stops because another node has the run.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.all.runs().get(&self.run).is_some_and(|run| run.abandoned)
+    /// Told when another node has the run.
+    pub(crate) const fn abandoned(&self) -> &CancellationToken {
+        &self.abandoned
     }
 }
 

@@ -64,6 +64,14 @@ pub(crate) fn step(name: &str) -> StepRecord {
     }
 }
 
+/// An attempt that is gone on with no more, whatever would have come of it.
+pub(crate) fn broken_off(attempt: &mut Attempt, fault: &Fault) {
+    if attempt.request.is_some() && attempt.response.is_none() {
+        attempt.response = Some(response(None, None));
+    }
+    attempt.error = Some(fault.clone());
+}
+
 /// An attempt about to begin.
 pub(crate) fn attempt(started_at: jiff::Timestamp) -> Attempt {
     Attempt { started_at, duration_ms: 0, hooks: Vec::new(), request: None, response: None, error: None }

@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// When the store did not answer: time for it to come back.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// How often a run is begun again when the store does not answer; after that it waits in the store for the next start of a node.
-const BEGINNINGS: u32 = 5;
+/// How often files are looked for whose runs have ended elsewhere, or went with their tenant.
+const SWEEP: Duration = Duration::from_secs(600);
 
 /// The nearest run that this process itself has queued.
 #[derive(Default)]
@@ -59,7 +59,8 @@ impl Due {
 pub(crate) async fn run_due(inner: &Arc<Inner>) -> Result<usize, Fault> {
     let claimed = claim(inner, inner.config.queued_at_once).await?;
     let count = claimed.len();
-    futures_util::future::join_all(claimed.into_iter().map(|run| Box::pin(begin(inner, run)))).await;
+    let shutdown = CancellationToken::new();
+    futures_util::future::join_all(claimed.into_iter().map(|run| Box::pin(begin(inner, run, &shutdown)))).await;
     Ok(count)
 }
 
@@ -68,15 +69,17 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
     if let Err(error) = inner.parts.store.requeue_claimed().await {
         record::store_fault(error);
     }
-    sweep(&inner).await;
     let ended = CancellationToken::new();
+    let sweeping = inner.clone();
+    let swept = shutdown.clone();
+    tokio::spawn(async move { swept.run_until_cancelled(sweep_always(&sweeping)).await });
     let renewing = tokio::spawn(renew(inner.clone(), ended.clone()));
     let places = Arc::new(Semaphore::new(inner.config.queued_at_once as usize));
     let under_way = TaskTracker::new();
     while !shutdown.is_cancelled() {
         let pause = tokio::select! {
             () = shutdown.cancelled() => break,
-            pause = round(&inner, &places, &under_way) => pause,
+            pause = round(&inner, &places, &under_way, &shutdown) => pause,
         };
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -131,7 +134,7 @@ pub(crate) async fn renew(inner: Arc<Inner>, shutdown: CancellationToken) {
 }
 
 /// Waits for room, fills it with what is due, and says how long to wait for the next round.
-async fn round(inner: &Arc<Inner>, places: &Arc<Semaphore>, under_way: &TaskTracker) -> Duration {
+async fn round(inner: &Arc<Inner>, places: &Arc<Semaphore>, under_way: &TaskTracker, shutdown: &CancellationToken) -> Duration {
     let Ok(first) = places.clone().acquire_owned().await else { return PAUSE };
     let mut room = vec![first];
     while let Ok(place) = places.clone().try_acquire_owned() {
@@ -144,7 +147,7 @@ async fn round(inner: &Arc<Inner>, places: &Arc<Semaphore>, under_way: &TaskTrac
         Ok(claimed) if claimed.is_empty() => wait.min(until_next(inner).await),
         Ok(claimed) => {
             for (run, place) in claimed.into_iter().zip(room) {
-                under_way.spawn(begin_in(inner.clone(), run, place));
+                under_way.spawn(begin_in(inner.clone(), run, shutdown.clone(), place));
             }
             // There may be more than there was room for.
             Duration::ZERO
@@ -164,56 +167,77 @@ async fn until_next(inner: &Inner) -> Duration {
     }
 }
 
-/// Removes the files of runs that ended while no process was at them, such as cancelled ones.
+async fn sweep_always(inner: &Inner) {
+    loop {
+        sweep(inner).await;
+        tokio::time::sleep(SWEEP).await;
+    }
+}
+
+/// Removes the files of runs that ended while no process was at them.
 async fn sweep(inner: &Inner) {
-    for (tenant, run, directory) in inner.parts.files.all_kept() {
+    let files = inner.parts.files.clone();
+    let Ok(all) = tokio::task::spawn_blocking(move || files.all_kept()).await else { return };
+    for (tenant, run, _) in all {
+        // One that is being written down for the first time is not in the store yet.
+        if inner.driven.is_at(run) {
+            continue;
+        }
         let goes_on = match inner.parts.store.run(&tenant, run).await {
             Ok(record) => record.is_some_and(|record| !record.status.has_ended()),
             // Better a file too many than one too few.
             Err(_) => true,
         };
         if !goes_on {
-            drop(tokio::fs::remove_dir_all(directory).await);
+            inner.parts.files.remove_kept(&tenant, run).await;
         }
     }
 }
 
-async fn begin_in(inner: Arc<Inner>, run: ClaimedRun, _place: OwnedSemaphorePermit) {
-    begin(&inner, run).await;
+async fn begin_in(inner: Arc<Inner>, run: ClaimedRun, shutdown: CancellationToken, _place: OwnedSemaphorePermit) {
+    begin(&inner, run, &shutdown).await;
 }
 
 async fn claim(inner: &Inner, limit: u32) -> Result<Vec<ClaimedRun>, Fault> {
     inner.parts.store.claim_due_runs(inner.parts.clock.now(), limit).await.map_err(record::store_fault)
 }
 
-/// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone.
-async fn begin(inner: &Arc<Inner>, claimed: ClaimedRun) {
-    for _ in 0..BEGINNINGS {
-        let tenant = match inner.parts.store.tenant(&claimed.tenant).await.map_err(record::store_fault) {
-            Ok(Some(stored)) => Tenant::new(stored.name, stored.document).map_err(Fault::from),
+/// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone. A store that is away is waited for, unless the run's
+/// lease may run out meanwhile: whoever takes the run up then goes on with it.
+async fn begin(inner: &Arc<Inner>, claimed: ClaimedRun, shutdown: &CancellationToken) {
+    let until = inner.parts.store.lease_time().map(|time| Instant::now() + time / 2);
+    loop {
+        let fault = match tenant_of(inner, &claimed).await {
             // Its runs went with it.
             Ok(None) => return,
-            Err(fault) => Err(fault),
-        };
-        let fault = match tenant {
-            Err(fault) => fault,
-            Ok(tenant) => {
-                let tenant = Arc::new(tenant);
-                match Box::pin(prepare_claimed(inner, &tenant, &claimed.run)).await {
-                    Ok(flow) => {
-                        let deadline = Instant::now() + inner.config.queued_deadline;
-                        let recording = recorded_before(inner, &tenant, &claimed.run).await;
-                        Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(claimed, recording), deadline)).await;
-                        return;
-                    }
-                    Err(fault) if fault.code == Code::StoreUnavailable => fault,
-                    Err(fault) => return drive::refuse_run(inner, &tenant, claimed, fault).await,
+            Ok(Some(tenant)) => match Box::pin(prepare_claimed(inner, &tenant, &claimed.run)).await {
+                Ok(flow) => {
+                    let deadline = Instant::now() + inner.config.queued_deadline;
+                    let recording = recorded_before(inner, &tenant, &claimed.run).await;
+                    Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(claimed, recording), deadline)).await;
+                    return;
                 }
-            }
+                Err(fault) if fault.code == Code::StoreUnavailable => fault,
+                Err(fault) => return drive::refuse_run(inner, &tenant, claimed, fault).await,
+            },
+            Err(fault) if fault.code == Code::StoreUnavailable => fault,
+            // What the operator set is not valid any more. There is no tenant to end the run for.
+            Err(fault) => return tracing::error!(tenant = %claimed.tenant, detail = fault.detail, "a tenant's document cannot be used"),
         };
         tracing::warn!(run = %claimed.run.record.id, code = %fault.code, "a queued run could not begin; it is tried again");
-        tokio::time::sleep(PAUSE).await;
+        if until.is_some_and(|until| Instant::now() + PAUSE >= until) {
+            return;
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+            return;
+        }
     }
+}
+
+async fn tenant_of(inner: &Inner, claimed: &ClaimedRun) -> Result<Option<Arc<Tenant>>, Fault> {
+    let stored = inner.parts.store.tenant(&claimed.tenant).await.map_err(record::store_fault)?;
+    let tenant = stored.map(|stored| Tenant::new(stored.name, stored.document)).transpose()?;
+    Ok(tenant.map(Arc::new))
 }
 
 /// What was recorded of a run before it was queued, or written down.

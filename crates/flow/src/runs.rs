@@ -8,7 +8,7 @@ use snaphook_store::{CalledBack, Cancelled};
 
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedFlow;
-use crate::runner::{RunInput, Runner};
+use crate::runner::{Inner, RunInput, Runner};
 use crate::{drive, events, record, replay};
 
 /// Events that one look gives.
@@ -78,14 +78,8 @@ impl Runner {
         if self.inner.driven.cancel(tenant, run) {
             return Ok(());
         }
-        match self.inner.parts.store.cancel_run(tenant, run, self.inner.parts.clock.now()).await.map_err(record::store_fault)? {
-            Cancelled::Done => {
-                // Whoever started it may still wait for its end.
-                let fault = Fault::new(Code::Cancelled, "the run was cancelled");
-                self.inner.driven.ended(run, &Outcome::Failed { fault, reason_code: None, retry_run: None });
-                Ok(())
-            }
-            Cancelled::Asked => Ok(()),
+        match cancel_in_store(&self.inner, tenant, run).await? {
+            Cancelled::Done | Cancelled::Asked => Ok(()),
             Cancelled::Ended => Err(Fault::new(Code::RunEnded, format!("run `{run}` has ended"))),
             Cancelled::Unknown => Err(Fault::new(Code::NotFound, format!("run `{run}` does not exist"))),
         }
@@ -106,4 +100,18 @@ impl Runner {
         };
         Ok(Some((record.status, events)))
     }
+}
+
+/// Cancels a run that no process is at: its record and history end with that, its files are removed, and whoever waits for its end is told.
+pub(crate) async fn cancel_in_store(inner: &Inner, tenant: &TenantName, run: RunId) -> Result<Cancelled, Fault> {
+    let fault = Fault::new(Code::Cancelled, "the run was cancelled");
+    let outcome = Outcome::Failed { fault, reason_code: None, retry_run: None };
+    let now = inner.parts.clock.now();
+    let end = |record| drive::end_where_it_is(record, &outcome, now);
+    let cancelled = inner.parts.store.cancel_run(tenant, run, &end).await.map_err(record::store_fault)?;
+    if cancelled == Cancelled::Done {
+        inner.parts.files.remove_kept(tenant, run).await;
+        inner.driven.ended(run, &outcome);
+    }
+    Ok(cancelled)
 }

@@ -76,13 +76,14 @@ impl RunStatus {
     }
 }
 
-/// How a step or attempt ended.
+/// Where a step is, or how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum StepStatus {
-    Succeeded,
+    Running,
     Waiting,
+    Succeeded,
     Failed,
     Blocked,
 }

@@ -40,7 +40,7 @@ pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{OpenError, SqliteStore};
 pub use subjects::{StoredSubject, SubjectStore};
 pub use tenants::{StoredTenant, TenantStore, TokenHash};
-pub use waiting::{CalledBack, Cancelled, Saved, SavedRun, WaitStore, Wake};
+pub use waiting::{CalledBack, Cancelled, EndOfRun, Saved, SavedRun, WaitStore, Wake};
 
 /// What every method gives back, boxed so that the traits can be used as `dyn`.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -58,16 +58,17 @@ pub enum Recording {
     TooLarge,
 }
 
-/// Which runs of a list; absent fields filter nothing.
+/// Which runs of a list; absent fields filter nothing. Pages may be short of what was asked for, or empty, although the list goes on: each
+/// looks at some thousands of runs at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter {
     /// Runs of this flow; direct calls have none.
     pub flow: Option<Name>,
-    /// Direct calls of this `connector/endpoint`. Pages of such a list may be short of what was asked for, or empty, although it goes on.
+    /// Direct calls of this `connector/endpoint`.
     pub call: Option<String>,
     /// Runs in this state.
     pub status: Option<RunStatus>,
-    /// Runs that began, or are due, at this time or later.
+    /// Runs that began, or are due, at this time or later. Not those that waited for more than a month before.
     pub since: Option<Timestamp>,
 }
 
@@ -101,7 +102,8 @@ pub trait RunStore: Send + Sync {
         most: u32,
     ) -> StoreFuture<'a, ()>;
 
-    /// Takes up to `limit` runs of all tenants that are due, earliest first; each is given out once, however many nodes ask.
+    /// Takes up to `limit` runs of all tenants that are due, earliest first; each is given out once, however many nodes ask. One that
+    /// cannot be read waits for another hour, so that the others go on.
     fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>>;
 
     /// Makes leases last as long again as when they were taken, and answers with those that are lost. Renew them well before

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Callback, CorrelationId, RunEvent, RunId, TenantName};
+use snaphook_model::{Callback, CorrelationId, RunEvent, RunId, RunRecord, TenantName};
 
 use crate::StoreFuture;
 use crate::runs::{Lease, QueuedRun, Recording};
@@ -68,6 +68,9 @@ pub enum Cancelled {
     Unknown,
 }
 
+/// How a run ends where it is: its last record, and everything that has happened in it.
+pub type EndOfRun<'a> = dyn Fn(RunRecord) -> (RunRecord, Vec<RunEvent>) + Send + Sync + 'a;
+
 /// Runs that wait.
 pub trait WaitStore: Send + Sync {
     /// Writes down where a run is, all in one transaction. Durable when it returns. A run that was claimed or saved before is held by a lease;
@@ -89,8 +92,8 @@ pub trait WaitStore: Send + Sync {
         now: Timestamp,
     ) -> StoreFuture<'a, CalledBack>;
 
-    /// Cancels a run that no process is at, or leaves word for the one that is.
-    fn cancel_run<'a>(&'a self, tenant: &'a TenantName, id: RunId, now: Timestamp) -> StoreFuture<'a, Cancelled>;
+    /// Cancels a run that no process is at, or leaves word for the one that is. `end` makes its last record, and all events, of its record so far.
+    fn cancel_run<'a>(&'a self, tenant: &'a TenantName, id: RunId, end: &'a EndOfRun<'a>) -> StoreFuture<'a, Cancelled>;
 
     /// What has happened in a run after the event number `after`, at most `limit` events. Runs that were answered in one go have none.
     fn run_events<'a>(&'a self, tenant: &'a TenantName, id: RunId, after: u32, limit: u32) -> StoreFuture<'a, Vec<RunEvent>>;

@@ -12,7 +12,7 @@ use snaphook_store::Wake;
 use super::checkpoint::{Sending, UnderWay};
 use super::outgoing::send_request;
 use super::wait::{Called, Waited};
-use super::{Scope, internal};
+use super::{Scope, cancelled, internal};
 use crate::fetch::Fetch;
 use crate::files::SavedFile;
 use crate::machine::{Action, Call, End, Event, Failure};
@@ -87,8 +87,11 @@ pub(super) async fn drive(
             Action::RunHook { hook, index, input } => run_hook(scope, endpoint, &call, (hook, index, input), step).await,
             Action::FillRequest(plan, arguments) => {
                 let values = Values::new(arguments.clone(), scope.variables.values().clone(), scope.values.clone());
-                let filled = scope.inner.fillings.fill(&values, scope.deadline, |values| plan.fill(values)).await;
-                Done::Event(filled.map_or_else(Event::NotFilled, Event::Filled))
+                let fill = scope.inner.fillings.fill(&values, scope.deadline, |values| plan.fill(values));
+                match scope.cancel.run_until_cancelled(fill).await {
+                    Some(filled) => Done::Event(filled.map_or_else(Event::NotFilled, Event::Filled)),
+                    None => Done::Broken(cancelled()),
+                }
             }
             Action::SendRequest(_) => send_request(scope, endpoint, &call, sending.take(), step, &mut saved).await,
             Action::Wait(delay) => wait(scope, &call, delay, step).await,
@@ -100,7 +103,10 @@ pub(super) async fn drive(
         let event = match done {
             Done::Event(event) => event,
             Done::Parked => return Driven::Parked,
-            Done::Broken(failure) => return Driven::failed(failure),
+            Done::Broken(failure) => {
+                step.attempts.last_mut().filter(|_| in_attempt).into_iter().for_each(|attempt| record::broken_off(attempt, &failure.fault));
+                return Driven::failed(failure);
+            }
         };
         let answered = matches!(event, Event::Responded(_) | Event::Saved(..) | Event::NotAnswered(_));
         if let Err(error) = call.apply(event) {
@@ -150,7 +156,9 @@ async fn run_hook(
     };
     let in_attempt = matches!(hook, Hook::PreRequest | Hook::PostRequest);
     let place = Place { index, attempt: call.attempt().max(1) };
-    let (invocation, result) = invoke(scope, binding, place, input, None).await;
+    let cancel = scope.cancel.clone();
+    let invoke = Box::pin(invoke(scope, binding, place, input, None));
+    let Some((invocation, result)) = cancel.run_until_cancelled(invoke).await else { return Done::Broken(cancelled()) };
     match step.attempts.last_mut().filter(|_| in_attempt) {
         Some(attempt) => attempt.hooks.push(invocation),
         None => step.hooks.push(invocation),

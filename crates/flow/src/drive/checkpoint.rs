@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use snaphook_model::{
-    Callback, Code, CorrelationId, DocumentRecord, Fault, Invocation, Payload, RunRecord, RunStatus, StepRecord, Variables,
+    Callback, Code, CorrelationId, DocumentRecord, Fault, Invocation, Payload, RunRecord, RunStatus, StepRecord, StepStatus, Variables,
 };
 use snaphook_store::{Lease, QueuedRun, SavedRun, StoreError, Wake};
 
-use super::Scope;
 use super::ending::blank_record;
+use super::{Scope, cancelled};
 use crate::machine::call::SoFar;
 use crate::machine::{End, ScriptStep};
 use crate::mask::Masks;
@@ -118,8 +118,11 @@ impl Scope<'_> {
                 Err(error) if Instant::now() + PAUSE >= until || !error.may_pass() => return Err(store_fault(error)),
                 Err(_) => {}
             }
-            tokio::time::sleep(PAUSE).await;
+            if self.cancel.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                return Err(cancelled().fault);
+            }
         };
+        self.files.saved().await;
         self.inner.driven.hold(self.start.id, done.lease.clone());
         self.ledger.lease = done.lease;
         self.ledger.written = all.len();
@@ -151,6 +154,7 @@ impl Scope<'_> {
         record.document = Some(DocumentRecord::of(status));
         record.steps.clone_from(&self.ledger.steps);
         if let Some(mut step) = step.cloned() {
+            step.status = if status == RunStatus::Waiting { StepStatus::Waiting } else { StepStatus::Running };
             // It has not ended; there is nothing of its end to hide.
             Masks::of(&self.values).hide(&mut step, &mut End::Succeeded(Payload::default()));
             record.steps.push(step);
@@ -181,7 +185,7 @@ impl Scope<'_> {
         self.ledger.steps = steps;
         self.ledger.at = at;
         self.ledger.correlation = correlation;
-        self.ledger.resumed = step.map(|step| (under_way, step));
+        self.ledger.resumed = step.map(|step| (under_way, StepRecord { status: StepStatus::Succeeded, ..step }));
         self.variables.replace(variables);
         self.values = values.into();
         self.files.take_up(self.start.id, files).await
@@ -190,7 +194,26 @@ impl Scope<'_> {
     /// The callback that the step waits for, where it has come.
     pub(super) async fn callback(&self) -> Result<Option<Callback>, Fault> {
         let Some(correlation) = &self.ledger.correlation else { return Ok(None) };
-        self.inner.parts.store.callback(&self.tenant.name, correlation).await.map_err(store_fault)
+        loop {
+            match self.inner.parts.store.callback(&self.tenant.name, correlation).await {
+                Ok(callback) => return Ok(callback),
+                Err(error) => self.pause_after(store_fault(error)).await?,
+            }
+        }
+    }
+
+    /// Waits before something is tried again that a run needs to begin, or to go on. One that is written down waits for a store that is away, or
+    /// for room, as long as it may take: it would end for a busy moment otherwise. One that a caller waits for does not.
+    ///
+    /// # Errors
+    /// What it failed with, where it is not tried again; `cancelled`.
+    pub(super) async fn pause_after(&self, fault: Fault) -> Result<(), Fault> {
+        let passes = matches!(fault.code, Code::StoreUnavailable | Code::Overloaded);
+        if self.ledger.lease.is_none() || !passes || Instant::now() + PAUSE >= self.deadline {
+            return Err(fault);
+        }
+        let pause = tokio::time::sleep(PAUSE);
+        self.cancel.run_until_cancelled(pause).await.ok_or_else(|| cancelled().fault)
     }
 }
 

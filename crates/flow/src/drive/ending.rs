@@ -136,6 +136,22 @@ pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, claimed: ClaimedR
     finish(inner, tenant, (record, None), start, None).await;
 }
 
+/// The last record of a run that no process is at, and everything that has happened in it.
+pub(crate) fn end_where_it_is(mut record: RunRecord, outcome: &Outcome, now: Timestamp) -> (RunRecord, Vec<RunEvent>) {
+    // Of a run that never began there is nothing but its record, as of one that was answered in one go.
+    let begun = record.status != RunStatus::Queued;
+    close_record(&mut record, outcome, now);
+    record.document = record.document.as_ref().map(|_| DocumentRecord::of(record.status));
+    if let Some(step) = record.steps.last_mut().filter(|step| matches!(step.status, StepStatus::Running | StepStatus::Waiting)) {
+        step.waits.iter_mut().filter(|wait| wait.ended_at.is_none()).for_each(|wait| wait.ended_at = Some(now));
+        if let Outcome::Failed { fault, .. } = outcome {
+            close_step(step, &End::Failed(Failure::of(fault.clone())));
+        }
+    }
+    let events = if begun { events::of(&record) } else { Vec::new() };
+    (record, events)
+}
+
 pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {
     RunRecord {
         id: start.id,

@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{At, Ledger, UnderWay};
 use super::ending::{blank_record, close_record, close_step, finish_run};
-use super::{Scope, Start, call, internal, script, trigger, values};
+use super::{Scope, Start, call, cancelled, internal, script, trigger, values};
 use crate::files::RunFiles;
 use crate::machine::{Call, End, Failure, Repeat, Run, RunAction, RunEnd, RunPlan, ScriptStep, as_json};
 use crate::mask::Masks;
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedAction, PreparedFlow};
-use crate::record;
 use crate::recording::Recorder;
 use crate::runner::Inner;
 use crate::variables::RunVariables;
+use crate::{record, runs};
 
 /// Results of a run's steps may together be this many times the largest response: a run holds them all in memory until it ends.
 const RESULTS: u64 = 4;
@@ -36,25 +36,17 @@ enum Came {
 pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &PreparedFlow, start: Start, deadline: Instant) -> Finished {
     let run = start.id;
     let driven = inner.driven.enter(&tenant.name, run, start.lease.clone());
-    let mut scope = scope(inner, tenant, flow, start, deadline, driven.cancelled());
+    let mut scope = scope(inner, tenant, flow, start, deadline, driven.cancelled().clone());
     let begun = Box::pin(trigger::begin(&mut scope, flow)).await;
     scope.ledger.trigger = begun.invocation.clone().or_else(|| scope.start.trigger.take());
     let came = match begun.fault {
         // A trigger's script is pure and would fail the same way again.
         Some(fault) => Came::End(RunEnd::Failed(Failure { repeat: Repeat::Never, ..Failure::of(fault) }, None)),
         None => {
-            let cancel = scope.cancel.clone();
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => match driven.is_abandoned() {
-                    true => Came::Parked,
-                    false => Came::End(RunEnd::Failed(cancelled(), None)),
-                },
-                came = Box::pin(drive_steps(&mut scope, flow)) => came,
-            }
+            let steps = driven.abandoned().run_until_cancelled(Box::pin(drive_steps(&mut scope, flow)));
+            steps.await.unwrap_or(Came::Parked)
         }
     };
-    let (cancel, abandoned) = (scope.cancel.clone(), driven.is_abandoned());
     let outcome = match came {
         Came::End(end) => {
             let outcome = end_run(scope, end, begun.answer).await;
@@ -66,16 +58,12 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
             Outcome::Waiting
         }
     };
-    if cancel.is_cancelled() && !abandoned {
-        // It may have been written down for a wait at that very moment, and would go on when that is over.
-        let cancelled = inner.parts.store.cancel_run(&tenant.name, run, inner.parts.clock.now()).await;
-        drop(cancelled.map_err(record::store_fault));
+    let waits = matches!(outcome, Outcome::Waiting) && !driven.abandoned().is_cancelled();
+    if waits && driven.cancelled().is_cancelled() {
+        // It was written down for a wait at that very moment, and would go on when that is over.
+        drop(runs::cancel_in_store(inner, &tenant.name, run).await);
     }
     Finished { run, outcome }
-}
-
-fn cancelled() -> Failure {
-    Failure { repeat: Repeat::Never, ..Failure::of(Fault::new(Code::Cancelled, "the run was cancelled")) }
 }
 
 /// Brings an ended run to the store.
@@ -139,11 +127,21 @@ pub(super) fn scope<'a>(
 async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, results: &mut Results) -> Result<(), Fault> {
     if let Some(checkpoint) = scope.start.checkpoint.take() {
         scope.resume(&checkpoint).await?;
-        return results.count(scope.ledger.at.results);
+        results.bytes = scope.ledger.at.results;
+        // Room is given back as other runs end.
+        while let Err(fault) = results.room.grow_to(results.bytes) {
+            scope.pause_after(fault).await?;
+        }
+        return Ok(());
     }
     let brought = scope.start.subject.as_ref().map(|subject| subject.values.clone()).unwrap_or_default();
     scope.recorder.open(&scope.start.input, scope.start.writes.clone(), brought);
-    scope.values = values::of_run(scope.inner, scope.tenant, flow, scope.start.subject.as_ref()).await?;
+    scope.values = loop {
+        match values::of_run(scope.inner, scope.tenant, flow, scope.start.subject.as_ref()).await {
+            Ok(values) => break values,
+            Err(fault) => scope.pause_after(fault).await?,
+        }
+    };
     scope.ledger.at.payload = scope.start.input.clone();
     let input = scope.start.input.clone();
     results.keep(&mut scope.variables, flow.trigger_key(), &input)?;
@@ -170,6 +168,9 @@ async fn drive_steps<'a>(scope: &mut Scope<'a>, flow: &'a PreparedFlow) -> Came 
     let At { step, payload, partial, .. } = scope.ledger.at.clone();
     let mut run = Run::resumed(plan, step, payload, partial);
     while let RunAction::RunStep(index, payload) = run.next() {
+        if scope.cancel.is_cancelled() {
+            return Came::End(RunEnd::Failed(cancelled(), None));
+        }
         let payload = payload.clone();
         scope.ledger.at = At { step: index, payload: payload.clone(), partial: run.is_partial(), results: results.bytes };
         let Some(mut end) = drive_step(scope, flow, plan, (index, payload), &mut results).await else { return Came::Parked };

@@ -8,7 +8,7 @@ use snaphook_store::Wake;
 
 use super::call::Done;
 use super::checkpoint::{Sending, UnderWay};
-use super::{Scope, internal, send};
+use super::{Scope, cancelled, internal, send};
 use crate::files::SavedFile;
 use crate::machine::{Action, Call, Event};
 use crate::prepared::PreparedEndpoint;
@@ -33,7 +33,9 @@ pub(super) async fn send_request(
     {
         return Done::Event(Event::NotAnswered(fault));
     }
-    let answered = send::send(scope, endpoint, call, request, step.attempts.last_mut()).await;
+    let cancel = scope.cancel.clone();
+    let send = Box::pin(send::send(scope, endpoint, call, request, step.attempts.last_mut()));
+    let Some(answered) = cancel.run_until_cancelled(send).await else { return Done::Broken(cancelled()) };
     *saved = answered.saved;
     Done::Event(answered.event)
 }

@@ -4,7 +4,7 @@ use snaphook_model::{Decision, HookInput, Payload, StepDecision, StepRecord, Wai
 
 use super::checkpoint::UnderWay;
 use super::wait::Waited;
-use super::{Scope, call, internal};
+use super::{Scope, call, cancelled, internal};
 use crate::machine::{End, Failure, ScriptAction, ScriptEvent, ScriptStep};
 use crate::prepared::PreparedBinding;
 
@@ -26,7 +26,9 @@ pub(super) async fn drive(scope: &mut Scope<'_>, binding: &PreparedBinding, mut 
                 let given = given(payload);
                 let place = call::Place { index: 0, attempt: step.attempt() };
                 let http = call::granted(scope, &given);
-                let (invocation, result) = call::invoke(scope, binding, place, HookInput::Step { payload: given }, http).await;
+                let cancel = scope.cancel.clone();
+                let invoke = Box::pin(call::invoke(scope, binding, place, HookInput::Step { payload: given }, http));
+                let Some((invocation, result)) = cancel.run_until_cancelled(invoke).await else { return Some(End::Failed(cancelled())) };
                 record.hooks.push(invocation);
                 match result {
                     Ok(Decision::Step(StepDecision(next))) => ScriptEvent::Returned(next),

@@ -38,11 +38,15 @@ pub(super) async fn send(
         request.headers.set("content-type", form.content_type.as_str());
     }
     let recorded = record::request(&request, form.as_ref().map(|form| Bytes::from(form.shown.clone())));
+    let mut attempt = attempt;
+    if let Some(attempt) = &mut attempt {
+        // Before it is sent: a run that is cancelled meanwhile shows what it had asked for.
+        attempt.request = Some(recorded);
+    }
     let answer = exchange(scope, endpoint, call, request, form).await;
     let name = call.save_as().unwrap_or_default();
     if let Some(attempt) = attempt {
         let shown = answer.as_ref().ok().and_then(|(_, file)| file.as_ref()).map(|file| file.shown(name).into());
-        attempt.request = Some(recorded);
         attempt.response = Some(record::response(answer.as_ref().ok().map(|(response, _)| response), shown));
     }
     match answer {

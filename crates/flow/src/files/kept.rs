@@ -1,7 +1,7 @@
 //! Files of runs that wait: links beside the files themselves, which outlive the process that made them.
 //!
-//! Each run has a directory of its own, so that everything of it goes at once when it ends. A link is made anew each time a run is written
-//! down with a file that has none: a file that was taken up again is the link itself, and is removed with the run's other files in memory.
+//! Each run has a directory of its own, so that everything of it goes at once when it ends. A file that is replaced keeps its link until the run
+//! is written down again: until then it is what the run would go on with. Files of runs that wait count as those of others do.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use snaphook_model::{Code, Fault, RunId, TenantName};
 
-use super::space::OnDisk;
+use super::space::{FileSpace, OnDisk};
 use super::{RunFiles, SavedFile, off_thread};
 
 /// A file of a run that waits.
@@ -38,8 +38,8 @@ impl RunFiles {
         let directory = self.space.kept(&self.tenant.name, run);
         let mut all = Vec::with_capacity(self.by_name.len());
         for (name, file) in &mut self.by_name {
-            let link = match file.link.take() {
-                Some(link) => link,
+            let link = match &file.link {
+                Some(link) => link.clone(),
                 None => link(&directory, file.path()).map_err(|error| failed(&error))?,
             };
             let SavedFile { bytes, content_type, digest, .. } = &*file;
@@ -50,38 +50,71 @@ impl RunFiles {
         Ok(all)
     }
 
+    /// The run is written down: what only an earlier state of it needed goes.
+    pub(crate) async fn saved(&mut self) {
+        let Some(directory) = &self.kept else { return };
+        for link in self.stale.drain(..) {
+            // What is left of it goes with the directory.
+            drop(tokio::fs::remove_file(directory.join(link)).await);
+        }
+    }
+
     /// Takes up the files of a run that goes on.
     ///
     /// # Errors
-    /// `overloaded` where there is no room for them now, `file-unknown` for one that is gone.
+    /// `file-unknown` for one that is gone.
     pub(crate) async fn take_up(&mut self, run: RunId, kept: Vec<Kept>) -> Result<(), Fault> {
         if kept.is_empty() {
             return Ok(());
         }
         let directory = self.space.kept(&self.tenant.name, run);
         for Kept { name, link, bytes, content_type, digest } in kept {
-            let path = directory.join(link);
+            let path = directory.join(&link);
             if !tokio::fs::try_exists(&path).await.unwrap_or(false) {
                 return Err(Fault::new(
                     Code::FileUnknown,
                     format!("the file `{name}` that the run has saved is not on this node any more"),
                 ));
             }
-            let mut disk = OnDisk::at(&self.space, &self.tenant.name, path.into());
-            disk.take(bytes)?;
-            self.by_name.insert(name, SavedFile { bytes, content_type, digest, link: None, disk: Arc::new(disk) });
+            let disk = OnDisk::kept(&self.space, &self.tenant.name, path.into(), bytes);
+            self.by_name.insert(name, SavedFile { bytes, content_type, digest, link: Some(link), disk: Arc::new(disk) });
         }
         self.kept = Some(directory);
         Ok(())
     }
 
-    /// Lets go of the files of a run that waits; they stay on disk.
+    /// Lets go of the files of a run that waits; they stay on disk, and the room that they take stays taken.
     pub(crate) async fn let_go(&mut self) {
         self.kept = None;
+        self.by_name.values().filter(|file| file.link.is_some()).for_each(|file| file.disk.leave());
         if !self.by_name.is_empty() {
             off_thread(std::mem::take(&mut self.by_name)).await;
         }
     }
+}
+
+impl FileSpace {
+    /// Removes the files of a run that will not go on.
+    pub(crate) async fn remove_kept(self: &Arc<Self>, tenant: &TenantName, run: RunId) {
+        let (space, tenant) = (Arc::clone(self), tenant.clone());
+        let removal = move || {
+            let directory = space.kept(&tenant, run);
+            let bytes = bytes_in(&directory);
+            match fs::remove_dir_all(&directory) {
+                Ok(()) => space.give_back(&tenant, bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::error!(%error, path = %directory.display(), "files of a run that has ended cannot be removed"),
+            }
+        };
+        // A panic in there has been reported.
+        drop(tokio::task::spawn_blocking(removal).await);
+    }
+}
+
+/// How large the files of a directory are together.
+pub(super) fn bytes_in(directory: &Path) -> u64 {
+    let files = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 /// A second name for a file, in the run's directory.

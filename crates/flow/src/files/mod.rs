@@ -32,6 +32,8 @@ pub(crate) struct RunFiles {
     by_name: BTreeMap<String, SavedFile>,
     /// The directory of those that outlive this process, once there are any.
     kept: Option<PathBuf>,
+    /// Links in it that nothing needs once the run is written down again.
+    stale: Vec<String>,
 }
 
 /// A file of a run.
@@ -49,7 +51,7 @@ pub(crate) struct SavedFile {
 
 impl RunFiles {
     pub(crate) fn new(space: &Arc<FileSpace>, tenant: &Arc<Tenant>) -> Self {
-        Self { space: space.clone(), tenant: tenant.clone(), by_name: BTreeMap::new(), kept: None }
+        Self { space: space.clone(), tenant: tenant.clone(), by_name: BTreeMap::new(), kept: None, stale: Vec::new() }
     }
 
     /// A file that is about to be written. It counts as the run's once it is kept.
@@ -59,9 +61,10 @@ impl RunFiles {
         Incoming::new(&self.space, &self.tenant.name, limit, held)
     }
 
-    /// Gives a file its name. One that had it before is gone.
+    /// Gives a file its name. One that had it before is gone, but for what the run may have to go on with until it is written down again.
     pub(crate) async fn keep(&mut self, name: String, file: SavedFile) {
-        if let Some(replaced) = self.by_name.insert(name, file) {
+        if let Some(mut replaced) = self.by_name.insert(name, file) {
+            self.stale.extend(replaced.link.take());
             off_thread(replaced).await;
         }
     }
@@ -86,7 +89,7 @@ impl RunFiles {
             off_thread(std::mem::take(&mut self.by_name)).await;
         }
         if let Some(directory) = self.kept.take() {
-            // What is left of it goes at the next start.
+            // What is left of it goes with the next look at such directories.
             drop(tokio::fs::remove_dir_all(directory).await);
         }
     }

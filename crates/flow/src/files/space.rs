@@ -5,7 +5,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use snaphook_model::{Code, Fault, RunId, TenantName};
@@ -33,6 +33,14 @@ struct Taken {
     by_tenant: HashMap<TenantName, u64>,
 }
 
+impl Taken {
+    fn add(&mut self, tenant: &TenantName, bytes: u64) {
+        self.all = self.all.saturating_add(bytes);
+        let own = self.by_tenant.entry(tenant.clone()).or_default();
+        *own = own.saturating_add(bytes);
+    }
+}
+
 impl FileSpace {
     /// A directory that belongs to this node alone, for at most so many bytes. Makes it for its owner only, and removes what belongs to runs
     /// of a process that was killed. Files of runs that wait stay.
@@ -49,7 +57,11 @@ impl FileSpace {
         // Also where an earlier release, or somebody by hand, has made it for others to see.
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
         let kept = directory.join("kept");
-        Ok(Self { directory: own, kept, limit, taken: Mutex::default(), next: AtomicU64::new(1) })
+        let space = Self { directory: own, kept, limit, taken: Mutex::default(), next: AtomicU64::new(1) };
+        for (tenant, _, directory) in space.all_kept() {
+            space.taken().add(&tenant, super::kept::bytes_in(&directory));
+        }
+        Ok(space)
     }
 
     /// The directory for the files of a run that waits.
@@ -80,8 +92,7 @@ impl FileSpace {
         } else if all > self.limit {
             (self.limit, all, "the files of all runs of the node")
         } else {
-            taken.all = all;
-            taken.by_tenant.insert(tenant.clone(), own);
+            taken.add(tenant, bytes);
             return Ok(());
         };
         let detail =
@@ -89,7 +100,7 @@ impl FileSpace {
         Err(Fault::new(Code::Overloaded, detail).of_limit(limit, Some(used)))
     }
 
-    fn give_back(&self, tenant: &TenantName, bytes: u64) {
+    pub(super) fn give_back(&self, tenant: &TenantName, bytes: u64) {
         let mut taken = self.taken();
         taken.all = taken.all.saturating_sub(bytes);
         if let Some(own) = taken.by_tenant.get_mut(tenant) {
@@ -111,24 +122,35 @@ impl FileSpace {
     }
 }
 
-/// A file on disk with the room it takes. Removed when it is dropped.
+/// A file on disk with the room it takes. Dropped, it gives the room back, and is removed unless it belongs to its run's directory.
 #[derive(Debug)]
 pub(super) struct OnDisk {
     space: Arc<FileSpace>,
     tenant: TenantName,
     path: Arc<Path>,
     taken: u64,
+    /// It is removed with the directory that it lies in.
+    in_directory: bool,
+    /// Its content stays under another name, and the room stays taken.
+    left: AtomicBool,
 }
 
 impl OnDisk {
     /// A path for a file that is not there yet.
     pub(super) fn new(space: &Arc<FileSpace>, tenant: &TenantName) -> Self {
-        Self { space: space.clone(), tenant: tenant.clone(), path: space.path().into(), taken: 0 }
+        let (space, tenant, path) = (space.clone(), tenant.clone(), space.path().into());
+        Self { space, tenant, path, taken: 0, in_directory: false, left: AtomicBool::new(false) }
     }
 
-    /// A file that is there. It takes no room yet.
-    pub(super) fn at(space: &Arc<FileSpace>, tenant: &TenantName, path: Arc<Path>) -> Self {
-        Self { space: space.clone(), tenant: tenant.clone(), path, taken: 0 }
+    /// A file in the directory of a run that waited. Its room has been taken all the time.
+    pub(super) fn kept(space: &Arc<FileSpace>, tenant: &TenantName, path: Arc<Path>, bytes: u64) -> Self {
+        let (space, tenant) = (space.clone(), tenant.clone());
+        Self { space, tenant, path, taken: bytes, in_directory: true, left: AtomicBool::new(false) }
+    }
+
+    /// The content stays, for a run that waits.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn path(&self) -> &Arc<Path> {
@@ -145,12 +167,14 @@ impl OnDisk {
 
 impl Drop for OnDisk {
     fn drop(&mut self) {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(%error, path = %self.path.display(), "a run's file cannot be removed; the next start does it");
-            }
-            _ => {}
+        if !self.in_directory
+            && let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, path = %self.path.display(), "a run's file cannot be removed; the next start does it");
         }
-        self.space.give_back(&self.tenant, self.taken);
+        if !self.left.load(Ordering::Relaxed) {
+            self.space.give_back(&self.tenant, self.taken);
+        }
     }
 }

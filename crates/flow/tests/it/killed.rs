@@ -43,6 +43,13 @@ async fn upstream() -> Upstream {
     });
     upstream.on_request("/charge", echo).on_request("/ask", echo);
     upstream.on("/poll", Answer::json(json!({"s": "open"}))).on("/poll", Answer::json(json!({"s": "done"})));
+    // Each answer is another file, so that a poll replaces the one before.
+    let polls = std::sync::atomic::AtomicUsize::new(0);
+    upstream.on_request("/file", move |_| {
+        let number = polls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Answer::json(json!({"s": if number % 3 == 2 { "done" } else { "open" }, "number": number}))
+    });
+    upstream.on_request("/filed", |request| Answer::json(json!({"whole": String::from_utf8_lossy(&request.body).contains("done")})));
     upstream
 }
 
@@ -53,12 +60,16 @@ async fn flow(rig: &Rig, upstream: &Upstream) -> snaphook_flow::PreparedFlow {
         "order": {"method": "POST", "path": "/order", "idempotent": true, "retry": {"attempts": 1, "delay_s": 5}},
         "charge": {"method": "POST", "path": "/charge"},
         "ask": {"method": "POST", "path": "/ask"},
+        "filed": {"method": "POST", "path": "/filed", "idempotent": true, "files": {"file": "f.json"}},
     });
     rig.put_connector("up", &json!({"base_url": upstream.url(""), "endpoints": endpoints})).await;
     let steps = json!([
         {"script": "note", "version": 1}, {"call": "up/order"}, {"call": "up/charge"}, {"call": "up/ask", "async": {}},
         {"url": upstream.url("/poll"), "method": "GET", "continue_if": {"response_notation": "s", "value": "done"},
          "polling": {"interval": 5, "amount": 50}},
+        {"url": upstream.url("/file"), "method": "GET", "save_as_file": "f.json",
+         "continue_if": {"response_notation": "s", "value": "done"}, "polling": {"interval": 5, "amount": 50}},
+        {"call": "up/filed"},
         {"script": "last", "version": 1},
     ]);
     rig.flow(json!({ "steps": steps })).await
@@ -89,7 +100,9 @@ async fn to_the_end(rig: &Rig, upstream: &Upstream, run: RunId, number: usize) -
 fn ended_well(record: &RunRecord, number: usize) -> bool {
     if record.status == RunStatus::Succeeded {
         let last = record.steps.last().unwrap();
-        assert_eq!((record.steps.len(), last.hooks.len()), (6, 1), "run {number}");
+        assert_eq!((record.steps.len(), last.hooks.len()), (8, 1), "run {number}");
+        let filed = record.steps[6].attempts.last().unwrap().response.as_ref().unwrap();
+        assert_eq!(serde_json::to_value(&filed.body).unwrap(), json!(r#"{"whole":true}"#), "run {number}");
         return true;
     }
     assert_eq!((record.status, record.code), (RunStatus::Failed, Some(Code::OutcomeUnknown)), "run {number}: {record:?}");
@@ -143,7 +156,8 @@ async fn a_checkpoint_outlives_a_change_of_the_connector() {
     let waiting = rig.record(run).await;
     assert_eq!((waiting.status, waiting.steps.len()), (RunStatus::Waiting, 2));
     let endpoint = |path: &str| -> Value { json!({"method": "POST", "path": path, "retry": {"attempts": 1}}) };
-    let endpoints = json!({"order": endpoint("/order"), "charge": endpoint("/charge"), "ask": endpoint("/ask")});
+    let endpoints =
+        json!({"order": endpoint("/order"), "charge": endpoint("/charge"), "ask": endpoint("/ask"), "filed": endpoint("/filed")});
     rig.put_connector("up", &json!({"base_url": upstream.url(""), "endpoints": endpoints})).await;
     let record = to_the_end(&rig, &upstream, run, 1).await;
     assert_eq!(record.status, RunStatus::Succeeded, "{record:?}");

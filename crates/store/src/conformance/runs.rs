@@ -87,6 +87,40 @@ pub(crate) async fn of_one_endpoint_are_found_among_many(store: &dyn Store) {
     assert_eq!(listed(store, &acme, &filter).await, [3]);
 }
 
+/// A list that hardly anything fits looks at so many runs for a page and no more; one that begins later than all runs looks at none.
+pub(crate) async fn are_looked_at_in_bounds(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in 0..6_000 {
+        store.record_run(&acme, &run(number, Some("orders"), if number == 3 { Failed } else { Succeeded }), None).await.unwrap();
+    }
+    let by = |flow: Option<&str>, status, since: Option<i64>| RunFilter { flow: flow.map(name), status, since: since.map(at), call: None };
+    for (filter, expected) in [
+        (by(Some("orders"), Some(Failed), None), vec![3]),
+        (by(Some("orders"), Some(Running), None), vec![]),
+        (by(Some("orders"), None, Some(100_000)), vec![]),
+        (by(None, None, Some(100_000)), vec![]),
+    ] {
+        let first = store.runs(&acme, &filter, &PageRequest::first(5)).await.unwrap();
+        assert!(first.items.is_empty() && first.next.is_some(), "a page has its bound: {filter:?}");
+        assert_eq!(listed(store, &acme, &filter).await, expected, "{filter:?}");
+    }
+    let years = 1000 * 365 * 86_400;
+    let never = store.runs(&acme, &by(None, None, Some(years)), &PageRequest::first(5)).await.unwrap();
+    assert_eq!((never.items.len(), never.next), (0, None), "no run of all was asked for so late");
+}
+
+pub(crate) async fn that_waited_are_found_by_their_start(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let asked = at(17_986_918);
+    let mut waited = run(1, None, Succeeded);
+    waited.started_at = asked + jiff::SignedDuration::from_hours(24 * 30);
+    record(store, &acme, &[waited.clone(), run(2, None, Succeeded)]).await;
+    let since = Some(waited.started_at);
+    assert_eq!(listed(store, &acme, &RunFilter { since, ..RunFilter::default() }).await, [1]);
+    let since = Some(waited.started_at + jiff::SignedDuration::from_millis(1));
+    assert_eq!(listed(store, &acme, &RunFilter { since, ..RunFilter::default() }).await, [0; 0]);
+}
+
 pub(crate) async fn pages_hold_while_runs_arrive(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     record(store, &acme, &[1, 2, 3, 4].map(|number| run(number, None, Succeeded))).await;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunStatus, TenantName};
+use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunRecord, RunStatus, TenantName};
 
 use super::{at, failure, queued, run, run_id, with_tenant};
 use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, Saved, SavedRun, Store, Wake};
@@ -111,7 +111,9 @@ pub(crate) async fn hear_of_a_callback_that_came_before_they_waited(store: &dyn 
 
 pub(crate) async fn are_cancelled(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    let cancel = async |number: u64| store.cancel_run(&acme, run_id(number), at(9)).await.unwrap();
+    let ended = event(7, EventKind::RunEnded);
+    let end = |record: RunRecord| (RunRecord { status: RunStatus::Cancelled, ended_at: Some(at(9)), ..record }, vec![ended.clone()]);
+    let cancel = async |number: u64| store.cancel_run(&acme, run_id(number), &end).await.unwrap();
     assert_eq!(cancel(1).await, Cancelled::Unknown);
     store.record_run(&acme, &run(1, Some("orders"), RunStatus::Failed), None).await.unwrap();
     assert_eq!(cancel(1).await, Cancelled::Ended);
@@ -119,6 +121,7 @@ pub(crate) async fn are_cancelled(store: &dyn Store) {
     assert_eq!(cancel(2).await, Cancelled::Done);
     let record = store.run(&acme, run_id(2)).await.unwrap().unwrap();
     assert_eq!((record.status, record.ended_at), (RunStatus::Cancelled, Some(at(9))));
+    assert_eq!(store.run_events(&acme, run_id(2), 0, 10).await.unwrap(), [ended.clone()]);
     assert!(due(store, 10_000).await.is_empty());
     assert_eq!(cancel(2).await, Cancelled::Ended);
     let held = save(store, &acme, None, &going_on(3, RunStatus::Running), Wake::Held).await;

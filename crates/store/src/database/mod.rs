@@ -6,7 +6,7 @@ mod query;
 
 use std::time::Duration;
 
-use snaphook_model::TenantName;
+use snaphook_model::{CorrelationId, RunId, TenantName};
 use sqlx::{Connection as _, Postgres, Sqlite};
 use tokio::sync::MappedMutexGuard;
 use uuid::Uuid;
@@ -160,8 +160,22 @@ impl Transaction<'_> {
 
     /// Keeps a tenant's runs from being written until the end; SQLite's transactions do so anyway.
     pub(crate) async fn lock_tenant(&mut self, tenant: &TenantName) -> Result<(), sqlx::Error> {
+        self.lock(query(only_postgres::LOCK_TENANT).bind(tenant.as_str())).await
+    }
+
+    /// The same for a callback: who waits for it and who brings it take turns.
+    pub(crate) async fn lock_callback(&mut self, tenant: &TenantName, id: &CorrelationId) -> Result<(), sqlx::Error> {
+        self.lock(query(only_postgres::LOCK_CALLBACK).bind(tenant.as_str()).bind(id.0.as_str())).await
+    }
+
+    /// The same for a run of the queue: who writes it down and who cancels it take turns.
+    pub(crate) async fn lock_queued(&mut self, tenant: &TenantName, run: RunId) -> Result<(), sqlx::Error> {
+        self.lock(query(only_postgres::LOCK_QUEUED).bind(tenant.as_str()).bind(run.to_string())).await
+    }
+
+    async fn lock(&mut self, row: Query<'_>) -> Result<(), sqlx::Error> {
         if matches!(self, Self::Postgres { .. }) {
-            query(only_postgres::LOCK_TENANT).bind(tenant.as_str()).fetch_optional(self).await?;
+            row.fetch_optional(self).await?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use snaphook_model::{Payload, RunEvent, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
 use uuid::Uuid;
 
@@ -21,8 +21,14 @@ const VALUES: &str = "a subject's values";
 
 /// What the writes of a queued run are called in one.
 const WRITES: &str = "a queued run's variables";
-/// Rows that a list of calls looks at for one page: some tens of milliseconds.
-const ROWS_OF_CALLS: i64 = 5_000;
+/// Rows that a list looks at for one page: some tens of milliseconds.
+const ROWS_OF_LOOK: i64 = 5_000;
+
+/// A run that cannot be read is looked at again after this long, by when a release that can may have been put in place.
+const ASIDE: SignedDuration = SignedDuration::from_hours(1);
+
+/// A run's id is from when it was asked for, and its start from when it began: it may have waited in between, as long as a node may be away.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// Sorts after every id of a run: the first hexadecimal digits of a version 7 UUID are a time, and this one is far off.
 const BEYOND_ALL_IDS: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
@@ -104,7 +110,14 @@ impl<S: OnSql> RunStore for S {
             // Whoever claimed in another round, on another node or here, has another token.
             let token = Uuid::now_v7();
             let rows = self.database().claim(now.as_microsecond(), limit, token).await?;
-            rows.iter().map(|row| claimed_run(row, now, token)).collect()
+            let mut claimed = Vec::with_capacity(rows.len());
+            for row in &rows {
+                match claimed_run(row, now, token) {
+                    Ok(run) => claimed.push(run),
+                    Err(error) => put_aside(self.database(), row, now, token, &error).await,
+                }
+            }
+            Ok(claimed)
         })
     }
 
@@ -163,28 +176,75 @@ impl<S: OnSql> RunStore for S {
                 None => BEYOND_ALL_IDS.to_owned(),
             };
             let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
+            let oldest = filter.since.map(oldest_id).unwrap_or_default();
             self.queue().flush().await?;
-            let rows = if filter.call.is_some() { ROWS_OF_CALLS } else { request.rows() };
-            let mut list = query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
+            let end = end_of_look(self.database(), tenant, filter, &before).await?.filter(|end| *end > oldest);
+            let rows = if filter.call.is_some() { ROWS_OF_LOOK } else { request.rows() };
+            let list = query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
+            let mut list = list.bind(end.clone().unwrap_or(oldest));
             if let Some(flow) = &filter.flow {
                 list = list.bind(flow.as_str());
             }
             if let Some(status) = filter.status {
                 list = list.bind(status.as_str());
             }
-            if let Some(call) = &filter.call {
-                return of_call(call, request, list, self.database()).await;
-            }
-            page(request, list, self.database(), |row| {
-                Ok(Item { value: run_record(row)?, cursor: text(row, 0)?.to_owned(), bytes: text(row, 3)?.len() })
-            })
-            .await
+            let page = match &filter.call {
+                Some(call) => of_call(call, request, list, self.database()).await?,
+                None => {
+                    let item = |row: &_| Ok(Item { value: run_record(row)?, cursor: text(row, 0)?.to_owned(), bytes: text(row, 3)?.len() });
+                    page(request, list, self.database(), item).await?
+                }
+            };
+            Ok(Page { next: page.next.or(end.map(Cursor)), ..page })
         })
     }
 
     fn flush(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.queue().flush())
     }
+}
+
+/// Moves a run that cannot be read out of the way of those behind it. What hinders that hinders none of the others.
+async fn put_aside(database: &Database, row: &Row, now: Timestamp, token: Uuid, why: &StoreError) {
+    let done = async {
+        let (tenant, id) = (text(row, 0)?, text(row, 6)?);
+        tracing::error!(
+            tenant,
+            run = id,
+            error = why as &dyn std::error::Error,
+            "a queued run cannot be read and is put aside for an hour"
+        );
+        let later = now.checked_add(ASIDE).unwrap_or(now).as_microsecond();
+        let mut writer = database.write().await?;
+        let mut transaction = writer.begin().await?;
+        let aside = query(sql::PUT_ASIDE).bind(tenant).bind(id).bind(later).bind(token.to_string());
+        aside.execute(&mut transaction).await?;
+        query(sql::SET_QUEUED).bind(tenant).bind(id).execute(&mut transaction).await?;
+        Ok::<_, StoreError>(transaction.commit().await?)
+    };
+    if let Err(error) = done.await {
+        tracing::error!(error = &error as &dyn std::error::Error, "a queued run that cannot be read stays claimed until it is given back");
+    }
+}
+
+/// The last row that a page of this list may look at, where that is not the list's own end.
+async fn end_of_look(database: &Database, tenant: &TenantName, filter: &RunFilter, before: &str) -> Result<Option<String>, StoreError> {
+    let Some(sql) = sql::end_of_look(filter) else { return Ok(None) };
+    let mut query = query(sql).bind(tenant.as_str()).bind(before).bind(ROWS_OF_LOOK - 1);
+    match (&filter.flow, filter.status) {
+        (Some(flow), _) => query = query.bind(flow.as_str()),
+        (None, Some(status)) if status != RunStatus::Succeeded => query = query.bind(status.as_str()),
+        _ => {}
+    }
+    query.read_optional(database).await?.map(|row| text(&row, 0).map(str::to_owned)).transpose()
+}
+
+/// Sorts before the ids of all runs that were asked for so late that they can have begun at this time or later.
+fn oldest_id(since: Timestamp) -> String {
+    let asked = since.checked_sub(LONGEST_WAIT).unwrap_or(Timestamp::MIN);
+    let ms = u64::try_from(asked.as_millisecond()).unwrap_or_default();
+    // As a version 7 UUID begins.
+    format!("{:08x}-{:04x}", ms >> 16, ms & 0xffff)
 }
 
 /// Reads direct calls of one endpoint. The record alone says which it was of: an index would cost every call more than this list is worth.
@@ -209,7 +269,7 @@ async fn of_call(call: &str, request: &PageRequest, list: Query<'_>, database: &
         Ok(ControlFlow::Continue(()))
     };
     list.read_each(database, take).await?;
-    Ok(Page { items, next: last.filter(|_| full || seen == ROWS_OF_CALLS) })
+    Ok(Page { items, next: last.filter(|_| full || seen == ROWS_OF_LOOK) })
 }
 
 /// Whether a run may end, given its row of the queue, which holds the token that it was claimed by. Whoever lost the lease changes nothing.

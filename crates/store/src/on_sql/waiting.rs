@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use snaphook_model::{Callback, Code, CorrelationId, DocumentRecord, Payload, RunEvent, RunId, RunRecord, RunStatus, TenantName};
+use snaphook_model::{Callback, CorrelationId, Payload, RunEvent, RunId, TenantName};
 use uuid::Uuid;
 
 use super::rows::{form, from_json, text, time, to_json};
@@ -12,7 +12,7 @@ use super::runs::{insert_error, put, run_record, values_text, writes_text};
 use super::{OnSql, recordings};
 use crate::database::{Database, Row, Transaction, made_query, query};
 use crate::sql::{runs as runs_sql, waiting as sql};
-use crate::{CalledBack, Cancelled, Lease, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
+use crate::{CalledBack, Cancelled, EndOfRun, Lease, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
 
 /// What these are called in a [`StoreError::Form`].
 const EVENT: &str = "an event";
@@ -86,17 +86,20 @@ impl<S: OnSql> WaitStore for S {
         })
     }
 
-    fn cancel_run<'a>(&'a self, tenant: &'a TenantName, id: RunId, now: Timestamp) -> StoreFuture<'a, Cancelled> {
+    fn cancel_run<'a>(&'a self, tenant: &'a TenantName, id: RunId, end: &'a EndOfRun<'a>) -> StoreFuture<'a, Cancelled> {
         Box::pin(async move {
             self.queue().flush().await?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
+            transaction.lock_queued(tenant, id).await?;
             let of_run = |sql| query(sql).bind(tenant.as_str()).bind(id.to_string());
             let unheld = of_run(sql::TAKE_UNHELD).fetch_optional(&mut transaction).await?.is_some();
             let record = of_run(runs_sql::GET).fetch_optional(&mut transaction).await?;
             let Some(record) = record.map(|row| run_record(&row)).transpose()? else { return Ok(Cancelled::Unknown) };
             let outcome = if unheld {
-                put(&mut transaction, tenant, &cancelled(record, now)).await?;
+                let (record, events) = end(record);
+                put(&mut transaction, tenant, &record).await?;
+                add_events(&mut transaction, tenant, id, &events).await?;
                 Cancelled::Done
             } else if of_run(sql::ASK_TO_CANCEL).execute(&mut transaction).await? == 0 {
                 return Ok(Cancelled::Ended);
@@ -132,6 +135,12 @@ async fn save(
 ) -> Result<Saved, StoreError> {
     let run = saved.run;
     let id = run.record.id;
+    if let Wake::Callback(correlation, _) = saved.wake {
+        transaction.lock_callback(tenant, correlation).await?;
+    }
+    if lease.is_some() {
+        transaction.lock_queued(tenant, id).await?;
+    }
     let (due, held) = match saved.wake {
         Wake::Held => (Timestamp::UNIX_EPOCH, true),
         Wake::At(time) => (time, false),
@@ -193,16 +202,4 @@ fn callback(row: &Row) -> Result<Callback, StoreError> {
     let Head { ok, content_type, document_status, error_code, error_text } = from_json(CALLBACK, text(row, 0)?)?;
     let body = Payload { bytes: row.get::<Vec<u8>>(1)?.into(), content_type };
     Ok(Callback { ok, body, document_status, error_code, error_text })
-}
-
-/// The record of a run that ends where it is.
-fn cancelled(record: RunRecord, now: Timestamp) -> RunRecord {
-    RunRecord {
-        status: RunStatus::Cancelled,
-        code: Some(Code::Cancelled),
-        message: Some("the run was cancelled".to_owned()),
-        ended_at: Some(now),
-        document: record.document.as_ref().map(|_| DocumentRecord::of(RunStatus::Cancelled)),
-        ..record
-    }
 }

@@ -1,8 +1,9 @@
 //! What only PostgreSQL reads. Everything else in this folder is one text for both databases. The differences, all of them:
 //!
 //! * **Turns.** SQLite has one writer at a time. Here, [`CHANGE`] makes changes of one tenant's definitions take turns, [`KEEP_TENANT`] and
-//!   [`LOCK_TENANT`] keep runs from being written for a tenant who is being deleted, and [`CLAIM_DUE`] passes by what another node is claiming
-//!   (`FOR UPDATE SKIP LOCKED`).
+//!   [`LOCK_TENANT`] keep runs from being written for a tenant who is being deleted, [`LOCK_CALLBACK`] and [`LOCK_QUEUED`] make those take turns
+//!   who write a run down, call it back or cancel it, and [`CLAIM_DUE`] passes by what another node is claiming (`FOR UPDATE SKIP LOCKED`). Rows
+//!   are locked in this order: tenant, callback, queue, run.
 //! * **Leases** end by the database's clock ([`NOW`]), so that nodes whose clocks differ agree. On SQLite they do not end.
 //! * **Notices.** `LISTEN` and `NOTIFY` where the server has them. They wake who reads [`CHANGES_SINCE`], which is also read without them: the
 //!   table is the truth, so a lost notice, a pooler between or a server without them delays it by half a second.
@@ -33,6 +34,9 @@ pub(crate) const CHANGES_SINCE: &str =
 
 pub(crate) const KEEP_TENANT: &str = " FOR KEY SHARE";
 pub(crate) const LOCK_TENANT: &str = "SELECT name FROM tenants WHERE name = $1 FOR UPDATE";
+
+pub(crate) const LOCK_CALLBACK: &str = "SELECT run FROM callbacks WHERE tenant = $1 AND correlation = $2 FOR UPDATE";
+pub(crate) const LOCK_QUEUED: &str = "SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 FOR UPDATE";
 
 /// Claims under token $3 for $4 microseconds what is due at $1, up to $2 runs, and gives rows as [`super::runs::DUE`] does.
 pub(crate) const CLAIM_DUE: &str = "WITH due AS ( \

@@ -27,13 +27,13 @@ pub(crate) fn put(rows: usize, keep_tenant: &str) -> String {
 
 pub(crate) const GET: &str = "SELECT id, status, started_at, record FROM runs WHERE tenant = $1 AND id = $2";
 
-/// Lists what the filter lets through: $1 tenant, $2 the cursor, $3 since, $4 the limit, then flow and status, each where it is filtered.
-/// One text per kind of filter lets each use its index.
+/// Lists what the filter lets through: $1 tenant, $2 the cursor, $3 since, $4 the limit, $5 the oldest id, then flow and status, each where it
+/// is filtered. One text per kind of filter lets each use its index.
 pub(crate) fn list(filter: &RunFilter) -> &'static str {
     macro_rules! list {
         ($filter:literal) => {
             concat!(
-                "SELECT id, status, started_at, record FROM runs WHERE tenant = $1 AND id < $2 AND started_at >= $3",
+                "SELECT id, status, started_at, record FROM runs WHERE tenant = $1 AND id < $2 AND id >= $5 AND started_at >= $3",
                 $filter,
                 " ORDER BY id DESC LIMIT $4"
             )
@@ -42,11 +42,30 @@ pub(crate) fn list(filter: &RunFilter) -> &'static str {
     let succeeded = filter.status == Some(RunStatus::Succeeded);
     match (filter.flow.is_some(), filter.status.is_some()) {
         (false, false) => list!(""),
-        (true, false) => list!(" AND flow = $5"),
-        (false, true) if succeeded => list!(" AND status = $5"),
+        (true, false) => list!(" AND flow = $6"),
+        (false, true) if succeeded => list!(" AND status = $6"),
         // The second condition is what the index of runs that did not succeed asks for.
-        (false, true) => list!(" AND status = $5 AND status <> 'succeeded'"),
-        (true, true) => list!(" AND flow = $5 AND status = $6"),
+        (false, true) => list!(" AND status = $6 AND status <> 'succeeded'"),
+        (true, true) => list!(" AND flow = $6 AND status = $7"),
+    }
+}
+
+/// Where a page ends at the latest that looks at $3 + 1 rows; nothing where there are fewer. $1 tenant, $2 the cursor, $4 what the index of the
+/// list is asked for. Absent for lists whose every row fits, so that they look at no more than they give.
+pub(crate) fn end_of_look(filter: &RunFilter) -> Option<&'static str> {
+    macro_rules! end {
+        ($filter:literal) => {
+            concat!("SELECT id FROM runs WHERE tenant = $1 AND id < $2", $filter, " ORDER BY id DESC LIMIT 1 OFFSET $3")
+        };
+    }
+    let RunFilter { flow, status, since, .. } = filter;
+    match (flow.is_some(), status) {
+        (false, Some(RunStatus::Succeeded)) => Some(end!("")),
+        (true, Some(_)) => Some(end!(" AND flow = $4")),
+        _ if since.is_none() => None,
+        (false, None) => Some(end!("")),
+        (true, None) => Some(end!(" AND flow = $4")),
+        (false, Some(_)) => Some(end!(" AND status = $4 AND status <> 'succeeded'")),
     }
 }
 
@@ -61,6 +80,8 @@ pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND
 pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint FROM run_queue AS q JOIN runs AS r \
      ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1 ORDER BY q.due_at LIMIT $2";
 pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1, lease_token = $3 WHERE tenant = $1 AND id = $2";
+/// Lets go of a run until $3, and of the word that it is being run.
+pub(crate) const PUT_ASIDE: &str = "UPDATE run_queue SET claimed = 0, lease_token = NULL, lease_until = NULL, due_at = $3 WHERE tenant = $1 AND id = $2 AND lease_token = $4";
 pub(crate) const RENEW: &str = "UPDATE run_queue SET lease_until = $4 WHERE tenant = $1 AND id = $2 AND lease_token = $3";
 /// A run that has begun before keeps the time of its beginning.
 pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', started_at = CASE status WHEN 'queued' THEN $3 ELSE started_at END \

@@ -13,7 +13,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
-use crate::conformance::{conformance, deploy, document, name, pin, recording, run, run_id, tenant, with_tenant};
+use crate::conformance::{at, conformance, deploy, document, name, pin, queued, recording, run, run_id, tenant, with_tenant};
 use crate::{DocumentStore as _, OpenError, RunStore as _, ScriptStore as _, SqliteStore, Store, StoreError};
 
 async fn fresh() -> (Arc<dyn Store>, TempDir) {
@@ -215,4 +215,27 @@ async fn hashes_that_an_earlier_release_did_not_store_are_added() {
         let hash = blake3::hash(format!("wasm of text {number}").as_bytes()).to_string();
         assert!(store.component_is_used(&hash).await.unwrap(), "{number}");
     }
+}
+
+#[tokio::test]
+async fn a_queued_run_that_cannot_be_read_holds_up_no_other() {
+    let (store, directory) = fresh().await;
+    let (acme, other) = (with_tenant(&*store, "acme").await, with_tenant(&*store, "other").await);
+    for (tenant, number) in [(&acme, 1), (&acme, 2), (&other, 3)] {
+        store.queue_run(tenant, &queued(number), None, 100).await.unwrap();
+    }
+    let mut connection = SqliteConnectOptions::new().filename(directory.path().join("snaphook.db")).connect().await.unwrap();
+    let (damage, repair) =
+        ("UPDATE runs SET record = '?' || record WHERE id = $1", "UPDATE runs SET record = substr(record, 2) WHERE id = $1");
+    sqlx::query(damage).bind(run_id(1).to_string()).execute(&mut connection).await.unwrap();
+    let claimed = async |now| {
+        let claimed = store.claim_due_runs(at(now), 2).await.unwrap();
+        claimed.into_iter().map(|claimed| claimed.run.record.id).collect::<Vec<_>>()
+    };
+    assert_eq!(claimed(5).await, [run_id(2)]);
+    assert_eq!(claimed(5).await, [run_id(3)]);
+    assert_eq!(claimed(5).await, []);
+    sqlx::query(repair).bind(run_id(1).to_string()).execute(&mut connection).await.unwrap();
+    assert_eq!(claimed(3_000).await, []);
+    assert_eq!(claimed(3_605).await, [run_id(1)]);
 }
