@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use snaphook_model::{Code, Fault, TenantName};
 
+use crate::connect::{self, WhileWanted};
 use crate::resolve::{self, Checked};
 use crate::shares::Shares;
 use crate::{EgressConfig, EgressError};
@@ -60,9 +61,9 @@ impl Clients {
         Ok(Self { config, names, tls, public, others: RwLock::default() })
     }
 
-    /// Work in which names are resolved on a tenant's behalf.
+    /// Work in which names are resolved, and connections made, on a tenant's behalf.
     pub(crate) fn asking<F: Future>(&self, tenant: &TenantName, work: F) -> impl Future<Output = F::Output> + use<F> {
-        resolve::ASKER.scope(self.names.asker(tenant), work)
+        resolve::ASKER.scope(self.names.asker(tenant), connect::wanting(work))
     }
 
     /// The client for a list of special networks that are allowed all the same. It keeps its connections, or closes each after its request.
@@ -112,6 +113,7 @@ fn build(config: &EgressConfig, names: &Arc<Shares>, tls: &ClientConfig, allowed
             // A request may have been received even if its answer was not; only the flow knows whether it may go out twice.
             .retry(retry::never())
             .connect_timeout(config.connect_timeout)
+            .connector_layer(WhileWanted)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(idle_per_host)
             .http2_max_header_list_size(MAX_HEADER_BYTES)

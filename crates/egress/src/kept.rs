@@ -1,7 +1,7 @@
 //! How many connections to upstreams are kept for further requests: of the node, and of one tenant.
 //!
 //! The HTTP client keeps idle connections for each host and bounds them for each host alone. So what it may have open is counted here, by the
-//! requests that it is given: a host has no more connections than it had requests at once, and none when none was sent for long enough.
+//! requests that it is given: a host has about as many connections as it had requests at once, and none when none was sent for long enough.
 //! Requests past the bounds go out over connections of their own, which are closed with their answers.
 
 use std::collections::HashMap;

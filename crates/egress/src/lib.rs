@@ -9,6 +9,7 @@
 
 mod address;
 mod clients;
+mod connect;
 mod fault;
 mod kept;
 mod message;

@@ -119,6 +119,8 @@ pub(crate) struct Recorder {
     body_bytes: usize,
     /// Nothing more is written down.
     too_large: bool,
+    /// How much of it the store has, as [`Recorder::extent`] says.
+    in_store: usize,
 }
 
 impl Entry {
@@ -143,14 +145,16 @@ impl Entry {
 impl Recorder {
     /// Goes on where another left off, such as before a run was queued.
     pub(crate) fn resumed(before: Option<Recording>) -> Self {
-        match before {
+        let mut recorder = match before {
             None => Self::default(),
             Some(Recording::TooLarge) => Self { too_large: true, ..Self::default() },
             Some(Recording::Whole { head, bodies }) => {
                 let body_bytes = bodies.iter().map(Bytes::len).sum();
                 Self { head: head.into(), bodies, body_bytes, ..Self::default() }
             }
-        }
+        };
+        recorder.saved();
+        recorder
     }
 
     /// Whether an invocation that ended so is to be written down.
@@ -171,7 +175,7 @@ impl Recorder {
     /// An invocation's own requests. Where they were too large to be kept, so would the recording be.
     pub(crate) fn within(&mut self, exchanges: Option<Vec<Exchange>>) -> Option<Vec<Exchange>> {
         if exchanges.is_none() {
-            *self = Self { too_large: true, ..Self::default() };
+            *self = Self { too_large: true, in_store: self.in_store, ..Self::default() };
         }
         exchanges
     }
@@ -189,8 +193,21 @@ impl Recorder {
         self.write(&Noted::Entry(&entry));
     }
 
-    /// What is to be kept so far, for a run that goes on.
+    /// Only grows: two recordings of a run that are as long are the same.
+    fn extent(&self) -> usize {
+        if self.too_large { usize::MAX } else { self.head.len() }
+    }
+
+    /// The store has it so far.
+    pub(crate) fn saved(&mut self) {
+        self.in_store = self.extent();
+    }
+
+    /// What is to be kept so far, for a run that goes on; nothing where the store has it.
     pub(crate) fn so_far(&self) -> Option<Recording> {
+        if self.extent() == self.in_store {
+            return None;
+        }
         if self.too_large {
             return Some(Recording::TooLarge);
         }
@@ -225,7 +242,7 @@ impl Recorder {
         let room = MAX_BYTES.saturating_sub(self.body_bytes);
         let mut head = Bounded { written: &mut self.head, room };
         if rmp_serde::encode::write_named(&mut head, noted).is_err() {
-            *self = Self { too_large: true, ..Self::default() };
+            *self = Self { too_large: true, in_store: self.in_store, ..Self::default() };
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
     // Nobody else manages tenants here, so the operator's token lives as long as the process.
     let operator_token = random_token()?;
     config.operator_token = Some(operator_token.clone());
+    crate::serve::survive_full_files();
     let node = Node::start(config).await?;
     let url = format!("http://{}", node.address());
     let token = prepare_tenant(&url, &operator_token, &data_dir).await?;

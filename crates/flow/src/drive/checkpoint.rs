@@ -123,6 +123,7 @@ impl Scope<'_> {
             }
         };
         self.files.saved().await;
+        self.recorder.saved();
         self.inner.driven.hold(self.start.id, done.lease.clone());
         self.ledger.lease = done.lease;
         self.ledger.written = all.len();

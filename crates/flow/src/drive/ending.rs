@@ -11,6 +11,7 @@ use snaphook_store::{ClaimedRun, Lease, QueuedRun, Recording, Store, StoreError}
 
 use super::{Scope, Start};
 use crate::events;
+use crate::files::RunFiles;
 use crate::machine::{End, Failure};
 use crate::outcome::Outcome;
 use crate::record;
@@ -22,17 +23,17 @@ const END_PAUSE: Duration = Duration::from_millis(500);
 
 /// Puts the ended run into the store, with the run that repeats it; gives that one's id once it is durable.
 pub(super) async fn finish_run(scope: Scope<'_>, record: RunRecord, delay: Option<Duration>) -> Option<RunId> {
-    let Scope { inner, tenant, mut start, recorder, ledger, .. } = scope;
+    let Scope { inner, tenant, mut start, recorder, ledger, files, .. } = scope;
     start.lease = ledger.lease;
     start.events = ledger.written;
-    finish(inner, tenant, (record, recorder.finish()), start, delay).await
+    finish(inner, tenant, (record, recorder.finish(), files), start, delay).await
 }
 
 /// The same for a run that may not have begun.
 async fn finish(
     inner: &Inner,
     tenant: &Tenant,
-    (mut record, recording): (RunRecord, Option<Recording>),
+    (mut record, recording, mut files): (RunRecord, Option<Recording>, RunFiles),
     start: Start,
     delay: Option<Duration>,
 ) -> Option<RunId> {
@@ -44,6 +45,7 @@ async fn finish(
     });
     record.retry_run = next.as_ref().map(|next| next.record.id);
     if next.is_none() && lease.is_none() {
+        files.close().await;
         return store.record_run(&tenant.name, &record, recording).await.map_err(record::store_fault).ok().and(None);
     }
     // A run that was answered in one go has its history in its record.
@@ -53,6 +55,8 @@ async fn finish(
     let end = RunsEnd { store: Arc::clone(store), tenant: tenant.name.clone(), lease, record, recording, events, next };
     match end.bring(END_TRIES).await {
         Ok(()) => {
+            // Not before the end is durable: whoever goes on with the run if this process dies needs them.
+            files.close().await;
             if let Some(due) = due {
                 inner.due.at(due);
             }
@@ -63,7 +67,10 @@ async fn finish(
             record::store_fault(error);
             if keeps {
                 // Nobody else would end it before this process does, so it goes on trying when its caller has long been answered.
-                inner.tasks.spawn(async move { drop(end.bring(u32::MAX).await) });
+                inner.tasks.spawn(async move {
+                    drop(end.bring(u32::MAX).await);
+                    files.close().await;
+                });
             }
             None
         }
@@ -124,7 +131,7 @@ pub(super) fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRec
 }
 
 /// Ends a queued run that cannot begin, or go on.
-pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, claimed: ClaimedRun, fault: Fault) {
+pub(crate) async fn refuse_run(inner: &Inner, tenant: &Arc<Tenant>, claimed: ClaimedRun, fault: Fault) {
     let (flow, version) = (claimed.run.record.flow.clone(), claimed.run.record.flow_version);
     let mut start = Start::claimed(claimed, None);
     let mut record = blank_record(&start, start.usage);
@@ -133,7 +140,9 @@ pub(crate) async fn refuse_run(inner: &Inner, tenant: &Tenant, claimed: ClaimedR
     (record.flow, record.flow_version) = (flow, version);
     close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
     record.document = Some(DocumentRecord::of(record.status));
-    finish(inner, tenant, (record, None), start, None).await;
+    let (run, files) = (record.id, RunFiles::new(&inner.parts.files, tenant));
+    finish(inner, tenant, (record, None, files), start, None).await;
+    inner.parts.files.remove_kept(&tenant.name, run).await;
 }
 
 /// The last record of a run that no process is at, and everything that has happened in it.

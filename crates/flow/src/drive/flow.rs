@@ -68,7 +68,6 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
 
 /// Brings an ended run to the store.
 async fn end_run(mut scope: Scope<'_>, end: RunEnd, answer: Option<Option<TriggerResponse>>) -> Outcome {
-    scope.files.close().await;
     let mut record = blank_record(&scope.start, scope.usage);
     if let Some(flow) = scope.flow {
         record.flow = Some(flow.name.clone());

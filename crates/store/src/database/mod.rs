@@ -4,16 +4,18 @@
 mod failure;
 mod query;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use snaphook_model::{CorrelationId, RunId, TenantName};
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Postgres, Sqlite};
 use tokio::sync::MappedMutexGuard;
 use uuid::Uuid;
 
 use crate::postgres::{Lent, Server, bounded};
 use crate::sql::postgres as only_postgres;
-use crate::sqlite::{Files, WriteConnections};
+use crate::sqlite::{Files, Log};
 use crate::{Changes, StoreError};
 
 pub(crate) use query::{Query, Row, made_query, query};
@@ -30,13 +32,17 @@ pub(crate) enum Database {
 
 /// The right to write.
 pub(crate) enum Writer<'a> {
-    Sqlite(MappedMutexGuard<'a, WriteConnections>),
+    Sqlite { connection: MappedMutexGuard<'a, SqliteConnection>, log: &'a Arc<Log> },
     Postgres { lent: Lent, server: &'a Server },
 }
 
 /// Rolled back when it is dropped without [`Transaction::commit`].
 pub(crate) enum Transaction<'a> {
-    Sqlite(sqlx::Transaction<'a, Sqlite>),
+    Sqlite {
+        on: sqlx::Transaction<'a, Sqlite>,
+        /// To be on the disk before anybody hears of the commit.
+        log: Option<Arc<Log>>,
+    },
     Postgres {
         on: sqlx::Transaction<'a, Postgres>,
         /// See [`Lent::parts`].
@@ -44,11 +50,15 @@ pub(crate) enum Transaction<'a> {
     },
 }
 
+/// What was committed, and may not be on the disk yet. See [`Writer::finish`].
+#[must_use]
+pub(crate) struct Committed(Option<Arc<Log>>);
+
 impl Database {
     /// Waits for the right to write: SQLite has one writer, PostgreSQL as many as there are connections.
     pub(crate) async fn write(&self) -> Result<Writer<'_>, StoreError> {
         Ok(match self {
-            Self::Sqlite(files) => Writer::Sqlite(files.writers.lock().await?),
+            Self::Sqlite(files) => Writer::Sqlite { connection: files.writer.lock().await?, log: &files.log },
             Self::Postgres(server) => Writer::Postgres { lent: server.acquire().await?, server },
         })
     }
@@ -111,7 +121,9 @@ impl Writer<'_> {
     /// Begins with the right to write: a transaction that reads first and asks for it later could be refused it.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
         Ok(match self {
-            Self::Sqlite(connections) => Transaction::Sqlite(connections.durable.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { connection, log } => {
+                Transaction::Sqlite { on: connection.begin_with("BEGIN IMMEDIATE").await?, log: Some(Arc::clone(log)) }
+            }
             Self::Postgres { lent, .. } => {
                 let (connection, broken) = lent.parts();
                 let on = bounded(broken, connection.begin()).await?;
@@ -123,7 +135,7 @@ impl Writer<'_> {
     /// Begins where a commit need not have reached the disk when it returns.
     pub(crate) async fn begin_batch(&mut self) -> Result<Transaction<'_>, StoreError> {
         match self {
-            Self::Sqlite(connections) => Ok(Transaction::Sqlite(connections.quick.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Sqlite { connection, .. } => Ok(Transaction::Sqlite { on: connection.begin_with("BEGIN IMMEDIATE").await?, log: None }),
             Self::Postgres { .. } => self.begin().await,
         }
     }
@@ -140,20 +152,30 @@ impl Writer<'_> {
         }
         Ok(transaction)
     }
+
+    /// Lets the next one write, and waits until what was committed is on the disk: meanwhile others commit, and one wait for the disk serves them
+    /// all.
+    pub(crate) async fn finish(self, committed: Committed) -> Result<(), StoreError> {
+        drop(self);
+        match committed.0 {
+            Some(log) => log.reaches_disk().await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Transaction<'_> {
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn commit(self) -> Result<Committed, sqlx::Error> {
         match self {
-            Self::Sqlite(on) => on.commit().await,
-            Self::Postgres { on, broken } => bounded(broken, on.commit()).await,
+            Self::Sqlite { on, log } => on.commit().await.map(|()| Committed(log)),
+            Self::Postgres { on, broken } => bounded(broken, on.commit()).await.map(|()| Committed(None)),
         }
     }
 
     /// See [`Database::keep_tenant`].
     pub(crate) const fn keep_tenant(&self) -> &'static str {
         match self {
-            Self::Sqlite(_) => "",
+            Self::Sqlite { .. } => "",
             Self::Postgres { .. } => only_postgres::KEEP_TENANT,
         }
     }

@@ -29,7 +29,8 @@ impl<S: OnSql> DocumentStore for S {
                 put(sql::UPDATE_CONNECTOR).execute(&mut transaction).await?;
             }
             bind(&mut transaction, tenant, (CONNECTOR, name), new.pins).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
         })
     }
@@ -77,7 +78,8 @@ impl<S: OnSql> DocumentStore for S {
                 let insert = flow(sql::PIN).bind(i64::from(version)).bind(pin.place.as_str()).bind(pin.script.as_str());
                 insert.bind(i64::from(pin.version)).execute(&mut transaction).await?;
             }
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             let change = if latest.is_some() { Change::Changed } else { Change::Created };
             Ok(PutFlow { change, version, updated_at: new.now })
         })
@@ -119,7 +121,8 @@ async fn delete_document(database: &Database, tenant: &TenantName, document: (&s
     let delete = query(sql).bind(tenant.as_str()).bind(document.1.as_str());
     let deleted = delete.execute(&mut transaction).await?;
     bind(&mut transaction, tenant, document, &[]).await?;
-    transaction.commit().await?;
+    let committed = transaction.commit().await?;
+    writer.finish(committed).await?;
     Ok(deleted > 0)
 }
 

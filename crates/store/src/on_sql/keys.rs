@@ -34,7 +34,8 @@ impl<S: OnSql> KeyStore for S {
                     answer: row.get::<Option<Vec<u8>>>(2)?.map(Bytes::from),
                 },
             };
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(keyed)
         })
     }
@@ -49,7 +50,8 @@ impl<S: OnSql> KeyStore for S {
                 None => of_key(sql::FORGET),
             };
             end.execute(&mut transaction).await?;
-            Ok(transaction.commit().await?)
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await
         })
     }
 }

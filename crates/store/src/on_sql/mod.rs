@@ -5,6 +5,7 @@ mod keys;
 mod queue;
 mod recordings;
 mod rows;
+mod run_lists;
 mod runs;
 mod scripts;
 mod secrets;
@@ -67,7 +68,8 @@ impl Parts {
         let mut writer = self.database.write().await?;
         let mut transaction = writer.begin().await?;
         query(sql::SET_META).bind(key).bind(value).execute(&mut transaction).await?;
-        Ok(transaction.commit().await?)
+        let committed = transaction.commit().await?;
+        writer.finish(committed).await
     }
 
     /// Writes what is queued, then closes the database.

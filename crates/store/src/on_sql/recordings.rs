@@ -59,16 +59,20 @@ fn unpack(packed: &[u8]) -> Result<Recording, StoreError> {
     Ok(Recording::Whole { head, bodies: parts.collect() })
 }
 
-/// Puts the recording of a run that is in the database.
-pub(super) async fn put(
-    transaction: &mut Transaction<'_>,
-    tenant: &TenantName,
-    id: RunId,
-    recording: &Recording,
-) -> Result<(), StoreError> {
-    let query = made_query(sql::put(1).into()).bind(tenant.as_str()).bind(id.to_string());
-    query.bind(pack(recording)).execute(transaction).await?;
-    Ok(())
+/// A recording as its column holds it, made before the turn to write comes.
+pub(super) struct PackedRecording(Option<Vec<u8>>);
+
+impl PackedRecording {
+    pub(super) fn of(recording: &Recording) -> Self {
+        Self(pack(recording))
+    }
+
+    /// Puts it beside its run, which is in the database.
+    pub(super) async fn put(self, transaction: &mut Transaction<'_>, tenant: &TenantName, id: RunId) -> Result<(), StoreError> {
+        let query = made_query(sql::put(1).into()).bind(tenant.as_str()).bind(id.to_string());
+        query.bind(self.0).execute(transaction).await?;
+        Ok(())
+    }
 }
 
 pub(super) fn recording(row: &Row) -> Result<Recording, StoreError> {

@@ -1,37 +1,27 @@
 //! Runs and the queue of those that wait.
 
-use std::ops::ControlFlow;
-
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use snaphook_model::{Payload, RunEvent, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
 use uuid::Uuid;
 
 use super::queue::PendingRun;
-use super::rows::{Item, MAX_PAGE_BYTES, form, from_json, page, tenant_name, text, time, to_json};
-use super::waiting::add_events;
-use super::{OnSql, recordings};
-use crate::database::{Database, Query, Row, Transaction, made_query, query};
+use super::recordings::PackedRecording;
+use super::rows::{form, from_json, tenant_name, text, time, to_json};
+use super::waiting::{add_events, event_texts};
+use super::{OnSql, recordings, run_lists};
+use crate::database::{Database, Row, Transaction, made_query, query};
 use crate::sql::{recordings as recordings_sql, runs as sql};
-use crate::{ClaimedRun, Cursor, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
+use crate::{ClaimedRun, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
 
 /// What a record is called in a [`StoreError::Form`].
-const RECORD: &str = "a run";
+pub(super) const RECORD: &str = "a run";
 const VALUES: &str = "a subject's values";
 
 /// What the writes of a queued run are called in one.
 const WRITES: &str = "a queued run's variables";
-/// Rows that a list looks at for one page: some tens of milliseconds.
-const ROWS_OF_LOOK: i64 = 5_000;
-
 /// A run that cannot be read is looked at again after this long, by when a release that can may have been put in place.
 const ASIDE: SignedDuration = SignedDuration::from_hours(1);
-
-/// A run's id is from when it was asked for, and its start from when it began: it may have waited in between, as long as a node may be away.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(31 * 24);
-
-/// Sorts after every id of a run: the first hexadecimal digits of a version 7 UUID are a time, and this one is far off.
-const BEYOND_ALL_IDS: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 impl<S: OnSql> RunStore for S {
     fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, recording: Option<Recording>) -> StoreFuture<'a, ()> {
@@ -59,21 +49,24 @@ impl<S: OnSql> RunStore for S {
         next: Option<&'a QueuedRun>,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
+            let (text, recording) = (to_json(RECORD, record)?, recording.map(PackedRecording::of));
+            let events = event_texts(events)?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             let id = record.id.to_string();
             let dequeue = query(sql::DEQUEUE).bind(tenant.as_str()).bind(id.as_str());
             let dequeued = dequeue.fetch_optional(&mut transaction).await?;
             may_end(dequeued.as_ref(), lease)?;
-            put(&mut transaction, tenant, record).await?;
+            put(&mut transaction, tenant, record, text).await?;
             if let Some(recording) = recording {
-                recordings::put(&mut transaction, tenant, record.id, recording).await?;
+                recording.put(&mut transaction, tenant, record.id).await?;
             }
             add_events(&mut transaction, tenant, record.id, events).await?;
             if let Some(next) = next {
                 enqueue(&mut transaction, tenant, next).await?;
             }
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             if let Some(next) = next {
                 self.database().hint_queued(next.record.started_at.as_microsecond());
             }
@@ -89,6 +82,7 @@ impl<S: OnSql> RunStore for S {
         most: u32,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
+            let recording = recording.map(PackedRecording::of);
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(i64::from(most)).fetch_one(&mut transaction).await?;
@@ -97,9 +91,10 @@ impl<S: OnSql> RunStore for S {
             }
             enqueue(&mut transaction, tenant, run).await?;
             if let Some(recording) = recording {
-                recordings::put(&mut transaction, tenant, run.record.id, recording).await?;
+                recording.put(&mut transaction, tenant, run.record.id).await?;
             }
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             self.database().hint_queued(run.record.started_at.as_microsecond());
             Ok(())
         })
@@ -133,7 +128,8 @@ impl<S: OnSql> RunStore for S {
                     lost.push(lease.clone());
                 }
             }
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(lost)
         })
     }
@@ -148,7 +144,8 @@ impl<S: OnSql> RunStore for S {
             for row in &released {
                 query(sql::SET_QUEUED).bind(text(row, 0)?).bind(text(row, 1)?).execute(&mut transaction).await?;
             }
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(released.len() as u64)
         })
     }
@@ -171,31 +168,8 @@ impl<S: OnSql> RunStore for S {
 
     fn runs<'a>(&'a self, tenant: &'a TenantName, filter: &'a RunFilter, request: &'a PageRequest) -> StoreFuture<'a, Page<RunRecord>> {
         Box::pin(async move {
-            let before = match &request.after {
-                Some(cursor) => cursor.0.parse::<RunId>().map_err(|_| StoreError::Cursor)?.to_string(),
-                None => BEYOND_ALL_IDS.to_owned(),
-            };
-            let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
-            let oldest = filter.since.map(oldest_id).unwrap_or_default();
             self.queue().flush().await?;
-            let end = end_of_look(self.database(), tenant, filter, &before).await?.filter(|end| *end > oldest);
-            let rows = if filter.call.is_some() { ROWS_OF_LOOK } else { request.rows() };
-            let list = query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
-            let mut list = list.bind(end.clone().unwrap_or(oldest));
-            if let Some(flow) = &filter.flow {
-                list = list.bind(flow.as_str());
-            }
-            if let Some(status) = filter.status {
-                list = list.bind(status.as_str());
-            }
-            let page = match &filter.call {
-                Some(call) => of_call(call, request, list, self.database()).await?,
-                None => {
-                    let item = |row: &_| Ok(Item { value: run_record(row)?, cursor: text(row, 0)?.to_owned(), bytes: text(row, 3)?.len() });
-                    page(request, list, self.database(), item).await?
-                }
-            };
-            Ok(Page { next: page.next.or(end.map(Cursor)), ..page })
+            run_lists::list(self.database(), tenant, filter, request).await
         })
     }
 
@@ -220,56 +194,12 @@ async fn put_aside(database: &Database, row: &Row, now: Timestamp, token: Uuid, 
         let aside = query(sql::PUT_ASIDE).bind(tenant).bind(id).bind(later).bind(token.to_string());
         aside.execute(&mut transaction).await?;
         query(sql::SET_QUEUED).bind(tenant).bind(id).execute(&mut transaction).await?;
-        Ok::<_, StoreError>(transaction.commit().await?)
+        let committed = transaction.commit().await?;
+        writer.finish(committed).await
     };
     if let Err(error) = done.await {
         tracing::error!(error = &error as &dyn std::error::Error, "a queued run that cannot be read stays claimed until it is given back");
     }
-}
-
-/// The last row that a page of this list may look at, where that is not the list's own end.
-async fn end_of_look(database: &Database, tenant: &TenantName, filter: &RunFilter, before: &str) -> Result<Option<String>, StoreError> {
-    let Some(sql) = sql::end_of_look(filter) else { return Ok(None) };
-    let mut query = query(sql).bind(tenant.as_str()).bind(before).bind(ROWS_OF_LOOK - 1);
-    match (&filter.flow, filter.status) {
-        (Some(flow), _) => query = query.bind(flow.as_str()),
-        (None, Some(status)) if status != RunStatus::Succeeded => query = query.bind(status.as_str()),
-        _ => {}
-    }
-    query.read_optional(database).await?.map(|row| text(&row, 0).map(str::to_owned)).transpose()
-}
-
-/// Sorts before the ids of all runs that were asked for so late that they can have begun at this time or later.
-fn oldest_id(since: Timestamp) -> String {
-    let asked = since.checked_sub(LONGEST_WAIT).unwrap_or(Timestamp::MIN);
-    let ms = u64::try_from(asked.as_millisecond()).unwrap_or_default();
-    // As a version 7 UUID begins.
-    format!("{:08x}-{:04x}", ms >> 16, ms & 0xffff)
-}
-
-/// Reads direct calls of one endpoint. The record alone says which it was of: an index would cost every call more than this list is worth.
-/// Where few fit, the page ends at the last row that was looked at, and the next one goes on there.
-async fn of_call(call: &str, request: &PageRequest, list: Query<'_>, database: &Database) -> Result<Page<RunRecord>, StoreError> {
-    let mark = format!("\"call\":{}", to_json(RECORD, call)?);
-    let (mut items, mut bytes, mut seen, mut last, mut full) = (Vec::new(), 0, 0, None, false);
-    let take = |row: &Row| {
-        let record = text(row, 3)?;
-        // Most are told apart without being read.
-        let fitting = record.contains(&mark).then(|| run_record(row)).transpose()?.filter(|run| run.call.as_deref() == Some(call));
-        seen += 1;
-        if let Some(run) = fitting {
-            if items.len() >= request.wanted() as usize || bytes >= MAX_PAGE_BYTES {
-                full = true;
-                return Ok(ControlFlow::Break(()));
-            }
-            bytes += record.len();
-            items.push(run);
-        }
-        last = Some(Cursor(text(row, 0)?.to_owned()));
-        Ok(ControlFlow::Continue(()))
-    };
-    list.read_each(database, take).await?;
-    Ok(Page { items, next: last.filter(|_| full || seen == ROWS_OF_LOOK) })
 }
 
 /// Whether a run may end, given its row of the queue, which holds the token that it was claimed by. Whoever lost the lease changes nothing.
@@ -282,11 +212,16 @@ fn may_end(dequeued: Option<&Row>, lease: Option<&Lease>) -> Result<(), StoreErr
     if claimed_by == lease.map(|lease| lease.token.to_string()) { Ok(()) } else { Err(StoreError::LeaseLost) }
 }
 
-/// Puts one record; unlike a batch it must have a tenant.
-pub(super) async fn put(transaction: &mut Transaction<'_>, tenant: &TenantName, record: &RunRecord) -> Result<(), StoreError> {
+/// Puts one record, with its text; unlike a batch it must have a tenant.
+pub(super) async fn put(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantName,
+    record: &RunRecord,
+    text: String,
+) -> Result<(), StoreError> {
     let query = made_query(sql::put(1, transaction.keep_tenant()).into()).bind(tenant.as_str()).bind(record.id.to_string());
     let query = query.bind(record.flow.as_ref().map(|flow| flow.as_str())).bind(record.status.as_str());
-    let query = query.bind(record.started_at.as_microsecond()).bind(to_json(RECORD, record)?);
+    let query = query.bind(record.started_at.as_microsecond()).bind(text);
     match query.execute(transaction).await? {
         0 => Err(StoreError::UnknownTenant(tenant.clone())),
         _ => Ok(()),
@@ -294,7 +229,7 @@ pub(super) async fn put(transaction: &mut Transaction<'_>, tenant: &TenantName, 
 }
 
 async fn enqueue(transaction: &mut Transaction<'_>, tenant: &TenantName, run: &QueuedRun) -> Result<(), StoreError> {
-    put(transaction, tenant, &run.record).await?;
+    put(transaction, tenant, &run.record, to_json(RECORD, &run.record)?).await?;
     let query = query(sql::ENQUEUE).bind(tenant.as_str()).bind(run.record.id.to_string());
     let query = query.bind(run.record.started_at.as_microsecond());
     let query = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());

@@ -29,7 +29,8 @@ impl<S: OnSql> ScriptStore for S {
             let version = number(&script(sql::LAST_NUMBER).fetch_one(&mut transaction).await?, 0)?;
             let (record, source, component) = numbered(new, version);
             insert_version(&mut transaction, tenant, &record, source, component).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(AddedVersion::Created(record))
         })
     }
@@ -109,7 +110,8 @@ impl<S: OnSql> ScriptStore for S {
             put_hash(&mut transaction, (tenant.as_str(), script.as_str(), version), &component.bytes).await?;
             let update = of_version(sql::REPLACE_BYTES, tenant, script, version).bind(&component.bytes[..]);
             update.execute(&mut transaction).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(true)
         })
     }
@@ -142,7 +144,8 @@ impl<S: OnSql> ScriptStore for S {
                 return rows.iter().map(place).collect::<Result<_, StoreError>>().map(DeletedVersion::Bound);
             }
             let deleted = of_version(sql::DELETE, tenant, script, version).execute(&mut transaction).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(if deleted > 0 { DeletedVersion::Deleted } else { DeletedVersion::Unknown })
         })
     }
@@ -194,7 +197,8 @@ pub(crate) async fn add_missing_hashes(database: &Database) -> Result<(), StoreE
         for row in &rows {
             put_hash(&mut transaction, (text(row, 0)?, text(row, 1)?, number(row, 2)?), row.get(3)?).await?;
         }
-        transaction.commit().await?;
+        let committed = transaction.commit().await?;
+        writer.finish(committed).await?;
     }
 }
 

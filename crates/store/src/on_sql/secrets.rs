@@ -26,7 +26,8 @@ impl<S: OnSql> SecretStore for S {
             if !created {
                 put(sql::UPDATE).execute(&mut transaction).await?;
             }
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
         })
     }
@@ -56,7 +57,8 @@ impl<S: OnSql> SecretStore for S {
             let mut transaction = writer.change(tenant).await?;
             let delete = query(sql::DELETE).bind(tenant.as_str()).bind(name.as_str());
             let deleted = delete.execute(&mut transaction).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(deleted > 0)
         })
     }

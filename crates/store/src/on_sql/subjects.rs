@@ -24,7 +24,8 @@ impl<S: OnSql> SubjectStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             let change = put(&mut transaction, (tenant, id), values, now).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(change)
         })
     }
@@ -44,7 +45,8 @@ impl<S: OnSql> SubjectStore for S {
             let mut merged = stored_subject(&held)?.values;
             merged.0.extend(values.0.iter().map(|(name, value)| (name.clone(), value.clone())));
             put(&mut transaction, (tenant, id), &merged, now).await?;
-            Ok(transaction.commit().await?)
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await
         })
     }
 
@@ -72,7 +74,8 @@ impl<S: OnSql> SubjectStore for S {
             let delete = query(sql::DELETE).bind(tenant.as_str()).bind(id.as_str());
             let mut transaction = writer.begin().await?;
             let deleted = delete.execute(&mut transaction).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(deleted > 0)
         })
     }

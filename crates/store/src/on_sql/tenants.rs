@@ -23,7 +23,8 @@ impl<S: OnSql> TenantStore for S {
             if !created {
                 put(sql::UPDATE).execute(&mut transaction).await?;
             }
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
         })
     }
@@ -53,7 +54,8 @@ impl<S: OnSql> TenantStore for S {
                 let mut transaction = writer.begin_batch().await?;
                 let some = query(runs::DELETE_SOME).bind(tenant.as_str()).bind(RUNS_AT_ONCE);
                 let deleted = some.execute(&mut transaction).await?;
-                transaction.commit().await?;
+                let committed = transaction.commit().await?;
+                writer.finish(committed).await?;
                 if deleted < RUNS_AT_ONCE.unsigned_abs() {
                     break;
                 }
@@ -65,8 +67,8 @@ impl<S: OnSql> TenantStore for S {
                 query(delete).bind(tenant.as_str()).execute(&mut transaction).await?;
             }
             let deleted = query(sql::DELETE).bind(tenant.as_str()).execute(&mut transaction).await?;
-            transaction.commit().await?;
-            drop(writer);
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             // Records still queued are dropped now, rather than written for a tenant of the same name who is made next.
             self.queue().flush().await?;
             Ok(deleted > 0)
@@ -79,11 +81,12 @@ impl<S: OnSql> TenantStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
             let add = query(sql::ADD_TOKEN).bind(tenant.as_str()).bind(record.id.as_str()).bind(hash.0.as_slice()).bind(text);
-            match add.execute(&mut transaction).await {
-                Ok(_) => Ok(transaction.commit().await?),
-                Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(StoreError::Exists(format!("token {}", record.id))),
-                Err(error) => Err(write_error(tenant, error)),
-            }
+            add.execute(&mut transaction).await.map_err(|error| match error {
+                sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists(format!("token {}", record.id)),
+                error => write_error(tenant, error),
+            })?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await
         })
     }
 
@@ -107,7 +110,8 @@ impl<S: OnSql> TenantStore for S {
             }
             let mut transaction = writer.change(tenant).await?;
             let deleted = query(sql::DELETE_TOKEN).bind(tenant.as_str()).bind(id).execute(&mut transaction).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(deleted > 0)
         })
     }

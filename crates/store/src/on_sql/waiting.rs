@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use snaphook_model::{Callback, CorrelationId, Payload, RunEvent, RunId, TenantName};
 use uuid::Uuid;
 
+use super::OnSql;
+use super::recordings::PackedRecording;
 use super::rows::{form, from_json, text, time, to_json};
-use super::runs::{insert_error, put, run_record, values_text, writes_text};
-use super::{OnSql, recordings};
+use super::runs::{RECORD, insert_error, put, run_record, values_text, writes_text};
 use crate::database::{Database, Row, Transaction, made_query, query};
 use crate::sql::{runs as runs_sql, waiting as sql};
 use crate::{CalledBack, Cancelled, EndOfRun, Lease, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
@@ -38,10 +39,12 @@ impl Head {
 impl<S: OnSql> WaitStore for S {
     fn save_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, saved: SavedRun<'a>) -> StoreFuture<'a, Saved> {
         Box::pin(async move {
+            let texts = Texts::of(&saved)?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
-            let done = save(self.database(), &mut transaction, tenant, lease, &saved).await?;
-            transaction.commit().await?;
+            let done = save(self.database(), &mut transaction, tenant, lease, &saved, texts).await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(done)
         })
     }
@@ -80,7 +83,8 @@ impl<S: OnSql> WaitStore for S {
             let run = text(&row, 0)?.to_owned();
             let now_us = now.as_microsecond();
             query(sql::WAKE).bind(tenant.as_str()).bind(run.as_str()).bind(now_us).execute(&mut transaction).await?;
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             self.database().hint_queued(now_us);
             Ok(CalledBack::Taken(run.parse().map_err(|error| form(CALLBACK, error))?))
         })
@@ -98,15 +102,16 @@ impl<S: OnSql> WaitStore for S {
             let Some(record) = record.map(|row| run_record(&row)).transpose()? else { return Ok(Cancelled::Unknown) };
             let outcome = if unheld {
                 let (record, events) = end(record);
-                put(&mut transaction, tenant, &record).await?;
-                add_events(&mut transaction, tenant, id, &events).await?;
+                put(&mut transaction, tenant, &record, to_json(RECORD, &record)?).await?;
+                add_events(&mut transaction, tenant, id, event_texts(&events)?).await?;
                 Cancelled::Done
             } else if of_run(sql::ASK_TO_CANCEL).execute(&mut transaction).await? == 0 {
                 return Ok(Cancelled::Ended);
             } else {
                 Cancelled::Asked
             };
-            transaction.commit().await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await?;
             Ok(outcome)
         })
     }
@@ -125,6 +130,23 @@ impl<S: OnSql> WaitStore for S {
     }
 }
 
+/// What is written of a run, made before the turn to write comes.
+struct Texts {
+    record: String,
+    recording: Option<PackedRecording>,
+    events: Vec<(u32, String)>,
+}
+
+impl Texts {
+    fn of(saved: &SavedRun<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            record: to_json(RECORD, &saved.run.record)?,
+            recording: saved.recording.map(PackedRecording::of),
+            events: event_texts(saved.events)?,
+        })
+    }
+}
+
 /// Writes a run down.
 async fn save(
     database: &Database,
@@ -132,6 +154,7 @@ async fn save(
     tenant: &TenantName,
     lease: Option<&Lease>,
     saved: &SavedRun<'_>,
+    texts: Texts,
 ) -> Result<Saved, StoreError> {
     let run = saved.run;
     let id = run.record.id;
@@ -153,7 +176,7 @@ async fn save(
     let next = held.then(|| lease.cloned().unwrap_or_else(|| Lease { tenant: tenant.clone(), run: id, token: Uuid::now_v7() }));
     let until = if held { database.lease_until(transaction).await? } else { None };
     // The record comes first: the row in the queue refers to it.
-    put(transaction, tenant, &run.record).await?;
+    put(transaction, tenant, &run.record, texts.record).await?;
     let row = |sql| {
         let query = query(sql).bind(tenant.as_str()).bind(id.to_string()).bind(due.as_microsecond()).bind(i64::from(held));
         query.bind(next.as_ref().map(|lease| lease.token.to_string())).bind(until).bind(saved.checkpoint.as_ref())
@@ -168,10 +191,10 @@ async fn save(
         insert.execute(transaction).await.map_err(|error| insert_error(run, error))?;
         false
     };
-    if let Some(recording) = saved.recording {
-        recordings::put(transaction, tenant, id, recording).await?;
+    if let Some(recording) = texts.recording {
+        recording.put(transaction, tenant, id).await?;
     }
-    add_events(transaction, tenant, id, saved.events).await?;
+    add_events(transaction, tenant, id, texts.events).await?;
     if let Some(correlation) = saved.expects {
         let expect = query(sql::EXPECT).bind(tenant.as_str()).bind(correlation.0.as_str()).bind(id.to_string());
         expect.execute(transaction).await?;
@@ -179,21 +202,27 @@ async fn save(
     Ok(Saved { lease: next, cancelled })
 }
 
+/// Events as their column holds them, with their numbers.
+pub(super) fn event_texts(events: &[RunEvent]) -> Result<Vec<(u32, String)>, StoreError> {
+    events.iter().map(|event| Ok((event.seq, to_json(EVENT, event)?))).collect()
+}
+
 /// Adds what has happened.
 pub(super) async fn add_events(
     transaction: &mut Transaction<'_>,
     tenant: &TenantName,
     id: RunId,
-    events: &[RunEvent],
+    events: Vec<(u32, String)>,
 ) -> Result<(), StoreError> {
     /// SQLite takes 32,766 parameters, PostgreSQL twice as many.
     const AT_ONCE: usize = 1_000;
-    for some in events.chunks(AT_ONCE) {
-        let mut query = made_query(sql::add_events(some.len()).into());
-        for event in some {
-            query = query.bind(tenant.as_str()).bind(id.to_string()).bind(event.seq).bind(to_json(EVENT, event)?);
-        }
-        query.execute(transaction).await?;
+    let mut events = events.into_iter().peekable();
+    while events.peek().is_some() {
+        let some: Vec<_> = events.by_ref().take(AT_ONCE).collect();
+        let query = made_query(sql::add_events(some.len()).into());
+        let bound =
+            some.into_iter().fold(query, |query, (seq, text)| query.bind(tenant.as_str()).bind(id.to_string()).bind(seq).bind(text));
+        bound.execute(transaction).await?;
     }
     Ok(())
 }

@@ -159,7 +159,8 @@ async fn write(database: &Database, statements: &Statements, runs: &[PendingRun]
             put.execute(&mut transaction).await?;
         }
     }
-    Ok(transaction.commit().await?)
+    let committed = transaction.commit().await?;
+    writer.finish(committed).await
 }
 
 fn bind_run<'q>(query: Query<'q>, run: &'q PendingRun) -> Query<'q> {

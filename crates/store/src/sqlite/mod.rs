@@ -1,15 +1,17 @@
 //! The store on SQLite: one file in the data directory, for a node that is alone on it.
 //!
 //! Reads go to a small pool of read-only connections. Writes take turns behind one lock, since SQLite has one writer and waiting in it
-//! means sleeping. There are two write connections: definitions and queued runs are flushed to the disk by each commit
-//! (`synchronous = FULL`), batches of run records by the next checkpoint (`NORMAL`); both survive a killed process.
+//! means sleeping. A commit goes into the write-ahead log and survives a killed process. What must survive a machine that loses its power is
+//! flushed to the disk after the commit and apart from it ([`Log`]): one flush serves all who committed before it.
 
+mod log;
 mod open;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Connection as _;
@@ -22,6 +24,7 @@ use crate::on_sql::{OnSql, Parts};
 use crate::sql::{runs, tenants as sql};
 use crate::{Changes, Store, StoreError, StoreFuture};
 
+pub(crate) use log::Log;
 pub use open::OpenError;
 
 /// The store on SQLite. See [`SqliteStore::open`].
@@ -37,23 +40,16 @@ pub struct SqliteStore {
 #[derive(Debug)]
 pub(crate) struct Files {
     pub(crate) readers: SqlitePool,
-    pub(crate) writers: Writers,
+    pub(crate) writer: WriteConnection,
+    pub(crate) log: Arc<Log>,
 }
 
-/// The write connections, behind the lock that gives the right to write. Empty once the store is closed.
+/// The write connection, behind the lock that gives the right to write. Empty once the store is closed.
 #[derive(Debug)]
-pub(crate) struct Writers(Mutex<Option<WriteConnections>>);
+pub(crate) struct WriteConnection(Mutex<Option<SqliteConnection>>);
 
-#[derive(Debug)]
-pub(crate) struct WriteConnections {
-    /// Commits reach the disk.
-    pub(crate) durable: SqliteConnection,
-    /// Commits reach the disk with the next checkpoint or durable commit.
-    pub(crate) quick: SqliteConnection,
-}
-
-impl Writers {
-    pub(crate) async fn lock(&self) -> Result<MappedMutexGuard<'_, WriteConnections>, StoreError> {
+impl WriteConnection {
+    pub(crate) async fn lock(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, StoreError> {
         let guard = tokio::time::timeout(PATIENCE, self.0.lock()).await.map_err(|_| StoreError::Busy)?;
         MutexGuard::try_map(guard, Option::as_mut).map_err(|_| StoreError::Closed)
     }
@@ -62,10 +58,9 @@ impl Writers {
 impl Files {
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
-        let Some(connections) = self.writers.0.lock().await.take() else { return Ok(()) };
-        connections.quick.close().await?;
+        let Some(connection) = self.writer.0.lock().await.take() else { return Ok(()) };
         // The last connection to close copies the write-ahead log into the file and removes it.
-        Ok(connections.durable.close().await?)
+        Ok(connection.close().await?)
     }
 }
 
@@ -76,14 +71,16 @@ pub(crate) async fn claim(database: &Database, now_us: i64, limit: u32, token: U
         return Ok(Vec::new());
     }
     let mut writer = database.write().await?;
-    let mut transaction = writer.begin().await?;
+    // Nothing is lost with a claim: what is not claimed is claimed again.
+    let mut transaction = writer.begin_batch().await?;
     let due = query(runs::DUE).bind(now_us).bind(limit).fetch_all(&mut transaction).await?;
     for row in &due {
         let of_run = |sql| Ok::<_, StoreError>(query(sql).bind(row.get::<&str>(0)?).bind(row.get::<&str>(6)?));
         of_run(runs::CLAIM)?.bind(token.to_string()).execute(&mut transaction).await?;
         of_run(runs::SET_RUNNING)?.bind(now_us).execute(&mut transaction).await?;
     }
-    transaction.commit().await?;
+    let committed = transaction.commit().await?;
+    writer.finish(committed).await?;
     Ok(due)
 }
 

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use tokio::sync::Mutex;
 
-use super::{Files, SqliteStore, WriteConnections, Writers};
+use super::{Files, Log, SqliteStore, WriteConnection};
 use crate::StoreError;
 use crate::database::{Database, PATIENCE};
 use crate::on_sql::{Parts, add_missing_hashes};
@@ -31,8 +31,8 @@ const CHECKPOINT_PAGES: &str = "4000";
 /// The log shrinks to this after a burst.
 const LOG_BYTES: &str = "67108864";
 
-/// Pages that the batch writer keeps in memory, in KiB as SQLite's negative numbers have it: those that runs of many tenants touch in turn.
-const BATCH_CACHE: &str = "-16384";
+/// Pages that the writer keeps in memory, in KiB as SQLite's negative numbers have it: those that runs of many tenants touch in turn.
+const WRITE_CACHE: &str = "-16384";
 
 /// Why a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +78,9 @@ impl SqliteStore {
         let file = database_file(data_dir);
         let lock = prepare_files(data_dir, &file)?;
         let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
-        let mut durable = options(&file).synchronous(SqliteSynchronous::Full).connect().await.map_err(failed)?;
-        MIGRATIONS.run(&mut durable).await.map_err(|error| migration_error(&file, error))?;
-        let quick = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", BATCH_CACHE);
-        let quick = quick.connect().await.map_err(failed)?;
+        let writer = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", WRITE_CACHE);
+        let mut writer = writer.connect().await.map_err(failed)?;
+        MIGRATIONS.run(&mut writer).await.map_err(|error| migration_error(&file, error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(PATIENCE)
@@ -91,8 +90,8 @@ impl SqliteStore {
             .connect_with(options(&file).read_only(true))
             .await
             .map_err(failed)?;
-        let writers = Writers(Mutex::new(Some(WriteConnections { durable, quick })));
-        let database = Arc::new(Database::Sqlite(Files { readers, writers }));
+        let (writer, log) = (WriteConnection(Mutex::new(Some(writer))), Arc::new(Log::of(&file)));
+        let database = Arc::new(Database::Sqlite(Files { readers, writer, log }));
         add_missing_hashes(&database).await.map_err(|error| OpenError::Database { path: file.clone(), source: error.into() })?;
         Ok(Self { parts: Parts::new(database), file, _lock: lock })
     }

@@ -1,0 +1,99 @@
+//! Lists of runs, newest first. A page looks at a bounded number of rows, whatever it is asked for.
+
+use std::ops::ControlFlow;
+
+use jiff::{SignedDuration, Timestamp};
+use snaphook_model::{RunId, RunRecord, RunStatus, TenantName};
+
+use super::rows::{Item, MAX_PAGE_BYTES, page, text, to_json};
+use super::runs::{RECORD, run_record};
+use crate::database::{Database, Query, Row, query};
+use crate::sql::runs as sql;
+use crate::{Cursor, Page, PageRequest, RunFilter, StoreError};
+
+/// Rows that a list looks at for one page: some tens of milliseconds.
+const ROWS_OF_LOOK: i64 = 5_000;
+
+/// A run's id is from when it was asked for, and its start from when it began: it may have waited in between, as long as a node may be away.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+/// Sorts after every id of a run: the first hexadecimal digits of a version 7 UUID are a time, and this one is far off.
+const BEYOND_ALL_IDS: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+
+/// One page of a tenant's runs.
+pub(super) async fn list(
+    database: &Database,
+    tenant: &TenantName,
+    filter: &RunFilter,
+    request: &PageRequest,
+) -> Result<Page<RunRecord>, StoreError> {
+    let before = match &request.after {
+        Some(cursor) => cursor.0.parse::<RunId>().map_err(|_| StoreError::Cursor)?.to_string(),
+        None => BEYOND_ALL_IDS.to_owned(),
+    };
+    let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
+    let oldest = filter.since.map(oldest_id).unwrap_or_default();
+    let end = end_of_look(database, tenant, filter, &before).await?.filter(|end| *end > oldest);
+    let rows = if filter.call.is_some() { ROWS_OF_LOOK } else { request.rows() };
+    let list = query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
+    let mut list = list.bind(end.clone().unwrap_or(oldest));
+    if let Some(flow) = &filter.flow {
+        list = list.bind(flow.as_str());
+    }
+    if let Some(status) = filter.status {
+        list = list.bind(status.as_str());
+    }
+    let page = match &filter.call {
+        Some(call) => of_call(call, request, list, database).await?,
+        None => {
+            let item = |row: &_| Ok(Item { value: run_record(row)?, cursor: text(row, 0)?.to_owned(), bytes: text(row, 3)?.len() });
+            page(request, list, database, item).await?
+        }
+    };
+    Ok(Page { next: page.next.or(end.map(Cursor)), ..page })
+}
+
+/// The last row that a page of this list may look at, where that is not the list's own end.
+async fn end_of_look(database: &Database, tenant: &TenantName, filter: &RunFilter, before: &str) -> Result<Option<String>, StoreError> {
+    let Some(sql) = sql::end_of_look(filter) else { return Ok(None) };
+    let mut query = query(sql).bind(tenant.as_str()).bind(before).bind(ROWS_OF_LOOK - 1);
+    match (&filter.flow, filter.status) {
+        (Some(flow), _) => query = query.bind(flow.as_str()),
+        (None, Some(status)) if status != RunStatus::Succeeded => query = query.bind(status.as_str()),
+        _ => {}
+    }
+    query.read_optional(database).await?.map(|row| text(&row, 0).map(str::to_owned)).transpose()
+}
+
+/// Sorts before the ids of all runs that were asked for so late that they can have begun at this time or later.
+fn oldest_id(since: Timestamp) -> String {
+    let asked = since.checked_sub(LONGEST_WAIT).unwrap_or(Timestamp::MIN);
+    let ms = u64::try_from(asked.as_millisecond()).unwrap_or_default();
+    // As a version 7 UUID begins.
+    format!("{:08x}-{:04x}", ms >> 16, ms & 0xffff)
+}
+
+/// Reads direct calls of one endpoint. The record alone says which it was of: an index would cost every call more than this list is worth.
+/// Where few fit, the page ends at the last row that was looked at, and the next one goes on there.
+async fn of_call(call: &str, request: &PageRequest, list: Query<'_>, database: &Database) -> Result<Page<RunRecord>, StoreError> {
+    let mark = format!("\"call\":{}", to_json(RECORD, call)?);
+    let (mut items, mut bytes, mut seen, mut last, mut full) = (Vec::new(), 0, 0, None, false);
+    let take = |row: &Row| {
+        let record = text(row, 3)?;
+        // Most are told apart without being read.
+        let fitting = record.contains(&mark).then(|| run_record(row)).transpose()?.filter(|run| run.call.as_deref() == Some(call));
+        seen += 1;
+        if let Some(run) = fitting {
+            if items.len() >= request.wanted() as usize || bytes >= MAX_PAGE_BYTES {
+                full = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            bytes += record.len();
+            items.push(run);
+        }
+        last = Some(Cursor(text(row, 0)?.to_owned()));
+        Ok(ControlFlow::Continue(()))
+    };
+    list.read_each(database, take).await?;
+    Ok(Page { items, next: last.filter(|_| full || seen == ROWS_OF_LOOK) })
+}
