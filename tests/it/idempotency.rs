@@ -1,10 +1,10 @@
 //! `Idempotency-Key`: what comes again is answered again, and done once.
 
 use serde_json::{Value, json};
-use snaphook_testkit::{Answer, Gate};
-use snaphook_tests::{Response, Tenant};
+use snaphook_testkit::{Answer, Gate, Upstream};
+use snaphook_tests::{Client, NodeProcess, Response, Tenant};
 
-use crate::support::{ended, endpoint, ok, problem, tenant};
+use crate::support::{ended, endpoint, node, ok, problem, tenant};
 
 async fn send(tenant: &Tenant, path: &str, key: &str, body: &Value) -> Response {
     let headers = [("content-type", "application/json"), ("idempotency-key", key)];
@@ -76,4 +76,32 @@ async fn a_run_with_a_key_is_started_once() {
     assert_eq!((one.json(), one.header("location")), (two.json(), two.header("location")));
     assert_eq!(ended(&tenant, one.json()["run"].as_str().unwrap()).await["status"], "succeeded");
     assert_eq!(upstream.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_whose_answer_was_lost_tells_of_its_run() {
+    let mut own = NodeProcess::start_like(node());
+    let (tenant, upstream) = (own.tenant().await, Upstream::start().await);
+    upstream.on("/x", Answer::json(json!({"s": "open"})));
+    let condition = json!({"response_notation": "s", "value": "done"});
+    let step = json!({"url": upstream.url("/x"), "method": "GET", "continue_if": condition, "polling": {"interval": 3600, "amount": 2}});
+    tenant.flow("f", json!({"steps": [step]})).await;
+    let send = |client: Client| async move {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k"), ("prefer", "wait=30")];
+        client.try_send("POST", "/v1/flows/f/runs", &headers, r#"{"payload": 1}"#.into()).await
+    };
+    let asking = tokio::spawn(send(tenant.client.clone()));
+    let waiting =
+        async || tenant.client.get("/v1/runs?status=waiting").await.expect(200).json()["items"][0]["id"].as_str().map(str::to_owned);
+    let mut run = waiting().await;
+    while run.is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        run = waiting().await;
+    }
+    own.kill();
+    assert!(asking.await.unwrap().is_err(), "the answer is lost");
+    own.restart();
+    let again = send(Client::new(own.url(), tenant.client.token.as_deref())).await.unwrap().expect(202);
+    assert_eq!((again.json(), again.header("idempotency-replayed")), (json!({"run": run, "status": "waiting"}), Some("true")));
+    assert_eq!(upstream.requests().len(), 1);
 }

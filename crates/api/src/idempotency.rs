@@ -6,11 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use snaphook_flow::{Finished, Outcome};
 use snaphook_model::{Code, Fault, Invalid, ReasonCode, RunId, Tenant};
 use snaphook_store::{Keyed, KeyedRequest};
 
 use crate::ambient;
 use crate::answer::{Answer, RUN_ID};
+use crate::outcome;
 use crate::problem::Problem;
 use crate::shared::Core;
 
@@ -33,20 +35,22 @@ enum Head {
     Problem { fault: Fault, run: Option<RunId>, retry_run: Option<RunId>, reason: Option<ReasonCode> },
 }
 
-/// Does the work of a request, unless its key says that it is done.
-pub(crate) async fn once(
+/// Does the work of a request, unless its key says that it is done. `work` is given the name of the run that it makes, which is noted down with
+/// the key: whoever asks again when the answer was lost is told of the run.
+pub(crate) async fn once<Work: Future<Output = Answer>>(
     core: &Core,
     tenant: &Tenant,
     path: &str,
     headers: &HeaderMap,
     body: &Bytes,
-    work: impl Future<Output = Answer>,
+    work: impl FnOnce(Option<RunId>) -> Work,
 ) -> Answer {
-    let Some(key) = headers.get(KEY) else { return work.await };
+    let Some(key) = headers.get(KEY) else { return work(None).await };
     let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MOST_BYTES);
     let key = key.ok_or_else(|| Invalid::new(KEY, format!("must be 1 to {MOST_BYTES} visible ASCII characters")))?;
     let hash = blake3::hash(body);
-    let request = KeyedRequest { path, key, body: hash.as_bytes() };
+    let run = core.runner.new_run();
+    let request = KeyedRequest { path, key, body: hash.as_bytes(), run };
     let now = ambient::now();
     let forget = now.checked_sub(KEPT).unwrap_or(jiff::Timestamp::MIN);
     match core.store.begin_keyed(&tenant.name, request, now, forget).await? {
@@ -56,9 +60,9 @@ pub(crate) async fn once(
             return Err(Problem::new(Code::IdempotencyKey, detail));
         }
         Keyed::Before { answer: Some(answer), .. } => return again(answer),
-        Keyed::Before { begun_at, .. } => return Err(unanswered(core, key, now.duration_since(begun_at))),
+        Keyed::Before { begun_at, run, .. } => return unanswered(core, tenant, key, (now.duration_since(begun_at), run)).await,
     }
-    let (answer, kept) = keep(work.await).await?;
+    let (answer, kept) = keep(work(Some(run)).await).await?;
     if let Err(error) = core.store.end_keyed(&tenant.name, request, kept.as_deref()).await {
         // The work is done and its caller is answered; whoever asks again learns that nobody knows.
         tracing::error!(error = &error as &dyn std::error::Error, "an answer could not be kept for its idempotency key");
@@ -66,8 +70,28 @@ pub(crate) async fn once(
     answer
 }
 
-/// Nobody has answered the first request. Either it is under way, or its node went down.
-fn unanswered(core: &Core, key: &str, since: SignedDuration) -> Problem {
+/// Nobody has answered the first request. Either it is under way, or its node went down; a run of a flow may go on all the same.
+async fn unanswered(core: &Core, tenant: &Tenant, key: &str, (since, run): (SignedDuration, Option<RunId>)) -> Answer {
+    let record = match run {
+        Some(run) => core.store.run(&tenant.name, run).await?,
+        None => None,
+    };
+    match record {
+        None => Err(without_run(core, key, since)),
+        Some(record) if record.call.is_some() => {
+            let detail = format!("the answer to the first request with the key `{key}` was lost; the call was made and has a record");
+            Err(Problem::new(Code::OutcomeUnknown, detail).of_run(record.id, None))
+        }
+        Some(record) => {
+            let finished = Finished { run: record.id, outcome: Outcome::Waiting };
+            let mut response = outcome::started(finished, None, Some(record.status))?;
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            Ok(response)
+        }
+    }
+}
+
+fn without_run(core: &Core, key: &str, since: SignedDuration) -> Problem {
     let longest = SignedDuration::try_from(core.config.run_deadline + core.config.drain).unwrap_or(SignedDuration::MAX);
     if since > longest {
         let detail = format!("the first request with the key `{key}` was never answered: its node went down meanwhile");

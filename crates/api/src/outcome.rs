@@ -36,7 +36,7 @@ pub(crate) struct StartedAnswer {
     /// The run.
     #[schema(value_type = String)]
     pub(crate) run: RunId,
-    /// `queued`, `running`, `waiting` or `cancelled`.
+    /// `queued`, `running` or `waiting`; another one where it has ended and its answer was lost.
     #[schema(value_type = String)]
     pub(crate) status: RunStatus,
 }

@@ -94,7 +94,7 @@ impl Start {
     /// A first attempt, for a caller who waits.
     pub(crate) fn new(clock: &dyn Clock, input: RunInput) -> Self {
         Self {
-            id: clock.run_id(),
+            id: input.run.unwrap_or_else(|| clock.run_id()),
             at: clock.now(),
             attempt: 1,
             retry_of: None,
@@ -155,14 +155,14 @@ pub(crate) async fn direct_call(
     inner: &Arc<Inner>,
     tenant: &Arc<Tenant>,
     endpoint: &PreparedEndpoint,
-    arguments: Bytes,
+    (run, arguments): (RunId, Bytes),
     deadline: Instant,
 ) -> Finished {
     let clock = &inner.parts.clock;
     let mut scope = Scope {
         inner,
         tenant,
-        start: Start::new(&**clock, RunInput::default()),
+        start: Start::new(&**clock, RunInput { run: Some(run), ..RunInput::default() }),
         flow: None,
         step: None,
         step_index: 0,

@@ -71,11 +71,13 @@ pub struct RunInput {
     pub payload: Payload,
     /// Whom the run is about.
     pub subject: Option<Subject>,
+    /// The run's name, made by [`Runner::new_run`]; one is made where there is none.
+    pub run: Option<RunId>,
 }
 
 impl From<Payload> for RunInput {
     fn from(payload: Payload) -> Self {
-        Self { payload, subject: None }
+        Self { payload, subject: None, run: None }
     }
 }
 
@@ -155,7 +157,25 @@ impl Runner {
     /// The record is in the store's queue when this returns. A direct call belongs to no flow: a script's `retry-run` fails it with
     /// `script-failed`, and no new run is made.
     pub async fn call(&self, tenant: &Arc<Tenant>, endpoint: &PreparedEndpoint, arguments: Bytes, deadline: Instant) -> Finished {
-        drive::direct_call(&self.inner, tenant, endpoint, arguments, deadline).await
+        self.call_as(self.new_run(), tenant, endpoint, arguments, deadline).await
+    }
+
+    /// The same under a name that was made before.
+    pub async fn call_as(
+        &self,
+        run: RunId,
+        tenant: &Arc<Tenant>,
+        endpoint: &PreparedEndpoint,
+        arguments: Bytes,
+        deadline: Instant,
+    ) -> Finished {
+        drive::direct_call(&self.inner, tenant, endpoint, (run, arguments), deadline).await
+    }
+
+    /// A name for a run that may be made.
+    #[must_use]
+    pub fn new_run(&self) -> RunId {
+        self.inner.parts.clock.run_id()
     }
 
     /// Runs a flow from its first step. Ends by the deadline.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::TenantName;
+use snaphook_model::{RunId, TenantName};
 
 use crate::StoreFuture;
 
@@ -15,6 +15,8 @@ pub struct KeyedRequest<'a> {
     pub key: &'a str,
     /// BLAKE3 of the body.
     pub body: &'a [u8; 32],
+    /// The run that is made for it, where it is the first one.
+    pub run: RunId,
 }
 
 /// What is known of a key.
@@ -30,6 +32,8 @@ pub enum Keyed {
         begun_at: Timestamp,
         /// What it was answered, in its maker's own form; none while it is being answered.
         answer: Option<Bytes>,
+        /// The run that was made for it, which may not have come to be; none where an earlier release noted it down.
+        run: Option<RunId>,
     },
 }
 

@@ -5,7 +5,7 @@ use axum::extract::State;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri};
 use serde::de::IgnoredAny;
-use snaphook_model::{Name, Tenant, TokenScope};
+use snaphook_model::{Name, RunId, Tenant, TokenScope};
 use std::sync::Arc;
 
 use crate::answer::Answer;
@@ -63,17 +63,18 @@ pub(crate) async fn call(
 
 async fn run(core: &Core, tenant: &Arc<Tenant>, connector: Name, endpoint: Name, headers: &HeaderMap, arguments: &Bytes) -> Answer {
     if !headers.contains_key(idempotency::KEY) {
-        return once(core, tenant, connector, endpoint, arguments).await;
+        return once(core, tenant, connector, endpoint, (None, arguments)).await;
     }
     let path = format!("{PREFIX}{connector}/{endpoint}");
-    let work = Box::pin(once(core, tenant, connector, endpoint, arguments));
+    let work = |run| Box::pin(once(core, tenant, connector, endpoint, (run, arguments)));
     Box::pin(idempotency::once(core, tenant, &path, headers, arguments, work)).await
 }
 
-async fn once(core: &Core, tenant: &Arc<Tenant>, connector: Name, endpoint: Name, arguments: &Bytes) -> Answer {
+async fn once(core: &Core, tenant: &Arc<Tenant>, connector: Name, endpoint: Name, (run, arguments): (Option<RunId>, &Bytes)) -> Answer {
     check_json(arguments)?;
     let prepared = core.definitions.endpoint(&tenant.name, connector, endpoint).await?;
-    outcome::answer(core.runner.call(tenant, &prepared, arguments.clone(), core.run_deadline()).await)
+    let run = run.unwrap_or_else(|| core.runner.new_run());
+    outcome::answer(core.runner.call_as(run, tenant, &prepared, arguments.clone(), core.run_deadline()).await)
 }
 
 /// Whether a body is JSON text, or empty.

@@ -105,18 +105,18 @@ pub(crate) async fn start(
     Raw(body): Raw,
 ) -> Answer {
     let path = format!("/v1/flows/{flow}/runs");
-    let start = Box::pin(begin(&core, &tenant, flow, &headers, &body.bytes));
+    let start = |run| Box::pin(begin(&core, &tenant, flow, &headers, (run, &body.bytes)));
     Box::pin(idempotency::once(&core, &tenant, &path, &headers, &body.bytes, start)).await
 }
 
-async fn begin(core: &Core, tenant: &Arc<Tenant>, flow: Name, headers: &HeaderMap, body: &Bytes) -> Answer {
-    let input = start_input(body)?;
+async fn begin(core: &Core, tenant: &Arc<Tenant>, flow: Name, headers: &HeaderMap, (run, body): (Option<RunId>, &Bytes)) -> Answer {
+    let input = RunInput { run, ..start_input(body)? };
     let prepared = core.definitions.flow(&tenant.name, flow).await?;
     let deadline = core.run_deadline();
     let (finished, applied) = match Prefer::of(headers)? {
         Prefer::End => (core.runner.run_flow(tenant, &prepared, input, deadline).await, None),
         Prefer::RespondAsync => (core.runner.accept_flow(tenant, &prepared, input).await?, Some("respond-async")),
-        Prefer::Wait(patience) => (core.runner.run_flow_within(tenant, &prepared, input, patience).await?, Some("wait")),
+        Prefer::Wait(patience) => (Box::pin(core.runner.run_flow_within(tenant, &prepared, input, patience)).await?, Some("wait")),
     };
     // Who waited for so long learns whether the run waits as well, or works.
     let status = match (&finished.outcome, applied) {

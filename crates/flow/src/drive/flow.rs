@@ -49,7 +49,7 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
     };
     let outcome = match came {
         Came::End(end) => {
-            let outcome = end_run(scope, end, begun.answer).await;
+            let outcome = Box::pin(end_run(scope, end, begun.answer)).await;
             inner.driven.ended(run, &outcome);
             outcome
         }

@@ -5,10 +5,13 @@ use jiff::Timestamp;
 use snaphook_model::TenantName;
 
 use super::OnSql;
-use super::rows::{time, write_error};
+use super::rows::{form, time, write_error};
 use crate::database::query;
 use crate::sql::keys as sql;
 use crate::{KeyStore, Keyed, KeyedRequest, StoreFuture};
+
+/// What these are called in a [`crate::StoreError::Form`].
+const KEY: &str = "an idempotency key";
 
 impl<S: OnSql> KeyStore for S {
     fn begin_keyed<'a>(
@@ -23,7 +26,7 @@ impl<S: OnSql> KeyStore for S {
             let mut transaction = writer.begin().await?;
             query(sql::FORGET_OLD).bind(tenant.as_str()).bind(forget.as_microsecond()).execute(&mut transaction).await?;
             let of_key = |sql| query(sql).bind(tenant.as_str()).bind(request.path).bind(request.key);
-            let insert = of_key(sql::INSERT).bind(&request.body[..]).bind(now.as_microsecond());
+            let insert = of_key(sql::INSERT).bind(&request.body[..]).bind(now.as_microsecond()).bind(request.run.to_string());
             let inserted = insert.execute(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
             let before = if inserted == 0 { of_key(sql::GET).fetch_optional(&mut transaction).await? } else { None };
             let keyed = match before {
@@ -32,6 +35,7 @@ impl<S: OnSql> KeyStore for S {
                     same_body: row.get::<Vec<u8>>(0)? == request.body,
                     begun_at: time(&row, 1)?,
                     answer: row.get::<Option<Vec<u8>>>(2)?.map(Bytes::from),
+                    run: row.get::<Option<&str>>(3)?.map(str::parse).transpose().map_err(|error| form(KEY, error))?,
                 },
             };
             let committed = transaction.commit().await?;
