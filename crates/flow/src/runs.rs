@@ -91,14 +91,16 @@ impl Runner {
     /// `store-unavailable`.
     pub async fn events(&self, tenant: &TenantName, run: RunId, after: u32) -> Result<Option<(RunStatus, Vec<RunEvent>)>, Fault> {
         let store = &self.inner.parts.store;
-        let Some(record) = store.run(tenant, run).await.map_err(record::store_fault)? else { return Ok(None) };
+        // Asked first: of a run that has ended by then, all events are there.
+        let Some(status) = store.run_status(tenant, run).await.map_err(record::store_fault)? else { return Ok(None) };
         let kept = store.run_events(tenant, run, after, EVENTS_AT_ONCE).await.map_err(record::store_fault)?;
-        let events = match kept.is_empty() && record.status.has_ended() {
-            // Answered in one go: its history is its record.
-            true => events::of(&record).into_iter().filter(|event| event.seq > after).collect(),
-            false => kept,
-        };
-        Ok(Some((record.status, events)))
+        if !kept.is_empty() || !status.has_ended() {
+            return Ok(Some((status, kept)));
+        }
+        // Answered in one go: its history is its record.
+        let record = store.run(tenant, run).await.map_err(record::store_fault)?;
+        let all = record.as_ref().map(events::of).unwrap_or_default();
+        Ok(Some((status, all.into_iter().filter(|event| event.seq > after).collect())))
     }
 }
 

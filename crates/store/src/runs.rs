@@ -117,6 +117,9 @@ pub trait RunStore: Send + Sync {
     /// A run by id.
     fn run<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<RunRecord>>;
 
+    /// Where a run is, without what it has done.
+    fn run_status<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<RunStatus>>;
+
     /// What was recorded of an ended run; nothing where it invoked no script.
     fn recording<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<Recording>>;
 

@@ -23,9 +23,11 @@ pub(crate) async fn are_read_at_once(store: &dyn Store) {
         let mut written = run(number, Some("orders"), Failed);
         written.message = Some("with \u{0} and \"quotes\" and ü".to_owned());
         store.record_run(&acme, &written, None).await.unwrap();
+        assert_eq!(store.run_status(&acme, written.id).await.unwrap(), Some(Failed));
         assert_eq!(store.run(&acme, written.id).await.unwrap(), Some(written));
     }
     assert_eq!(store.run(&acme, run_id(99)).await.unwrap(), None);
+    assert_eq!(store.run_status(&acme, run_id(99)).await.unwrap(), None);
 }
 
 pub(crate) async fn are_listed_newest_first(store: &dyn Store) {

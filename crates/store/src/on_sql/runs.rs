@@ -158,6 +158,14 @@ impl<S: OnSql> RunStore for S {
         })
     }
 
+    fn run_status<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<RunStatus>> {
+        Box::pin(async move {
+            self.queue().flush().await?;
+            let query = query(sql::STATUS).bind(tenant.as_str()).bind(id.to_string());
+            query.read_optional(self.database()).await?.map(|row| status(&row, 0)).transpose()
+        })
+    }
+
     fn recording<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<Recording>> {
         Box::pin(async move {
             self.queue().flush().await?;
@@ -271,8 +279,11 @@ fn claimed_run(row: &Row, now: Timestamp, token: Uuid) -> Result<ClaimedRun, Sto
     Ok(ClaimedRun { tenant, lease, run: QueuedRun { record, input, writes, subject_values }, checkpoint })
 }
 
+fn status(row: &Row, column: usize) -> Result<RunStatus, StoreError> {
+    RunStatus::parse(text(row, column)?).ok_or_else(|| form(RECORD, "its status is unknown"))
+}
+
 /// The record with status and start as they are now.
 pub(super) fn run_record(row: &Row) -> Result<RunRecord, StoreError> {
-    let status = RunStatus::parse(text(row, 1)?).ok_or_else(|| form(RECORD, "its status is unknown"))?;
-    Ok(RunRecord { status, started_at: time(row, 2)?, ..from_json(RECORD, text(row, 3)?)? })
+    Ok(RunRecord { status: status(row, 1)?, started_at: time(row, 2)?, ..from_json(RECORD, text(row, 3)?)? })
 }

@@ -25,6 +25,7 @@ pub(crate) fn put(rows: usize, keep_tenant: &str) -> String {
     )
 }
 
+pub(crate) const STATUS: &str = "SELECT status FROM runs WHERE tenant = $1 AND id = $2";
 pub(crate) const GET: &str = "SELECT id, status, started_at, record FROM runs WHERE tenant = $1 AND id = $2";
 
 /// Lists what the filter lets through: $1 tenant, $2 the cursor, $3 since, $4 the limit, $5 the oldest id, then flow and status, each where it

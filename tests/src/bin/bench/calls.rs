@@ -60,8 +60,13 @@ pub(crate) async fn direct(paths: &Paths, table: &mut Table) {
 
     let body: bytes::Bytes = kilobyte().to_string().into();
     let token = tenant.client.token.clone().expect("the tenant has a token");
-    let shot =
-        |address: &str, path: &str| Shot { address: address.to_owned(), path: path.to_owned(), token: token.clone(), body: body.clone() };
+    let shot = |address: &str, path: &str| Shot {
+        address: address.to_owned(),
+        path: path.to_owned(),
+        token: token.clone(),
+        body: body.clone(),
+        prefer: None,
+    };
     let node_address = node.url().trim_start_matches("http://").to_owned();
     let ours = (shot(&node_address, "/v1/call/api/x"), node.pid());
     let unhooked = (shot(&node_address, "/v1/call/api/bare"), node.pid());

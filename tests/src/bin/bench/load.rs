@@ -15,6 +15,8 @@ pub(crate) struct Shot {
     pub(crate) path: String,
     pub(crate) token: String,
     pub(crate) body: Bytes,
+    /// The header `prefer`, of a request that is answered 202.
+    pub(crate) prefer: Option<&'static str>,
 }
 
 /// What came of it.
@@ -34,9 +36,14 @@ impl Load {
 
 /// Sends for this long after a tenth of it as a warm-up.
 pub(crate) async fn fire(shot: &Shot, connections: usize, duration: Duration) -> Load {
+    fire_all(&vec![shot.clone(); connections], duration).await
+}
+
+/// The same with a connection for each shot.
+pub(crate) async fn fire_all(shots: &[Shot], duration: Duration) -> Load {
     let begin = Instant::now() + duration / 10;
     let end = begin + duration;
-    let tasks: Vec<_> = (0..connections).map(|_| tokio::spawn(connection(shot.clone(), begin, end))).collect();
+    let tasks: Vec<_> = shots.iter().map(|shot| tokio::spawn(connection(shot.clone(), begin, end))).collect();
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(task.await.expect("the load does not panic"));
@@ -56,16 +63,18 @@ async fn connection(shot: Shot, begin: Instant, end: Instant) -> Vec<Duration> {
         if now >= end {
             return latencies;
         }
-        let request = http::Request::post(&shot.path)
+        let mut request = http::Request::post(&shot.path)
             .header("host", &shot.address)
             .header("content-type", "application/json")
-            .header("authorization", format!("Bearer {}", shot.token))
-            .body(Full::new(shot.body.clone()))
-            .expect("the parts are valid");
+            .header("authorization", format!("Bearer {}", shot.token));
+        if let Some(prefer) = shot.prefer {
+            request = request.header("prefer", prefer);
+        }
+        let request = request.body(Full::new(shot.body.clone())).expect("the parts are valid");
         let response = sender.send_request(request).await.expect("the server answers");
         let status = response.status();
         let body = response.into_body().collect().await.expect("the answer is whole").to_bytes();
-        assert_eq!(status.as_u16(), 200, "{}", String::from_utf8_lossy(&body));
+        assert_eq!(status.as_u16(), if shot.prefer.is_some() { 202 } else { 200 }, "{}", String::from_utf8_lossy(&body));
         if now >= begin {
             latencies.push(now.elapsed());
         }

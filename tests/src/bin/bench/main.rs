@@ -8,6 +8,7 @@ mod calls;
 mod load;
 mod nodes;
 mod peers;
+mod runs;
 mod table;
 
 use std::path::PathBuf;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
 }
 
 /// What can be measured alone, in the order of the table.
-const PARTS: [&str; 7] = ["invocations", "templates", "calls", "upload", "disk", "start", "many"];
+const PARTS: [&str; 10] = ["invocations", "templates", "calls", "upload", "disk", "start", "many", "accepted", "due", "parked"];
 
 /// What is measured, and how long.
 pub(crate) struct Paths {
@@ -65,7 +66,10 @@ async fn run(paths: &Paths, parts: &[&str]) {
             "upload" => nodes::upload(paths, &mut table).await,
             "disk" => nodes::from_disk(paths, &mut table).await,
             "start" => nodes::warm_start(paths, &mut table).await,
-            _ => nodes::many_scripts(paths, &mut table).await,
+            "many" => nodes::many_scripts(paths, &mut table).await,
+            "accepted" => runs::accepted(paths, &mut table).await,
+            "due" => runs::due_at_once(paths, &mut table).await,
+            _ => runs::parked(paths, &mut table).await,
         }
     }
     table.print();

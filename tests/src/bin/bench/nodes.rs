@@ -148,7 +148,7 @@ async fn one_script(node: &NodeProcess, upstream: &Upstream, i: usize) {
     let _ = tenant.call("api/x", json!({})).await.expect(200);
 }
 
-fn percentile(times: &mut [f64], percent: usize) -> f64 {
+pub(crate) fn percentile(times: &mut [f64], percent: usize) -> f64 {
     times.sort_by(f64::total_cmp);
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
