@@ -80,8 +80,6 @@ pub(crate) struct Start {
     usage: RunUsage,
     /// What was recorded before the run was queued.
     recording: Option<Recording>,
-    /// It is to be written down before it begins.
-    durable: bool,
     /// By what it is held if it was taken from the store's queue, which has to hear of its end.
     lease: Option<Lease>,
     /// Where it was when it was written down, if it had begun; what it had done by then, and how many events that had made.
@@ -105,7 +103,6 @@ impl Start {
             trigger: None,
             usage: RunUsage::default(),
             recording: None,
-            durable: false,
             lease: None,
             checkpoint: None,
             steps: Vec::new(),
@@ -141,7 +138,6 @@ impl Start {
             usage: record.usage,
             recording,
             request: None,
-            durable: true,
             lease: Some(lease),
             checkpoint,
             steps: record.steps,

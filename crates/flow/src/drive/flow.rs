@@ -144,8 +144,9 @@ async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, results: &mut Results
     scope.ledger.at.payload = scope.start.input.clone();
     let input = scope.start.input.clone();
     results.keep(&mut scope.variables, flow.trigger_key(), &input)?;
-    // A callback may come before the request that asks for it was answered, so its run can be found from then on.
-    if flow.calls_back() || scope.start.durable {
+    // A callback may come before the request that asks for it was answered, so its run can be found from then on. One that was queued can be: it
+    // begins again from there if this process dies before its first request.
+    if flow.calls_back() && scope.ledger.lease.is_none() {
         scope.save(UnderWay::No, None, Wake::Held, None).await?;
     }
     Ok(())
