@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::open::suits;
 use crate::conformance::{at, conformance, deploy, document, name, queued, recording, run, run_id, token, upload, with_tenant};
 use crate::{
-    Change, Changes, DocumentStore as _, Notice, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore, RunFilter, RunStore as _,
-    ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
+    Change, Changes, DocumentStore as _, Inspected, Notice, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore, RunFilter,
+    RunStore as _, ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
 };
 
 /// Few connections, since many tests share a server.
@@ -127,8 +127,6 @@ async fn every_change_is_told(listens: bool) {
     told_of(&mut changes, "acme").await;
     assert_eq!(there.put_connector(&acme, &name("crm"), document(&json!({"n": 1}), &[])).await.unwrap(), Change::Changed);
     told_of(&mut changes, "acme").await;
-    there.replace_component(&acme, &name("sign"), 1, upload("sign", "two").component).await.unwrap();
-    told_of(&mut changes, "acme").await;
     with_tenant(&there, "other").await;
     let mut quickest = told_of(&mut changes, "other").await;
     for number in 0..3 {
@@ -140,6 +138,19 @@ async fn every_change_is_told(listens: bool) {
     told_of(&mut changes, "acme").await;
     here.close().await.unwrap();
     while changes.next().await.is_some() {}
+}
+
+/// Two builds that share a database for a while would make every version again after each other.
+#[tokio::test]
+async fn a_component_that_is_made_again_is_no_change() {
+    let url = Cluster::shared().database();
+    let (here, there) = (open(&url, &options()).await, open(&url, &options()).await);
+    let acme = with_tenant(&there, "acme").await;
+    deploy(&there, &acme, "sign", "one").await;
+    let revision = || Cluster::shared().sql(url.rsplit('/').next().unwrap(), "SELECT revision FROM changes WHERE tenant = 'acme'");
+    let before = revision();
+    assert!(here.replace_component(&acme, &name("sign"), 1, upload("sign", "two").component).await.unwrap());
+    assert_eq!(revision(), before);
 }
 
 #[tokio::test]
@@ -293,13 +304,23 @@ async fn what_cannot_be_opened_says_what_to_do() {
 async fn doctor_sees_what_will_be_trouble() {
     let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
     let database = url.rsplit('/').next().unwrap();
-    let before = PostgresStore::inspect(&url, &options()).await.unwrap();
-    assert!(before.len() == 1 && before[0].contains("have not run"), "{before:?}");
+    let inspect = async |url: &str| PostgresStore::inspect(url, &options(), "key").await.unwrap();
+    let before = inspect(&url).await;
+    assert_eq!((before.findings.len(), before.missing, &before.value), (0, crate::sql::MIGRATIONS.iter().count(), &None));
     let store = open(&url, &options()).await;
+    store.set_meta("key", "value").await.unwrap();
+    let after = inspect(&url).await;
+    assert_eq!(after.missing, 0);
+    assert_eq!((after.findings.len(), after.value.as_deref(), after.address.as_str()), (0, Some("value"), store.address()));
+    assert!(after.version.split('.').next().unwrap().parse::<u32>().unwrap() >= 13, "{after:?}");
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
     cluster.sql(database, &format!("GRANT USAGE ON SCHEMA public TO {PASSWORD_USER}; GRANT SELECT ON _sqlx_migrations TO {PASSWORD_USER}"));
     let as_user = cluster.url(&format!("{PASSWORD_USER}:{PASSWORD}"), database);
-    let findings = PostgresStore::inspect(&as_user, &options()).await.unwrap();
+    let inspected = PostgresStore::inspect(&as_user, &options(), "key").await;
+    assert!(matches!(inspected, Err(PostgresOpenError::Rights { .. })), "{inspected:?}");
+    cluster.sql(database, &format!("GRANT SELECT ON meta TO {PASSWORD_USER}"));
+    let Inspected { findings, address, .. } = inspect(&as_user).await;
+    assert!(address.contains(PASSWORD_USER) && !address.contains(PASSWORD), "{address}");
     assert!(findings.len() == 1 && findings[0].contains("may not create tables"), "{findings:?}");
 }
 
