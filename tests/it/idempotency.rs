@@ -4,14 +4,18 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Gate};
 use snaphook_tests::{Response, Tenant};
 
-use crate::support::{ended, endpoint, ok, problem, tenant};
+use crate::support::{ended, endpoint, ok, on_both_databases, problem, tenant};
+
+on_both_databases! {
+    a_call_with_a_key_is_made_once,
+    a_run_with_a_key_is_started_once,
+}
 
 async fn send(tenant: &Tenant, path: &str, key: &str, body: &Value) -> Response {
     let headers = [("content-type", "application/json"), ("idempotency-key", key)];
     tenant.client.send("POST", path, &headers, body.to_string().into()).await
 }
 
-#[tokio::test]
 async fn a_call_with_a_key_is_made_once() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::json(json!({"n": 1})).header("x-up", "a")).on("/x", Answer::status(500));
@@ -47,7 +51,6 @@ async fn a_call_with_a_key_is_made_once() {
     }
 }
 
-#[tokio::test]
 async fn a_run_with_a_key_is_started_once() {
     let (tenant, upstream) = tenant().await;
     let gate = Gate::closed();
