@@ -20,6 +20,7 @@ pub struct NodeProcess {
     child: Option<Child>,
     binary: PathBuf,
     url: String,
+    printed: String,
     data_dir: PathBuf,
     options: NodeOptions,
     // Removed when the node is dropped.
@@ -59,11 +60,18 @@ impl NodeProcess {
         let data_dir = directory.path().join("data");
         std::fs::DirBuilder::new().mode(0o700).create(&data_dir).expect("our own directory");
         copy(&warm.data_dir.join("interpreter"), &data_dir.join("interpreter"));
-        if options.database.is_some() {
+        if options.is_shared() {
             std::fs::copy(warm.data_dir.join("secrets.key"), data_dir.join("secrets.key")).expect("our own directory");
         }
-        let mut node =
-            Self { child: None, binary: warm.binary.clone(), url: String::new(), data_dir, options, _directory: Some(directory) };
+        let mut node = Self {
+            child: None,
+            binary: warm.binary.clone(),
+            url: String::new(),
+            printed: String::new(),
+            data_dir,
+            options,
+            _directory: Some(directory),
+        };
         node.restart();
         node
     }
@@ -71,9 +79,14 @@ impl NodeProcess {
     /// Starts a node on a data directory that outlives it.
     #[must_use]
     pub fn start_in(binary: &Path, data_dir: &Path) -> Self {
-        let options = NodeOptions::default();
-        let mut node =
-            Self { child: None, binary: binary.to_owned(), url: String::new(), data_dir: data_dir.to_owned(), options, _directory: None };
+        Self::start_at(binary, data_dir, NodeOptions::default())
+    }
+
+    /// The same with other options.
+    #[must_use]
+    pub fn start_at(binary: &Path, data_dir: &Path, options: NodeOptions) -> Self {
+        let (binary, data_dir) = (binary.to_owned(), data_dir.to_owned());
+        let mut node = Self { child: None, binary, url: String::new(), printed: String::new(), data_dir, options, _directory: None };
         node.restart();
         node
     }
@@ -84,9 +97,10 @@ impl NodeProcess {
     /// When it does not come up.
     pub fn restart(&mut self) {
         self.kill();
-        let (child, url) = process::spawn(self.options.command(&self.binary, &self.data_dir));
-        self.child = Some(child);
-        self.url = url;
+        let started = process::spawn(self.options.command(&self.binary, &self.data_dir));
+        self.child = Some(started.child);
+        self.url = started.url;
+        self.printed = started.printed;
     }
 
     /// Kills the process where it stands, as `kill -9` does.
@@ -106,6 +120,12 @@ impl NodeProcess {
         process::terminate(&child);
         let ended = tokio::task::spawn_blocking(move || child.wait()).await;
         assert!(ended.expect("nobody cancels it").expect("the process is ours").success(), "the node did not end in order");
+    }
+
+    /// What it said until it listened.
+    #[must_use]
+    pub fn printed(&self) -> &str {
+        &self.printed
     }
 
     /// How it was started.

@@ -6,20 +6,30 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::node::OPERATOR;
+
 /// The first start compiles the interpreter; on a loaded machine that takes a while.
 const START: Duration = Duration::from_secs(120);
 
 /// What differs from one node to the next.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct NodeOptions {
     /// The URL of a database; without, SQLite in the data directory.
     pub database: Option<String>,
     /// An address to listen on; without, a free port.
     pub listen: Option<String>,
+    /// The operator's token; without, the node makes one.
+    pub operator: Option<String>,
     /// Further flags.
     pub arguments: Vec<String>,
     /// The environment beside what the test itself has.
     pub environment: Vec<(String, String)>,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self { database: None, listen: None, operator: Some(OPERATOR.to_owned()), arguments: Vec::new(), environment: Vec::new() }
+    }
 }
 
 impl NodeOptions {
@@ -28,6 +38,11 @@ impl NodeOptions {
     pub fn on(database: impl Into<String>) -> Self {
         let arguments = ["--lease-s", "4", "--database-connections", "8"].map(str::to_owned).to_vec();
         Self { database: Some(database.into()), arguments, ..Self::default() }
+    }
+
+    /// Whether its database is not in its data directory.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.database.is_some() || self.environment.iter().any(|(name, _)| name == "SNAPHOOK_DATABASE_URL")
     }
 
     /// The same with another flag.
@@ -43,7 +58,10 @@ impl NodeOptions {
     pub fn command(&self, binary: &Path, data_dir: &Path) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(binary);
-        command.args(["serve", "--listen", self.listen.as_deref().unwrap_or("127.0.0.1:0"), "--operator-token", crate::node::OPERATOR]);
+        command.args(["serve", "--listen", self.listen.as_deref().unwrap_or("127.0.0.1:0")]);
+        if let Some(token) = &self.operator {
+            command.args(["--operator-token", token]);
+        }
         command.args(["--sandbox-memory-bytes", "2147483648", "--data-dir"]).arg(data_dir);
         if let Some(database) = &self.database {
             command.args(["--database", database]);
@@ -55,8 +73,16 @@ impl NodeOptions {
     }
 }
 
+/// A process that listens.
+pub(crate) struct Started {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+    /// What it said by then.
+    pub(crate) printed: String,
+}
+
 /// Starts the process and waits for the line that says where it listens. The thread that started it lives as long as we do.
-pub(crate) fn spawn(mut command: Command) -> (Child, String) {
+pub(crate) fn spawn(mut command: Command) -> Started {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
@@ -64,11 +90,13 @@ pub(crate) fn spawn(mut command: Command) -> (Child, String) {
         let mut child = Some(child);
         let mut printed = String::new();
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if let (Some(url), Some(child)) = (line.split("listening on ").nth(1), child.take_if(|_| line.contains("listening on "))) {
-                drop(send.send(Ok((child, url.trim().to_owned()))));
-            }
             printed += &line;
             printed.push('\n');
+            if let Some(url) = line.split("listening on ").nth(1)
+                && let Some(child) = child.take()
+            {
+                drop(send.send(Ok(Started { child, url: url.trim().to_owned(), printed: printed.clone() })));
+            }
         }
         if child.is_some() {
             drop(send.send(Err(printed)));
