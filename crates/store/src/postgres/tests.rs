@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use snaphook_model::RunStatus;
 use snaphook_testkit::postgres::{Cluster, PASSWORD, PASSWORD_USER};
+use snaphook_testkit::{Link, Replacement};
 use tokio::time::timeout;
 
 use super::open::suits;
@@ -109,9 +110,8 @@ async fn told_of(changes: &mut Changes, tenant: &str) -> Duration {
     begun.elapsed()
 }
 
-async fn every_change_is_told(listens: bool) {
-    let url = Cluster::shared().database();
-    let (here, there) = (open(&url, &PostgresOptions { listens, ..options() }).await, open(&url, &options()).await);
+/// The first node is told of everything that the second one changes.
+async fn every_change_is_told(here: PostgresStore, there: PostgresStore) {
     let mut changes = here.changes();
     let acme = with_tenant(&there, "acme").await;
     told_of(&mut changes, "acme").await;
@@ -155,12 +155,58 @@ async fn a_component_that_is_made_again_is_no_change() {
 
 #[tokio::test]
 async fn changes_are_told_by_notices() {
-    every_change_is_told(true).await;
+    let url = Cluster::shared().database();
+    every_change_is_told(open(&url, &options()).await, open(&url, &options()).await).await;
 }
 
 #[tokio::test]
 async fn changes_are_found_without_notices() {
-    every_change_is_told(false).await;
+    let url = Cluster::shared().database();
+    let deaf = PostgresOptions { listens: false, ..options() };
+    every_change_is_told(open(&url, &deaf).await, open(&url, &options()).await).await;
+}
+
+/// Two nodes behind something that replaces what they say.
+async fn nodes_behind(replacements: &[Replacement]) {
+    let cluster = Cluster::shared();
+    let link = Link::replacing(cluster.address(), replacements);
+    let url = cluster.through(&cluster.database(), &link);
+    every_change_is_told(open(&url, &options()).await, open(&url, &options()).await).await;
+}
+
+/// As on databases that speak the protocol without being PostgreSQL.
+#[tokio::test]
+async fn changes_are_found_where_the_server_knows_no_notices() {
+    nodes_behind(&[("LISTEN ", "LISTEM "), ("pg_notify", "pg_notifx")]).await;
+}
+
+/// As behind a pooler that hands out another connection for each transaction: it listens on one that nobody reads.
+#[tokio::test]
+async fn changes_are_found_where_notices_go_astray() {
+    nodes_behind(&[("LISTEN \"snaphook_", "LISTEN \"otherwise")]).await;
+}
+
+/// What is told while the link is down is told afterwards.
+#[tokio::test]
+async fn changes_are_told_after_a_link_was_down() {
+    let cluster = Cluster::shared();
+    let (link, url) = (Link::to(cluster.address()), cluster.database());
+    let (here, there) = (open(&cluster.through(&url, &link), &options()).await, open(&url, &options()).await);
+    let mut changes = here.changes();
+    with_tenant(&there, "before").await;
+    told_of(&mut changes, "before").await;
+    link.take_down();
+    until("the link is missed", async || here.ping().await.is_err()).await;
+    with_tenant(&there, "meanwhile").await;
+    link.mend();
+    told_of(&mut changes, "meanwhile").await;
+    until("the store is back", async || here.ping().await.is_ok()).await;
+    for number in 0..10 {
+        link.cut();
+        let tenant = format!("t{number}");
+        with_tenant(&there, &tenant).await;
+        told_of(&mut changes, &tenant).await;
+    }
 }
 
 #[tokio::test]
