@@ -4,7 +4,25 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Upstream};
 use snaphook_tests::{NodeProcess, Response, Tenant};
 
-use crate::support::{ended, node, ok, problem, tenant};
+use crate::support::{ended, node, ok, on_both_databases, problem, tenant};
+
+on_both_databases! {
+    f090_an_async_step_sends_where_and_by_which_name_to_call_back,
+    f091_a_parked_run_holds_nothing_and_survives_a_kill,
+    f092_the_body_of_a_callback_becomes_the_payload,
+    f093_the_body_of_a_callback_is_ignored_where_the_step_says_so,
+    f094_a_failed_callback_skips_the_rest,
+    f095_a_known_document_status_is_set,
+    f096_an_unknown_document_status_is_the_technical_one,
+    f097_code_and_text_of_a_failure_are_kept,
+    f098_optional_headers_mean_nothing_beside_ok,
+    f099_names_and_values_are_read_in_any_letter_case_and_other_values_refused,
+    f100_a_callback_without_its_headers_is_refused_and_the_run_goes_on_waiting,
+    f101_of_many_callbacks_one_counts_and_a_strange_one_is_unknown,
+    f103_a_callback_may_come_before_the_request_is_answered,
+    f104_a_callback_that_does_not_come_fails_the_run,
+    callbacks_need_their_scope,
+}
 
 /// A flow whose first step waits for a callback, and whose second one shows what came of it.
 async fn flow(tenant: &Tenant, upstream: &Upstream, awaits: Value) {
@@ -40,7 +58,6 @@ fn after(upstream: &Upstream) -> Vec<Value> {
     upstream.requests().iter().filter(|request| request.path == "/after").map(snaphook_testkit::Recorded::json).collect()
 }
 
-#[tokio::test]
 async fn f090_an_async_step_sends_where_and_by_which_name_to_call_back() {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({})).await;
@@ -55,7 +72,6 @@ async fn f090_an_async_step_sends_where_and_by_which_name_to_call_back() {
     assert!(taken.json()["run"].is_string());
 }
 
-#[tokio::test]
 async fn f091_a_parked_run_holds_nothing_and_survives_a_kill() {
     let mut own = NodeProcess::start_like(node());
     let mut tenant = own.tenant().await;
@@ -93,12 +109,10 @@ async fn given_after(awaits: Value) -> Value {
     after(&upstream).remove(0)
 }
 
-#[tokio::test]
 async fn f092_the_body_of_a_callback_becomes_the_payload() {
     assert_eq!(given_after(json!({})).await, json!({"x": 1}));
 }
 
-#[tokio::test]
 async fn f093_the_body_of_a_callback_is_ignored_where_the_step_says_so() {
     assert_eq!(given_after(json!({"use_body": false})).await, json!({"n": 1}));
 }
@@ -120,14 +134,12 @@ async fn failed_with(status: Option<&str>) -> Value {
     record
 }
 
-#[tokio::test]
 async fn f094_a_failed_callback_skips_the_rest() {
     let record = failed_with(None).await;
     assert_eq!(record["document"]["status"], "Failed");
     assert_eq!(record["steps"].as_array().unwrap().len(), 1);
 }
 
-#[tokio::test]
 async fn f095_a_known_document_status_is_set() {
     for (given, status) in [("Ignored", "Ignored"), ("AWAITING LEGAL", "Awaiting Legal")] {
         let document = &failed_with(Some(given)).await["document"];
@@ -135,20 +147,17 @@ async fn f095_a_known_document_status_is_set() {
     }
 }
 
-#[tokio::test]
 async fn f096_an_unknown_document_status_is_the_technical_one() {
     let document = &failed_with(Some("AwaitingLegal")).await["document"];
     assert_eq!((&document["status"], &document["technical_status"]), (&json!("Failed"), &json!("AwaitingLegal")));
 }
 
-#[tokio::test]
 async fn f097_code_and_text_of_a_failure_are_kept() {
     let record = failed_with(None).await;
     assert_eq!((&record["document"]["error_code"], &record["document"]["error_text"]), (&json!("14001"), &json!("bad VAT")));
     assert!(record["message"].as_str().unwrap().contains("14001, bad VAT"), "{record}");
 }
 
-#[tokio::test]
 async fn f098_optional_headers_mean_nothing_beside_ok() {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({})).await;
@@ -176,20 +185,17 @@ async fn refused_until_good(wrong: impl Fn(&str) -> Vec<Vec<(&'static str, Strin
     assert_eq!(after(&upstream), [json!({"late": true})]);
 }
 
-#[tokio::test]
 async fn f099_names_and_values_are_read_in_any_letter_case_and_other_values_refused() {
     let wrong =
         |id: &str| ["Done", ""].map(|status| vec![("X-LINK-Correlation-ID", id.to_owned()), ("X-Link-STATUS", status.to_owned())]).to_vec();
     refused_until_good(wrong, ["X-LINK-Correlation-ID", "X-Link-STATUS"]).await;
 }
 
-#[tokio::test]
 async fn f100_a_callback_without_its_headers_is_refused_and_the_run_goes_on_waiting() {
     let wrong = |id: &str| vec![vec![("x-link-correlation-id", id.to_owned())], vec![("x-link-status", "Ok".to_owned())]];
     refused_until_good(wrong, ["x-link-correlation-id", "x-link-status"]).await;
 }
 
-#[tokio::test]
 async fn f101_of_many_callbacks_one_counts_and_a_strange_one_is_unknown() {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({})).await;
@@ -217,7 +223,6 @@ async fn f101_of_many_callbacks_one_counts_and_a_strange_one_is_unknown() {
     assert_eq!(problem(&late).0, "callback-used");
 }
 
-#[tokio::test]
 async fn f103_a_callback_may_come_before_the_request_is_answered() {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({})).await;
@@ -238,7 +243,6 @@ async fn f103_a_callback_may_come_before_the_request_is_answered() {
     assert_eq!(after(&upstream), [json!({"early": true})]);
 }
 
-#[tokio::test]
 async fn f104_a_callback_that_does_not_come_fails_the_run() {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({"timeout_s": 1})).await;
@@ -251,7 +255,6 @@ async fn f104_a_callback_that_does_not_come_fails_the_run() {
     assert_eq!((tenant.record_of(&run).await["status"].as_str(), after(&upstream).len()), (Some("failed"), 0));
 }
 
-#[tokio::test]
 async fn callbacks_need_their_scope() {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({})).await;

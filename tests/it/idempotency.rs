@@ -4,14 +4,19 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Gate, Upstream};
 use snaphook_tests::{Client, NodeProcess, Response, Tenant};
 
-use crate::support::{ended, endpoint, node, ok, problem, tenant};
+use crate::support::{ended, endpoint, node, ok, on_both_databases, problem, tenant};
+
+on_both_databases! {
+    a_call_with_a_key_is_made_once,
+    a_run_with_a_key_is_started_once,
+    a_key_whose_answer_was_lost_tells_of_its_run,
+}
 
 async fn send(tenant: &Tenant, path: &str, key: &str, body: &Value) -> Response {
     let headers = [("content-type", "application/json"), ("idempotency-key", key)];
     tenant.client.send("POST", path, &headers, body.to_string().into()).await
 }
 
-#[tokio::test]
 async fn a_call_with_a_key_is_made_once() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::json(json!({"n": 1})).header("x-up", "a")).on("/x", Answer::status(500));
@@ -47,7 +52,6 @@ async fn a_call_with_a_key_is_made_once() {
     }
 }
 
-#[tokio::test]
 async fn a_run_with_a_key_is_started_once() {
     let (tenant, upstream) = tenant().await;
     let gate = Gate::closed();
@@ -78,7 +82,6 @@ async fn a_run_with_a_key_is_started_once() {
     assert_eq!(upstream.requests().len(), 2);
 }
 
-#[tokio::test]
 async fn a_key_whose_answer_was_lost_tells_of_its_run() {
     let mut own = NodeProcess::start_like(node());
     let (tenant, upstream) = (own.tenant().await, Upstream::start().await);

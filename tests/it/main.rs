@@ -37,6 +37,7 @@ mod replay_many;
 mod runs;
 mod saving;
 mod scripts;
+mod shared_database;
 mod signatures;
 mod ssrf;
 mod streaming;

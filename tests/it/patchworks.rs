@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Upstream};
 use snaphook_tests::Tenant;
 
-use crate::support::{endpoint, messages, ok, problem, tenant};
+use crate::support::{endpoint, messages, ok, on_both_databases, problem, tenant};
+
+on_both_databases!(f066_a_code_of_2_begins_the_run_again_at_its_first_step);
 
 /// Decides by a text in the body: what the vendor's page describes as its first example.
 const INVALID_SESSION: &str = "
@@ -76,7 +78,6 @@ async fn f065_a_code_of_1_sends_the_request_again() {
     assert!(!attempts[0]["error"].is_null() && attempts[1]["error"].is_null());
 }
 
-#[tokio::test]
 async fn f066_a_code_of_2_begins_the_run_again_at_its_first_step() {
     let (tenant, upstream) = tenant().await;
     tenant.brought("s", "patchworks", INVALID_SESSION).await;

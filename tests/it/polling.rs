@@ -4,7 +4,14 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Upstream};
 use snaphook_tests::NodeProcess;
 
-use crate::support::{ended, node, problem, tenant};
+use crate::support::{ended, node, on_both_databases, problem, tenant};
+
+on_both_databases! {
+    f041_polling_asks_at_its_interval_until_it_matches_or_its_amount_is_used_up,
+    f042_polling_needs_a_condition_and_has_bounds,
+    f043_polls_that_wait_hold_nothing_and_survive_a_kill,
+    a_saved_file_outlives_a_wait_and_a_kill,
+}
 
 fn status(word: &str) -> Answer {
     Answer::json(json!({"detail": {"status": word}}))
@@ -24,7 +31,6 @@ fn gaps(run: &Value) -> Vec<f64> {
     starts.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs_f64()).collect()
 }
 
-#[tokio::test]
 async fn f041_polling_asks_at_its_interval_until_it_matches_or_its_amount_is_used_up() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", status("open")).on("/x", status("done"));
@@ -48,7 +54,6 @@ async fn f041_polling_asks_at_its_interval_until_it_matches_or_its_amount_is_use
     assert_eq!((run["status"].as_str(), gaps(&run).len()), (Some("failed"), 2));
 }
 
-#[tokio::test]
 async fn f042_polling_needs_a_condition_and_has_bounds() {
     let (tenant, upstream) = tenant().await;
     let flow = |extra: Value| {
@@ -74,7 +79,6 @@ async fn f042_polling_needs_a_condition_and_has_bounds() {
     }
 }
 
-#[tokio::test]
 async fn f043_polls_that_wait_hold_nothing_and_survive_a_kill() {
     let mut own = NodeProcess::start_like(node());
     let mut tenant = own.tenant().await;
@@ -111,7 +115,6 @@ async fn f043_polls_that_wait_hold_nothing_and_survive_a_kill() {
     assert!(upstream.requests().len() <= asked + 101, "a run asks once more, and nothing twice");
 }
 
-#[tokio::test]
 async fn a_saved_file_outlives_a_wait_and_a_kill() {
     let mut own = NodeProcess::start_like(node());
     let mut tenant = own.tenant().await;

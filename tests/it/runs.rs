@@ -6,7 +6,18 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Gate, Upstream};
 use snaphook_tests::Tenant;
 
-use crate::support::{ended, ok, problem, tenant};
+use crate::support::{ended, ok, on_both_databases, problem, tenant};
+
+on_both_databases! {
+    f058_a_failed_run_is_made_again_once_after_its_delay,
+    f117_every_attempt_gets_the_first_ones_payload,
+    f118_a_caller_waits_as_long_as_it_says,
+    a_step_waits_before_it_tries_again,
+    a_run_is_cancelled_where_it_is,
+    a_run_is_made_again_with_its_input_and_its_version,
+    a_history_tells_everything_in_order,
+    f133_every_status_of_a_run_can_be_reached_and_asked_for,
+}
 
 fn one_step(upstream: &Upstream, retry: Value) -> Value {
     json!({"retry": retry, "steps": [{"name": "Ask", "url": upstream.url("/x"), "method": "POST", "data": "{{ payload }}", "status_code": [200]}]})
@@ -16,7 +27,6 @@ async fn post(tenant: &Tenant, path: &str) -> snaphook_tests::Response {
     tenant.client.post(path, &Value::Null).await
 }
 
-#[tokio::test]
 async fn f058_a_failed_run_is_made_again_once_after_its_delay() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::status(500));
@@ -54,7 +64,6 @@ async fn f058_a_failed_run_is_made_again_once_after_its_delay() {
     assert_eq!((problem(&blocked).0.as_str(), &blocked.json()["retry_run"]), ("blocked", &Value::Null));
 }
 
-#[tokio::test]
 async fn f117_every_attempt_gets_the_first_ones_payload() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::status(500)).on("/x", Answer::status(500)).on("/x", ok());
@@ -73,7 +82,6 @@ async fn f117_every_attempt_gets_the_first_ones_payload() {
     }
 }
 
-#[tokio::test]
 async fn f118_a_caller_waits_as_long_as_it_says() {
     let (tenant, upstream) = tenant().await;
     let gate = Gate::closed();
@@ -101,7 +109,6 @@ async fn f118_a_caller_waits_as_long_as_it_says() {
     assert_eq!(problem(&send("wait=soon").await.expect(400)).0, "invalid");
 }
 
-#[tokio::test]
 async fn a_step_waits_before_it_tries_again() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::status(503)).on("/x", ok());
@@ -133,7 +140,6 @@ async fn last_event(tenant: &Tenant, run: &str) -> Value {
     json!([last["kind"], last["status"]])
 }
 
-#[tokio::test]
 async fn a_run_is_cancelled_where_it_is() {
     let (tenant, upstream) = tenant().await;
     let gate = Gate::closed();
@@ -197,7 +203,6 @@ async fn a_run_is_cancelled_where_it_is() {
     assert_eq!(problem(&post(&other, &format!("/v1/runs/{running}/cancel")).await.expect(404)).0, "not-found");
 }
 
-#[tokio::test]
 async fn a_run_is_made_again_with_its_input_and_its_version() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::status(500)).on("/x", ok());
@@ -219,7 +224,6 @@ async fn a_run_is_made_again_with_its_input_and_its_version() {
     assert_eq!(problem(&refused).0, "conflict");
 }
 
-#[tokio::test]
 async fn a_history_tells_everything_in_order() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::status(503)).on("/x", ok());
@@ -270,7 +274,6 @@ async fn a_history_tells_everything_in_order() {
     let _ = tenant.client.get("/v1/runs/0190aaaa-0000-7000-8000-000000000000/events").await.expect(404);
 }
 
-#[tokio::test]
 async fn f133_every_status_of_a_run_can_be_reached_and_asked_for() {
     let (tenant, upstream) = tenant().await;
     let gate = Gate::closed();

@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 use snaphook_tests::{Response, Tenant};
 
-use crate::support::{endpoint, ok, tenant};
+use crate::support::{endpoint, ok, on_both_databases, tenant};
+
+on_both_databases! {
+    a_refused_change_leaves_what_was_there,
+}
 
 /// Stores text as it is written.
 async fn put(tenant: &Tenant, path: &str, text: impl Into<String>) -> Response {
@@ -14,7 +18,6 @@ fn detail(answer: &Response) -> String {
     answer.json()["detail"].as_str().unwrap_or_default().to_owned()
 }
 
-#[tokio::test]
 async fn a_refused_change_leaves_what_was_there() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", ok());

@@ -1,22 +1,60 @@
-//! One node for all tests of this binary; each test makes tenants of its own.
+//! One node for all tests of this binary, and a second one on PostgreSQL; each test makes tenants of its own.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
+use snaphook_testkit::postgres::Cluster;
 use snaphook_testkit::{Answer, Upstream};
-use snaphook_tests::{NodeProcess, Response, Tenant};
+use snaphook_tests::{NodeOptions, NodeProcess, Response, Tenant};
 
 static NODE: LazyLock<NodeProcess> = LazyLock::new(|| NodeProcess::start(binary()));
+
+/// The same on PostgreSQL; there only once a test asks for it.
+static NODE_ON_POSTGRES: LazyLock<NodeProcess> =
+    LazyLock::new(|| NodeProcess::start_with(&NODE, NodeOptions::on(Cluster::shared().database())));
+
+tokio::task_local! {
+    /// Set in a test that runs on PostgreSQL.
+    static ON_POSTGRES: ();
+}
+
+/// Runs a test with [`node`] and [`tenant`] on PostgreSQL.
+pub(crate) async fn on_postgres(test: impl Future<Output = ()>) {
+    ON_POSTGRES.scope((), test).await;
+}
+
+/// Makes two tests of each of these functions, one on SQLite and one on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name().await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                crate::support::on_postgres(super::$name()).await;
+            })+
+        }
+    };
+}
+
+pub(crate) use on_both_databases;
 
 /// The binary under test.
 pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_snaphook"))
 }
 
-/// The shared node.
+/// The shared node, of the database that the test is on.
 pub(crate) fn node() -> &'static NodeProcess {
-    &NODE
+    match ON_POSTGRES.try_with(|()| ()) {
+        Ok(()) => &NODE_ON_POSTGRES,
+        Err(_) => &NODE,
+    }
 }
 
 /// A tenant of the shared node, and an upstream that answers `/x` with 200 and `{"ok":true}` until told otherwise.

@@ -5,6 +5,8 @@
 pub mod client;
 pub mod examples;
 pub mod node;
+pub mod process;
 
 pub use client::{Client, Response};
 pub use node::{NodeProcess, Tenant};
+pub use process::NodeOptions;

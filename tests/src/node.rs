@@ -1,29 +1,28 @@
 //! A node as a process of its own, on a port and a data directory of its own.
 
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use snaphook_testkit::postgres::Cluster;
+
 use crate::client::{Client, Response};
+use crate::process::{self, NodeOptions, copy};
 
 /// The operator's token of every test node.
 pub const OPERATOR: &str = "operator-token-of-the-tests";
-
-/// The first start compiles the interpreter; on a loaded machine that takes a while.
-const START: Duration = Duration::from_secs(120);
 
 /// A running node.
 pub struct NodeProcess {
     child: Option<Child>,
     binary: PathBuf,
     url: String,
+    printed: String,
     data_dir: PathBuf,
+    options: NodeOptions,
     // Removed when the node is dropped.
     _directory: Option<tempfile::TempDir>,
 }
@@ -42,22 +41,52 @@ impl NodeProcess {
         node
     }
 
-    /// Starts a node with a warm one's prepared interpreter, which saves compiling it again.
+    /// Starts a node with a warm one's prepared interpreter, which saves compiling it again; where that one is on PostgreSQL, on a database of its
+    /// own there.
     #[must_use]
     pub fn start_like(warm: &Self) -> Self {
+        let mut options = warm.options.clone();
+        options.database = options.database.map(|_| Cluster::shared().database());
+        Self::start_with(warm, options)
+    }
+
+    /// The same with other options. On a shared database it has the warm one's key of secrets.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_with(warm: &Self, options: NodeOptions) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let data_dir = directory.path().join("data");
         std::fs::DirBuilder::new().mode(0o700).create(&data_dir).expect("our own directory");
         copy(&warm.data_dir.join("interpreter"), &data_dir.join("interpreter"));
-        let mut node = Self::start_in(&warm.binary, &data_dir);
-        node._directory = Some(directory);
+        if options.is_shared() {
+            std::fs::copy(warm.data_dir.join("secrets.key"), data_dir.join("secrets.key")).expect("our own directory");
+        }
+        let mut node = Self {
+            child: None,
+            binary: warm.binary.clone(),
+            url: String::new(),
+            printed: String::new(),
+            data_dir,
+            options,
+            _directory: Some(directory),
+        };
+        node.restart();
         node
     }
 
     /// Starts a node on a data directory that outlives it.
     #[must_use]
     pub fn start_in(binary: &Path, data_dir: &Path) -> Self {
-        let mut node = Self { child: None, binary: binary.to_owned(), url: String::new(), data_dir: data_dir.to_owned(), _directory: None };
+        Self::start_at(binary, data_dir, NodeOptions::default())
+    }
+
+    /// The same with other options.
+    #[must_use]
+    pub fn start_at(binary: &Path, data_dir: &Path, options: NodeOptions) -> Self {
+        let (binary, data_dir) = (binary.to_owned(), data_dir.to_owned());
+        let mut node = Self { child: None, binary, url: String::new(), printed: String::new(), data_dir, options, _directory: None };
         node.restart();
         node
     }
@@ -68,9 +97,10 @@ impl NodeProcess {
     /// When it does not come up.
     pub fn restart(&mut self) {
         self.kill();
-        let (child, url) = spawn(&self.binary, &self.data_dir);
-        self.child = Some(child);
-        self.url = url;
+        let started = process::spawn(self.options.command(&self.binary, &self.data_dir));
+        self.child = Some(started.child);
+        self.url = started.url;
+        self.printed = started.printed;
     }
 
     /// Kills the process where it stands, as `kill -9` does.
@@ -79,6 +109,29 @@ impl NodeProcess {
             child.kill().expect("the process is ours");
             child.wait().expect("the process is ours");
         }
+    }
+
+    /// Asks the process to end, and waits until it has: what is under way is finished first.
+    ///
+    /// # Panics
+    /// When it ends as a failure.
+    pub async fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        process::terminate(&child);
+        let ended = tokio::task::spawn_blocking(move || child.wait()).await;
+        assert!(ended.expect("nobody cancels it").expect("the process is ours").success(), "the node did not end in order");
+    }
+
+    /// What it said until it listened.
+    #[must_use]
+    pub fn printed(&self) -> &str {
+        &self.printed
+    }
+
+    /// How it was started.
+    #[must_use]
+    pub const fn options(&self) -> &NodeOptions {
+        &self.options
     }
 
     /// Its process id.
@@ -225,56 +278,5 @@ impl Tenant {
     /// Runs one hook of a script's version on sample input.
     pub async fn test(&self, script: &str, version: u64, body: Value) -> Value {
         self.client.post(&format!("/v1/scripts/{script}/versions/{version}/test"), &body).await.expect(200).json()
-    }
-}
-
-/// Starts the process and waits for the line that says where it listens.
-///
-/// The process must not outlive the tests, also when they are killed: `setpriv` has the kernel end it together with the thread
-/// that started it, so that thread lives as long as we do.
-fn spawn(binary: &Path, data_dir: &Path) -> (Child, String) {
-    let (send, receive) = mpsc::channel();
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "KILL"])
-        .arg(binary)
-        .args(["serve", "--listen", "127.0.0.1:0", "--operator-token", OPERATOR, "--sandbox-memory-bytes", "2147483648", "--data-dir"])
-        .arg(data_dir)
-        // What goes wrong is of interest to a test, what goes right is not.
-        .env("RUST_LOG", "warn")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    std::thread::spawn(move || {
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
-        let stdout = child.stdout.take().expect("it was piped");
-        let mut child = Some(child);
-        let mut printed = String::new();
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if let (Some(url), Some(child)) = (line.split("listening on ").nth(1), child.take_if(|_| line.contains("listening on "))) {
-                drop(send.send(Ok((child, url.trim().to_owned()))));
-            }
-            printed += &line;
-            printed.push('\n');
-        }
-        if child.is_some() {
-            drop(send.send(Err(printed)));
-        }
-        loop {
-            std::thread::park();
-        }
-    });
-    match receive.recv_timeout(START) {
-        Ok(Ok(started)) => started,
-        Ok(Err(printed)) => panic!("the node ended before it listened:\n{printed}"),
-        Err(_) => panic!("the node did not listen within {} s", START.as_secs()),
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("our own directory");
-    for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
-        if entry.path().is_file() {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("our own directory");
-        }
     }
 }

@@ -91,6 +91,20 @@ impl Activity {
         })
     }
 
+    /// Waits for the next request, or so long at most.
+    pub(crate) async fn next_request(&self, patience: Duration) {
+        /// Looked at again after this, so that requests themselves need not tell anybody.
+        const LOOK: Duration = Duration::from_millis(10);
+        let before = self.steps.load(Ordering::Relaxed);
+        let asked_for = async {
+            while self.steps.load(Ordering::Relaxed) == before {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // The time being up is as good.
+        let _ = tokio::time::timeout(patience, asked_for).await;
+    }
+
     /// Resolves when for a whole interval nothing has been asked for, no answer has gone on its way, and we are not at one.
     pub(crate) async fn idles(&self, interval: Duration) {
         let mut before = 0;

@@ -107,7 +107,12 @@ impl Auth {
 
     /// After a tenant was deleted.
     pub(crate) fn forget_tenant(&self, tenant: &TenantName) {
-        self.kept.forget_where(|_, known| known.tenant == *tenant);
+        self.forget_of(&|owner| owner == tenant);
+    }
+
+    /// After something of these tenants was changed.
+    pub(crate) fn forget_of(&self, tenants: &dyn Fn(&TenantName) -> bool) {
+        self.kept.forget_where(|_, known| tenants(&known.tenant));
     }
 }
 

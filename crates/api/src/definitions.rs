@@ -76,8 +76,13 @@ impl Definitions {
 
     /// After a tenant was deleted.
     pub(crate) fn forget_tenant(&self, tenant: &TenantName) {
-        self.endpoints.forget_where(|(owner, ..), _| owner == tenant);
-        self.flows.forget_where(|(owner, _), _| owner == tenant);
+        self.forget_of(&|owner| owner == tenant);
+    }
+
+    /// After something of these tenants was changed.
+    pub(crate) fn forget_of(&self, tenants: &dyn Fn(&TenantName) -> bool) {
+        self.endpoints.forget_where(|(owner, ..), _| tenants(owner));
+        self.flows.forget_where(|(owner, _), _| tenants(owner));
     }
 
     async fn prepare_endpoint(&self, (tenant, connector, endpoint): &EndpointKey) -> Result<Option<Arc<PreparedEndpoint>>, Problem> {

@@ -14,11 +14,11 @@ mod auth;
 mod body;
 mod cache;
 mod compiled;
-
 mod definitions;
 mod extract;
 mod finish;
 mod flights;
+mod follow;
 mod front;
 mod idempotency;
 mod library;

@@ -207,6 +207,12 @@ impl Programs {
         self.keys.forget_where(|(owner, ..), _| owner == tenant);
     }
 
+    /// After something of these tenants was changed.
+    pub(crate) fn forget_of(&self, tenants: &dyn Fn(&TenantName) -> bool) {
+        self.tenants.forget_of(tenants);
+        self.keys.forget_where(|(owner, ..), _| tenants(owner));
+    }
+
     /// A program that can be invoked now.
     pub(crate) async fn ready(&self, tenant: &TenantName, script: &Name, version: u32) -> Result<Program, ProgramsError> {
         let key = (tenant.clone(), script.clone(), version);

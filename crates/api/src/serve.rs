@@ -13,12 +13,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::{Activity, Answering};
 use crate::front::Api;
 use crate::taken::Taken;
+
+/// How long a connection that idles when the shutdown begins may bring one more request. What a balancer has sent on its way to a connection that
+/// is being closed is lost, and it may not send it again; the answer to a last request tells it that the connection closes.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown` resolves, then drains: no new connections, answers under way are finished, each within `ApiConfig::drain`.
 ///
@@ -29,6 +33,13 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     let permits = Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
     let stopping = CancellationToken::new();
     let builder = Arc::new(protocol(config.head_timeout));
+    let serve_one = |stream: TcpStream, permit: OwnedSemaphorePermit| {
+        let connection = connection(stream, api.clone(), Arc::clone(&builder), stopping.clone());
+        api.core.tasks.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    };
     let mut shutdown = pin!(shutdown);
     loop {
         let accept = async {
@@ -49,13 +60,13 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
                 continue;
             }
         };
-        let connection = connection(stream, api.clone(), Arc::clone(&builder), stopping.clone());
-        api.core.tasks.spawn(async move {
-            connection.await;
-            drop(permit);
-        });
+        serve_one(stream, permit);
     }
-    drop(listener);
+    last_connections(listener, |stream| {
+        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+            serve_one(stream, permit);
+        }
+    });
     api.core.draining.store(true, Ordering::Relaxed);
     api.core.tasks.close();
     stopping.cancel();
@@ -64,6 +75,20 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
         tracing::warn!("work in flight did not end in time and is given up");
     }
     Ok(())
+}
+
+/// Closes the listener. The kernel resets connections that it has made and nobody has accepted, so these are taken first: a balancer that has
+/// chosen this node a moment ago would lose its request otherwise.
+fn last_connections(listener: TcpListener, mut take: impl FnMut(TcpStream)) {
+    // The kernel is asked itself, since what the runtime knows of the listener may be older.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, _)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            take(stream);
+        }
+    }
 }
 
 fn protocol(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
@@ -115,8 +140,13 @@ async fn connection(stream: TcpStream, api: Api, builder: Arc<auto::Builder<Toki
             }
         }
         () = stopping.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+            tokio::select! {
+                outcome = served.as_mut() => outcome,
+                () = activity.next_request(LAST_REQUEST) => {
+                    served.as_mut().graceful_shutdown();
+                    served.await
+                }
+            }
         }
     };
     if let Err(error) = outcome {

@@ -34,6 +34,11 @@ impl Tenants {
     pub(crate) fn forget(&self, name: &TenantName) {
         self.kept.forget(name);
     }
+
+    /// After something of these tenants was changed.
+    pub(crate) fn forget_of(&self, tenants: &dyn Fn(&TenantName) -> bool) {
+        self.kept.forget_where(|name, _| tenants(name));
+    }
 }
 
 fn in_force(stored: StoredTenant) -> Result<Arc<Tenant>, StoreError> {

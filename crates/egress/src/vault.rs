@@ -44,6 +44,9 @@ pub enum VaultError {
     /// The file holds something else.
     #[error("`{path}` is not a key: 64 hexadecimal digits belong there", path = .0.display())]
     NoKey(PathBuf),
+    /// The text that was given is something else.
+    #[error("what was given is not a key: it is 64 hexadecimal digits, as in the key file of another node")]
+    NoKeyText,
     /// The system has no chance to give.
     #[error("the system's random source does not work: {0}")]
     Chance(String),
@@ -71,6 +74,15 @@ impl Vault {
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// A vault with a key that is given as the key file has it; nothing is written.
+    ///
+    /// # Errors
+    /// When it is no key.
+    pub fn of_text(text: &str) -> Result<Self, VaultError> {
+        let key = of_hex(text.trim().as_bytes()).ok_or(VaultError::NoKeyText)?;
+        Ok(Self::of_key(&key))
     }
 
     /// A vault whose key is kept nowhere: what it seals is lost with it.
@@ -229,6 +241,9 @@ mod tests {
         assert_eq!(mode(), 0o600, "opening takes the file back");
         assert_eq!((again.key_id(), again.key_id().len()), (first.key_id(), 16));
         assert_eq!(&**again.unseal(&acme, &key, &sealed).unwrap(), b"text");
+        let given = Vault::of_text(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(&**given.unseal(&acme, &key, &sealed).unwrap(), b"text");
+        assert!(matches!(Vault::of_text("abc"), Err(VaultError::NoKeyText)));
         assert!(!fs::read_to_string(&path).unwrap().contains(&first.key_id()));
         assert!(!format!("{first:?}").contains(fs::read_to_string(&path).unwrap().trim()));
         for broken in ["", "00", &"x".repeat(64), &"0".repeat(65)] {

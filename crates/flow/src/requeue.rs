@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use snaphook_model::{Code, Fault, Flow, Tenant};
-use snaphook_store::{ClaimedRun, QueuedRun, Recording};
+use snaphook_store::{ClaimedRun, Notice, QueuedRun, Recording};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,6 +74,9 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
     let swept = shutdown.clone();
     tokio::spawn(async move { swept.run_until_cancelled(sweep_always(&sweeping)).await });
     let renewing = tokio::spawn(renew(inner.clone(), ended.clone()));
+    let watching = shutdown.clone();
+    let watched = inner.clone();
+    tokio::spawn(async move { watching.run_until_cancelled(watch(watched)).await });
     let places = Arc::new(Semaphore::new(inner.config.queued_at_once as usize));
     let under_way = TaskTracker::new();
     while !shutdown.is_cancelled() {
@@ -131,6 +134,34 @@ pub(crate) async fn renew(inner: Arc<Inner>, shutdown: CancellationToken) {
             tokio::time::sleep(lease_time / 8).await;
         }
     }
+}
+
+/// Takes back runs whose node is gone, once its leases have run out, and hears of runs that other nodes queue. Until it is dropped.
+async fn watch(inner: Arc<Inner>) {
+    let store = &inner.parts.store;
+    let Some(lease_time) = store.lease_time() else { return };
+    let take_back = async {
+        loop {
+            tokio::time::sleep(lease_time / 4).await;
+            match store.requeue_claimed().await {
+                Ok(0) => {}
+                Ok(count) => {
+                    tracing::info!(count, "runs of a node that is gone go on");
+                    inner.due.at(inner.parts.clock.now());
+                }
+                Err(error) => drop(record::store_fault(error)),
+            }
+        }
+    };
+    let mut changes = store.changes();
+    let hear = async {
+        while let Some(notice) = changes.next().await {
+            if let Notice::Queued(due) = notice {
+                inner.due.at(due);
+            }
+        }
+    };
+    tokio::join!(take_back, hear);
 }
 
 /// Waits for room, fills it with what is due, and says how long to wait for the next round.

@@ -255,7 +255,8 @@ impl Runner {
 
     /// Drives queued runs as they become due, until `shutdown`; returns when those under way have ended. For one task of the node's.
     ///
-    /// Runs that a killed process had begun are begun again.
+    /// Runs that a killed process had begun are begun again: at the start of the only node, and by any node once the killed one's leases have run
+    /// out where there are several.
     pub async fn requeue(self, shutdown: CancellationToken) {
         requeue::requeue(self.inner, shutdown).await;
     }

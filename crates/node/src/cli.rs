@@ -34,7 +34,7 @@ pub(crate) enum Command {
     /// Manage a tenant's tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Check a data directory and this machine.
+    /// Check a data directory, a database and this machine.
     Doctor(DoctorArgs),
     /// Compile one upload from standard input; the node starts this itself.
     #[command(hide = true)]
@@ -53,9 +53,24 @@ pub(crate) struct ServeArgs {
     /// Where the outside world reaches this node, such as https://hooks.example.com [env: SNAPHOOK_PUBLIC_URL] [default: as each request says].
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
-    /// Directory for the database, compiled code and keys [env: SNAPHOOK_DATA_DIR] [default: ./snaphook-data].
+    /// Directory for the database, compiled code and keys [env: SNAPHOOK_DATA_DIR] [default: ./snaphook-data]. No two nodes share one.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// PostgreSQL that several nodes share, such as postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full [env: SNAPHOOK_DATABASE_URL]
+    /// [default: SQLite in the data directory]. In the environment, or in the file, the password is not among the machine's processes to see.
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// Connections to PostgreSQL at most, from 2 on; those of all nodes together stay below its `max_connections`
+    /// [env: SNAPHOOK_DATABASE_CONNECTIONS] [default: 16].
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) database_connections: Option<u32>,
+    /// Seconds after which other nodes go on with the runs of a node that does not answer any more, from 2 to 3600 [env: SNAPHOOK_LEASE_S] [default: 30].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) lease_s: Option<u64>,
+    /// File with the key of secrets, the same for all nodes on a database [env: SNAPHOOK_SECRETS_KEY_FILE] [default: `secrets.key` in the data directory,
+    /// made at the first start]. SNAPHOOK_SECRETS_KEY may hold the key itself.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets_key_file: Option<PathBuf>,
     /// Token that manages tenants [env: SNAPHOOK_OPERATOR_TOKEN] [default: made and printed at the first start].
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     pub(crate) operator_token: Option<String>,
@@ -281,6 +296,12 @@ pub(crate) struct DoctorArgs {
     /// Data directory to check.
     #[arg(long, env = "SNAPHOOK_DATA_DIR", default_value = "./snaphook-data", value_name = "DIRECTORY")]
     pub(crate) data_dir: PathBuf,
+    /// PostgreSQL to check as well: whether a node can use it, and whether the key of secrets is the one that its secrets are sealed under.
+    #[arg(long, env = "SNAPHOOK_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// The key of secrets, where it is not `secrets.key` in the data directory.
+    #[arg(long, env = "SNAPHOOK_SECRETS_KEY_FILE", value_name = "FILE")]
+    pub(crate) secrets_key_file: Option<PathBuf>,
 }
 
 fn from_to(text: &str) -> Result<(String, String), String> {

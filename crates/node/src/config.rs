@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use figment::value::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::ServeArgs;
@@ -21,6 +22,20 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     /// Holds the database, compiled code and keys; made with mode 0700.
     pub(crate) data_dir: PathBuf,
+    /// PostgreSQL that several nodes share, with its password. Absent: SQLite in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) database_url: Option<String>,
+    /// Connections to it at most.
+    pub(crate) database_connections: u32,
+    /// How long a run stays this node's when it does not answer any more. The default is long enough for a pause of a virtual machine, and short
+    /// enough that nobody is called for a run that stands still.
+    pub(crate) lease_s: u64,
+    /// The key of secrets as 64 hexadecimal digits, instead of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secrets_key: Option<String>,
+    /// The file with it. Absent: `secrets.key` in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secrets_key_file: Option<PathBuf>,
     /// Absent: the one made at the first start stays good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) operator_token: Option<String>,
@@ -58,38 +73,28 @@ impl Config {
             "listen",
             "public_url",
             "data_dir",
+            "database_url",
+            "database_connections",
+            "lease_s",
+            "secrets_key",
+            "secrets_key_file",
             "operator_token",
             "sandbox_memory_bytes",
             "response_memory_bytes",
             "files_bytes",
             "log_format",
         ]));
-        if let Some(listen) = &args.listen {
-            figment = figment.merge(("listen", listen));
-        }
-        if let Some(url) = &args.public_url {
-            figment = figment.merge(("public_url", url));
-        }
-        if let Some(data_dir) = &args.data_dir {
-            figment = figment.merge(("data_dir", data_dir));
-        }
-        if let Some(token) = &args.operator_token {
-            figment = figment.merge(("operator_token", token));
-        }
-        if let Some(bytes) = args.sandbox_memory_bytes {
-            figment = figment.merge(("sandbox_memory_bytes", bytes));
-        }
-        if let Some(bytes) = args.response_memory_bytes {
-            figment = figment.merge(("response_memory_bytes", bytes));
-        }
-        if let Some(bytes) = args.files_bytes {
-            figment = figment.merge(("files_bytes", bytes));
-        }
-        if let Some(format) = &args.log_format {
-            figment = figment.merge(("log_format", format));
+        for (key, value) in flags(args) {
+            figment = figment.merge((key, value));
         }
         let mut config: Self = figment.extract().map_err(|error| CliError::Usage(format!("configuration: {error}")))?;
         config.public_url = config.public_url.as_deref().map(public_url).transpose()?;
+        let within = |what: &str, value: u64, range: std::ops::RangeInclusive<u64>| match range.contains(&value) {
+            true => Ok(()),
+            false => Err(CliError::Usage(format!("configuration: {what} is {value}; it is {} to {}", range.start(), range.end()))),
+        };
+        within("lease_s", config.lease_s, 2..=3600)?;
+        within("database_connections", config.database_connections.into(), 2..=10_000)?;
         Ok(config)
     }
 
@@ -100,6 +105,11 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             public_url: None,
             data_dir,
+            database_url: None,
+            database_connections: 16,
+            lease_s: 30,
+            secrets_key: None,
+            secrets_key_file: None,
             operator_token: None,
             sandbox_memory_bytes: memory_bytes.map_or(1 << 30, |bytes| bytes / 2),
             // Never less than what two tenants' largest answers of the default limit take while they arrive.
@@ -109,6 +119,28 @@ impl Config {
             log_format: LogFormat::Text,
         }
     }
+}
+
+/// The flags that were given.
+fn flags(args: &ServeArgs) -> Vec<(&'static str, Value)> {
+    fn path(path: &Path) -> Value {
+        path.to_string_lossy().into_owned().into()
+    }
+    let flags = [
+        ("listen", args.listen.clone().map(Value::from)),
+        ("public_url", args.public_url.clone().map(Value::from)),
+        ("data_dir", args.data_dir.as_deref().map(path)),
+        ("database_url", args.database.clone().map(Value::from)),
+        ("database_connections", args.database_connections.map(Value::from)),
+        ("lease_s", args.lease_s.map(Value::from)),
+        ("secrets_key_file", args.secrets_key_file.as_deref().map(path)),
+        ("operator_token", args.operator_token.clone().map(Value::from)),
+        ("sandbox_memory_bytes", args.sandbox_memory_bytes.map(Value::from)),
+        ("response_memory_bytes", args.response_memory_bytes.map(Value::from)),
+        ("files_bytes", args.files_bytes.map(Value::from)),
+        ("log_format", args.log_format.clone().map(Value::from)),
+    ];
+    flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 /// An address as it is put before paths.

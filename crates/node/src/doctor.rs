@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use snaphook_store::SqliteStore;
+use snaphook_store::{Inspected, PostgresOptions, PostgresStore, SqliteStore};
 
+use crate::agree;
 use crate::cli::DoctorArgs;
 use crate::config::Config;
 use crate::node::Node;
@@ -21,9 +22,15 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), CliError> {
     let mut findings = vec![kernel(), memory()];
     if args.data_dir.exists() {
         findings.push(rights(&args.data_dir));
-        findings.extend(database(&args.data_dir).await);
+        // A node on PostgreSQL has none there.
+        if args.database.is_none() || args.data_dir.join("snaphook.db").exists() {
+            findings.extend(database(&args.data_dir).await);
+        }
     } else {
         findings.push(Finding::Note(format!("{} does not exist yet; the first start makes it", args.data_dir.display())));
+    }
+    if let Some(url) = &args.database {
+        findings.extend(shared_database(url, &agree::key_file(args.secrets_key_file.as_deref(), &args.data_dir)).await);
     }
     findings.push(node_starts().await);
     let mut broken = 0;
@@ -80,6 +87,30 @@ async fn database(data_dir: &Path) -> Vec<Finding> {
         Ok(damage) => damage.into_iter().map(|text| Finding::Bad(format!("database: {text}"))).collect(),
         Err(error) => vec![Finding::Bad(crate::problem::chain(&error))],
     }
+}
+
+/// PostgreSQL, as a node of this machine would find it. Nothing is changed there.
+async fn shared_database(url: &str, key_file: &Path) -> Vec<Finding> {
+    let inspected = match PostgresStore::inspect(url, &PostgresOptions::default(), agree::SECRETS_KEY).await {
+        Ok(inspected) => inspected,
+        Err(error) => return vec![Finding::Bad(crate::problem::chain(&error))],
+    };
+    let Inspected { address, version, findings, missing, value } = inspected;
+    let mut all = vec![Finding::Good(format!("PostgreSQL {version} answers: {address}"))];
+    match findings.is_empty() {
+        true => all.push(Finding::Good("its version, rights and clock are as a node needs them".to_owned())),
+        false => all.extend(findings.into_iter().map(|text| Finding::Bad(format!("database: {text}")))),
+    }
+    all.push(match missing {
+        0 => Finding::Good("it is up to date with this release".to_owned()),
+        _ => Finding::Note(format!("{missing} migrations have not run; the next start of a node runs them")),
+    });
+    all.push(match value.map(|stands| agree::key_finding(&stands, key_file)) {
+        None => Finding::Note("no node has started on this database yet; the first one says under which key secrets are sealed".to_owned()),
+        Some(Ok(text)) => Finding::Good(text),
+        Some(Err(text)) => Finding::Bad(text),
+    });
+    all
 }
 
 /// Starts a whole node in a temporary directory: interpreter, sandbox pool, database and listener.

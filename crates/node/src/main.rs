@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod agree;
 mod bundle;
 mod call;
 mod cases;
 mod cli;
 mod client;
 mod config;
+mod database;
 mod deploy;
 mod dev;
 mod diff;

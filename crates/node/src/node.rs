@@ -5,32 +5,30 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, new_token, serve, token_hash};
+use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, serve};
 use snaphook_compile::{Compiler, CompilerConfig, Interpreter, prepare_interpreter};
-use snaphook_egress::{Egress, EgressConfig, Vault};
+use snaphook_egress::{Egress, EgressConfig};
 use snaphook_flow::{FileSpace, Runner, RunnerConfig, RunnerParts, SystemClock};
 use snaphook_sandbox::{InterpreterCode, Sandbox, SandboxConfig, Settings};
-use snaphook_store::{SqliteStore, Store, TokenHash};
+use snaphook_store::{DataDir, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::agree;
 use crate::config::Config;
+use crate::database::{self, Opened};
 use crate::problem::CliError;
 use crate::progress;
-
-/// Where the store keeps the hash of the operator's token.
-const OPERATOR_TOKEN: &str = "operator-token-hash";
-
-/// Where the store keeps the id of the key under which secrets are sealed.
-const SECRETS_KEY: &str = "secrets-key-id";
 
 /// A node that listens.
 pub(crate) struct Node {
     address: SocketAddr,
     settings: Settings,
     new_operator_token: Option<String>,
+    database: String,
     store: Arc<dyn Store>,
+    _data_dir: Option<DataDir>,
     stopping: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
     requeue: JoinHandle<()>,
@@ -40,13 +38,15 @@ impl Node {
     /// Starts a node.
     ///
     /// # Errors
-    /// When the data directory cannot be used, the address is taken, or the machine has no place for the sandboxes.
+    /// When the data directory or the database cannot be used, the address is taken, or the machine has no place for the sandboxes.
     pub(crate) async fn start(config: Config) -> Result<Self, CliError> {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir).await.map_err(start_error)?);
+        let Opened { store, shown: database, data_dir } = database::open(&config).await?;
+        // Asked for before anything is read: what changes from here on is heard of.
+        let changes = store.changes();
         let interpreter = interpreter(&config.data_dir).await?;
         let sandbox = sandbox(&config, &interpreter)?;
         let settings = sandbox.settings();
-        let (operator, new_operator_token) = operator_token(store.as_ref(), config.operator_token.as_deref()).await?;
+        let (operator, new_operator_token) = agree::operator_token(store.as_ref(), config.operator_token.as_deref()).await?;
         let compiler = compiler(&config.data_dir)?;
         let programs = Arc::new(Programs::new(ProgramsParts {
             store: Arc::clone(&store),
@@ -72,16 +72,22 @@ impl Node {
             ApiParts { store: Arc::clone(&store), programs: Arc::clone(&programs), runner: runner.clone() },
         );
         let stopping = CancellationToken::new();
+        tokio::spawn(api.clone().follow(changes));
         let serving = tokio::spawn(serve(listener, api, stopping.clone().cancelled_owned()));
         let requeue = tokio::spawn(runner.requeue(stopping.clone()));
         tokio::spawn(refresh(programs, stopping.clone()));
         tokio::spawn(async move { compiler.warm().await });
-        Ok(Self { address, settings, new_operator_token, store, stopping, serving, requeue })
+        Ok(Self { address, settings, new_operator_token, database, store, _data_dir: data_dir, stopping, serving, requeue })
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Which database it is on, for people; no password.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
     }
 
     /// How the sandboxes are laid out.
@@ -133,20 +139,7 @@ fn sandbox(config: &Config, interpreter: &Interpreter) -> Result<Sandbox, CliErr
 
 /// The way out, with the key of the secrets that the store keeps.
 async fn egress(config: &Config, store: &dyn Store) -> Result<Egress, CliError> {
-    let file = config.data_dir.join("secrets.key");
-    let known = store.meta(SECRETS_KEY).await.map_err(start_error)?;
-    let lost =
-        |what: &str| CliError::Start(format!("{} {what}; secrets open under the key that was there when they were put", file.display()));
-    if known.is_some() && !file.exists() {
-        return Err(lost("is missing"));
-    }
-    let vault = Vault::open(&file).map_err(start_error)?;
-    let id = vault.key_id();
-    match known {
-        Some(known) if known != id => return Err(lost("is another key than the database's secrets were sealed under")),
-        Some(_) => {}
-        None => store.set_meta(SECRETS_KEY, &id).await.map_err(start_error)?,
-    }
+    let vault = agree::vault(config, store).await?;
     let response_memory_bytes = config.response_memory_bytes;
     Egress::new(EgressConfig { response_memory_bytes, vault: Some(Arc::new(vault)), ..EgressConfig::default() }).map_err(start_error)
 }
@@ -168,21 +161,6 @@ pub(crate) fn code_dir(data_dir: &Path) -> std::path::PathBuf {
     data_dir.join("code")
 }
 
-/// The configured token counts for this process; without one, the token that was made at the first start.
-async fn operator_token(store: &dyn Store, configured: Option<&str>) -> Result<(TokenHash, Option<String>), CliError> {
-    if let Some(token) = configured {
-        return Ok((token_hash(token), None));
-    }
-    let stored = store.meta(OPERATOR_TOKEN).await.map_err(start_error)?;
-    if let Some(hash) = stored.as_deref().and_then(|hex| blake3::Hash::from_hex(hex).ok()) {
-        return Ok((TokenHash(hash.into()), None));
-    }
-    let token = new_token();
-    let hash = token_hash(&token);
-    store.set_meta(OPERATOR_TOKEN, blake3::Hash::from(hash.0).to_hex().as_str()).await.map_err(start_error)?;
-    Ok((hash, Some(token)))
-}
-
 /// After an upgrade, components of the earlier interpreter are made again before somebody waits for them; then compiled code that nobody
 /// needs any more is removed.
 async fn refresh(programs: Arc<Programs>, stopping: CancellationToken) {
@@ -199,6 +177,6 @@ async fn refresh(programs: Arc<Programs>, stopping: CancellationToken) {
 }
 
 /// The error with its causes: the outermost often says only that something failed.
-fn start_error(error: impl std::error::Error) -> CliError {
+pub(crate) fn start_error(error: impl std::error::Error) -> CliError {
     CliError::Start(crate::problem::chain(&error))
 }

@@ -17,6 +17,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
     let node = Node::start(config).await?;
     let settings = node.settings();
     println!("data      {}", data_dir.display());
+    println!("database  {}", node.database());
     println!(
         "sandbox   {} invocations at once, {} MiB for their memories and {} MiB for their stacks, {} MiB for loaded programs, page scan {}",
         settings.slots,

@@ -33,11 +33,11 @@ pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, Stor
 pub use error::StoreError;
 pub use keys::{KeyStore, Keyed, KeyedRequest};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
-pub use postgres::{PostgresOpenError, PostgresOptions, PostgresStore};
+pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};
 pub use runs::{ClaimedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
 pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
-pub use sqlite::{OpenError, SqliteStore};
+pub use sqlite::{DataDir, OpenError, SqliteStore};
 pub use subjects::{StoredSubject, SubjectStore};
 pub use tenants::{StoredTenant, TenantStore, TokenHash};
 pub use waiting::{CalledBack, Cancelled, EndOfRun, Saved, SavedRun, WaitStore, Wake};
@@ -61,6 +61,9 @@ pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunSt
 
     /// Sets such a value; durable when it returns.
     fn set_meta<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, ()>;
+
+    /// Sets such a value unless there is one, and gives the one that stands, so that nodes that start at once agree on it.
+    fn meta_or<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, String>;
 
     /// Looks for damage, and for what will become trouble, and answers with findings, for `doctor`; empty when sound. May read the whole database.
     fn check(&self) -> StoreFuture<'_, Vec<String>>;

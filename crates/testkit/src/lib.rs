@@ -1,4 +1,4 @@
-//! What tests share, for development only: an upstream on loopback that answers as told, well or badly, and a PostgreSQL cluster.
+//! What tests share, for development only: an upstream on loopback that answers as told, well or badly, a PostgreSQL cluster, and a link that breaks.
 //!
 //! Nothing here sleeps. A test that needs two things in order holds one of them with a [`Gate`] and waits for the other with [`Upstream::received`].
 
@@ -8,6 +8,7 @@
 mod answer;
 mod gate;
 mod large;
+mod link;
 pub mod postgres;
 mod serve;
 mod upstream;
@@ -15,4 +16,5 @@ mod upstream;
 pub use answer::Answer;
 pub use gate::Gate;
 pub use large::{Skimmed, pattern};
+pub use link::{Link, Replacement};
 pub use upstream::{Recorded, Upstream};

@@ -5,13 +5,15 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::link::Link;
 
 /// What to do where there is none.
 const INSTALL: &str = "the tests need PostgreSQL 13 or later: apt-get install postgresql";
@@ -90,6 +92,18 @@ impl Cluster {
     /// The URL of a database for a user, whether there are such or not. The user may be `name:password`.
     pub fn url(&self, user: &str, database: &str) -> String {
         format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The same URL by way of a link to this server.
+    #[must_use]
+    pub fn through(&self, url: &str, link: &Link) -> String {
+        url.replace(&format!("127.0.0.1:{}", self.port), &link.address().to_string())
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// Where it listens, on 127.0.0.1.

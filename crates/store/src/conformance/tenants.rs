@@ -102,5 +102,8 @@ pub(crate) async fn meta_values_are_kept(store: &dyn Store) {
     store.set_meta("operator-token", "one").await.unwrap();
     store.set_meta("operator-token", "two").await.unwrap();
     assert_eq!(store.meta("operator-token").await.unwrap().as_deref(), Some("two"));
+    assert_eq!(store.meta_or("operator-token", "three").await.unwrap(), "two");
+    let (one, other) = tokio::join!(store.meta_or("key", "one"), store.meta_or("key", "other"));
+    assert_eq!(one.unwrap(), other.unwrap(), "who comes second takes what the first one set");
     store.ping().await.unwrap();
 }

@@ -72,6 +72,16 @@ impl Parts {
         writer.finish(committed).await
     }
 
+    pub(crate) async fn meta_or(&self, key: &str, value: &str) -> Result<String, StoreError> {
+        let mut writer = self.database.write().await?;
+        let mut transaction = writer.begin().await?;
+        query(sql::ADD_META).bind(key).bind(value).execute(&mut transaction).await?;
+        let stands = query(sql::GET_META).bind(key).fetch_one(&mut transaction).await?.get(0)?;
+        let committed = transaction.commit().await?;
+        writer.finish(committed).await?;
+        Ok(stands)
+    }
+
     /// Writes what is queued, then closes the database.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         self.queue.close();

@@ -100,13 +100,18 @@ impl<S: OnSql> ScriptStore for S {
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let mut writer = self.database().write().await?;
-            let mut transaction = writer.change(tenant).await?;
+            // No definition changes: other nodes go on with what they have made of the version. Were they told, two builds that share a
+            // database for a while would make every version again after each other.
+            let mut transaction = writer.begin().await?;
             let row = of_version(sql::GET, tenant, script, version).fetch_optional(&mut transaction).await?;
             let Some(row) = row else { return Ok(false) };
             let mut record: ScriptVersion = from_json(RECORD, text(&row, 0)?)?;
             record.component_bytes = component.bytes.len() as u64;
             let update = of_version(sql::REPLACE, tenant, script, version).bind(component.interpreter).bind(to_json(RECORD, &record)?);
-            update.execute(&mut transaction).await?;
+            // From here on the row is ours; it may have been deleted a moment ago.
+            if update.execute(&mut transaction).await? == 0 {
+                return Ok(false);
+            }
             put_hash(&mut transaction, (tenant.as_str(), script.as_str(), version), &component.bytes).await?;
             let update = of_version(sql::REPLACE_BYTES, tenant, script, version).bind(&component.bytes[..]);
             update.execute(&mut transaction).await?;

@@ -5,13 +5,29 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::postgres::PgConnection;
 
-use crate::sql::{MIGRATIONS, postgres as sql};
+use super::Inspected;
+use crate::sql::{MIGRATIONS, postgres as sql, tenants};
 
 /// As `server_version_num` has it: 13, the oldest that has `gen_random_uuid` and that its makers kept up until lately.
 pub(super) const OLDEST: u32 = 130_000;
 
+/// There is no such table, so no migration ran yet.
+const UNDEFINED_TABLE: &str = "42P01";
+
 /// Leases and changes go by the database's clock and due times by the nodes', so a second is where it begins to show.
 const CLOCKS_APART: Duration = Duration::from_secs(1);
+
+/// Looks at a database from outside; see [`super::PostgresStore::inspect`].
+pub(super) async fn inspect(connection: &mut PgConnection, address: String, key: &str) -> Result<Inspected, sqlx::Error> {
+    let version = sqlx::query_scalar(sql::SHOWN_VERSION).fetch_one(&mut *connection).await?;
+    let findings = findings(connection).await?;
+    let (missing, _) = migrations(connection).await?;
+    let value = match sqlx::query_scalar(tenants::GET_META).bind(key).fetch_optional(connection).await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => None,
+        other => other?,
+    };
+    Ok(Inspected { address, version, findings, missing, value })
+}
 
 /// What is wrong, or will be; empty when nothing is.
 pub(super) async fn findings(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
@@ -31,10 +47,7 @@ pub(super) async fn findings(connection: &mut PgConnection) -> Result<Vec<String
     if apart > CLOCKS_APART {
         findings.push(format!("the database's clock and this node's are {apart:.1?} apart; keep both by NTP"));
     }
-    let (missing, unknown) = migrations(connection).await?;
-    if missing > 0 {
-        findings.push(format!("{missing} migrations have not run; the next start of a node runs them"));
-    }
+    let (_, unknown) = migrations(connection).await?;
     if let Some(newest) = unknown {
         findings.push(format!("a later release wrote the database (its form {newest} is unknown here)"));
     }
@@ -53,8 +66,6 @@ pub(super) async fn read_only(connection: &mut PgConnection) -> Result<bool, sql
 
 /// Migrations of ours that have not run, and the newest that ran and is not of ours.
 pub(super) async fn migrations(connection: &mut PgConnection) -> Result<(usize, Option<i64>), sqlx::Error> {
-    /// There is no such table, so nothing ran yet.
-    const UNDEFINED_TABLE: &str = "42P01";
     let applied: Vec<i64> = match sqlx::query_scalar(sql::MIGRATIONS).fetch_all(connection).await {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => Vec::new(),
         other => other?,

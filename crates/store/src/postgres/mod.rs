@@ -24,7 +24,7 @@ use crate::sql::postgres as sql;
 use crate::{Changes, Store, StoreError, StoreFuture};
 use changes::Watch;
 
-pub use open::{PostgresOpenError, PostgresOptions};
+pub use open::{Inspected, PostgresOpenError, PostgresOptions};
 
 /// The longest wait for a connection. One is made in milliseconds, and given back within [`PATIENCE`].
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
@@ -40,6 +40,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(6);
 pub struct PostgresStore {
     parts: Parts,
     lease: Duration,
+    address: String,
 }
 
 /// The connections, and the tasks that follow what other nodes do.
@@ -174,6 +175,10 @@ impl Store for PostgresStore {
 
     fn set_meta<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(self.parts.set_meta(key, value))
+    }
+
+    fn meta_or<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, String> {
+        Box::pin(self.parts.meta_or(key, value))
     }
 
     /// Asks for version, rights, migrations, and how far its clock is from this node's. Reads no table.

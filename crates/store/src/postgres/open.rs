@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqlSafeStr as _};
 use tokio::time::timeout;
 
@@ -45,6 +45,21 @@ impl Default for PostgresOptions {
     fn default() -> Self {
         Self { max_connections: 16, application_name: "snaphook".to_owned(), lease: Duration::from_secs(60), listens: true }
     }
+}
+
+/// What a look at a database found.
+#[derive(Debug)]
+pub struct Inspected {
+    /// As [`PostgresStore::address`].
+    pub address: String,
+    /// Of the server, as its makers write it.
+    pub version: String,
+    /// What is wrong, or will be; empty when all is well.
+    pub findings: Vec<String>,
+    /// Migrations of this release that have not run yet; the next start of a node runs them.
+    pub missing: usize,
+    /// The value that was asked for; none where none was set.
+    pub value: Option<String>,
 }
 
 /// Why a database cannot be opened, and what to do. No password is in it.
@@ -134,23 +149,31 @@ impl PostgresStore {
         let can_notify = sqlx::query(sql::NOTIFY_CHANGE).bind("").execute(&mut connection).await.is_ok();
         // Whether the server minds does not matter any more.
         let _ = connection.close().await;
-        let pool = pool(target.options, options.max_connections);
+        let pool = pool(target.options.clone(), options.max_connections);
         let away = Arc::new(AtomicBool::new(false));
         let watch = Watch::begin(pool.clone(), Arc::clone(&away), now_us, can_notify, options.listens);
         let server = Server { pool, lease: options.lease, away, watch };
-        Ok(Self { parts: Parts::new(Arc::new(Database::Postgres(server))), lease: options.lease })
+        Ok(Self { parts: Parts::new(Arc::new(Database::Postgres(server))), lease: options.lease, address: target.address })
     }
 
-    /// Says what is wrong with a database that nodes may be running on; changes nothing. Empty when all is well.
+    /// Which database it is, for people: user, server, database, and whether connections are encrypted; no password.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Says what is wrong with a database that nodes may be running on, and reads one of the values that [`crate::Store::meta`] gives; changes
+    /// nothing.
     ///
     /// # Errors
     /// When it cannot be reached or read; see [`PostgresOpenError`].
-    pub async fn inspect(url: &str, options: &PostgresOptions) -> Result<Vec<String>, PostgresOpenError> {
+    pub async fn inspect(url: &str, options: &PostgresOptions, key: &str) -> Result<Inspected, PostgresOpenError> {
         let target = Target::new(url, options)?;
         let mut connection = target.connect().await?;
-        let findings = check::findings(&mut connection).await.map_err(|error| target.error(error.into()))?;
+        let inspected = check::inspect(&mut connection, target.address.clone(), key).await;
+        let inspected = inspected.map_err(|error| target.error(error.into()))?;
         let _ = connection.close().await;
-        Ok(findings)
+        Ok(inspected)
     }
 }
 
@@ -160,6 +183,8 @@ struct Target {
     server: String,
     user: String,
     database: String,
+    /// All of it in one line.
+    address: String,
 }
 
 /// What can go wrong once there is a connection.
@@ -188,7 +213,14 @@ impl Target {
         let user = parsed.get_username().to_owned();
         // As the server understands a URL that names none.
         let database = parsed.get_database().unwrap_or(&user).to_owned();
-        Ok(Self { options: parsed, server, user, database })
+        let encrypted = match parsed.get_ssl_mode() {
+            PgSslMode::Disable => "not encrypted",
+            PgSslMode::Allow | PgSslMode::Prefer => "encrypted if the server does so",
+            PgSslMode::Require => "encrypted",
+            PgSslMode::VerifyCa | PgSslMode::VerifyFull => "encrypted, server verified",
+        };
+        let address = format!("postgres://{user}@{server}/{database} ({encrypted})");
+        Ok(Self { options: parsed, server, user, database, address })
     }
 
     async fn connect(&self) -> Result<PgConnection, PostgresOpenError> {

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use serde_json::json;
 use snaphook_model::RunStatus;
 use snaphook_testkit::postgres::{Cluster, PASSWORD, PASSWORD_USER};
+use snaphook_testkit::{Link, Replacement};
 use tokio::time::timeout;
 
 use super::open::suits;
 use crate::conformance::{at, conformance, deploy, document, name, queued, recording, run, run_id, token, upload, with_tenant};
 use crate::{
-    Change, Changes, DocumentStore as _, Notice, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore, RunFilter, RunStore as _,
-    ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
+    Change, Changes, DocumentStore as _, Inspected, Notice, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore, RunFilter,
+    RunStore as _, ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
 };
 
 /// Few connections, since many tests share a server.
@@ -109,9 +110,8 @@ async fn told_of(changes: &mut Changes, tenant: &str) -> Duration {
     begun.elapsed()
 }
 
-async fn every_change_is_told(listens: bool) {
-    let url = Cluster::shared().database();
-    let (here, there) = (open(&url, &PostgresOptions { listens, ..options() }).await, open(&url, &options()).await);
+/// The first node is told of everything that the second one changes.
+async fn every_change_is_told(here: PostgresStore, there: PostgresStore) {
     let mut changes = here.changes();
     let acme = with_tenant(&there, "acme").await;
     told_of(&mut changes, "acme").await;
@@ -127,8 +127,6 @@ async fn every_change_is_told(listens: bool) {
     told_of(&mut changes, "acme").await;
     assert_eq!(there.put_connector(&acme, &name("crm"), document(&json!({"n": 1}), &[])).await.unwrap(), Change::Changed);
     told_of(&mut changes, "acme").await;
-    there.replace_component(&acme, &name("sign"), 1, upload("sign", "two").component).await.unwrap();
-    told_of(&mut changes, "acme").await;
     with_tenant(&there, "other").await;
     let mut quickest = told_of(&mut changes, "other").await;
     for number in 0..3 {
@@ -142,14 +140,73 @@ async fn every_change_is_told(listens: bool) {
     while changes.next().await.is_some() {}
 }
 
+/// Two builds that share a database for a while would make every version again after each other.
+#[tokio::test]
+async fn a_component_that_is_made_again_is_no_change() {
+    let url = Cluster::shared().database();
+    let (here, there) = (open(&url, &options()).await, open(&url, &options()).await);
+    let acme = with_tenant(&there, "acme").await;
+    deploy(&there, &acme, "sign", "one").await;
+    let revision = || Cluster::shared().sql(url.rsplit('/').next().unwrap(), "SELECT revision FROM changes WHERE tenant = 'acme'");
+    let before = revision();
+    assert!(here.replace_component(&acme, &name("sign"), 1, upload("sign", "two").component).await.unwrap());
+    assert_eq!(revision(), before);
+}
+
 #[tokio::test]
 async fn changes_are_told_by_notices() {
-    every_change_is_told(true).await;
+    let url = Cluster::shared().database();
+    every_change_is_told(open(&url, &options()).await, open(&url, &options()).await).await;
 }
 
 #[tokio::test]
 async fn changes_are_found_without_notices() {
-    every_change_is_told(false).await;
+    let url = Cluster::shared().database();
+    let deaf = PostgresOptions { listens: false, ..options() };
+    every_change_is_told(open(&url, &deaf).await, open(&url, &options()).await).await;
+}
+
+/// Two nodes behind something that replaces what they say.
+async fn nodes_behind(replacements: &[Replacement]) {
+    let cluster = Cluster::shared();
+    let link = Link::replacing(cluster.address(), replacements);
+    let url = cluster.through(&cluster.database(), &link);
+    every_change_is_told(open(&url, &options()).await, open(&url, &options()).await).await;
+}
+
+/// As on databases that speak the protocol without being PostgreSQL.
+#[tokio::test]
+async fn changes_are_found_where_the_server_knows_no_notices() {
+    nodes_behind(&[("LISTEN ", "LISTEM "), ("pg_notify", "pg_notifx")]).await;
+}
+
+/// As behind a pooler that hands out another connection for each transaction: it listens on one that nobody reads.
+#[tokio::test]
+async fn changes_are_found_where_notices_go_astray() {
+    nodes_behind(&[("LISTEN \"snaphook_", "LISTEN \"otherwise")]).await;
+}
+
+/// What is told while the link is down is told afterwards.
+#[tokio::test]
+async fn changes_are_told_after_a_link_was_down() {
+    let cluster = Cluster::shared();
+    let (link, url) = (Link::to(cluster.address()), cluster.database());
+    let (here, there) = (open(&cluster.through(&url, &link), &options()).await, open(&url, &options()).await);
+    let mut changes = here.changes();
+    with_tenant(&there, "before").await;
+    told_of(&mut changes, "before").await;
+    link.take_down();
+    until("the link is missed", async || here.ping().await.is_err()).await;
+    with_tenant(&there, "meanwhile").await;
+    link.mend();
+    told_of(&mut changes, "meanwhile").await;
+    until("the store is back", async || here.ping().await.is_ok()).await;
+    for number in 0..10 {
+        link.cut();
+        let tenant = format!("t{number}");
+        with_tenant(&there, &tenant).await;
+        told_of(&mut changes, &tenant).await;
+    }
 }
 
 #[tokio::test]
@@ -293,13 +350,23 @@ async fn what_cannot_be_opened_says_what_to_do() {
 async fn doctor_sees_what_will_be_trouble() {
     let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
     let database = url.rsplit('/').next().unwrap();
-    let before = PostgresStore::inspect(&url, &options()).await.unwrap();
-    assert!(before.len() == 1 && before[0].contains("have not run"), "{before:?}");
+    let inspect = async |url: &str| PostgresStore::inspect(url, &options(), "key").await.unwrap();
+    let before = inspect(&url).await;
+    assert_eq!((before.findings.len(), before.missing, &before.value), (0, crate::sql::MIGRATIONS.iter().count(), &None));
     let store = open(&url, &options()).await;
+    store.set_meta("key", "value").await.unwrap();
+    let after = inspect(&url).await;
+    assert_eq!(after.missing, 0);
+    assert_eq!((after.findings.len(), after.value.as_deref(), after.address.as_str()), (0, Some("value"), store.address()));
+    assert!(after.version.split('.').next().unwrap().parse::<u32>().unwrap() >= 13, "{after:?}");
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
     cluster.sql(database, &format!("GRANT USAGE ON SCHEMA public TO {PASSWORD_USER}; GRANT SELECT ON _sqlx_migrations TO {PASSWORD_USER}"));
     let as_user = cluster.url(&format!("{PASSWORD_USER}:{PASSWORD}"), database);
-    let findings = PostgresStore::inspect(&as_user, &options()).await.unwrap();
+    let inspected = PostgresStore::inspect(&as_user, &options(), "key").await;
+    assert!(matches!(inspected, Err(PostgresOpenError::Rights { .. })), "{inspected:?}");
+    cluster.sql(database, &format!("GRANT SELECT ON meta TO {PASSWORD_USER}"));
+    let Inspected { findings, address, .. } = inspect(&as_user).await;
+    assert!(address.contains(PASSWORD_USER) && !address.contains(PASSWORD), "{address}");
     assert!(findings.len() == 1 && findings[0].contains("may not create tables"), "{findings:?}");
 }
 

@@ -54,6 +54,7 @@ pub(crate) const CLAIM_DUE: &str = "WITH due AS ( \
 /// Whether writes are taken: off on a standby and where the operator says so.
 pub(crate) const READ_ONLY: &str = "SELECT current_setting('transaction_read_only')";
 pub(crate) const SERVER_VERSION: &str = "SELECT current_setting('server_version_num')";
+pub(crate) const SHOWN_VERSION: &str = "SELECT current_setting('server_version')";
 pub(crate) const MAY_CREATE: &str = "SELECT CAST(has_schema_privilege(current_schema(), 'CREATE') AS TEXT)";
 pub(crate) const MIGRATIONS: &str = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
 /// Fails without the rights to use what there is.

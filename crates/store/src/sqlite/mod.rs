@@ -9,7 +9,6 @@ mod open;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,7 @@ use crate::sql::{runs, tenants as sql};
 use crate::{Changes, Store, StoreError, StoreFuture};
 
 pub(crate) use log::Log;
-pub use open::OpenError;
+pub use open::{DataDir, OpenError};
 
 /// The store on SQLite. See [`SqliteStore::open`].
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub struct SqliteStore {
     parts: Parts,
     file: PathBuf,
     /// Held as long as the store lives, so that no second node opens the same directory.
-    _lock: File,
+    _taken: DataDir,
 }
 
 /// The connections.
@@ -116,6 +115,10 @@ impl Store for SqliteStore {
 
     fn set_meta<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(self.parts.set_meta(key, value))
+    }
+
+    fn meta_or<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, String> {
+        Box::pin(self.parts.meta_or(key, value))
     }
 
     fn check(&self) -> StoreFuture<'_, Vec<String>> {

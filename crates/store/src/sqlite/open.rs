@@ -76,7 +76,7 @@ impl SqliteStore {
     /// See [`OpenError`].
     pub async fn open(data_dir: &Path) -> Result<Self, OpenError> {
         let file = database_file(data_dir);
-        let lock = prepare_files(data_dir, &file)?;
+        let taken = prepare_files(data_dir, &file)?;
         let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
         let writer = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", WRITE_CACHE);
         let mut writer = writer.connect().await.map_err(failed)?;
@@ -93,7 +93,7 @@ impl SqliteStore {
         let (writer, log) = (WriteConnection(Mutex::new(Some(writer))), Arc::new(Log::of(&file)));
         let database = Arc::new(Database::Sqlite(Files { readers, writer, log }));
         add_missing_hashes(&database).await.map_err(|error| OpenError::Database { path: file.clone(), source: error.into() })?;
-        Ok(Self { parts: Parts::new(database), file, _lock: lock })
+        Ok(Self { parts: Parts::new(database), file, _taken: taken })
     }
 
     /// Looks for damage in a directory that a node may be running on; changes nothing. Empty when sound.
@@ -115,24 +115,46 @@ fn database_file(data_dir: &Path) -> PathBuf {
     data_dir.join("snaphook.db")
 }
 
-/// Makes the files before SQLite would make them readable for everybody; its log takes over the rights of the database.
-fn prepare_files(data_dir: &Path, file: &Path) -> Result<File, OpenError> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::File { path, source }
-    };
-    if !data_dir.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(at(data_dir))?;
+/// A data directory that this process has to itself until it drops this.
+#[derive(Debug)]
+pub struct DataDir {
+    _lock: File,
+}
+
+impl DataDir {
+    /// Takes a directory, for the owner alone, and makes it where there is none. [`SqliteStore::open`] does so by itself.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] when another node has it, [`OpenError::File`] when it cannot be used.
+    pub fn take(data_dir: &Path) -> Result<Self, OpenError> {
+        if !data_dir.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(at(data_dir))?;
+        }
+        let path = data_dir.join("snaphook.lock");
+        let lock = private(&path)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse(data_dir.to_owned()),
+            TryLockError::Error(source) => at(&path)(source),
+        })?;
+        Ok(Self { _lock: lock })
     }
-    let open = |path: &Path| OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(at(path));
-    let lock_path = data_dir.join("snaphook.lock");
-    let lock = open(&lock_path)?;
-    lock.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => OpenError::InUse(data_dir.to_owned()),
-        TryLockError::Error(source) => at(&lock_path)(source),
-    })?;
-    open(file)?.set_permissions(Permissions::from_mode(0o600)).map_err(at(file))?;
-    Ok(lock)
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::File { path, source }
+}
+
+/// Opens a file, or makes one for the owner alone.
+fn private(path: &Path) -> Result<File, OpenError> {
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(at(path))
+}
+
+/// Makes the files before SQLite would make them readable for everybody; its log takes over the rights of the database.
+fn prepare_files(data_dir: &Path, file: &Path) -> Result<DataDir, OpenError> {
+    let taken = DataDir::take(data_dir)?;
+    private(file)?.set_permissions(Permissions::from_mode(0o600)).map_err(at(file))?;
+    Ok(taken)
 }
 
 fn options(file: &Path) -> SqliteConnectOptions {

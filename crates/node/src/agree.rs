@@ -1,0 +1,110 @@
+//! What all nodes on one database agree on: the operator's token and the key of secrets. Who comes first says it, and the others take it or do not
+//! start.
+
+use std::path::{Path, PathBuf};
+
+use snaphook_api::{new_token, token_hash};
+use snaphook_egress::{Vault, VaultError};
+use snaphook_store::{Store, TokenHash};
+
+use crate::config::Config;
+use crate::node::start_error;
+use crate::problem::CliError;
+
+/// Where the store keeps the hash of the operator's token.
+const OPERATOR_TOKEN: &str = "operator-token-hash";
+
+/// Where the store keeps the id of the key under which secrets are sealed.
+pub(crate) const SECRETS_KEY: &str = "secrets-key-id";
+
+/// How another node's key comes here.
+const COPY: &str = "copy `secrets.key` from the data directory of a node that runs";
+
+/// The configured token counts for this process; without one, the token that was made at the first start of any node. It is given where it was
+/// made now.
+pub(crate) async fn operator_token(store: &dyn Store, configured: Option<&str>) -> Result<(TokenHash, Option<String>), CliError> {
+    if let Some(token) = configured {
+        return Ok((token_hash(token), None));
+    }
+    let token = new_token();
+    let ours = blake3::Hash::from(token_hash(&token).0);
+    let stands = store.meta_or(OPERATOR_TOKEN, ours.to_hex().as_str()).await.map_err(start_error)?;
+    let stands = blake3::Hash::from_hex(&stands).map_err(|_| {
+        CliError::Start("the database's hash of the operator's token cannot be read; give a token: --operator-token".to_owned())
+    })?;
+    Ok((TokenHash(stands.into()), (stands == ours).then_some(token)))
+}
+
+/// The vault with the key of the database's secrets.
+///
+/// # Errors
+/// When this node has another key, or none while there is one; the message says how to get it.
+pub(crate) async fn vault(config: &Config, store: &dyn Store) -> Result<Vault, CliError> {
+    let file = key_file(config.secrets_key_file.as_deref(), &config.data_dir);
+    let place = Place { file: &file, shared: config.database_url.is_some() };
+    let known = store.meta(SECRETS_KEY).await.map_err(start_error)?;
+    let (vault, is_new) = match &config.secrets_key {
+        Some(key) => (Vault::of_text(key).map_err(given_error)?, false),
+        None if file.exists() => (Vault::open(&file).map_err(start_error)?, false),
+        None if known.is_some() => return Err(place.refusal(&format!("{} is missing", file.display()))),
+        None if config.secrets_key_file.is_some() => {
+            return Err(CliError::Start(format!("there is no key file {}", file.display())));
+        }
+        None => (Vault::open(&file).map_err(start_error)?, true),
+    };
+    let stands = store.meta_or(SECRETS_KEY, &vault.key_id()).await.map_err(start_error)?;
+    if stands == vault.key_id() {
+        return Ok(vault);
+    }
+    if is_new {
+        // Another node that started at this moment was first. Nothing is sealed under this key.
+        drop(std::fs::remove_file(&file));
+        return Err(place.refusal(&format!("{} is missing", file.display())));
+    }
+    let given = if config.secrets_key.is_some() { "SNAPHOOK_SECRETS_KEY".to_owned() } else { file.display().to_string() };
+    Err(place.refusal(&format!("{given} is another key than the database's secrets were sealed under")))
+}
+
+/// The file with the key, unless the key itself is given.
+pub(crate) fn key_file(configured: Option<&Path>, data_dir: &Path) -> PathBuf {
+    configured.map_or_else(|| data_dir.join("secrets.key"), Path::to_owned)
+}
+
+/// What to say about a database's key and this node's, which are not the same; for `doctor`, which makes none.
+pub(crate) fn key_finding(stands: &str, file: &Path) -> Result<String, String> {
+    if let Ok(key) = std::env::var("SNAPHOOK_SECRETS_KEY") {
+        let vault = Vault::of_text(&key).map_err(|error| given_error(error).to_string())?;
+        return compare(stands, &vault, "SNAPHOOK_SECRETS_KEY");
+    }
+    if !file.exists() {
+        return Err(format!("{} is missing; {COPY}, or give the key as SNAPHOOK_SECRETS_KEY", file.display()));
+    }
+    let vault = Vault::open(file).map_err(|error| crate::problem::chain(&error))?;
+    compare(stands, &vault, &file.display().to_string())
+}
+
+fn compare(stands: &str, vault: &Vault, name: &str) -> Result<String, String> {
+    if stands == vault.key_id() {
+        return Ok(format!("{name} is the key of the database's secrets"));
+    }
+    Err(format!("{name} is another key than the database's secrets were sealed under; {COPY}"))
+}
+
+struct Place<'a> {
+    file: &'a Path,
+    shared: bool,
+}
+
+impl Place<'_> {
+    fn refusal(&self, what: &str) -> CliError {
+        let file = self.file.display();
+        CliError::Start(match self.shared {
+            true => format!("{what}; {COPY} to {file}, or give the key as --secrets-key-file or SNAPHOOK_SECRETS_KEY"),
+            false => format!("{what}; secrets open under the key that was there when they were put"),
+        })
+    }
+}
+
+fn given_error(error: VaultError) -> CliError {
+    CliError::Start(format!("SNAPHOOK_SECRETS_KEY: {error}"))
+}
