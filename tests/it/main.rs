@@ -39,6 +39,7 @@ mod saving;
 mod scripts;
 mod signatures;
 mod ssrf;
+mod state;
 mod streaming;
 mod subjects;
 mod support;
