@@ -22,6 +22,7 @@ typedef struct Context {
     const ContextRecord *record;
     JSValue parms;
     JSValue scopes[4];
+    JSValue state;
 } Context;
 
 static JSClassID context_class, scope_class;
@@ -205,7 +206,7 @@ JSValue context_new(const ContextRecord *record)
     Context *context = heap_allocate(sizeof *context);
     JSValue object = context == NULL ? JS_ThrowOutOfMemory(js) : JS_NewObjectClass(js, (int)context_class);
     if (!JS_IsException(object)) {
-        *context = (Context){record, JS_UNDEFINED, {JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED}};
+        *context = (Context){record, JS_UNDEFINED, {JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED}, JS_UNDEFINED};
         JS_SetOpaque(object, context);
     }
     return object;
@@ -233,7 +234,7 @@ static JSValue iso_time(uint64_t ms)
     return JS_NewStringLen(js, text, sizeof text - 1);
 }
 
-typedef enum Field { TENANT, FLOW, STEP, RUN, ATTEMPT, STARTED, PARMS, TEST_RUN, SCOPES } Field;
+typedef enum Field { TENANT, FLOW, STEP, RUN, ATTEMPT, STARTED, PARMS, TEST_RUN, STATE, SCOPES } Field;
 
 static JSValue scope_object(Context *context, int index)
 {
@@ -276,6 +277,14 @@ static JSValue get(JSContext *ctx, JSValueConst this, int magic)
         return JS_DupValue(ctx, context->parms);
     case TEST_RUN:
         return JS_NewBool(ctx, record->test_run);
+    case STATE:
+        if (JS_IsUndefined(context->state)) {
+            JSValue state = state_new(record->flow.is_some || record->test_run);
+            if (JS_IsException(state))
+                return state;
+            context->state = state;
+        }
+        return JS_DupValue(ctx, context->state);
     default:
         return scope_object(context, magic - SCOPES);
     }
@@ -307,6 +316,7 @@ static const JSCFunctionListEntry parts[] = {
     JS_CGETSET_MAGIC_DEF("meta", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_META),
     JS_CGETSET_MAGIC_DEF("config", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_CONFIG),
     JS_CGETSET_MAGIC_DEF("stepResults", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_STEP_RESULTS),
+    JS_CGETSET_MAGIC_DEF("state", get, NULL, STATE),
     JS_CFUNC_DEF("toJSON", 0, to_json),
 };
 

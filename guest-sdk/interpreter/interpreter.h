@@ -206,6 +206,11 @@ JSValue context_new(const ContextRecord *record);
 // Hands values that were changed in place to the host. False when it threw.
 bool context_flush(void);
 
+// state.c
+void state_define_class(void);
+// `{flow, tenant}`; without a flow, its state is empty and cannot be written.
+JSValue state_new(bool has_flow);
+
 // decisions.c
 typedef enum DecisionKind {
     DECISION_REJECT,

@@ -108,6 +108,7 @@ static void start(void)
     message_define_classes();
     given_define_classes();
     context_define_classes(log);
+    state_define_class();
     waiting_define(globals, native);
     load_define();
     payload_define_class();

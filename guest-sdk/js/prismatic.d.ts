@@ -28,6 +28,25 @@ declare namespace Prismatic {
     readonly configVars: Readonly<Record<string, any>>;
     /** The step's name; `null` in a trigger. */
     readonly stepId: string | null;
+    /** The run's variables, gone when it ends. Each of the states is set by changing it, by putting another object there, or by returning it. */
+    executionState: State;
+    /** The flow's state, in later runs of the same flow. It and the two below are kept when the run succeeds. */
+    instanceState: State;
+    /** The tenant's state, in all of its flows. */
+    crossFlowState: State;
+    /** The same, apart from `crossFlowState`. */
+    integrationState: State;
+  }
+
+  /** Values of JSON by name. */
+  type State = Record<string, any>;
+
+  /** States that are returned: their members are set, and the others stay. */
+  interface States {
+    executionState?: State | null;
+    instanceState?: State | null;
+    crossFlowState?: State | null;
+    integrationState?: State | null;
   }
 
   /** Results of earlier steps and of the `trigger`, by camel-cased name. */
@@ -46,7 +65,7 @@ declare namespace Prismatic {
   }
 
   /** What a step returns: nothing leaves the payload as it was. */
-  interface StepReturned {
+  interface StepReturned extends States {
     /** The next payload, any JSON value. */
     data?: unknown;
     /** Does nothing here, as `contentType` and `headers`. */
@@ -56,7 +75,7 @@ declare namespace Prismatic {
   }
 
   /** What a trigger returns: what it leaves out stays as it was. */
-  interface TriggerReturned {
+  interface TriggerReturned extends States {
     /** What the first step is given; the request's body when absent. */
     payload?: unknown;
     response?: {

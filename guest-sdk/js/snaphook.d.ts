@@ -146,7 +146,22 @@ declare module "snaphook" {
     readonly meta: Record<string, string>;
     /** Payloads of earlier steps, by camel-cased name. */
     readonly stepResults: Readonly<Record<string, any>>;
+    /** Values that outlive the run. `flow` is empty in a direct call, which belongs to no flow, and cannot be written there. */
+    readonly state: { readonly flow: State; readonly tenant: State };
     readonly log: Log;
+  }
+
+  /**
+   * Values by key, kept when the run succeeds. An invocation sees them as they were when it first asked, with what its run has written. Only what is
+   * asked for crosses.
+   */
+  export interface State {
+    /** A copy of the value; `undefined` where there is none. What is changed in it counts once it is set. */
+    get<T = any>(key: string): T | undefined;
+    /** Any value that has a JSON form; `undefined` deletes. A key has at most 512 bytes. */
+    set(key: string, value: unknown): void;
+    delete(key: string): void;
+    keys(): string[];
   }
 
   const kind: unique symbol;

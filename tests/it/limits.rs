@@ -98,6 +98,14 @@ async fn limit_host_calls() {
 }
 
 #[tokio::test]
+async fn limit_state_bytes() {
+    let source = "export function preHook(call, { state }) { for (let i = 0; ; i++) state.tenant.set(`k${i}`, i); }";
+    let (tenant, upstream) = limited(json!({"state_bytes": 100_000}), source).await;
+    refused(tenant.call("api/x", json!({})).await, 422, "state-size", 100_000).await;
+    assert!(upstream.requests().is_empty());
+}
+
+#[tokio::test]
 async fn limit_source_bytes() {
     let tenant = node().tenant_with(json!({"limits": {"source_bytes": 1000}})).await;
     let answer = tenant.upload("s", "javascript", format!("export function preHook() {{ /* {} */ }}", "x".repeat(1000))).await;

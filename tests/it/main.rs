@@ -40,6 +40,7 @@ mod scripts;
 mod shared_database;
 mod signatures;
 mod ssrf;
+mod state;
 mod streaming;
 mod subjects;
 mod support;

@@ -132,6 +132,7 @@ impl Bench {
             limits: Limits::default(),
             deadline: None,
             variables: Arc::clone(&self.variables),
+            state: None,
             http: None,
         };
         let begun = Instant::now();

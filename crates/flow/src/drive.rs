@@ -8,6 +8,7 @@ mod flow;
 mod outgoing;
 mod script;
 mod send;
+mod state;
 mod trigger;
 mod values;
 mod wait;
@@ -33,7 +34,7 @@ use crate::runner::{Inner, RunInput};
 use crate::template::RunValues;
 use crate::variables::RunVariables;
 use checkpoint::Ledger;
-use ending::{blank_record, close_record, close_step};
+use ending::{blank_record, close_record, close_step, finish_run};
 
 pub(crate) use ending::{end_where_it_is, refuse_run};
 pub(crate) use flow::run_flow;
@@ -189,11 +190,12 @@ pub(crate) async fn direct_call(
         End::Failed(Failure { fault, reason, .. }) => Outcome::Failed { fault, reason_code: reason, retry_run: None },
     };
     close_record(&mut record, &outcome, clock.now());
-    if let Err(error) = inner.parts.store.record_run(&tenant.name, &record, scope.recorder.finish()).await {
-        // The call has happened and its caller is answered; only the record is lost.
-        record::store_fault(error);
-    }
-    Finished { run: record.id, outcome }
+    let run = record.id;
+    let outcome = match finish_run(scope, record, None).await.refused {
+        Some(fault) => Outcome::Failed { fault, reason_code: None, retry_run: None },
+        None => outcome,
+    };
+    Finished { run, outcome }
 }
 
 /// Somebody wants the run to end.

@@ -1,8 +1,8 @@
 //! What a replay of a run needs, written down while it runs.
 //!
 //! The outcome of an invocation depends on: the program (a script's version, and the build of interpreter and engine that runs it), the hook's
-//! input, the context (which holds the frozen clock and the seed of all chance), the limits, the values it may read by key, and what its own
-//! requests were answered, in the order in which it heard of them. All of it is in an [`Entry`], beside what came of it.
+//! input, the context (which holds the frozen clock and the seed of all chance), the limits, the values it may read by key, what it read of state,
+//! and what its own requests were answered, in the order in which it heard of them. All of it is in an [`Entry`], beside what came of it.
 //!
 //! Not in it is the clock on the wall. A guest sees its deadline as the limit `wall_ms`, which is recorded; when the host ended an invocation
 //! because time was over, the fuel spent by then says how far it had come (see `replay`). What failed on our own side is left out: it says
@@ -18,7 +18,9 @@ use std::io;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snaphook_model::{Blame, Context, Decision, Exchange, Fault, HookInput, Limits, Name, Payload, SubjectValues, VariableWrite};
+use snaphook_model::{
+    Blame, Context, Decision, Exchange, Fault, HookInput, Limits, Name, Payload, StateSeen, SubjectValues, VariableWrite,
+};
 use snaphook_store::Recording;
 
 /// Beyond this a run keeps its record and cannot be replayed. A quarter of what the store's queue holds, and a thousand ordinary calls.
@@ -51,6 +53,9 @@ pub(crate) struct Entry {
     /// Whether it might make requests of its own.
     pub(crate) granted: bool,
     pub(crate) exchanges: Vec<Exchange>,
+    /// What it learned of state that was kept before the run.
+    #[serde(default, skip_serializing_if = "StateSeen::is_empty")]
+    pub(crate) state: StateSeen,
     pub(crate) result: Result<Decision, Fault>,
     pub(crate) writes: Vec<VariableWrite>,
     pub(crate) fuel: u64,
@@ -134,6 +139,7 @@ impl Entry {
             context,
             granted: false,
             exchanges: Vec::new(),
+            state: StateSeen { values: Vec::new(), keys: Vec::new() },
             result,
             writes: Vec::new(),
             fuel: 0,

@@ -53,20 +53,9 @@ impl RunVariables {
 
     /// What leads from the values as last taken to those of now; at first from no values at all.
     pub(crate) fn take_changes(&mut self) -> Vec<VariableWrite> {
-        let scopes = [VariableScope::Variables, VariableScope::Meta, VariableScope::Config, VariableScope::StepResults];
         match std::mem::replace(&mut self.changed, Changed::These(BTreeSet::new())) {
-            Changed::All => scopes
-                .into_iter()
-                .flat_map(|scope| self.values.scope(scope).iter().map(move |(key, value)| (scope, key, value)))
-                .map(|(scope, key, value)| VariableWrite { scope, key: key.clone(), value: Some(value.clone()) })
-                .collect(),
-            Changed::These(keys) => {
-                let now = |(scope, key): (VariableScope, String)| {
-                    let value = self.values.scope(scope).get(&key).cloned();
-                    VariableWrite { scope, key, value }
-                };
-                keys.into_iter().map(now).collect()
-            }
+            Changed::All => self.values.as_writes(),
+            Changed::These(keys) => keys.into_iter().map(|(scope, key)| self.values.as_write(scope, key)).collect(),
         }
     }
 }

@@ -26,6 +26,7 @@ const OWN_FILES: &[&str] = &[
     "query.c",
     "given.c",
     "context.c",
+    "state.c",
     "decisions.c",
     "dialects.c",
     "library.c",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Fault, Headers, Hook, HttpRequest, HttpResponse, Payload, RunId, TenantName};
+use crate::{Fault, Headers, Hook, HttpRequest, HttpResponse, Payload, RunId, StateChanges, TenantName};
 
 /// Circumstances of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,9 +130,15 @@ pub enum VariableScope {
     Config,
     /// Results of earlier steps, by camel-cased name.
     StepResults,
+    /// State of the flow; writable, and kept when the run succeeds.
+    FlowState,
+    /// State that all flows and direct calls of the tenant share; likewise.
+    TenantState,
 }
 
 impl VariableScope {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Variables, Self::Meta, Self::Config, Self::StepResults, Self::FlowState, Self::TenantState];
     /// Keys and values of `meta` together: the documented limit of the product whose scripts bring `meta` along.
     pub const META_BYTES: usize = 10_240;
     /// Keys and values of `variables` together. Generous for run data, small enough that a run record stays readable.
@@ -147,18 +153,55 @@ pub struct Variables {
     pub meta: BTreeMap<String, String>,
     pub config: BTreeMap<String, String>,
     pub step_results: BTreeMap<String, String>,
+    /// What the run has written into its flow's state and what is not kept yet.
+    #[serde(default, skip_serializing_if = "StateChanges::is_empty")]
+    pub flow_state: StateChanges,
+    /// The same of the tenant's state.
+    #[serde(default, skip_serializing_if = "StateChanges::is_empty")]
+    pub tenant_state: StateChanges,
 }
 
 impl Variables {
-    /// The values of a scope.
+    /// The values of a scope that lies in the run; those of state are elsewhere.
     #[must_use]
-    pub const fn scope(&self, scope: VariableScope) -> &BTreeMap<String, String> {
+    pub const fn scope(&self, scope: VariableScope) -> Option<&BTreeMap<String, String>> {
         match scope {
-            VariableScope::Variables => &self.variables,
-            VariableScope::Meta => &self.meta,
-            VariableScope::Config => &self.config,
-            VariableScope::StepResults => &self.step_results,
+            VariableScope::Variables => Some(&self.variables),
+            VariableScope::Meta => Some(&self.meta),
+            VariableScope::Config => Some(&self.config),
+            VariableScope::StepResults => Some(&self.step_results),
+            VariableScope::FlowState | VariableScope::TenantState => None,
         }
+    }
+
+    /// What is written into a state and not kept yet; none of the other scopes.
+    #[must_use]
+    pub const fn state(&self, scope: VariableScope) -> Option<&StateChanges> {
+        match scope {
+            VariableScope::FlowState => Some(&self.flow_state),
+            VariableScope::TenantState => Some(&self.tenant_state),
+            _ => None,
+        }
+    }
+
+    /// All there is, as writes that make it out of nothing.
+    #[must_use]
+    pub fn as_writes(&self) -> Vec<VariableWrite> {
+        let mut writes = Vec::new();
+        for scope in VariableScope::ALL {
+            let write = |key: &String, value: Option<&String>| VariableWrite { scope, key: key.clone(), value: value.cloned() };
+            writes.extend(self.scope(scope).into_iter().flatten().map(|(key, value)| write(key, Some(value))));
+            writes.extend(self.state(scope).into_iter().flat_map(|state| &state.0).map(|(key, value)| write(key, value.as_ref())));
+        }
+        writes
+    }
+
+    /// The write that makes a key what it is here.
+    #[must_use]
+    pub fn as_write(&self, scope: VariableScope, key: String) -> VariableWrite {
+        let kept = self.scope(scope).and_then(|values| values.get(&key));
+        let value = kept.or_else(|| self.state(scope)?.0.get(&key)?.as_ref()).cloned();
+        VariableWrite { scope, key, value }
     }
 
     /// What makes these values of earlier ones, in the scopes that scripts write.
@@ -166,10 +209,15 @@ impl Variables {
     pub fn writes_since(&self, earlier: &Self) -> Vec<VariableWrite> {
         let mut writes = Vec::new();
         for scope in [VariableScope::Variables, VariableScope::Meta] {
-            let (before, now) = (earlier.scope(scope), self.scope(scope));
+            let (Some(before), Some(now)) = (earlier.scope(scope), self.scope(scope)) else { continue };
             let write = |key: &String, value: Option<&String>| VariableWrite { scope, key: key.clone(), value: value.cloned() };
             writes.extend(now.iter().filter(|(key, value)| before.get(*key) != Some(*value)).map(|(key, value)| write(key, Some(value))));
             writes.extend(before.keys().filter(|key| !now.contains_key(*key)).map(|key| write(key, None)));
+        }
+        for scope in [VariableScope::FlowState, VariableScope::TenantState] {
+            let (Some(before), Some(now)) = (earlier.state(scope), self.state(scope)) else { continue };
+            let new = now.0.iter().filter(|(key, value)| before.0.get(*key) != Some(*value));
+            writes.extend(new.map(|(key, value)| VariableWrite { scope, key: key.clone(), value: value.clone() }));
         }
         writes
     }
@@ -182,6 +230,12 @@ impl Variables {
                 VariableScope::Meta => &mut self.meta,
                 VariableScope::Config => &mut self.config,
                 VariableScope::StepResults => &mut self.step_results,
+                VariableScope::FlowState | VariableScope::TenantState => {
+                    let flow = write.scope == VariableScope::FlowState;
+                    let state = if flow { &mut self.flow_state } else { &mut self.tenant_state };
+                    state.0.insert(write.key, write.value);
+                    continue;
+                }
             };
             match write.value {
                 Some(value) => scope.insert(write.key, value),
@@ -248,7 +302,7 @@ pub struct LogEntry {
 
 #[cfg(test)]
 mod tests {
-    use super::Variables;
+    use super::{VariableScope, VariableWrite, Variables};
 
     #[test]
     fn writes_make_the_later_values_of_the_earlier() {
@@ -264,5 +318,22 @@ mod tests {
         made.apply(writes);
         assert_eq!(made, later);
         assert!(later.writes_since(&later).is_empty());
+    }
+
+    #[test]
+    fn what_is_deleted_of_a_state_is_a_change_like_any_other() {
+        let write = |key: &str, value: Option<&str>| VariableWrite {
+            scope: VariableScope::TenantState,
+            key: key.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        let mut later = Variables::default();
+        later.apply(vec![write("a", Some("1")), write("b", None), write("a", Some("2"))]);
+        let writes = later.writes_since(&Variables::default());
+        assert_eq!(writes, [write("a", Some("2")), write("b", None)]);
+        assert_eq!(later.as_writes(), writes);
+        assert_eq!(later.as_write(VariableScope::TenantState, "b".to_owned()), writes[1]);
+        assert!(later.writes_since(&later).is_empty());
+        assert_eq!(later.tenant_state.bytes(), 1 + 1 + 64 + 1 + 64);
     }
 }

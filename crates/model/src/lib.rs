@@ -26,6 +26,7 @@ mod result_key;
 mod run;
 mod script;
 mod secret;
+mod state;
 pub mod strict;
 mod subject;
 mod tenant;
@@ -56,6 +57,7 @@ pub use run::{
 };
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use secret::{SealedSecret, SecretName, SecretNameError};
+pub use state::{RunState, STATE_ENTRY_BYTES, STATE_KEY_BYTES, StateChanges, StateSeen, state_entry_bytes};
 pub use subject::{Subject, SubjectId, SubjectValues};
 pub use tenant::{EgressPolicy, Grants, HostRule, Tenant, TenantDocument};
 pub use token::{TokenRecord, TokenScope, TokenScopes};

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 /// Budgets in force for a tenant. Limits are data: the API shows them and the operator changes them per tenant.
+///
+/// Recordings hold them: what a recording of an earlier release lacks is at its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Fuel per invocation, in wasmtime's units.
     pub fuel: u64,
@@ -25,6 +28,8 @@ pub struct Limits {
     pub request_body_bytes: u64,
     /// Body of an upstream's response, after decompression.
     pub response_body_bytes: u64,
+    /// State of the tenant and of all of its flows together: each key, its JSON text, and [`crate::STATE_ENTRY_BYTES`] for the entry.
+    pub state_bytes: u64,
 }
 
 impl Default for Limits {
@@ -41,6 +46,7 @@ impl Default for Limits {
             component_bytes: 16 << 20,
             request_body_bytes: 6 << 20,
             response_body_bytes: 16 << 20,
+            state_bytes: 4 << 20,
         }
     }
 }
@@ -70,6 +76,8 @@ pub struct LimitsChange {
     pub request_body_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_body_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_bytes: Option<u64>,
 }
 
 impl LimitsChange {
@@ -88,6 +96,7 @@ impl LimitsChange {
             component_bytes: self.component_bytes.unwrap_or(d.component_bytes),
             request_body_bytes: self.request_body_bytes.unwrap_or(d.request_body_bytes),
             response_body_bytes: self.response_body_bytes.unwrap_or(d.response_body_bytes),
+            state_bytes: self.state_bytes.unwrap_or(d.state_bytes),
         }
     }
 }

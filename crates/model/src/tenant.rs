@@ -153,7 +153,7 @@ impl Tenant {
 /// Upper ends keep one tenant's limits inside what a node is built for: a sandbox slot is 1 GiB of address space, and an
 /// invocation longer than two minutes belongs into a step of its own.
 fn check_limits(limits: &Limits) -> Result<(), Invalid> {
-    let ranges: [(&str, u64, u64, u64); 10] = [
+    let ranges: [(&str, u64, u64, u64); 11] = [
         ("fuel", limits.fuel, 100_000, 1_000_000_000_000),
         ("wall_ms", limits.wall_ms, 1, 120_000),
         ("memory_bytes", limits.memory_bytes, 1 << 20, 1 << 30),
@@ -164,6 +164,8 @@ fn check_limits(limits: &Limits) -> Result<(), Invalid> {
         ("component_bytes", limits.component_bytes, 1, 256 << 20),
         ("request_body_bytes", limits.request_body_bytes, 1, 1 << 30),
         ("response_body_bytes", limits.response_body_bytes, 1, 1 << 30),
+        // An invocation that asks for state holds all of its scope.
+        ("state_bytes", limits.state_bytes, 0, 64 << 20),
     ];
     match ranges.into_iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
         Some((field, value, low, high)) => Err(Invalid::new(format!("limits.{field}"), format!("{value} is not between {low} and {high}"))),

@@ -294,9 +294,13 @@ pub(crate) enum ScopeOut {
     Config,
     #[component(name = "step-results")]
     StepResults,
+    #[component(name = "flow-state")]
+    FlowState,
+    #[component(name = "tenant-state")]
+    TenantState,
 }
 
-#[derive(ComponentType, Lower, Clone, Copy)]
+#[derive(ComponentType, Lower, Clone, Copy, Debug)]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum RefusalIn {

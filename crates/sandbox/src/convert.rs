@@ -33,6 +33,8 @@ impl From<ScopeOut> for model::VariableScope {
             ScopeOut::Meta => Self::Meta,
             ScopeOut::Config => Self::Config,
             ScopeOut::StepResults => Self::StepResults,
+            ScopeOut::FlowState => Self::FlowState,
+            ScopeOut::TenantState => Self::TenantState,
         }
     }
 }

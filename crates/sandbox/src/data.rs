@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use snaphook_model::Hook;
+use snaphook_model::{Fault, Hook};
 
 use crate::chance::Chance;
 use crate::host::http::Requests;
+use crate::host::state::State;
 use crate::host::variables::Overlay;
 use crate::host::wasi::Wasi;
 use crate::log::Log;
@@ -25,6 +26,7 @@ pub(crate) struct Data {
     pub(crate) endpoint: (Arc<str>, Arc<str>),
     pub(crate) log: Log,
     pub(crate) variables: Overlay,
+    pub(crate) state: State,
     pub(crate) requests: Requests,
     pub(crate) chance: Chance,
     pub(crate) meter: Meter,
@@ -51,6 +53,15 @@ pub(crate) enum Stop {
         /// Bytes of all of them.
         sent: u64,
     },
+    /// More written into state than can be kept.
+    #[error("too much state")]
+    StateSize {
+        /// Bytes that the run would have written.
+        used: u64,
+    },
+    /// State could not be read.
+    #[error("{0}")]
+    State(Fault),
     /// The program does not have the hook that is asked for.
     #[error("there is no hook `{0}`")]
     NoHook(Hook),

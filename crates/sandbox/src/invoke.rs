@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, TriggerRequest, Usage, VariableWrite, Variables};
+use snaphook_model::{
+    Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, StateSeen, TriggerRequest, Usage, VariableWrite, Variables,
+};
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout_at;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
@@ -24,6 +26,7 @@ use crate::convert::Decided;
 use crate::data::{Data, Stop};
 use crate::fault::{self, Phase};
 use crate::host::http::{GuestHttp, Requests, Source};
+use crate::host::state::{GuestState, Kept, State};
 use crate::host::variables::Overlay;
 use crate::log::Log;
 use crate::meter::Meter;
@@ -42,6 +45,8 @@ pub struct Invocation {
     pub deadline: Option<Instant>,
     /// What the guest reads by key.
     pub variables: Arc<Variables>,
+    /// Where state is kept. Absent: nowhere, and what is written into it goes nowhere either.
+    pub state: Option<Arc<dyn GuestState>>,
     /// Sends the guest's own requests. Absent: not granted.
     pub http: Option<Arc<dyn GuestHttp>>,
 }
@@ -55,7 +60,7 @@ pub struct Outcome {
     pub usage: Usage,
     /// In order, within `log_bytes`.
     pub logs: Vec<LogEntry>,
-    /// Variables that it wrote. To be applied only when the result is a decision.
+    /// Variables and state that it wrote. To be applied only when the result is a decision.
     pub writes: Vec<VariableWrite>,
     /// From the call of `invoke` to its return, in microseconds.
     pub duration_us: u64,
@@ -63,6 +68,8 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// The guest's own requests, in order, with what it was told of them. Absent when they were more than [`crate::MAX_EXCHANGE_BYTES`].
     pub exchanges: Option<Vec<Exchange>>,
+    /// What it learned of state that was kept.
+    pub state: StateSeen,
     /// What the hook acted on, given back to who keeps it.
     pub input: HookInput,
     /// Its circumstances, given back likewise.
@@ -76,6 +83,14 @@ pub struct Recorded {
     pub granted: bool,
     /// Those it made.
     pub exchanges: Vec<Exchange>,
+    /// What it learned of state.
+    pub state: StateSeen,
+}
+
+/// Who tells an invocation what it asks for.
+struct Told {
+    source: Source,
+    kept: Kept,
 }
 
 /// Beyond its deadline, a guest that waits where only the engine knows is dropped after this.
@@ -92,8 +107,11 @@ impl Sandbox {
     pub async fn invoke(&self, program: &Program, invocation: Invocation) -> Outcome {
         let wall = Instant::now() + Duration::from_millis(invocation.limits.wall_ms);
         let deadline = invocation.deadline.map_or(wall, |deadline| deadline.min(wall));
-        let source = invocation.http.clone().map_or(Source::Refused, Source::Granted);
-        self.begin(program, invocation, source, deadline).await
+        let told = Told {
+            source: invocation.http.clone().map_or(Source::Refused, Source::Granted),
+            kept: invocation.state.clone().map_or(Kept::Nothing, Kept::Live),
+        };
+        self.begin(program, invocation, told, deadline).await
     }
 
     /// Calls a hook once more as it was called before; nobody is called, whatever `http` of the invocation says.
@@ -102,17 +120,16 @@ impl Sandbox {
     /// is `limits.wall_ms`, as before, and time that it only imagines ends there; but the host ends the invocation at `deadline` alone.
     pub async fn replay(&self, program: &Program, invocation: Invocation, recorded: Recorded, deadline: Instant) -> Outcome {
         let source = if recorded.granted { Source::Recorded(recorded.exchanges) } else { Source::Refused };
-        self.begin(program, invocation, source, deadline).await
+        self.begin(program, invocation, Told { source, kept: Kept::Recorded(recorded.state) }, deadline).await
     }
 
-    async fn begin(&self, program: &Program, invocation: Invocation, source: Source, deadline: Instant) -> Outcome {
+    async fn begin(&self, program: &Program, invocation: Invocation, told: Told, deadline: Instant) -> Outcome {
         let started_at = Timestamp::now();
         let begun = Instant::now();
         let mut limits = invocation.limits;
         limits.memory_bytes = limits.memory_bytes.min(self.settings().max_memory_bytes);
-        let requests = Requests::new(source, &limits);
         let mut outcome = match self.permit(deadline).await {
-            Some(_permit) => self.run(program, invocation, requests, limits, deadline, started_at).await,
+            Some(_permit) => self.run(program, invocation, told, limits, deadline, started_at).await,
             None => Outcome {
                 result: Err(fault::overloaded()),
                 usage: Usage { fuel_limit: limits.fuel, memory_limit_bytes: limits.memory_bytes, ..Usage::default() },
@@ -121,6 +138,7 @@ impl Sandbox {
                 duration_us: 0,
                 started_at,
                 exchanges: Some(Vec::new()),
+                state: StateSeen::default(),
                 input: invocation.input,
                 context: invocation.context,
             },
@@ -142,7 +160,7 @@ impl Sandbox {
         &self,
         program: &Program,
         invocation: Invocation,
-        requests: Requests,
+        told: Told,
         limits: Limits,
         deadline: Instant,
         started_at: Timestamp,
@@ -155,8 +173,10 @@ impl Sandbox {
             arguments,
             endpoint: endpoint(&input),
             log: Log::new(usize::try_from(limits.log_bytes).unwrap_or(usize::MAX)),
+            // Whoever tries a script out has given it what state it finds.
+            state: State::new(told.kept, Arc::clone(&variables), context.flow.is_some() || context.test_run, limits.state_bytes),
             variables: Overlay::new(variables),
-            requests,
+            requests: Requests::new(told.source, &limits),
             chance: Chance::new(context.seed, "snaphook random 1"),
             meter: Meter::new(Arc::clone(self.pool()), limits.memory_bytes),
             deadline,
@@ -178,6 +198,9 @@ impl Sandbox {
             }
         };
         let data = store.into_data();
+        let mut writes = data.variables.into_writes();
+        let (state_writes, state) = data.state.into_parts();
+        writes.extend(state_writes);
         Outcome {
             result,
             usage: Usage {
@@ -188,10 +211,11 @@ impl Sandbox {
                 wall_us: micros(spent),
             },
             logs: logs(data.log, data.wasi.as_deref()),
-            writes: data.variables.into_writes(),
+            writes,
             duration_us: 0,
             started_at,
             exchanges: data.requests.into_exchanges(),
+            state,
             input,
             context,
         }

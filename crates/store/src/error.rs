@@ -46,6 +46,14 @@ pub enum StoreError {
         /// What they would take.
         used: u64,
     },
+    /// All state of a tenant would take more than it may; nothing was written.
+    #[error("all state of the tenant would take {used} bytes; at most {limit}")]
+    StateSize {
+        /// The limit `state_bytes`.
+        limit: u64,
+        /// What it would take.
+        used: u64,
+    },
     /// A cursor that no page gave out.
     #[error("the cursor is not one of an earlier page")]
     Cursor,
@@ -76,6 +84,7 @@ impl StoreError {
             Self::UnknownTenant(_) => Code::NotFound,
             Self::UnknownVersion { .. } | Self::Exists(_) => Code::Conflict,
             Self::SubjectSize { .. } => Code::TooLarge,
+            Self::StateSize { .. } => Code::StateSize,
             Self::Cursor => Code::Invalid,
             Self::Form { .. } | Self::LeaseLost => Code::Internal,
         }
@@ -94,7 +103,7 @@ impl From<StoreError> for Fault {
         let fault = Self::new(error.code(), error.to_string());
         match error {
             StoreError::UnknownVersion { place, .. } => fault.in_field(place),
-            StoreError::SubjectSize { limit, used } => fault.of_limit(limit, Some(used)),
+            StoreError::SubjectSize { limit, used } | StoreError::StateSize { limit, used } => fault.of_limit(limit, Some(used)),
             StoreError::Cursor => fault.in_field("cursor"),
             _ => fault,
         }

@@ -21,6 +21,7 @@ mod scripts;
 mod secrets;
 mod sql;
 mod sqlite;
+mod state;
 mod subjects;
 mod tenants;
 mod waiting;
@@ -34,10 +35,11 @@ pub use error::StoreError;
 pub use keys::{KeyStore, Keyed, KeyedRequest};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};
-pub use runs::{ClaimedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
+pub use runs::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
 pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{DataDir, OpenError, SqliteStore};
+pub use state::StateStore;
 pub use subjects::{StoredSubject, SubjectStore};
 pub use tenants::{StoredTenant, TenantStore, TokenHash};
 pub use waiting::{CalledBack, Cancelled, EndOfRun, Saved, SavedRun, WaitStore, Wake};
@@ -46,7 +48,9 @@ pub use waiting::{CalledBack, Cancelled, EndOfRun, Saved, SavedRun, WaitStore, W
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Everything durable, and the store's own health. Handed around as `Arc<dyn Store>`.
-pub trait Store: TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + WaitStore + KeyStore + SubjectStore {
+pub trait Store:
+    TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + WaitStore + KeyStore + SubjectStore + StateStore
+{
     /// Whether the database answers and takes writes, for `readyz`.
     fn ping(&self) -> StoreFuture<'_, ()>;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Name, Payload, RunEvent, RunId, RunRecord, RunStatus, SubjectValues, TenantName, VariableWrite};
+use snaphook_model::{Name, Payload, RunEvent, RunId, RunRecord, RunState, RunStatus, SubjectValues, TenantName, VariableWrite};
 use uuid::Uuid;
 
 use crate::{Page, PageRequest, StoreFuture};
@@ -58,6 +58,21 @@ pub enum Recording {
     TooLarge,
 }
 
+/// A run that has ended, and what is written with it in one transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct EndedRun<'a> {
+    /// Its record.
+    pub record: &'a RunRecord,
+    /// What a replay needs.
+    pub recording: Option<&'a Recording>,
+    /// The last of its events.
+    pub events: &'a [RunEvent],
+    /// The run that repeats it.
+    pub next: Option<&'a QueuedRun>,
+    /// What it wrote into state; nothing of a run that did not end well.
+    pub state: Option<&'a RunState>,
+}
+
 /// Which runs of a list; absent fields filter nothing. Pages may be short of what was asked for, or empty, although the list goes on: each
 /// looks at some thousands of runs at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,16 +96,9 @@ pub trait RunStore: Send + Sync {
 
     /// Stores the record of an ended run and, in the same transaction, adds the last of its events, takes it out of the queue if it was
     /// there and queues the run that repeats it. Durable when it returns. A run that was claimed ends under its lease: when that is lost, or none is given for such a run,
-    /// this fails with [`crate::StoreError::LeaseLost`] and writes nothing. So does a second try after one whose answer was lost.
-    fn end_run<'a>(
-        &'a self,
-        tenant: &'a TenantName,
-        lease: Option<&'a Lease>,
-        record: &'a RunRecord,
-        recording: Option<&'a Recording>,
-        events: &'a [RunEvent],
-        next: Option<&'a QueuedRun>,
-    ) -> StoreFuture<'a, ()>;
+    /// this fails with [`crate::StoreError::LeaseLost`] and writes nothing. So does a second try after one whose answer was lost. Where its state
+    /// would take more than it may, it fails with [`crate::StoreError::StateSize`] and writes nothing; the state of a flow that is gone is left out.
+    fn end_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, ended: EndedRun<'a>) -> StoreFuture<'a, ()>;
 
     /// Queues a run, unless the tenant has as many in the queue as are allowed: then it fails with [`crate::StoreError::Full`]. Durable when it
     /// returns. On PostgreSQL, runs that are queued at the same moment do not see each other and may pass the bound by as many as they are.

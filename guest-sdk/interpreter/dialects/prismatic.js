@@ -1,7 +1,7 @@
 // The dialect `prismatic`: `module.exports = async (context, stepResults or payload) => …`, as step and as trigger. One function is either.
 (function (native) {
   "use strict";
-  const { now, late, after, objectOf, contract } = native;
+  const { now, late, after, objectOf } = native;
 
   let entry;
 
@@ -11,11 +11,73 @@
   const integration = () => ({ id: now.context.flow, name: now.context.flow });
   const circumstances = { executionId: () => now.context.runId, customer, instance, flow, integration, startedAt: () => now.context.startedAt };
 
-  const itsContext = late({ logger: () => now.context.log, configVars: () => now.context.config, stepId: () => now.context.step, ...circumstances });
+  // Where the four states lie. The tenant's holds two of them: one under a beginning of its own.
+  const INTEGRATION = "integrationState/";
+  const integrationKeys = (own) => now.context.state.tenant.keys().filter((key) => key.startsWith(INTEGRATION) === own);
+  const STATES = {
+    executionState: { values: () => now.context.variables, keys: () => Object.keys(now.context.variables), key: (name) => name },
+    instanceState: { values: () => now.context.state.flow, keys: () => now.context.state.flow.keys(), key: (name) => name },
+    crossFlowState: { values: () => now.context.state.tenant, keys: () => integrationKeys(false), key: (name) => name },
+    integrationState: {
+      values: () => now.context.state.tenant,
+      keys: () => integrationKeys(true).map((key) => key.slice(INTEGRATION.length)),
+      key: (name) => INTEGRATION + name,
+    },
+  };
+
+  // A state as a plain object, read where the script first looks at it; what it was then is kept to find out what changed.
+  function readState(name) {
+    const { values, keys, key } = STATES[name];
+    const [kept, object, before] = [values(), {}, new Map()];
+    for (const each of keys()) {
+      const value = name === "executionState" ? kept[each] : kept.get(key(each));
+      Object.defineProperty(object, each, { value, writable: true, enumerable: true, configurable: true });
+      before.set(each, JSON.stringify(value));
+    }
+    now.states ??= {};
+    now.states[name] = before;
+    return object;
+  }
+
+  function writeState(name, each, value) {
+    const { values, key } = STATES[name];
+    if (name !== "executionState") values().set(key(each), value);
+    else if (value === undefined) delete values()[each];
+    else values()[each] = value;
+  }
+
+  // Writes what a script made of a state in place, or of an object that it put there.
+  function keepState(name, wanted) {
+    if (now.states?.[name] === undefined) readState(name);
+    const before = now.states[name];
+    objectOf(wanted, `\`${name}\` must be an object`);
+    for (const each of before.keys()) if (!Object.hasOwn(wanted, each)) writeState(name, each, undefined);
+    for (const [each, value] of Object.entries(wanted)) if (JSON.stringify(value) !== before.get(each)) writeState(name, each, value);
+  }
+
+  // Writes the states that the script changed. What it returned of one comes on top of it, key by key.
+  function keepStates(returned) {
+    for (const name of Object.keys(STATES)) {
+      if (itsContext.seen(name)) keepState(name, itsContext.object[name] ?? {});
+      const more = returned?.[name];
+      if (more === undefined || more === null) continue;
+      for (const [each, value] of Object.entries(objectOf(more, `\`${name}\` must be an object`))) writeState(name, each, value);
+    }
+  }
+
+  const states = Object.fromEntries(Object.keys(STATES).map((name) => [name, () => readState(name)]));
+  const itsContext = late({
+    logger: () => now.context.log,
+    configVars: () => now.context.config,
+    stepId: () => now.context.step,
+    ...circumstances,
+    ...states,
+  });
+  // Copying a context does not read them.
+  for (const name of Object.keys(STATES)) Object.defineProperty(itsContext.object, name, { enumerable: false });
 
   // Members that scripts elsewhere have and that nothing stands for here: to name them is better than to give nothing.
-  const STATES = ["instanceState", "crossFlowState", "integrationState", "executionState"];
-  for (const name of [...STATES, "components", "invokeFlow", "invokeUrl", "webhookUrls", "webhookApiKeys"]) {
+  for (const name of ["components", "invokeFlow", "invokeUrl", "webhookUrls", "webhookApiKeys"]) {
     Object.defineProperty(itsContext.object, name, {
       get() {
         throw new Error(`context.${name} is not available here`);
@@ -64,14 +126,10 @@
     ...circumstances,
   });
 
-  function refuseStates(returned) {
-    for (const name of STATES) if (returned[name] !== undefined) contract(`the script returned \`${name}\`, which is not available here`);
-  }
-
   function step(returned) {
-    if (returned === undefined || returned === null) return undefined;
-    refuseStates(objectOf(returned, "the script must return an object with `data`"));
-    return returned.data;
+    if (returned !== undefined && returned !== null) objectOf(returned, "the script must return an object with `data`");
+    keepStates(returned);
+    return returned?.data;
   }
 
   function responseOf(response) {
@@ -84,10 +142,12 @@
   }
 
   function trigger(returned) {
-    if (returned === undefined || returned === null) return undefined;
-    refuseStates(objectOf(returned, "the script must return an object with `payload`, and `response` if it answers"));
-    const response = responseOf(returned.response);
-    return returned.payload === undefined && response === undefined ? undefined : { payload: returned.payload, response };
+    if (returned !== undefined && returned !== null) {
+      objectOf(returned, "the script must return an object with `payload`, and `response` if it answers");
+    }
+    keepStates(returned);
+    const response = responseOf(returned?.response);
+    return returned?.payload === undefined && response === undefined ? undefined : { payload: returned?.payload, response };
   }
 
   function hook(second, next) {

@@ -8,7 +8,7 @@
   // What an invocation writes lies together, since each page that it touches costs time when it ends: what was read so far, by its place, and what
   // the hook was given. More places than there are now are found behind these.
   const values = Array.from({ length: 64 }, () => UNREAD);
-  native.now = { given: undefined, context: undefined, body: undefined, meta: undefined, headers: undefined, parameters: undefined };
+  native.now = { given: undefined, context: undefined, body: undefined, meta: undefined, headers: undefined, parameters: undefined, states: undefined };
   let places = 0;
 
   // An object whose values are made when they are first read, and may be set. `seen` tells whether one was.

@@ -37,6 +37,8 @@ pub struct Context {
     pub config: Config,
     /// Results of earlier steps, by camel-cased name.
     pub step_results: StepResults,
+    /// Values that outlive the run.
+    pub state: State,
     pub(crate) parms: String,
 }
 
@@ -64,6 +66,8 @@ pub(crate) enum Scope {
     Meta,
     Config,
     StepResults,
+    FlowState,
+    TenantState,
 }
 
 /// Why the host did not take a value.
@@ -90,8 +94,14 @@ fn write(scope: Scope, key: &str, value: Option<&str>) -> Result<()> {
         Err(Refusal::Invalid) => "was given a value that is not allowed there",
         Err(Refusal::TooLarge) => "would outgrow its limit",
     };
-    let scope = if scope == Scope::Meta { "meta" } else { "variables" };
-    Err(Error::new([scope, " `", key, "` ", why].concat()))
+    let scope = match scope {
+        Scope::Meta => "meta",
+        Scope::FlowState => "the flow's state",
+        Scope::TenantState => "the tenant's state",
+        _ => "variables",
+    };
+    let key: String = key.chars().take(100).collect();
+    Err(Error::new([scope, " `", &key, "` ", why].concat()))
 }
 
 macro_rules! readers {
@@ -198,4 +208,53 @@ impl StepResults {
     const SCOPE: Scope = Scope::StepResults;
 
     readers!();
+}
+
+/// Values that outlive the run. An invocation sees them as they were when it first asked, with what its run has written; what a run writes is kept
+/// when it succeeds.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct State {
+    /// Of the flow, in all of its runs. Empty in a direct call, which belongs to no flow, and cannot be written there.
+    pub flow: FlowState,
+    /// Of the tenant, in all flows and direct calls.
+    pub tenant: TenantState,
+}
+
+macro_rules! state {
+    ($(#[$doc:meta] $name:ident)+) => {
+        $(#[$doc]
+        #[derive(Debug, Clone, Copy, Default)]
+        #[non_exhaustive]
+        pub struct $name;
+
+        impl $name {
+            const SCOPE: Scope = Scope::$name;
+
+            readers!();
+
+            /// Sets a value, to be kept when the run succeeds.
+            ///
+            /// # Errors
+            /// When the value cannot be written as JSON, the key is longer than 512 bytes or holds a zero, or there is no flow whose state it
+            /// could be. A run that writes more than all state of the tenant may take fails at once.
+            #[track_caller]
+            pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
+                write(Self::SCOPE, key, Some(&serde_json::to_string(value)?))
+            }
+
+            /// Removes a value, when the run succeeds.
+            pub fn remove(&self, key: &str) {
+                // What is refused is the key of nothing.
+                let _ = host::set(Self::SCOPE, key, None);
+            }
+        })+
+    };
+}
+
+state! {
+    /// State of the flow.
+    FlowState
+    /// State of the tenant.
+    TenantState
 }

@@ -43,6 +43,7 @@ impl Test {
             meta: crate::context::Meta,
             config: crate::context::Config,
             step_results: crate::context::StepResults,
+            state: crate::context::State::default(),
             parms: "{}".to_owned(),
         };
         Self { context }.seed(1)
@@ -63,6 +64,7 @@ impl Test {
     pub fn flow(mut self, flow: impl Into<String>, step: impl Into<String>) -> Self {
         self.context.flow = Some(flow.into());
         self.context.step = Some(step.into());
+        native::with(|host| host.has_flow = true);
         self
     }
 
@@ -127,6 +129,21 @@ impl Test {
     #[must_use]
     pub fn step_result(self, key: &str, value: &impl Serialize) -> Self {
         self.put(Scope::StepResults, key, value)
+    }
+
+    /// Prepares a value of the flow's state. It is seen in an invocation for a flow.
+    ///
+    /// # Panics
+    /// When the value cannot be written as JSON; so does the one after it.
+    #[must_use]
+    pub fn flow_state(self, key: &str, value: &impl Serialize) -> Self {
+        self.put(Scope::FlowState, key, value)
+    }
+
+    /// Prepares a value of the tenant's state.
+    #[must_use]
+    pub fn tenant_state(self, key: &str, value: &impl Serialize) -> Self {
+        self.put(Scope::TenantState, key, value)
     }
 
     /// Grants requests and answers them.

@@ -54,8 +54,9 @@ pub(crate) struct TestRun {
     config: Map<String, Value>,
     #[serde(default)]
     step_results: Map<String, Value>,
-    /// Not in this release.
-    state: Option<Value>,
+    /// What is kept when the hook begins.
+    #[serde(default)]
+    state: input::SampleState,
     /// Not in this release.
     connection: Option<Value>,
     /// From 1.
@@ -103,9 +104,8 @@ pub(crate) async fn test(
     At((name, version)): At<(Name, u32)>,
     Json(test): Json<TestRun>,
 ) -> Answer {
-    let absent = [("state", test.state.is_some()), ("connection", test.connection.is_some())];
-    if let Some((field, _)) = absent.into_iter().find(|(_, given)| *given) {
-        return Err(Invalid::new(field, "not supported by this release").into());
+    if test.connection.is_some() {
+        return Err(Invalid::new("connection", "not supported by this release").into());
     }
     let program = core.programs.ready(&tenant.name, &name, version).await?;
     if !program.hooks().contains(test.hook) {
@@ -145,6 +145,7 @@ fn prepare(test: &TestRun, tenant: &Tenant) -> Result<(snaphook_model::HookInput
         limits: tenant.limits,
         deadline: None,
         variables: Arc::new(input::variables(test)),
+        state: Some(Arc::new(input::GivenState::new(&test.state))),
         http: None,
     };
     Ok((given, invocation))

@@ -95,7 +95,9 @@ pub(crate) async fn invoke_with(compiled: &Compiled, input: HookInput, variables
         test_run: false,
     };
     let variables = Arc::new(variables);
-    sandbox.invoke(&program, Invocation { input, context, limits: Limits::default(), deadline: None, variables, http: None }).await
+    sandbox
+        .invoke(&program, Invocation { input, context, limits: Limits::default(), deadline: None, variables, state: None, http: None })
+        .await
 }
 
 /// Calls a default function with a JSON payload, and gives the payload it returns.

@@ -12,7 +12,7 @@ use snaphook_store::Wake;
 use super::checkpoint::{Sending, UnderWay};
 use super::outgoing::send_request;
 use super::wait::{Called, Waited};
-use super::{Scope, cancelled, internal};
+use super::{Scope, cancelled, internal, state};
 use crate::fetch::Fetch;
 use crate::files::SavedFile;
 use crate::machine::{Action, Call, End, Event, Failure};
@@ -220,8 +220,9 @@ pub(super) async fn invoke(
     };
     let limits = scope.tenant.limits;
     let granted = http.is_some();
-    let invocation =
-        Invocation { input, context, limits, deadline: Some(scope.deadline), variables: scope.variables.values().clone(), http };
+    let variables = scope.variables.values().clone();
+    let state = Some(state::kept(scope));
+    let invocation = Invocation { input, context, limits, deadline: Some(scope.deadline), variables, state, http };
     let mut outcome = parts.sandbox.invoke(&binding.program, invocation).await;
     let record = record::invocation(binding, hook, &mut outcome, &limits, &mut scope.usage);
     if scope.recorder.wants(&outcome.result)
@@ -231,6 +232,7 @@ pub(super) async fn invoke(
             changed: scope.variables.take_changes(),
             granted,
             exchanges,
+            state: outcome.state,
             writes: outcome.writes.clone(),
             fuel: outcome.usage.fuel,
             ..Entry::new(binding.script.clone(), binding.version, outcome.input, outcome.context, outcome.result.clone())

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use snaphook_model::{
-    Code, DocumentRecord, Fault, RunEvent, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus, Tenant, TenantName,
+    Code, DocumentRecord, Fault, RunEvent, RunId, RunRecord, RunState, RunStatus, RunUsage, StepRecord, StepStatus, Tenant, TenantName,
 };
-use snaphook_store::{ClaimedRun, Lease, QueuedRun, Recording, Store, StoreError};
+use snaphook_store::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, Store, StoreError};
 
-use super::{Scope, Start};
+use super::{Scope, Start, state};
 use crate::events;
 use crate::files::RunFiles;
 use crate::machine::{End, Failure};
@@ -21,22 +21,32 @@ use crate::runner::Inner;
 const END_TRIES: u32 = 4;
 const END_PAUSE: Duration = Duration::from_millis(500);
 
-/// Puts the ended run into the store, with the run that repeats it; gives that one's id once it is durable.
-pub(super) async fn finish_run(scope: Scope<'_>, record: RunRecord, delay: Option<Duration>) -> Option<RunId> {
+/// What became of an ended run in the store.
+#[derive(Default)]
+pub(super) struct Brought {
+    /// The run that repeats it, which is durable.
+    pub(super) retry_run: Option<RunId>,
+    /// Why the run failed after all: what it wrote into state is not kept.
+    pub(super) refused: Option<Fault>,
+}
+
+/// Puts the ended run into the store, with the run that repeats it and what it wrote into state. Where it wrote any, that is durable then.
+pub(super) async fn finish_run(scope: Scope<'_>, record: RunRecord, delay: Option<Duration>) -> Brought {
+    let state = state::written(&scope, &record);
     let Scope { inner, tenant, mut start, recorder, ledger, files, .. } = scope;
     start.lease = ledger.lease;
     start.events = ledger.written;
-    finish(inner, tenant, (record, recorder.finish(), files), start, delay).await
+    finish(inner, tenant, (record, recorder.finish(), state, files), start, delay).await
 }
 
 /// The same for a run that may not have begun.
 async fn finish(
     inner: &Inner,
     tenant: &Tenant,
-    (mut record, recording, mut files): (RunRecord, Option<Recording>, RunFiles),
+    (mut record, recording, state, mut files): (RunRecord, Option<Recording>, Option<RunState>, RunFiles),
     start: Start,
     delay: Option<Duration>,
-) -> Option<RunId> {
+) -> Brought {
     let store = &inner.parts.store;
     let Start { lease, events: written, input, writes, subject, .. } = start;
     let next = delay.map(|delay| {
@@ -44,37 +54,46 @@ async fn finish(
         QueuedRun { record, input, writes, subject_values: subject.map(|subject| subject.values).unwrap_or_default() }
     });
     record.retry_run = next.as_ref().map(|next| next.record.id);
-    if next.is_none() && lease.is_none() {
+    if next.is_none() && lease.is_none() && state.is_none() {
         files.close().await;
-        return store.record_run(&tenant.name, &record, recording).await.map_err(record::store_fault).ok().and(None);
+        // The run has happened and its caller is answered; only the record would be lost.
+        drop(store.record_run(&tenant.name, &record, recording).await.map_err(record::store_fault));
+        return Brought::default();
     }
-    // A run that was answered in one go has its history in its record.
-    let mut events = lease.as_ref().map_or_else(Vec::new, |_| events::of(&record));
-    events.drain(..written.min(events.len()));
     let due = next.as_ref().map(|next| next.record.started_at);
-    let end = RunsEnd { store: Arc::clone(store), tenant: tenant.name.clone(), lease, record, recording, events, next };
-    match end.bring(END_TRIES).await {
-        Ok(()) => {
-            // Not before the end is durable: whoever goes on with the run if this process dies needs them.
-            files.close().await;
-            if let Some(due) = due {
-                inner.due.at(due);
-            }
-            end.record.retry_run
-        }
-        Err(error) => {
-            let keeps = end.lease.is_some() && error.may_pass();
-            record::store_fault(error);
-            if keeps {
-                // Nobody else would end it before this process does, so it goes on trying when its caller has long been answered.
-                inner.tasks.spawn(async move {
-                    drop(end.bring(u32::MAX).await);
-                    files.close().await;
-                });
-            }
-            None
-        }
+    let end =
+        RunsEnd { store: Arc::clone(store), tenant: tenant.name.clone(), lease, record, recording, written, next, state, refused: None };
+    let brought = bring(inner, end, files).await;
+    if let (Some(due), Some(_)) = (due, brought.retry_run) {
+        inner.due.at(due);
     }
+    brought
+}
+
+/// Brings an end to the store, for as long as its caller may wait. The files of the run go when its end is durable: whoever goes on with the
+/// run if this process dies needs them.
+async fn bring(inner: &Inner, mut end: RunsEnd, mut files: RunFiles) -> Brought {
+    let Err(error) = end.bring(END_TRIES).await else {
+        files.close().await;
+        return Brought { retry_run: end.record.retry_run, refused: end.refused };
+    };
+    let keeps = end.lease.is_some() && error.may_pass();
+    let fault = record::store_fault(error);
+    if keeps {
+        // Nobody else would end it before this process does, so it goes on trying when its caller has long been answered.
+        inner.tasks.spawn(async move {
+            drop(end.bring(u32::MAX).await);
+            files.close().await;
+        });
+    } else if end.lease.is_none() && end.state.is_some() {
+        // Nothing of it is in the store. Who is told of a success may build on the state that belongs to it.
+        files.close().await;
+        end.fail(fault);
+        let recording = end.recording.take();
+        drop(end.store.record_run(&end.tenant, &end.record, recording).await.map_err(record::store_fault));
+        return Brought { retry_run: None, refused: end.refused };
+    }
+    Brought::default()
 }
 
 /// An ended run on its way to the store.
@@ -84,24 +103,56 @@ struct RunsEnd {
     lease: Option<Lease>,
     record: RunRecord,
     recording: Option<Recording>,
-    events: Vec<RunEvent>,
+    /// Events that are there already.
+    written: usize,
     next: Option<QueuedRun>,
+    state: Option<RunState>,
+    /// Why its state is not kept.
+    refused: Option<Fault>,
 }
 
 impl RunsEnd {
     /// Brings it there. A run that was written down or will be repeated must not be lost to a busy moment: it would do its work a second time.
-    /// Where another node has taken it over, trying again would not make it ours.
-    async fn bring(&self, tries: u32) -> Result<(), StoreError> {
-        let Self { store, tenant, lease, record, recording, events, next } = self;
+    /// Where another node has taken it over, trying again would not make it ours. One whose state is too large is brought there as failed.
+    async fn bring(&mut self, tries: u32) -> Result<(), StoreError> {
         let mut tried = 1;
         loop {
-            match store.end_run(tenant, lease.as_ref(), record, recording.as_ref(), events, next.as_ref()).await {
+            match self.end().await {
+                Err(error @ StoreError::StateSize { .. }) => {
+                    self.fail(error.into());
+                    continue;
+                }
                 Err(error) if error.may_pass() && tried < tries => {}
                 done => return done,
             }
             tokio::time::sleep(END_PAUSE.saturating_mul(tried.min(10))).await;
             tried = tried.saturating_add(1);
         }
+    }
+
+    async fn end(&self) -> Result<(), StoreError> {
+        // A run that was answered in one go has its history in its record.
+        let mut events = self.lease.as_ref().map_or_else(Vec::new, |_| events::of(&self.record));
+        events.drain(..self.written.min(events.len()));
+        let ended = EndedRun {
+            record: &self.record,
+            recording: self.recording.as_ref(),
+            events: &events,
+            next: self.next.as_ref(),
+            state: self.state.as_ref(),
+        };
+        self.store.end_run(&self.tenant, self.lease.as_ref(), ended).await
+    }
+
+    /// Makes it a run that failed in the end. It is not repeated: the same again would write as much.
+    fn fail(&mut self, fault: Fault) {
+        self.state = None;
+        let now = self.record.ended_at.unwrap_or(self.record.started_at);
+        close_record(&mut self.record, &Outcome::Failed { fault: fault.clone(), reason_code: None, retry_run: None }, now);
+        if let Some(document) = &mut self.record.document {
+            *document = DocumentRecord::of(RunStatus::Failed);
+        }
+        self.refused = Some(fault);
     }
 }
 
@@ -141,7 +192,7 @@ pub(crate) async fn refuse_run(inner: &Inner, tenant: &Arc<Tenant>, claimed: Cla
     close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
     record.document = Some(DocumentRecord::of(record.status));
     let (run, files) = (record.id, RunFiles::new(&inner.parts.files, tenant));
-    finish(inner, tenant, (record, None, files), start, None).await;
+    finish(inner, tenant, (record, None, None, files), start, None).await;
     inner.parts.files.remove_kept(&tenant.name, run).await;
 }
 

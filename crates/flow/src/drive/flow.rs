@@ -84,9 +84,12 @@ async fn end_run(mut scope: Scope<'_>, end: RunEnd, answer: Option<Option<Trigge
     };
     close_record(&mut record, &outcome, scope.inner.parts.clock.now());
     record.document = Some(document.unwrap_or_else(|| DocumentRecord::of(record.status)));
-    let queued = finish_run(scope, record, delay).await;
+    let brought = finish_run(scope, record, delay).await;
+    if let Some(fault) = brought.refused {
+        return Outcome::Failed { fault, reason_code: None, retry_run: None };
+    }
     if let Outcome::Failed { retry_run, .. } = &mut outcome {
-        *retry_run = queued;
+        *retry_run = brought.retry_run;
     }
     outcome
 }

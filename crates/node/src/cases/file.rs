@@ -62,6 +62,8 @@ pub(super) struct Expect {
     pub(super) variables: Option<Map<String, Value>>,
     /// Likewise.
     pub(super) meta: Option<Map<String, Value>>,
+    /// Likewise, under `flow` and `tenant`.
+    pub(super) state: Option<Map<String, Value>>,
     /// All lines in order; a text is a message of any level.
     pub(super) logs: Option<Vec<Log>>,
     /// Some of its members: `code`, `detail`, `line`, `column`.

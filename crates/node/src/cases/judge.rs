@@ -35,7 +35,7 @@ pub(super) fn differences(expect: &Expect, answer: &Value) -> Vec<Difference> {
             message(path, members, &answer[path], &mut found);
         }
     }
-    for (path, members) in [("variables", &expect.variables), ("meta", &expect.meta)] {
+    for (path, members) in [("variables", &expect.variables), ("meta", &expect.meta), ("state", &expect.state)] {
         if let Some(members) = members {
             // What wrote nothing shows nothing.
             let written = if answer[path].is_null() { &Value::Object(Map::new()) } else { &answer[path] };

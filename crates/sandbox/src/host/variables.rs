@@ -10,17 +10,41 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
 use crate::abi::{RefusalIn, ScopeOut};
-use crate::data::Data;
+use crate::data::{Data, Stop};
 
 pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
     let mut variables = linker.instance("snaphook:hook/variables@0.1.0")?;
-    variables.func_wrap("get", |store, (scope, key): (ScopeOut, String)| {
-        Ok((store.data().variables.get(scope.into(), &key).map(str::to_owned),))
+    variables.func_wrap_async("get", |mut store: StoreContextMut<'_, Data>, (scope, key): (ScopeOut, String)| {
+        Box::new(async move {
+            let (data, scope) = (store.data_mut(), VariableScope::from(scope));
+            if !is_state(scope) {
+                return Ok((data.variables.get(scope, &key).map(str::to_owned),));
+            }
+            let got = tokio::time::timeout_at(data.deadline.into(), data.state.get(scope, key)).await;
+            Ok((got.map_err(|_| Stop::Deadline)??,))
+        })
     })?;
     variables.func_wrap("set", |mut store: StoreContextMut<'_, Data>, (scope, key, value): (ScopeOut, String, Option<String>)| {
-        Ok((store.data_mut().variables.set(scope.into(), key, value),))
+        let (data, scope) = (store.data_mut(), VariableScope::from(scope));
+        if is_state(scope) {
+            return Ok((data.state.set(scope, key, value)?,));
+        }
+        Ok((data.variables.set(scope, key, value),))
     })?;
-    variables.func_wrap("keys", |store, (scope,): (ScopeOut,)| Ok((store.data().variables.keys(scope.into()),)))
+    variables.func_wrap_async("keys", |mut store: StoreContextMut<'_, Data>, (scope,): (ScopeOut,)| {
+        Box::new(async move {
+            let (data, scope) = (store.data_mut(), VariableScope::from(scope));
+            if !is_state(scope) {
+                return Ok((data.variables.keys(scope),));
+            }
+            let keys = tokio::time::timeout_at(data.deadline.into(), data.state.keys(scope)).await;
+            Ok((keys.map_err(|_| Stop::Deadline)??,))
+        })
+    })
+}
+
+const fn is_state(scope: VariableScope) -> bool {
+    matches!(scope, VariableScope::FlowState | VariableScope::TenantState)
 }
 
 /// The run's values with this invocation's writes on top. The values below are shared and never copied.
@@ -56,12 +80,12 @@ impl Overlay {
         {
             return written.as_deref();
         }
-        self.base.scope(scope).get(key).map(String::as_str)
+        self.base(scope).get(key).map(String::as_str)
     }
 
     fn keys(&self, scope: VariableScope) -> Vec<String> {
         let written = |key: &str| self.writes.get(&(scope, key.to_owned()));
-        let base = self.base.scope(scope).keys().filter(|key| self.writes.is_empty() || written(key).is_none());
+        let base = self.base(scope).keys().filter(|key| self.writes.is_empty() || written(key).is_none());
         let own = self.writes.iter().filter(|((place, _), value)| *place == scope && value.is_some()).map(|((_, key), _)| key);
         let mut keys: Vec<String> = base.chain(own).cloned().collect();
         keys.sort_unstable();
@@ -72,7 +96,7 @@ impl Overlay {
         let limit = match scope {
             VariableScope::Variables => VariableScope::VARIABLES_BYTES,
             VariableScope::Meta => VariableScope::META_BYTES,
-            VariableScope::Config | VariableScope::StepResults => return Err(RefusalIn::ReadOnly),
+            _ => return Err(RefusalIn::ReadOnly),
         };
         // What cannot fit is refused before it is read: text of JSON takes at most six bytes for one that counts.
         let escaped = if scope == VariableScope::Meta { 6 } else { 1 };
@@ -93,7 +117,7 @@ impl Overlay {
             VariableScope::Variables => self.variables_bytes = Some(total),
             _ => self.meta_bytes = Some(total),
         }
-        if value.is_none() && !self.base.scope(scope).contains_key(&key) {
+        if value.is_none() && !self.base(scope).contains_key(&key) {
             // Nothing below it is hidden, so nothing is to be kept of it.
             self.writes.remove(&(scope, key));
         } else {
@@ -113,7 +137,13 @@ impl Overlay {
     fn bytes(&self, scope: VariableScope) -> usize {
         let counted = if scope == VariableScope::Meta { self.meta_bytes } else { self.variables_bytes };
         let count = |(key, value): (&String, &String)| key.len() + value_bytes(scope, value).unwrap_or(value.len());
-        counted.unwrap_or_else(|| self.base.scope(scope).iter().map(count).sum())
+        counted.unwrap_or_else(|| self.base(scope).iter().map(count).sum())
+    }
+
+    /// The values below.
+    fn base(&self, scope: VariableScope) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.base.scope(scope).unwrap_or(&NONE)
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn with_input(input: HookInput, limits: Limits) -> Invocation {
         limits,
         deadline: None,
         variables: Arc::new(Variables::default()),
+        state: None,
         http: None,
     }
 }

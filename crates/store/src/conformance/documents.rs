@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use snaphook_model::{Code, Fault, RunStatus};
 
-use super::{all, at, deploy, document, failure, name, pin, queued, tenant, with_tenant};
+use super::{all, at, deploy, document, ending, failure, name, pin, queued, tenant, with_tenant};
 use crate::{Change, ClaimedRun, DeletedVersion, NewDocument, PageRequest, Store, StoreError};
 
 pub(crate) async fn connectors_are_put_and_read(store: &dyn Store) {
@@ -146,12 +146,12 @@ pub(crate) async fn queued_runs_hold_what_their_version_binds(store: &dyn Store)
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "nor under way");
 
     claimed.status = RunStatus::Failed;
-    store.end_run(&acme, Some(&lease), &claimed, None, &[], Some(&queued(2))).await.unwrap();
+    store.end_run(&acme, Some(&lease), ending(&claimed, None, &[], Some(&queued(2)))).await.unwrap();
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "the run that repeats it needs it too");
     let ClaimedRun { lease, run, .. } = store.claim_due_runs(at(2), 1).await.unwrap().remove(0);
     let mut claimed = run.record;
     claimed.status = RunStatus::Succeeded;
-    store.end_run(&acme, Some(&lease), &claimed, None, &[], None).await.unwrap();
+    store.end_run(&acme, Some(&lease), ending(&claimed, None, &[], None)).await.unwrap();
     let mut other = queued(3);
     other.record.flow_version = Some(2);
     store.queue_run(&acme, &other, None, 100).await.unwrap();

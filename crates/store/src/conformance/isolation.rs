@@ -4,7 +4,7 @@ use serde_json::json;
 use snaphook_model::{RunStatus, TenantName};
 
 use super::subjects::{id, values};
-use super::{at, deploy, document, name, pin, queued, recording, run, run_id, token, upload, with_tenant};
+use super::{at, deploy, document, ending, name, pin, queued, recording, run, run_id, token, upload, with_tenant};
 use crate::{DeletedVersion, PageRequest, RunFilter, Store, TokenHash};
 
 /// Everything that a tenant can have, each once, under the names that the tests below ask for.
@@ -83,7 +83,7 @@ pub(crate) async fn writes_of_another_change_nothing(store: &dyn Store) {
     store.put_connector(&b, &crm, document(&json!({"of": "b"}), &[])).await.unwrap();
     store.put_flow(&b, &orders, document(&json!({"of": "b"}), &[])).await.unwrap();
     store.record_run(&b, &run(1, None, RunStatus::Failed), Some(recording("of b"))).await.unwrap();
-    store.end_run(&b, None, &run(2, None, RunStatus::Failed), None, &[], None).await.unwrap();
+    store.end_run(&b, None, ending(&run(2, None, RunStatus::Failed), None, &[], None)).await.unwrap();
     assert!(store.delete_connector(&b, &crm).await.unwrap());
     assert!(store.delete_flow(&b, &orders).await.unwrap());
     assert_eq!(store.delete_version(&b, &sign, 1).await.unwrap(), DeletedVersion::Deleted, "A's bindings do not hold B's version");

@@ -8,6 +8,7 @@ pub(crate) mod recordings;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
+pub(crate) mod state;
 pub(crate) mod subjects;
 pub(crate) mod tenants;
 pub(crate) mod waiting;
@@ -16,13 +17,14 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use snaphook_model::{
-    Dialect, Hook, HookSet, Language, Name, Payload, RunId, RunRecord, RunStatus, RunUsage, ScriptKind, ScriptVersion, SubjectValues,
-    TenantDocument, TenantName, TokenRecord, TokenScope, TokenScopes, VariableScope, VariableWrite,
+    Dialect, Hook, HookSet, Language, Name, Payload, RunEvent, RunId, RunRecord, RunStatus, RunUsage, ScriptKind, ScriptVersion,
+    SubjectValues, TenantDocument, TenantName, TokenRecord, TokenScope, TokenScopes, VariableScope, VariableWrite,
 };
 use uuid::Uuid;
 
 use crate::{
-    AddedVersion, NewDocument, NewVersion, Page, PageRequest, QueuedRun, Recording, ScriptPin, Store, StoreFuture, StoredComponent,
+    AddedVersion, EndedRun, NewDocument, NewVersion, Page, PageRequest, QueuedRun, Recording, ScriptPin, Store, StoreFuture,
+    StoredComponent,
 };
 
 /// Makes a test of each function of the suite. `$open` is an async function that gives an empty store and something to keep until the end.
@@ -59,6 +61,8 @@ macro_rules! conformance {
             keys: answer_once, are_forgotten, belong_to_their_tenant;
             subjects: are_put_and_read, keep_what_runs_store, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
                 need_and_go_with_their_tenant;
+            state: outlives_runs_and_is_merged_by_key, has_a_limit_that_runs_share, goes_with_its_flow, goes_with_its_tenant,
+                is_written_with_its_run;
             isolation: subjects_of_another_are_invisible, definitions_of_another_are_invisible, writes_of_another_change_nothing,
                 runs_of_another_are_invisible;
         }
@@ -148,6 +152,16 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         trigger: None,
         steps: Vec::new(),
     }
+}
+
+/// A run that has ended and wrote no state.
+pub(crate) const fn ending<'a>(
+    record: &'a RunRecord,
+    recording: Option<&'a Recording>,
+    events: &'a [RunEvent],
+    next: Option<&'a QueuedRun>,
+) -> EndedRun<'a> {
+    EndedRun { record, recording, events, next, state: None }
 }
 
 /// A run that is due `number` seconds after the beginning of time.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use snaphook_model::{Code, RunStatus, TenantName};
 
-use super::{at, failure, queued, recording, run, run_id, tenant, with_tenant};
+use super::{at, ending, failure, queued, recording, run, run_id, tenant, with_tenant};
 use crate::{RunFilter, Store, StoreError};
 
 async fn status(store: &dyn Store, tenant: &TenantName, number: u64) -> RunStatus {
@@ -43,12 +43,12 @@ pub(crate) async fn takes_failed_and_next_together(store: &dyn Store) {
     let (mut failed, mut next) = (run(1, Some("orders"), RunStatus::Failed), queued(2));
     failed.retry_run = Some(run_id(2));
     next.record.retry_of = Some(run_id(1));
-    store.end_run(&acme, None, &failed, None, &[], Some(&next)).await.unwrap();
+    store.end_run(&acme, None, ending(&failed, None, &[], Some(&next))).await.unwrap();
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(failed.clone()));
     assert_eq!(store.run(&acme, run_id(2)).await.unwrap(), Some(next.record.clone()));
 
     failed.id = run_id(3);
-    failure(store.end_run(&acme, None, &failed, None, &[], Some(&next))).await;
+    failure(store.end_run(&acme, None, ending(&failed, None, &[], Some(&next)))).await;
     assert_eq!(store.run(&acme, run_id(3)).await.unwrap(), None, "both or none");
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
     let claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
-    store.end_run(&acme, Some(&claimed.lease), &ended, None, &[], None).await.unwrap();
+    store.end_run(&acme, Some(&claimed.lease), ending(&ended, None, &[], None)).await.unwrap();
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(ended));
     assert_eq!(store.requeue_claimed().await.unwrap(), 0);
     assert_eq!(store.claim_due_runs(at(9), 1).await.unwrap(), []);
@@ -96,15 +96,15 @@ pub(crate) async fn lets_only_who_holds_a_run_end_it(store: &dyn Store) {
 
     let (late, mut ended) = (run(1, Some("orders"), RunStatus::Failed), second.run.record);
     for lease in [Some(&first.lease), None] {
-        let error = store.end_run(&acme, lease, &late, Some(&recording("late")), &[], Some(&queued(2))).await.unwrap_err();
+        let error = store.end_run(&acme, lease, ending(&late, Some(&recording("late")), &[], Some(&queued(2)))).await.unwrap_err();
         assert!(matches!(error, StoreError::LeaseLost), "{error}");
     }
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap().as_ref(), Some(&ended), "nothing was written");
     assert_eq!((store.recording(&acme, run_id(1)).await.unwrap(), store.run(&acme, run_id(2)).await.unwrap()), (None, None));
 
     ended.status = RunStatus::Succeeded;
-    store.end_run(&acme, Some(&second.lease), &ended, None, &[], None).await.unwrap();
-    let error = store.end_run(&acme, Some(&second.lease), &late, None, &[], None).await.unwrap_err();
+    store.end_run(&acme, Some(&second.lease), ending(&ended, None, &[], None)).await.unwrap();
+    let error = store.end_run(&acme, Some(&second.lease), ending(&late, None, &[], None)).await.unwrap_err();
     assert!(matches!(error, StoreError::LeaseLost), "it has ended: {error}");
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(ended));
 }
@@ -113,7 +113,7 @@ pub(crate) async fn refuses_unknown_tenants(store: &dyn Store) {
     let nobody = tenant("nobody");
     assert_eq!(failure(store.queue_run(&nobody, &queued(1), None, 100)).await, "tenant `nobody` does not exist");
     let ended = run(1, None, RunStatus::Failed);
-    assert_eq!(failure(store.end_run(&nobody, None, &ended, None, &[], Some(&queued(2)))).await, "tenant `nobody` does not exist");
+    assert_eq!(failure(store.end_run(&nobody, None, ending(&ended, None, &[], Some(&queued(2))))).await, "tenant `nobody` does not exist");
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn has_an_end(store: &dyn Store) {
     let claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
-    store.end_run(&acme, Some(&claimed.lease), &ended, None, &[], None).await.unwrap();
+    store.end_run(&acme, Some(&claimed.lease), ending(&ended, None, &[], None)).await.unwrap();
     store.queue_run(&acme, &queued(4), None, 3).await.unwrap();
 }
 
@@ -138,5 +138,5 @@ pub(crate) async fn goes_with_its_tenant(store: &dyn Store) {
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     store.delete_tenant(&acme).await.unwrap();
     assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
-    failure(store.end_run(&acme, None, &run(1, None, RunStatus::Failed), None, &[], None)).await;
+    failure(store.end_run(&acme, None, ending(&run(1, None, RunStatus::Failed), None, &[], None))).await;
 }

@@ -2,7 +2,7 @@
 
 use snaphook_model::RunStatus::{Failed, Running, Succeeded};
 
-use super::{at, queued, recording, run, run_id, tenant, with_tenant};
+use super::{at, ending, queued, recording, run, run_id, tenant, with_tenant};
 use crate::{Recording, Store};
 
 pub(crate) async fn are_kept_beside_their_runs(store: &dyn Store) {
@@ -31,10 +31,13 @@ pub(crate) async fn are_those_of_the_last_attempt(store: &dyn Store) {
     assert_eq!(store.recording(&acme, run_id(1)).await.unwrap(), None);
     let lease = store.claim_due_runs(at(5), 1).await.unwrap().remove(0).lease;
     store.record_run(&acme, &run(1, Some("orders"), Running), Some(recording("first"))).await.unwrap();
-    store.end_run(&acme, Some(&lease), &run(1, Some("orders"), Failed), Some(&recording("second")), &[], Some(&queued(2))).await.unwrap();
+    store
+        .end_run(&acme, Some(&lease), ending(&run(1, Some("orders"), Failed), Some(&recording("second")), &[], Some(&queued(2))))
+        .await
+        .unwrap();
     // The first may be written later than the second, which was in a hurry; both are of the same run.
     store.flush().await.unwrap();
-    store.end_run(&acme, None, &run(1, Some("orders"), Failed), Some(&recording("third")), &[], None).await.unwrap();
+    store.end_run(&acme, None, ending(&run(1, Some("orders"), Failed), Some(&recording("third")), &[], None)).await.unwrap();
     assert_eq!(store.recording(&acme, run_id(1)).await.unwrap(), Some(recording("third")));
     assert_eq!(store.recording(&acme, run_id(2)).await.unwrap(), None);
 }

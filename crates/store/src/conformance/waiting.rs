@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunRecord, RunStatus, TenantName};
 
-use super::{at, failure, queued, run, run_id, with_tenant};
+use super::{at, ending, failure, queued, run, run_id, with_tenant};
 use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, Saved, SavedRun, Store, Wake};
 
 fn event(seq: u32, kind: EventKind) -> RunEvent {
@@ -51,7 +51,7 @@ pub(crate) async fn go_on_when_their_time_has_come(store: &dyn Store) {
     };
     failure(store.save_run(&acme, Some(&lease), late)).await;
     let ended = run(1, Some("orders"), RunStatus::Succeeded);
-    store.end_run(&acme, Some(&claimed.lease), &ended, None, &[], None).await.unwrap();
+    store.end_run(&acme, Some(&claimed.lease), ending(&ended, None, &[], None)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn have_a_history(store: &dyn Store) {
     // What is told again has happened once.
     let again = SavedRun { events: &events[1..3], ..saved };
     store.save_run(&acme, Some(&lease), again).await.unwrap();
-    store.end_run(&acme, Some(&lease), &run(1, Some("orders"), RunStatus::Failed), None, &events[3..], None).await.unwrap();
+    store.end_run(&acme, Some(&lease), ending(&run(1, Some("orders"), RunStatus::Failed), None, &events[3..], None)).await.unwrap();
     assert_eq!(store.run_events(&acme, run_id(1), 0, 10).await.unwrap(), events);
     assert_eq!(store.run_events(&acme, run_id(1), 1, 2).await.unwrap(), events[1..3]);
     let other = with_tenant(store, "other").await;

@@ -2,8 +2,8 @@
 
 use snaphook_model::{Name, TenantName};
 
-use super::OnSql;
 use super::rows::{Item, from_json, name, number, page, text, time, to_json, write_error};
+use super::{OnSql, state};
 use crate::database::{Database, Row, Transaction, query};
 use crate::sql::documents as sql;
 use crate::{
@@ -121,6 +121,9 @@ async fn delete_document(database: &Database, tenant: &TenantName, document: (&s
     let delete = query(sql).bind(tenant.as_str()).bind(document.1.as_str());
     let deleted = delete.execute(&mut transaction).await?;
     bind(&mut transaction, tenant, document, &[]).await?;
+    if document.0 == FLOW && deleted > 0 {
+        state::delete_flow(&mut transaction, tenant, document.1).await?;
+    }
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
     Ok(deleted > 0)

@@ -9,6 +9,7 @@ mod run_lists;
 mod runs;
 mod scripts;
 mod secrets;
+mod state;
 mod subjects;
 mod tenants;
 mod waiting;

@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use snaphook_model::{Payload, RunEvent, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
+use snaphook_model::{Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
 use uuid::Uuid;
 
 use super::queue::PendingRun;
 use super::recordings::PackedRecording;
 use super::rows::{form, from_json, tenant_name, text, time, to_json};
 use super::waiting::{add_events, event_texts};
-use super::{OnSql, recordings, run_lists};
+use super::{OnSql, recordings, run_lists, state};
 use crate::database::{Database, Row, Transaction, made_query, query};
 use crate::sql::{recordings as recordings_sql, runs as sql};
-use crate::{ClaimedRun, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
+use crate::{ClaimedRun, EndedRun, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
 
 /// What a record is called in a [`StoreError::Form`].
 pub(super) const RECORD: &str = "a run";
@@ -39,16 +39,9 @@ impl<S: OnSql> RunStore for S {
         })
     }
 
-    fn end_run<'a>(
-        &'a self,
-        tenant: &'a TenantName,
-        lease: Option<&'a Lease>,
-        record: &'a RunRecord,
-        recording: Option<&'a Recording>,
-        events: &'a [RunEvent],
-        next: Option<&'a QueuedRun>,
-    ) -> StoreFuture<'a, ()> {
+    fn end_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, ended: EndedRun<'a>) -> StoreFuture<'a, ()> {
         Box::pin(async move {
+            let EndedRun { record, recording, events, next, state: written } = ended;
             let (text, recording) = (to_json(RECORD, record)?, recording.map(PackedRecording::of));
             let events = event_texts(events)?;
             let mut writer = self.database().write().await?;
@@ -64,6 +57,9 @@ impl<S: OnSql> RunStore for S {
             add_events(&mut transaction, tenant, record.id, events).await?;
             if let Some(next) = next {
                 enqueue(&mut transaction, tenant, next).await?;
+            }
+            if let Some(written) = written {
+                state::put(&mut transaction, tenant, written).await?;
             }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;

@@ -13,7 +13,7 @@ use snaphook_testkit::{Link, Replacement};
 use tokio::time::timeout;
 
 use super::open::suits;
-use crate::conformance::{at, conformance, deploy, document, name, queued, recording, run, run_id, token, upload, with_tenant};
+use crate::conformance::{at, conformance, deploy, document, ending, name, queued, recording, run, run_id, token, upload, with_tenant};
 use crate::{
     Change, Changes, DocumentStore as _, Inspected, Notice, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore, RunFilter,
     RunStore as _, ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
@@ -82,7 +82,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
     until("the lease runs out", async || quick.requeue_claimed().await.unwrap() == 1).await;
     let second = quick.claim_due_runs(at(2), 1).await.unwrap().remove(0);
     let late = run(1, Some("orders"), RunStatus::Failed);
-    let refused = slow.end_run(&acme, Some(&first.lease), &late, Some(&recording("late")), &[], Some(&queued(2))).await;
+    let refused = slow.end_run(&acme, Some(&first.lease), ending(&late, Some(&recording("late")), &[], Some(&queued(2)))).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
     assert_eq!(slow.renew_leases(&leases).await.unwrap(), leases);
     assert_eq!(quick.run(&acme, run_id(1)).await.unwrap(), Some(second.run.record.clone()));
@@ -90,7 +90,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
     assert_eq!(quick.runs(&acme, &RunFilter::default(), &PageRequest::first(5)).await.unwrap().items.len(), 1);
     let mut ended = second.run.record;
     ended.status = RunStatus::Succeeded;
-    quick.end_run(&acme, Some(&second.lease), &ended, None, &[], None).await.unwrap();
+    quick.end_run(&acme, Some(&second.lease), ending(&ended, None, &[], None)).await.unwrap();
     assert_eq!(slow.run(&acme, run_id(1)).await.unwrap(), Some(ended));
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod recordings;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
+pub(crate) mod state;
 pub(crate) mod subjects;
 pub(crate) mod tenants;
 pub(crate) mod waiting;

@@ -8,7 +8,7 @@ use crate::bindings::{post_fail, post_hook, post_request, pre_hook, pre_request,
 use crate::{
     Call, CallResult, Config, Context, Error, ErrorKind, Failing, Failure, Meta, NewResponse, Payload, PostFail, PostFailDecision,
     PostHook, PostHookDecision, PostRequest, PostRequestDecision, PreHook, PreHookDecision, PreRequest, PreRequestDecision, ReasonCode,
-    Rejection, Request, Response, Step, StepInput, StepResults, Trigger, TriggerRequest, Variables, log,
+    Rejection, Request, Response, State, Step, StepInput, StepResults, Trigger, TriggerRequest, Variables, log,
 };
 
 /// Implements the generated traits for whatever hooks `T` has.
@@ -147,6 +147,7 @@ impl From<wit::Context> for Context {
             meta: Meta,
             config: Config,
             step_results: StepResults,
+            state: State::default(),
             parms: given.parms,
         }
     }

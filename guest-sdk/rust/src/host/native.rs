@@ -14,6 +14,8 @@ type Answerer = Box<dyn FnMut(&http::Request) -> Result<http::Response, http::Fa
 pub(crate) struct Host {
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) values: BTreeMap<(u8, String), String>,
+    /// Whether the invocation belongs to a flow.
+    pub(crate) has_flow: bool,
     pub(crate) requests: Vec<http::Request>,
     /// Absent: the invocation has no grant for requests.
     pub(crate) answerer: Option<Answerer>,
@@ -46,6 +48,9 @@ pub(crate) mod calls {
     /// Limits of the node's own: `meta` and `variables`, keys and values together.
     const META_BYTES: usize = 10_240;
     const VARIABLES_BYTES: usize = 1 << 20;
+    /// The default limit of a tenant, and the longest key of a state.
+    const STATE_BYTES: usize = 4 << 20;
+    const STATE_KEY_BYTES: usize = 512;
 
     // Inputs of a native test carry their bodies and arguments, so these have nothing to give.
     pub(crate) fn body() -> Vec<u8> {
@@ -65,15 +70,23 @@ pub(crate) mod calls {
     }
 
     pub(crate) fn get(scope: Scope, key: &str) -> Option<String> {
-        with(|host| host.values.get(&(scope as u8, key.to_owned())).cloned())
+        with(|host| {
+            let there = scope != Scope::FlowState || host.has_flow;
+            host.values.get(&(scope as u8, key.to_owned())).filter(|_| there).cloned()
+        })
     }
 
     pub(crate) fn set(scope: Scope, key: &str, value: Option<&str>) -> Result<(), Refusal> {
         let limit = match scope {
             Scope::Variables => VARIABLES_BYTES,
             Scope::Meta => META_BYTES,
+            Scope::FlowState if !with(|host| host.has_flow) => return Err(Refusal::ReadOnly),
+            Scope::FlowState | Scope::TenantState => STATE_BYTES,
             Scope::Config | Scope::StepResults => return Err(Refusal::ReadOnly),
         };
+        if matches!(scope, Scope::FlowState | Scope::TenantState) && (key.len() > STATE_KEY_BYTES || key.contains('\0')) {
+            return Err(Refusal::Invalid);
+        }
         let place = (scope as u8, key.to_owned());
         let Some(value) = value else {
             with(|host| host.values.remove(&place));

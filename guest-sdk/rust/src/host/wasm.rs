@@ -39,6 +39,8 @@ fn scope_of(scope: Scope) -> wit::variables::Scope {
         Scope::Meta => S::Meta,
         Scope::Config => S::Config,
         Scope::StepResults => S::StepResults,
+        Scope::FlowState => S::FlowState,
+        Scope::TenantState => S::TenantState,
     }
 }
 

@@ -1,11 +1,13 @@
 //! Sample input, from the documents of a test run to what a hook is given.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use snaphook_model::{BodyText, Fault, Headers, Hook, HookInput, HttpRequest, Invalid, Payload, TriggerRequest, Variables};
+use snaphook_model::{BodyText, Fault, Headers, Hook, HookInput, HttpRequest, Invalid, Payload, TriggerRequest, VariableScope, Variables};
+use snaphook_sandbox::{GuestState, StateFuture};
 
 use super::TestRun;
 use crate::problem::Problem;
@@ -40,6 +42,16 @@ pub(crate) struct SampleFailure {
     status: u16,
     code: String,
     message: String,
+}
+
+/// State as it is kept when a hook begins, by key.
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SampleState {
+    /// Of the flow.
+    flow: Map<String, Value>,
+    /// Of the tenant.
+    tenant: Map<String, Value>,
 }
 
 impl Default for SampleRequest {
@@ -124,6 +136,27 @@ pub(super) fn variables(test: &TestRun) -> Variables {
         meta: test.meta.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()).to_string())).collect(),
         config: texts(&test.config),
         step_results: texts(&test.step_results),
+        ..Variables::default()
+    }
+}
+
+/// State that a script is tried out with.
+pub(super) struct GivenState {
+    flow: BTreeMap<String, String>,
+    tenant: BTreeMap<String, String>,
+}
+
+impl GivenState {
+    pub(super) fn new(sample: &SampleState) -> Self {
+        let texts = |map: &Map<String, Value>| map.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
+        Self { flow: texts(&sample.flow), tenant: texts(&sample.tenant) }
+    }
+}
+
+impl GuestState for GivenState {
+    fn read(&self, scope: VariableScope) -> StateFuture<'_> {
+        let of = if scope == VariableScope::FlowState { &self.flow } else { &self.tenant };
+        Box::pin(std::future::ready(Ok(of.clone())))
     }
 }
 

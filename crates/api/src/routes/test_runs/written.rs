@@ -13,6 +13,26 @@ pub(crate) struct Written {
     /// Into `meta`.
     #[serde(skip_serializing_if = "Map::is_empty")]
     meta: Map<String, Value>,
+    /// Into state.
+    #[serde(skip_serializing_if = "WrittenState::is_empty")]
+    state: WrittenState,
+}
+
+/// What it wrote into state.
+#[derive(Default, Serialize, utoipa::ToSchema)]
+pub(crate) struct WrittenState {
+    /// Of the flow.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    flow: Map<String, Value>,
+    /// Of the tenant.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    tenant: Map<String, Value>,
+}
+
+impl WrittenState {
+    fn is_empty(&self) -> bool {
+        self.flow.is_empty() && self.tenant.is_empty()
+    }
 }
 
 impl Written {
@@ -24,6 +44,8 @@ impl Written {
             match scope {
                 VariableScope::Variables => written.variables.insert(key, value),
                 VariableScope::Meta => written.meta.insert(key, value),
+                VariableScope::FlowState => written.state.flow.insert(key, value),
+                VariableScope::TenantState => written.state.tenant.insert(key, value),
                 VariableScope::Config | VariableScope::StepResults => None,
             };
         }

@@ -38,6 +38,7 @@ fn values() -> Values {
         meta: texts(&[("m", json!("text"))]),
         config: texts(&[("App Base URL", json!("https://app.example.com/v1/")), ("same", json!("config")), ("list", json!(["eu", "us"]))]),
         step_results: texts(&[("createOrder", json!({"id": 7}))]),
+        ..Variables::default()
     };
     let run = RunValues {
         subject: texts(&[("email", json!("ada@example.com")), ("same", json!("subject")), ("only", json!("subject"))]),
