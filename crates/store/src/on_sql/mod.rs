@@ -12,6 +12,7 @@ mod secrets;
 mod state;
 mod subjects;
 mod tenants;
+mod together;
 mod waiting;
 mod writer;
 
@@ -24,6 +25,7 @@ use crate::StoreError;
 use crate::database::{Database, query};
 use crate::sql::tenants as sql;
 use queue::RunQueue;
+use together::{Brought, Together, Work};
 
 pub(crate) use scripts::add_missing_hashes;
 
@@ -48,6 +50,7 @@ pub(crate) trait OnSql: Send + Sync {
 pub(crate) struct Parts {
     database: Arc<Database>,
     queue: Arc<RunQueue>,
+    together: Together,
     /// The task that empties the queue; taken by whoever waits for its end.
     emptying: Mutex<Option<JoinHandle<()>>>,
 }
@@ -57,7 +60,12 @@ impl Parts {
     pub(crate) fn new(database: Arc<Database>) -> Self {
         let queue = Arc::new(RunQueue::new());
         let emptying = tokio::spawn(writer::empty(Arc::clone(&queue), Arc::clone(&database)));
-        Self { database, queue, emptying: Mutex::new(Some(emptying)) }
+        Self { database, queue, together: Together::default(), emptying: Mutex::new(Some(emptying)) }
+    }
+
+    /// Writes something with whatever else is to be written now.
+    async fn bring(&self, work: Work) -> Result<Brought, StoreError> {
+        self.together.bring(&self.database, work).await
     }
 
     pub(crate) async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {

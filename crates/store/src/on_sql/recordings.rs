@@ -2,6 +2,8 @@
 //!
 //! The bodies of a run's hooks differ by little, so even the fastest compression leaves a third of them.
 
+use std::sync::Arc;
+
 use bytes::{Buf as _, BufMut as _, Bytes};
 use snaphook_model::{RunId, TenantName};
 
@@ -60,11 +62,17 @@ fn unpack(packed: &[u8]) -> Result<Recording, StoreError> {
 }
 
 /// A recording as its column holds it, made before the turn to write comes.
-pub(super) struct PackedRecording(Option<Vec<u8>>);
+#[derive(Debug, Clone)]
+pub(super) struct PackedRecording(Option<Arc<[u8]>>);
 
 impl PackedRecording {
     pub(super) fn of(recording: &Recording) -> Self {
-        Self(pack(recording))
+        Self(pack(recording).map(Into::into))
+    }
+
+    /// What its column holds.
+    pub(super) fn column(&self) -> Option<Arc<[u8]>> {
+        self.0.clone()
     }
 
     /// Puts it beside its run, which is in the database.

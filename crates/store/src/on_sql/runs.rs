@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::queue::PendingRun;
 use super::recordings::PackedRecording;
 use super::rows::{form, from_json, tenant_name, text, time, to_json};
+use super::together::{Brought, Ending, Queueing, Work, Written};
 use super::waiting::{add_events, event_texts};
 use super::{OnSql, recordings, run_lists, state};
 use crate::database::{Database, Row, Transaction, made_query, query};
@@ -42,6 +43,13 @@ impl<S: OnSql> RunStore for S {
     fn end_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, ended: EndedRun<'a>) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let EndedRun { record, recording, events, next, state: written } = ended;
+            if let (Some(lease), None, None) = (lease, next, written) {
+                let run = Written::of(tenant, record, recording.map(PackedRecording::of))?;
+                let ending = Work::End(Ending::of(run, lease, event_texts(events)?));
+                if self.parts().bring(ending).await? == Brought::Done {
+                    return Ok(());
+                }
+            }
             let (text, recording) = (to_json(RECORD, record)?, recording.map(PackedRecording::of));
             let events = event_texts(events)?;
             let mut writer = self.database().write().await?;
@@ -79,6 +87,11 @@ impl<S: OnSql> RunStore for S {
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let recording = recording.map(PackedRecording::of);
+            let written = Written::of(tenant, &run.record, recording.clone())?;
+            if self.parts().bring(Work::Queue(Queueing::of(written, run, most)?)).await? == Brought::Done {
+                self.database().hint_queued(run.record.started_at.as_microsecond());
+                return Ok(());
+            }
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(i64::from(most)).fetch_one(&mut transaction).await?;
@@ -234,7 +247,7 @@ pub(super) async fn put(
 
 async fn enqueue(transaction: &mut Transaction<'_>, tenant: &TenantName, run: &QueuedRun) -> Result<(), StoreError> {
     put(transaction, tenant, &run.record, to_json(RECORD, &run.record)?).await?;
-    let query = query(sql::ENQUEUE).bind(tenant.as_str()).bind(run.record.id.to_string());
+    let query = made_query(sql::enqueue(1).into()).bind(tenant.as_str()).bind(run.record.id.to_string());
     let query = query.bind(run.record.started_at.as_microsecond());
     let query = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
     let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));

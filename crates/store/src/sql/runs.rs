@@ -70,13 +70,34 @@ pub(crate) fn end_of_look(filter: &RunFilter) -> Option<&'static str> {
     }
 }
 
-pub(crate) const ENQUEUE: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes, subject_values) \
-     VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9)";
+/// Puts `rows` runs into the queue.
+pub(crate) fn enqueue(rows: usize) -> String {
+    let mut text =
+        "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes, subject_values) VALUES "
+            .to_owned();
+    for row in 0..rows {
+        let comma = if row == 0 { "" } else { ", " };
+        let [a, b, c, d, e, f, g, h, i] = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(|column| row * 9 + column);
+        write!(text, "{comma}(${a}, ${b}, ${c}, 0, ${d}, ${e}, ${f}, ${g}, ${h}, ${i})").expect("a String takes every text");
+    }
+    text
+}
+
 /// How many runs of a tenant wait for their beginning, counted up to $2. Those that wait in the middle are bounded by nothing but the disk.
 pub(crate) const WAITING: &str =
     "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 AND checkpoint IS NULL LIMIT $2) AS waiting";
 /// Takes a run out of the queue and says by which token it was claimed.
 pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2 RETURNING lease_token";
+/// Takes `rows` runs out of the queue, each where it is held by a token: tenant, id and token of each.
+pub(crate) fn dequeue_held(rows: usize) -> String {
+    let mut text = "DELETE FROM run_queue WHERE ".to_owned();
+    for row in 0..rows {
+        let or = if row == 0 { "" } else { " OR " };
+        let [a, b, c] = [1, 2, 3].map(|column| row * 3 + column);
+        write!(text, "{or}(tenant = ${a} AND id = ${b} AND lease_token = ${c})").expect("a String takes every text");
+    }
+    text
+}
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
 pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint FROM run_queue AS q JOIN runs AS r \
      ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1 ORDER BY q.due_at LIMIT $2";

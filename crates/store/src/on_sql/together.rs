@@ -1,0 +1,269 @@
+//! Runs that are queued, and runs that end, at the same moment share a transaction: its statements and its way to the disk cost as much for many
+//! as for one. Who comes while one is under way shares the next.
+//!
+//! Only what goes as expected is done here. When anything does not (a tenant who is gone, a lease that was lost, a full queue), nothing is
+//! written, and everybody does it alone, which says whose fault it was.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use snaphook_model::{Name, RunRecord, TenantName};
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use super::recordings::PackedRecording;
+use super::rows::to_json;
+use super::runs::{RECORD, values_text, writes_text};
+use crate::database::{Database, PATIENCE, Query, Transaction, made_query, query};
+use crate::sql::{recordings as recordings_sql, runs as sql, waiting as waiting_sql};
+use crate::{Lease, QueuedRun, StoreError};
+
+/// Most at once, so that nobody waits long for the others.
+const AT_ONCE: usize = 64;
+
+/// Rows per statement; see the writer of records.
+const ROWS: [usize; 3] = [16, 4, 1];
+
+/// What somebody wants written.
+#[derive(Debug)]
+pub(super) enum Work {
+    Queue(Queueing),
+    End(Ending),
+}
+
+/// A run that is to be queued.
+#[derive(Debug)]
+pub(super) struct Queueing {
+    pub(super) run: Written,
+    content_type: String,
+    input: Bytes,
+    flow_version: Option<u32>,
+    writes: Option<String>,
+    values: Option<String>,
+    /// So many runs of the tenant may wait.
+    most: u32,
+}
+
+/// A run that was held and ends.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) run: Written,
+    token: String,
+    events: Vec<(u32, String)>,
+}
+
+/// A run's record, and what replays it.
+#[derive(Debug)]
+pub(super) struct Written {
+    tenant: TenantName,
+    id: String,
+    flow: Option<Name>,
+    status: &'static str,
+    started_us: i64,
+    record: Arc<str>,
+    recording: Option<PackedRecording>,
+}
+
+/// Whether it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brought {
+    Done,
+    /// Nothing was written: try it alone.
+    Apart,
+}
+
+type Told = oneshot::Sender<Result<Brought, StoreError>>;
+
+/// Who waits to be written.
+#[derive(Debug, Default)]
+pub(super) struct Together {
+    /// Held to add one, or to take some.
+    pending: Mutex<Vec<(Work, Told)>>,
+    /// Held while a transaction is under way, until it is committed.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Written {
+    pub(super) fn of(tenant: &TenantName, record: &RunRecord, recording: Option<PackedRecording>) -> Result<Self, StoreError> {
+        Ok(Self {
+            tenant: tenant.clone(),
+            id: record.id.to_string(),
+            flow: record.flow.clone(),
+            status: record.status.as_str(),
+            started_us: record.started_at.as_microsecond(),
+            record: to_json(RECORD, record)?.into(),
+            recording,
+        })
+    }
+}
+
+impl Queueing {
+    pub(super) fn of(run: Written, queued: &QueuedRun, most: u32) -> Result<Self, StoreError> {
+        Ok(Self {
+            run,
+            content_type: queued.input.content_type.clone(),
+            input: queued.input.bytes.clone(),
+            flow_version: queued.record.flow_version,
+            writes: writes_text(queued)?,
+            values: values_text(queued)?,
+            most,
+        })
+    }
+}
+
+impl Ending {
+    pub(super) fn of(run: Written, lease: &Lease, events: Vec<(u32, String)>) -> Self {
+        Self { run, token: lease.token.to_string(), events }
+    }
+}
+
+impl Together {
+    /// Writes it with whatever else waits. Durable when this says that it was done.
+    pub(super) async fn bring(&self, database: &Arc<Database>, work: Work) -> Result<Brought, StoreError> {
+        let (told, mut outcome) = oneshot::channel();
+        self.pending().push((work, told));
+        let brought = async {
+            tokio::select! {
+                biased;
+                outcome = &mut outcome => return outcome.unwrap_or(Ok(Brought::Apart)),
+                turn = Arc::clone(&self.turn).lock_owned() => self.lead(database, turn),
+            }
+            outcome.await.unwrap_or(Ok(Brought::Apart))
+        };
+        tokio::time::timeout(PATIENCE * 2, brought).await.unwrap_or(Err(StoreError::Busy))
+    }
+
+    /// Writes those who wait, in a task of its own: what is begun is ended also when whoever leads is gone.
+    fn lead(&self, database: &Arc<Database>, turn: OwnedMutexGuard<()>) {
+        let (work, told): (Vec<_>, Vec<_>) = {
+            let mut pending = self.pending();
+            let some = pending.len().min(AT_ONCE);
+            let rest = pending.split_off(some);
+            mem::replace(&mut *pending, rest).into_iter().unzip()
+        };
+        if work.is_empty() {
+            return;
+        }
+        let database = Arc::clone(database);
+        tokio::spawn(async move {
+            let outcome = write(&database, work, turn).await;
+            for told in told {
+                let outcome = match &outcome {
+                    Ok(brought) => Ok(*brought),
+                    Err(error) => Err(StoreError::Unavailable(error.to_string().into())),
+                };
+                // Whoever asked may have gone.
+                drop(told.send(outcome));
+            }
+        });
+    }
+
+    fn pending(&self) -> std::sync::MutexGuard<'_, Vec<(Work, Told)>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One transaction for all of it. An error is one of the commit, after which nobody knows.
+async fn write(database: &Database, work: Vec<Work>, turn: OwnedMutexGuard<()>) -> Result<Brought, StoreError> {
+    let (mut queueing, mut ending) = (Vec::new(), Vec::new());
+    for work in work {
+        match work {
+            Work::Queue(run) => queueing.push(run),
+            Work::End(run) => ending.push(run),
+        }
+    }
+    let Ok(mut writer) = database.write().await else { return Ok(Brought::Apart) };
+    let Ok(mut transaction) = writer.begin().await else { return Ok(Brought::Apart) };
+    match put(&mut transaction, queueing, ending).await {
+        Ok(Brought::Done) => {}
+        Ok(Brought::Apart) => return Ok(Brought::Apart),
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "runs are written one by one");
+            return Ok(Brought::Apart);
+        }
+    }
+    let committed = transaction.commit().await?;
+    // The next transaction need not wait until this one is on the disk.
+    drop(turn);
+    writer.finish(committed).await?;
+    Ok(Brought::Done)
+}
+
+async fn put(transaction: &mut Transaction<'_>, mut queueing: Vec<Queueing>, mut ending: Vec<Ending>) -> Result<Brought, StoreError> {
+    if !have_room(transaction, &queueing).await? {
+        return Ok(Brought::Apart);
+    }
+    // In the order in which rows are locked: the queue, then the runs.
+    let held = in_statements(transaction, &ending, sql::dequeue_held, |query, run| {
+        query.bind(run.run.tenant.as_str()).bind(run.run.id.as_str()).bind(run.token.as_str())
+    });
+    if held.await? != ending.len() as u64 {
+        return Ok(Brought::Apart);
+    }
+    let recordings: Vec<_> = queueing.iter_mut().map(|run| &mut run.run).chain(ending.iter_mut().map(|run| &mut run.run)).collect();
+    let recordings: Vec<_> =
+        recordings.into_iter().filter_map(|run| Some((run.tenant.clone(), run.id.clone(), run.recording.take()?))).collect();
+    let runs: Vec<&Written> = queueing.iter().map(|run| &run.run).chain(ending.iter().map(|run| &run.run)).collect();
+    let keep_tenant = transaction.keep_tenant();
+    let written = in_statements(transaction, &runs, |rows| sql::put(rows, keep_tenant), |query, run| bind_run(query, run));
+    if written.await? != runs.len() as u64 {
+        return Ok(Brought::Apart);
+    }
+    in_statements(transaction, &queueing, sql::enqueue, bind_queued).await?;
+    in_statements(transaction, &recordings, recordings_sql::put, |query, (tenant, id, recording)| {
+        query.bind(tenant.as_str()).bind(id.as_str()).bind(recording.column())
+    })
+    .await?;
+    let events: Vec<_> = ending.iter().flat_map(|run| run.events.iter().map(move |event| (&run.run, event))).collect();
+    in_statements(transaction, &events, waiting_sql::add_events, |query, (run, (seq, text))| {
+        query.bind(run.tenant.as_str()).bind(run.id.as_str()).bind(*seq).bind(text.as_str())
+    })
+    .await?;
+    Ok(Brought::Done)
+}
+
+/// Whether all of these tenants' runs find a place in the queue.
+async fn have_room(transaction: &mut Transaction<'_>, queueing: &[Queueing]) -> Result<bool, StoreError> {
+    let mut of_tenant = HashMap::<&TenantName, (i64, i64)>::new();
+    for run in queueing {
+        let (more, most) = of_tenant.entry(&run.run.tenant).or_insert((0, i64::MAX));
+        (*more, *most) = (*more + 1, (*most).min(run.most.into()));
+    }
+    for (tenant, (more, most)) in of_tenant {
+        let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(most).fetch_one(transaction).await?;
+        if waiting.get::<i64>(0)? + more > most {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Binds rows to statements of a few sizes, so that all of them stay prepared; gives the number of rows written.
+async fn in_statements<'q, T>(
+    transaction: &mut Transaction<'_>,
+    all: &'q [T],
+    statement: impl Fn(usize) -> String,
+    bind: impl Fn(Query<'q>, &'q T) -> Query<'q>,
+) -> Result<u64, StoreError> {
+    let (mut rest, mut written) = (all, 0);
+    for rows in ROWS {
+        while let Some((some, others)) = rest.split_at_checked(rows) {
+            rest = others;
+            written += some.iter().fold(made_query(statement(rows).into()), &bind).execute(transaction).await?;
+        }
+    }
+    Ok(written)
+}
+
+fn bind_run<'q>(query: Query<'q>, run: &'q Written) -> Query<'q> {
+    let query = query.bind(run.tenant.as_str()).bind(run.id.as_str()).bind(run.flow.as_ref().map(Name::as_str));
+    query.bind(run.status).bind(run.started_us).bind(Arc::clone(&run.record))
+}
+
+fn bind_queued<'q>(query: Query<'q>, queued: &'q Queueing) -> Query<'q> {
+    let Queueing { run, content_type, input, flow_version, writes, values, .. } = queued;
+    let query = query.bind(run.tenant.as_str()).bind(run.id.as_str()).bind(run.started_us);
+    let query = query.bind(content_type.as_str()).bind(input.as_ref()).bind(run.flow.as_ref().map(Name::as_str));
+    query.bind(flow_version.map(i64::from)).bind(writes.as_deref()).bind(values.as_deref())
+}
