@@ -14,6 +14,7 @@ mod examples;
 mod failures;
 mod files;
 mod folders;
+mod full_disk;
 mod headers;
 mod hostile;
 mod hostile_wasm;

@@ -103,6 +103,22 @@ impl NodeProcess {
         self.printed = started.printed;
     }
 
+    /// The same with files that cannot grow past so many bytes, as on a full disk.
+    pub fn restart_with_file_limit(&mut self, bytes: u64) {
+        self.options.file_limit = Some(bytes);
+        self.restart();
+    }
+
+    /// Gives the process room again.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn lift_file_limit(&mut self) {
+        self.options.file_limit = None;
+        let lifted = std::process::Command::new("prlimit").args(["--fsize=unlimited:unlimited", "--pid", &self.pid().to_string()]).status();
+        assert!(lifted.is_ok_and(|status| status.success()), "the limit stays");
+    }
+
     /// Kills the process where it stands, as `kill -9` does.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

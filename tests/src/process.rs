@@ -24,11 +24,20 @@ pub struct NodeOptions {
     pub arguments: Vec<String>,
     /// The environment beside what the test itself has.
     pub environment: Vec<(String, String)>,
+    /// No file may grow past so many bytes, as on a full disk.
+    pub file_limit: Option<u64>,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { database: None, listen: None, operator: Some(OPERATOR.to_owned()), arguments: Vec::new(), environment: Vec::new() }
+        Self {
+            database: None,
+            listen: None,
+            operator: Some(OPERATOR.to_owned()),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            file_limit: None,
+        }
     }
 }
 
@@ -57,7 +66,11 @@ impl NodeOptions {
     #[must_use]
     pub fn command(&self, binary: &Path, data_dir: &Path) -> Command {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(binary);
+        command.args(["--pdeathsig", "KILL"]);
+        if let Some(bytes) = self.file_limit {
+            command.args(["prlimit".to_owned(), format!("--fsize={bytes}:unlimited")]);
+        }
+        command.arg(binary);
         command.args(["serve", "--listen", self.listen.as_deref().unwrap_or("127.0.0.1:0")]);
         if let Some(token) = &self.operator {
             command.args(["--operator-token", token]);

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::postgres::{Lent, Server, bounded};
 use crate::sql::postgres as only_postgres;
-use crate::sqlite::{Files, Log};
+use crate::sqlite::{Failed, Files, Log};
 use crate::{Changes, StoreError};
 
 pub(crate) use query::{Query, Row, made_query, query};
@@ -32,7 +32,7 @@ pub(crate) enum Database {
 
 /// The right to write.
 pub(crate) enum Writer<'a> {
-    Sqlite { connection: MappedMutexGuard<'a, SqliteConnection>, log: &'a Arc<Log> },
+    Sqlite { connection: MappedMutexGuard<'a, SqliteConnection>, log: &'a Arc<Log>, failed: &'a Failed },
     Postgres { lent: Lent, server: &'a Server },
 }
 
@@ -42,6 +42,7 @@ pub(crate) enum Transaction<'a> {
         on: sqlx::Transaction<'a, Sqlite>,
         /// To be on the disk before anybody hears of the commit.
         log: Option<Arc<Log>>,
+        failed: &'a Failed,
     },
     Postgres {
         on: sqlx::Transaction<'a, Postgres>,
@@ -58,7 +59,9 @@ impl Database {
     /// Waits for the right to write: SQLite has one writer, PostgreSQL as many as there are connections.
     pub(crate) async fn write(&self) -> Result<Writer<'_>, StoreError> {
         Ok(match self {
-            Self::Sqlite(files) => Writer::Sqlite { connection: files.writer.lock().await?, log: &files.log },
+            Self::Sqlite(files) => {
+                Writer::Sqlite { connection: files.writer.lock().await?, log: &files.log, failed: files.writer.failed() }
+            }
             Self::Postgres(server) => Writer::Postgres { lent: server.acquire().await?, server },
         })
     }
@@ -121,8 +124,9 @@ impl Writer<'_> {
     /// Begins with the right to write: a transaction that reads first and asks for it later could be refused it.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
         Ok(match self {
-            Self::Sqlite { connection, log } => {
-                Transaction::Sqlite { on: connection.begin_with("BEGIN IMMEDIATE").await?, log: Some(Arc::clone(log)) }
+            Self::Sqlite { connection, log, failed } => {
+                let on = failed.note(connection.begin_with("BEGIN IMMEDIATE").await)?;
+                Transaction::Sqlite { on, log: Some(Arc::clone(log)), failed }
             }
             Self::Postgres { lent, .. } => {
                 let (connection, broken) = lent.parts();
@@ -135,7 +139,10 @@ impl Writer<'_> {
     /// Begins where a commit need not have reached the disk when it returns.
     pub(crate) async fn begin_batch(&mut self) -> Result<Transaction<'_>, StoreError> {
         match self {
-            Self::Sqlite { connection, .. } => Ok(Transaction::Sqlite { on: connection.begin_with("BEGIN IMMEDIATE").await?, log: None }),
+            Self::Sqlite { connection, failed, .. } => {
+                let on = failed.note(connection.begin_with("BEGIN IMMEDIATE").await)?;
+                Ok(Transaction::Sqlite { on, log: None, failed })
+            }
             Self::Postgres { .. } => self.begin().await,
         }
     }
@@ -167,7 +174,7 @@ impl Writer<'_> {
 impl Transaction<'_> {
     pub(crate) async fn commit(self) -> Result<Committed, sqlx::Error> {
         match self {
-            Self::Sqlite { on, log } => on.commit().await.map(|()| Committed(log)),
+            Self::Sqlite { on, log, failed } => failed.note(on.commit().await).map(|()| Committed(log)),
             Self::Postgres { on, broken } => bounded(broken, on.commit()).await.map(|()| Committed(None)),
         }
     }

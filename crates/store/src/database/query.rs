@@ -49,7 +49,7 @@ impl<'q> Query<'q> {
     /// Runs it and says how many rows it wrote.
     pub(crate) async fn execute(self, transaction: &mut Transaction<'_>) -> Result<u64, sqlx::Error> {
         match transaction {
-            Transaction::Sqlite { on, .. } => Ok(self.sqlite()?.execute(&mut **on).await?.rows_affected()),
+            Transaction::Sqlite { on, failed, .. } => Ok(failed.note(self.sqlite()?.execute(&mut **on).await)?.rows_affected()),
             Transaction::Postgres { on, broken } => {
                 let query = self.postgres()?;
                 Ok(bounded(broken, query.execute(&mut **on)).await?.rows_affected())
@@ -59,7 +59,7 @@ impl<'q> Query<'q> {
 
     pub(crate) async fn fetch_optional(self, transaction: &mut Transaction<'_>) -> Result<Option<Row>, sqlx::Error> {
         match transaction {
-            Transaction::Sqlite { on, .. } => Ok(self.sqlite()?.fetch_optional(&mut **on).await?.map(Row::Sqlite)),
+            Transaction::Sqlite { on, failed, .. } => Ok(failed.note(self.sqlite()?.fetch_optional(&mut **on).await)?.map(Row::Sqlite)),
             Transaction::Postgres { on, broken } => {
                 let query = self.postgres()?;
                 Ok(bounded(broken, query.fetch_optional(&mut **on)).await?.map(Row::Postgres))
@@ -73,7 +73,9 @@ impl<'q> Query<'q> {
 
     pub(crate) async fn fetch_all(self, transaction: &mut Transaction<'_>) -> Result<Vec<Row>, sqlx::Error> {
         match transaction {
-            Transaction::Sqlite { on, .. } => Ok(self.sqlite()?.fetch_all(&mut **on).await?.into_iter().map(Row::Sqlite).collect()),
+            Transaction::Sqlite { on, failed, .. } => {
+                Ok(failed.note(self.sqlite()?.fetch_all(&mut **on).await)?.into_iter().map(Row::Sqlite).collect())
+            }
             Transaction::Postgres { on, broken } => {
                 let query = self.postgres()?;
                 Ok(bounded(broken, query.fetch_all(&mut **on)).await?.into_iter().map(Row::Postgres).collect())

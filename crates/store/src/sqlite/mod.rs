@@ -8,23 +8,23 @@ mod log;
 mod open;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Connection as _;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+use sqlx::sqlite::SqlitePool;
 use uuid::Uuid;
 
-use crate::database::{Database, PATIENCE, Row, query};
+use crate::database::{Database, Row, query};
 use crate::on_sql::{OnSql, Parts};
 use crate::sql::{runs, tenants as sql};
 use crate::{Changes, Store, StoreError, StoreFuture};
 
 pub(crate) use log::Log;
 pub use open::{DataDir, OpenError};
+pub(crate) use writer::{Failed, WriteConnection};
 
 /// The store on SQLite. See [`SqliteStore::open`].
 #[derive(Debug)]
@@ -43,23 +43,10 @@ pub(crate) struct Files {
     pub(crate) log: Arc<Log>,
 }
 
-/// The write connection, behind the lock that gives the right to write. Empty once the store is closed.
-#[derive(Debug)]
-pub(crate) struct WriteConnection(Mutex<Option<SqliteConnection>>);
-
-impl WriteConnection {
-    pub(crate) async fn lock(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, StoreError> {
-        let guard = tokio::time::timeout(PATIENCE, self.0.lock()).await.map_err(|_| StoreError::Busy)?;
-        MutexGuard::try_map(guard, Option::as_mut).map_err(|_| StoreError::Closed)
-    }
-}
-
 impl Files {
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
-        let Some(connection) = self.writer.0.lock().await.take() else { return Ok(()) };
-        // The last connection to close copies the write-ahead log into the file and removes it.
-        Ok(connection.close().await?)
+        self.writer.close().await
     }
 }
 

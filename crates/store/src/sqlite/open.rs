@@ -9,7 +9,6 @@ use std::sync::Arc;
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
-use tokio::sync::Mutex;
 
 use super::{Files, Log, SqliteStore, WriteConnection};
 use crate::StoreError;
@@ -78,8 +77,8 @@ impl SqliteStore {
         let file = database_file(data_dir);
         let taken = prepare_files(data_dir, &file)?;
         let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
-        let writer = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", WRITE_CACHE);
-        let mut writer = writer.connect().await.map_err(failed)?;
+        let write_options = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", WRITE_CACHE);
+        let mut writer = write_options.connect().await.map_err(failed)?;
         MIGRATIONS.run(&mut writer).await.map_err(|error| migration_error(&file, error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -90,7 +89,7 @@ impl SqliteStore {
             .connect_with(options(&file).read_only(true))
             .await
             .map_err(failed)?;
-        let (writer, log) = (WriteConnection(Mutex::new(Some(writer))), Arc::new(Log::of(&file)));
+        let (writer, log) = (WriteConnection::new(write_options, writer), Arc::new(Log::of(&file)));
         let database = Arc::new(Database::Sqlite(Files { readers, writer, log }));
         add_missing_hashes(&database).await.map_err(|error| OpenError::Database { path: file.clone(), source: error.into() })?;
         Ok(Self { parts: Parts::new(database), file, _taken: taken })

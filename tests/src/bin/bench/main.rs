@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 }
 
 /// What can be measured alone, in the order of the table.
-const PARTS: [&str; 10] = ["invocations", "templates", "calls", "upload", "disk", "start", "many", "accepted", "due", "parked"];
+const PARTS: [&str; 11] = ["invocations", "templates", "calls", "upload", "disk", "start", "many", "accepted", "postgres", "due", "parked"];
 
 /// What is measured, and how long.
 pub(crate) struct Paths {
@@ -68,6 +68,7 @@ async fn run(paths: &Paths, parts: &[&str]) {
             "start" => nodes::warm_start(paths, &mut table).await,
             "many" => nodes::many_scripts(paths, &mut table).await,
             "accepted" => runs::accepted(paths, &mut table).await,
+            "postgres" => runs::on_postgres(paths, &mut table).await,
             "due" => runs::due_at_once(paths, &mut table).await,
             _ => runs::parked(paths, &mut table).await,
         }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use snaphook_testkit::postgres::Cluster;
 use snaphook_testkit::{Answer, Upstream};
-use snaphook_tests::{Client, NodeProcess, Tenant};
+use snaphook_tests::{Client, NodeOptions, NodeProcess, Tenant};
 use tokio::sync::Semaphore;
 
 use crate::Paths;
@@ -85,6 +86,34 @@ pub(crate) async fn accepted(paths: &Paths, table: &mut Table) {
     table
         .plain("the same: answered, p50 and p99", &format!("{} and {} µs", number(load.percentile_us(50)), number(load.percentile_us(99))));
     table.plain("the same: all of them had ended", &format!("{} s after the last of {accepted} was accepted", number(left)));
+}
+
+/// Accepted runs on PostgreSQL, by one node and by three that share the database, and how soon a callback is heard there.
+pub(crate) async fn on_postgres(paths: &Paths, table: &mut Table) {
+    let url = Cluster::shared().database();
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let mut nodes = vec![NodeProcess::start_at(&paths.snaphook, &directory.path().join("data"), NodeOptions::on(&url))];
+    let tenants = starters(&nodes[0]).await;
+    let alone = accept(paths, &tenants, &[&nodes[0]]).await.per_second;
+    let _ = worked_off(&tenants).await;
+    for index in 1..3 {
+        nodes.push(NodeProcess::start_with(&nodes[0], NodeOptions::on(&url)));
+        let shared: Vec<_> = nodes.iter().collect();
+        let together = accept(paths, &tenants, &shared).await.per_second;
+        let _ = worked_off(&tenants).await;
+        let what = format!("accepted runs per second on PostgreSQL, {} nodes on this machine", index + 1);
+        if index == 2 {
+            table.at_least(&what, together, 2_000.0);
+        } else {
+            table.plain(&what, &number(together));
+        }
+        table.at_least(&format!("the same, of what one node accepts ({})", number(alone)), together / alone, 1.0);
+    }
+    let upstream = upstream().await;
+    let tenant = asker(&nodes[0], &upstream).await;
+    let mut times = call_back(&[tenant], &upstream, if paths.quick { 20 } else { 500 }).await;
+    table.at_most("from a callback until the next step's request on PostgreSQL, p50", percentile(&mut times, 50), 10.0, "ms");
+    table.plain("the same, p99", &format!("{} ms", number(percentile(&mut times, 99))));
 }
 
 /// A flow whose only request is answered at once and called back later.
