@@ -35,6 +35,7 @@ mod precedence;
 mod prismatic;
 mod replay;
 mod replay_many;
+mod retention;
 mod runs;
 mod saving;
 mod scripts;

@@ -23,6 +23,7 @@ mod record;
 mod recording;
 mod replay;
 mod requeue;
+mod retention;
 mod runner;
 mod runs;
 mod secrets;

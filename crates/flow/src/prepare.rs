@@ -80,7 +80,7 @@ pub(crate) async fn flow(
     let generate = document.generate.iter().map(|(name, length)| (name.clone(), *length)).collect();
     let document_bytes = json_bytes(document);
     let (name, retry, variables) = (name.clone(), document.retry, Arc::new(variables));
-    Ok(PreparedFlow { name, version, trigger, steps, variables, generate, retry, scripted, needs, document_bytes })
+    Ok(PreparedFlow { name, version, trigger, steps, variables, generate, retry, record: document.record, scripted, needs, document_bytes })
 }
 
 /// The length of a part of a document as JSON text, without writing it anywhere.

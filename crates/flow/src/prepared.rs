@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use snaphook_model::{Hook, Name, OnError, Retry, TriggerAuth, Variables};
+use snaphook_model::{Hook, Name, OnError, RetentionDocument, Retry, TriggerAuth, Variables};
 use snaphook_sandbox::Program;
 
 use crate::machine::CallPlan;
@@ -41,6 +41,8 @@ pub struct PreparedFlow {
     /// Values made anew for each run: their names and lengths.
     pub(crate) generate: Vec<(String, u32)>,
     pub(crate) retry: Option<Retry>,
+    /// How long what its runs leave is kept, where it says so.
+    pub(crate) record: RetentionDocument,
     /// What the templates of all steps look at.
     pub(crate) needs: Needs,
     /// Whether any script could read the results of earlier steps; else they are not kept.

@@ -104,6 +104,10 @@ pub(crate) async fn recorded(inner: &Inner, tenant: &Tenant, run: RunId) -> Resu
     if record.ended_at.is_none() {
         return Err(Fault::new(Code::Conflict, format!("run `{run}` has not ended; only what has ended can be done again")));
     }
+    if record.payloads_removed {
+        let detail = format!("what run `{run}` was given is not kept any more: its payloads have had their time");
+        return Err(Fault::new(Code::Conflict, detail));
+    }
     match store.recording(&tenant.name, run).await.map_err(record::store_fault)? {
         Some(Recording::Whole { head, bodies }) => match recording::read(&head, &bodies) {
             Ok(recorded) => Ok((record, recorded)),

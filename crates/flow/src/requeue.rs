@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::drive::{self, Start};
 use crate::runner::Inner;
-use crate::{prepare, record};
+use crate::{prepare, record, retention};
 
 /// How long a run that another process queued may lie unnoticed past its time. One indexed look-up a second costs nothing.
 const LOOK: Duration = Duration::from_secs(1);
@@ -73,6 +73,8 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
     let sweeping = inner.clone();
     let swept = shutdown.clone();
     tokio::spawn(async move { swept.run_until_cancelled(sweep_always(&sweeping)).await });
+    let (sweeping, swept) = (inner.clone(), shutdown.clone());
+    tokio::spawn(async move { swept.run_until_cancelled(retention::sweep_always(&sweeping)).await });
     let renewing = tokio::spawn(renew(inner.clone(), ended.clone()));
     let watching = shutdown.clone();
     let watched = inner.clone();

@@ -21,7 +21,7 @@ use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::programs::Programs;
 use crate::replay::Replayed;
 use crate::template::RunValues;
-use crate::{drive, prepare, replay, requeue};
+use crate::{drive, prepare, replay, requeue, retention};
 
 /// Drives calls and flows. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -251,6 +251,14 @@ impl Runner {
     /// When the store does not answer.
     pub async fn run_due(&self) -> Result<usize, Fault> {
         requeue::run_due(&self.inner).await
+    }
+
+    /// Removes what runs have left behind and what has had its time, as [`Runner::requeue`] does by itself.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn sweep(&self) -> Result<(), Fault> {
+        retention::sweep(&self.inner).await
     }
 
     /// Drives queued runs as they become due, until `shutdown`; returns when those under way have ended. For one task of the node's.

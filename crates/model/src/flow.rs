@@ -13,7 +13,7 @@ use crate::files::{check_files, check_saved_name};
 use crate::on_error::check_waits;
 use crate::request::{ContinueIf, Encode, check_continue_if, check_generate, check_store_data, has_template};
 use crate::waiting::{check_async, check_polling};
-use crate::{AsyncStep, Hook, Invalid, Name, OnError, Polling, Trigger};
+use crate::{AsyncStep, Hook, Invalid, Name, OnError, Polling, RetentionDocument, Trigger};
 
 /// A definition of steps that run one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Flow {
     /// Values made by chance anew for each run, by name; their length in characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub generate: BTreeMap<String, u32>,
+    /// How long what its runs leave behind is kept, where that is not as the tenant says.
+    #[serde(default, skip_serializing_if = "RetentionDocument::is_empty")]
+    pub record: RetentionDocument,
     /// Of `url` steps that give none of their own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -164,6 +167,7 @@ impl Flow {
         }
         check_headers("headers", &self.headers)?;
         check_generate("generate", &self.generate)?;
+        self.record.check("record")?;
         check_retry("retry", self.retry)?;
         let mut names = HashSet::new();
         for (i, step) in self.steps.iter_mut().enumerate() {

@@ -23,6 +23,7 @@ mod on_error;
 mod raw;
 pub mod request;
 mod result_key;
+mod retention;
 mod run;
 mod script;
 mod secret;
@@ -52,6 +53,7 @@ pub use name::{Name, NameError, TenantName};
 pub use on_error::{ErrorPolicy, MAX_WAITS_S, OnError};
 pub use request::{ContinueIf, Encode};
 pub use result_key::result_key;
+pub use retention::{Retention, RetentionDocument};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BodyText, Code, Decision, DocumentRecord, Fault, Hook, LogEntry, Name, PostFailDecision, PostHookDecision, PostRequestDecision,
-    PreHookDecision, PreRequestDecision, ReasonCode, SubjectId, Usage, WaitRecord,
+    PreHookDecision, PreRequestDecision, ReasonCode, Retention, SubjectId, Usage, WaitRecord,
 };
 
 /// Names a run; a UUID of version 7, so ids sort by the time the run was made.
@@ -123,6 +123,12 @@ pub struct RunRecord {
     /// What became of the document that the run is about; absent for a direct call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<DocumentRecord>,
+    /// How long what it leaves is kept; absent where the tenant's usual times hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+    /// Whether its payloads are not kept any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub payloads_removed: bool,
     /// Sums over all invocations.
     pub usage: RunUsage,
     /// The trigger's script; absent where none ran.

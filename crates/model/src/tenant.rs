@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Limits, LimitsChange, TenantName};
+use crate::{Invalid, Limits, LimitsChange, Retention, RetentionDocument, TenantName};
 
 /// A tenant as the operator writes it; every key is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct TenantDocument {
     /// Where requests may go.
     #[serde(default)]
     pub egress: EgressDocument,
+    /// How long what runs leave behind is kept.
+    #[serde(default, skip_serializing_if = "RetentionDocument::is_empty")]
+    pub retention: RetentionDocument,
     /// Statuses of documents that the tenant knows beside those that every one has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub document_statuses: Vec<String>,
@@ -140,6 +143,7 @@ impl Tenant {
     pub fn new(name: TenantName, document: TenantDocument) -> Result<Self, Invalid> {
         let limits = document.limits.applied();
         check_limits(&limits)?;
+        document.retention.check("retention")?;
         let allow = document.egress.allow.as_ref().map(|rules| {
             let parsed =
                 rules.iter().enumerate().map(|(i, rule)| HostRule::parse(rule).map_err(|e| Invalid::new(format!("egress.allow[{i}]"), e)));
@@ -147,6 +151,12 @@ impl Tenant {
         });
         let egress = EgressPolicy { allow: allow.transpose()?, allow_private: document.egress.allow_private.clone() };
         Ok(Self { name, limits, grants: document.grants, egress, document })
+    }
+
+    /// How long what its runs leave behind is kept, where their flow does not say otherwise.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        self.document.retention.applied(Retention::default())
     }
 }
 

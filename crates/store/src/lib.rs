@@ -16,6 +16,7 @@ mod keys;
 mod on_sql;
 mod page;
 mod postgres;
+mod retention;
 mod runs;
 mod scripts;
 mod secrets;
@@ -35,6 +36,7 @@ pub use error::StoreError;
 pub use keys::{KeyStore, Keyed, KeyedRequest};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};
+pub use retention::{RetentionStore, Sweep, Swept};
 pub use runs::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
 pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
@@ -49,7 +51,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// Everything durable, and the store's own health. Handed around as `Arc<dyn Store>`.
 pub trait Store:
-    TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + WaitStore + KeyStore + SubjectStore + StateStore
+    TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + WaitStore + KeyStore + SubjectStore + StateStore + RetentionStore
 {
     /// Whether the database answers and takes writes, for `readyz`.
     fn ping(&self) -> StoreFuture<'_, ()>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
-use snaphook_model::{Grants, Limits, Tenant, TenantDocument};
+use snaphook_model::{Grants, Limits, Retention, Tenant, TenantDocument};
 use snaphook_store::{Change, StoredTenant};
 
 use crate::ambient;
@@ -24,6 +24,9 @@ pub(crate) struct TenantAnswer {
     limits: Limits,
     #[schema(value_type = Object)]
     grants: Grants,
+    /// How long what runs leave behind is kept, in seconds.
+    #[schema(value_type = Object)]
+    retention: Retention,
     /// As the operator wrote it.
     egress: serde_json::Value,
     #[schema(value_type = String, format = DateTime)]
@@ -37,7 +40,7 @@ pub(crate) struct TenantAnswer {
 /// The document replaces the one before; every key is optional, and what is left out is at its default.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}", tag = "tenants", security(("operator" = [])),
     params(("tenant" = String, Path)),
-    request_body(content = Object, description = "limits, grants, egress"),
+    request_body(content = Object, description = "limits, grants, egress, retention"),
     responses((status = 201, body = TenantAnswer), (status = 200, body = TenantAnswer), (status = 400, body = ProblemDetails<'static>)))]
 pub(crate) async fn put(State(core): State<Shared>, _: Operator, At(name): TenantAt, Raw(body): Raw) -> Answer {
     // No body at all is a tenant with nothing but defaults.
@@ -89,6 +92,7 @@ fn wire(stored: StoredTenant) -> TenantAnswer {
         name: name.to_string(),
         limits: document.limits.applied(),
         grants: document.grants,
+        retention: document.retention.applied(Retention::default()),
         egress: serde_json::to_value(&document.egress).unwrap_or_default(),
         created_at,
         updated_at,

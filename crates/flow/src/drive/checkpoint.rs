@@ -19,6 +19,7 @@ use crate::machine::call::SoFar;
 use crate::machine::{End, ScriptStep};
 use crate::mask::Masks;
 use crate::record::store_fault;
+use crate::retention;
 use crate::template::RunValues;
 use crate::{events, files};
 
@@ -147,6 +148,7 @@ impl Scope<'_> {
     fn record_so_far(&self, step: Option<&StepRecord>, status: RunStatus) -> RunRecord {
         let mut record = blank_record(&self.start, self.usage);
         record.status = status;
+        record.retention = retention::of_run(self.tenant, self.flow, &record, true);
         if let Some(flow) = self.flow {
             record.flow = Some(flow.name.clone());
             record.flow_version = Some(flow.version);

@@ -15,6 +15,7 @@ use crate::files::RunFiles;
 use crate::machine::{End, Failure};
 use crate::outcome::Outcome;
 use crate::record;
+use crate::retention;
 use crate::runner::Inner;
 
 /// How often the end of such a run is brought to the store, and how long lies between. A caller may be waiting for it.
@@ -31,7 +32,8 @@ pub(super) struct Brought {
 }
 
 /// Puts the ended run into the store, with the run that repeats it and what it wrote into state. Where it wrote any, that is durable then.
-pub(super) async fn finish_run(scope: Scope<'_>, record: RunRecord, delay: Option<Duration>) -> Brought {
+pub(super) async fn finish_run(scope: Scope<'_>, mut record: RunRecord, delay: Option<Duration>) -> Brought {
+    record.retention = retention::of_run(scope.tenant, scope.flow, &record, delay.is_some() || scope.ledger.lease.is_some());
     let state = state::written(&scope, &record);
     let Scope { inner, tenant, mut start, recorder, ledger, files, .. } = scope;
     start.lease = ledger.lease;
@@ -175,6 +177,8 @@ pub(super) fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRec
         started_at: due,
         ended_at: None,
         document: Some(DocumentRecord::of(RunStatus::Queued)),
+        retention: ended.retention,
+        payloads_removed: false,
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),
@@ -191,6 +195,7 @@ pub(crate) async fn refuse_run(inner: &Inner, tenant: &Arc<Tenant>, claimed: Cla
     (record.flow, record.flow_version) = (flow, version);
     close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
     record.document = Some(DocumentRecord::of(record.status));
+    record.retention = Some(tenant.retention());
     let (run, files) = (record.id, RunFiles::new(&inner.parts.files, tenant));
     finish(inner, tenant, (record, None, None, files), start, None).await;
     inner.parts.files.remove_kept(&tenant.name, run).await;
@@ -228,6 +233,8 @@ pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {
         started_at: start.at,
         ended_at: None,
         document: None,
+        retention: None,
+        payloads_removed: false,
         usage,
         trigger: None,
         steps: Vec::new(),

@@ -20,6 +20,7 @@ use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedFlow;
 use crate::record::store_fault;
 use crate::recording::Opening;
+use crate::retention;
 use crate::runner::Inner;
 
 /// Runs of a tenant that may wait for their beginning or their end: an hour of steady work for one that keeps every place of the node busy
@@ -84,6 +85,7 @@ pub(crate) async fn accept(
         return Ok(Finished { run, outcome });
     }
     record.status = RunStatus::Queued;
+    record.retention = retention::of_run(tenant, Some(flow), &record, true);
     record.document = Some(DocumentRecord::of(RunStatus::Queued));
     let recording = scope.recorder.finish();
     let start = scope.start;
@@ -104,7 +106,8 @@ pub(crate) async fn repeat(inner: &Inner, tenant: &Tenant, of: &RunRecord, openi
         return Err(Fault::new(Code::Conflict, detail));
     };
     let now = inner.parts.clock.now();
-    let record = next_run(&inner.parts.clock.run_id(), &RunRecord { ended_at: Some(now), ..of.clone() }, Duration::ZERO);
+    let retention = Some(of.retention.unwrap_or_else(|| tenant.retention()));
+    let record = next_run(&inner.parts.clock.run_id(), &RunRecord { ended_at: Some(now), retention, ..of.clone() }, Duration::ZERO);
     let run = record.id;
     let subject_values = opening.subject_values();
     let Opening { content_type, writes, .. } = opening;

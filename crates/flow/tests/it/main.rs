@@ -7,5 +7,6 @@ mod flows;
 mod hooks;
 mod killed;
 mod queued;
+mod retention;
 mod rig;
 mod scripts;

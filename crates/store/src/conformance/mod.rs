@@ -5,6 +5,7 @@ pub(crate) mod isolation;
 pub(crate) mod keys;
 pub(crate) mod queue;
 pub(crate) mod recordings;
+pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;
@@ -63,6 +64,8 @@ macro_rules! conformance {
                 need_and_go_with_their_tenant;
             state: outlives_runs_and_is_merged_by_key, has_a_limit_that_runs_share, goes_with_its_flow, goes_with_its_tenant,
                 is_written_with_its_run;
+            retention: usual_runs_go_in_the_order_of_their_ids, runs_that_say_so_go_at_their_own_time, runs_that_have_not_ended_stay,
+                several_sweeps_at_once_do_no_harm, forgets_keys;
             isolation: subjects_of_another_are_invisible, definitions_of_another_are_invisible, writes_of_another_change_nothing,
                 runs_of_another_are_invisible;
         }
@@ -148,6 +151,8 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         started_at: at(i64::try_from(number).unwrap()),
         ended_at: (!matches!(status, RunStatus::Queued | RunStatus::Running)).then(|| at(1000)),
         document: None,
+        retention: None,
+        payloads_removed: false,
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),

@@ -4,6 +4,7 @@ mod documents;
 mod keys;
 mod queue;
 mod recordings;
+mod retention;
 mod rows;
 mod run_lists;
 mod runs;

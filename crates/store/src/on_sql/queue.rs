@@ -29,6 +29,8 @@ pub(super) struct PendingRun {
     pub(super) flow: Option<Name>,
     pub(super) status: RunStatus,
     pub(super) started_at: Timestamp,
+    /// When its payloads and its record go, where it says so itself.
+    pub(super) kept_until: [Option<i64>; 2],
     pub(super) record: Arc<str>,
     /// As it was recorded until the writer packs it.
     pub(super) recording: Option<Recording>,
@@ -216,6 +218,7 @@ mod tests {
             flow: None,
             status: snaphook_model::RunStatus::Succeeded,
             started_at: jiff::Timestamp::UNIX_EPOCH,
+            kept_until: [None; 2],
             record: "x".repeat(bytes).into(),
             recording: None,
         }

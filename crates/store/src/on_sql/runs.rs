@@ -33,6 +33,7 @@ impl<S: OnSql> RunStore for S {
                 flow: record.flow.clone(),
                 status: record.status,
                 started_at: record.started_at,
+                kept_until: kept_until(record),
                 record: to_json(RECORD, record)?.into(),
                 recording,
             };
@@ -238,11 +239,18 @@ pub(super) async fn put(
 ) -> Result<(), StoreError> {
     let query = made_query(sql::put(1, transaction.keep_tenant()).into()).bind(tenant.as_str()).bind(record.id.to_string());
     let query = query.bind(record.flow.as_ref().map(|flow| flow.as_str())).bind(record.status.as_str());
-    let query = query.bind(record.started_at.as_microsecond()).bind(text);
+    let [payloads_until, logs_until] = kept_until(record);
+    let query = query.bind(record.started_at.as_microsecond()).bind(text).bind(payloads_until).bind(logs_until);
     match query.execute(transaction).await? {
         0 => Err(StoreError::UnknownTenant(tenant.clone())),
         _ => Ok(()),
     }
+}
+
+/// When payloads and record of a run go that says so itself.
+pub(super) fn kept_until(record: &RunRecord) -> [Option<i64>; 2] {
+    let Some((ended_at, retention)) = record.ended_at.zip(record.retention) else { return [None; 2] };
+    [retention.payloads_until(ended_at), retention.logs_until(ended_at)].map(|until| Some(until.as_microsecond()))
 }
 
 async fn enqueue(transaction: &mut Transaction<'_>, tenant: &TenantName, run: &QueuedRun) -> Result<(), StoreError> {

@@ -165,7 +165,9 @@ async fn write(database: &Database, statements: &Statements, runs: &[PendingRun]
 
 fn bind_run<'q>(query: Query<'q>, run: &'q PendingRun) -> Query<'q> {
     let query = query.bind(run.tenant.as_str()).bind(run.id.to_string()).bind(run.flow.as_ref().map(Name::as_str));
-    query.bind(run.status.as_str()).bind(run.started_at.as_microsecond()).bind(Arc::clone(&run.record))
+    let [payloads_until, logs_until] = run.kept_until;
+    let query = query.bind(run.status.as_str()).bind(run.started_at.as_microsecond()).bind(Arc::clone(&run.record));
+    query.bind(payloads_until).bind(logs_until)
 }
 
 fn bind_recording<'q>(query: Query<'q>, Packed { tenant, id, bytes }: &'q Packed) -> Query<'q> {

@@ -4,6 +4,7 @@ pub(crate) mod documents;
 pub(crate) mod keys;
 pub(crate) mod postgres;
 pub(crate) mod recordings;
+pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod scripts;
 pub(crate) mod secrets;

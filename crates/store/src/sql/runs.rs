@@ -6,22 +6,24 @@ use crate::RunFilter;
 use snaphook_model::RunStatus;
 
 /// Columns of a row that [`put`] takes.
-pub(crate) const COLUMNS: usize = 6;
+pub(crate) const COLUMNS: usize = 8;
 
 /// Puts `rows` records at once; those of tenants who do not exist are left out. `keep_tenant` is added to the look at the tenant.
 pub(crate) fn put(rows: usize, keep_tenant: &str) -> String {
     let mut values = String::new();
     for row in 0..rows {
         let comma = if row == 0 { "" } else { ", " };
-        let [a, b, c, d, e, f] = [1, 2, 3, 4, 5, 6].map(|column| row * COLUMNS + column);
-        write!(values, "{comma}(${a}, ${b}, ${c}, ${d}, CAST(${e} AS BIGINT), ${f})").expect("a String takes every text");
+        let [a, b, c, d, e, f, g, h] = [1, 2, 3, 4, 5, 6, 7, 8].map(|column| row * COLUMNS + column);
+        write!(values, "{comma}(${a}, ${b}, ${c}, ${d}, CAST(${e} AS BIGINT), ${f}, CAST(${g} AS BIGINT), CAST(${h} AS BIGINT))")
+            .expect("a String takes every text");
     }
     format!(
-        "INSERT INTO runs (tenant, id, flow, status, started_at, record) \
-         SELECT column1, column2, column3, column4, column5, column6 FROM (VALUES {values}) AS new \
+        "INSERT INTO runs (tenant, id, flow, status, started_at, record, payloads_until, logs_until) \
+         SELECT column1, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES {values}) AS new \
          WHERE EXISTS (SELECT 1 FROM tenants WHERE name = new.column1{keep_tenant}) \
          ON CONFLICT (tenant, id) DO UPDATE SET \
-         flow = excluded.flow, status = excluded.status, started_at = excluded.started_at, record = excluded.record"
+         flow = excluded.flow, status = excluded.status, started_at = excluded.started_at, record = excluded.record, \
+         payloads_until = excluded.payloads_until, logs_until = excluded.logs_until"
     )
 }
 

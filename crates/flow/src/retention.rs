@@ -1,0 +1,101 @@
+//! What runs leave behind goes when it has had its time: first payloads, then the whole record.
+//!
+//! Nearly all runs are kept for their tenant's usual times, and are gone through in the order of their ids, which are times: that costs them no index.
+//! Runs for which that would be wrong say themselves how long they are kept.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use snaphook_model::{Fault, Retention, RetentionDocument, RunRecord, Tenant};
+use snaphook_store::{PageRequest, StoredTenant, Sweep, Swept};
+
+use crate::prepared::PreparedFlow;
+use crate::record;
+use crate::runner::Inner;
+
+/// Between two looks at all tenants; longer where a look takes long, so that looking is a twentieth of the time at most.
+const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE_PER_LOOK: u32 = 20;
+
+/// Shortest usual time. Below it, what is said to be kept some seconds would be kept [`MARGIN`] longer.
+const USUAL_S: u32 = 3600;
+
+/// Longest usual run.
+const USUAL_RUN: SignedDuration = SignedDuration::from_mins(1);
+
+/// Between the beginning of a usual run and the moment from which its record is surely in the store: its time, and that of the store's queue.
+const MARGIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// Longer than any idempotency key counts.
+const KEYS: SignedDuration = SignedDuration::from_hours(25);
+
+/// How much of a tenant goes before the next has its turn.
+const ROUNDS: u32 = 20;
+
+/// How long what a run leaves is kept; none where its tenant's usual times will do, since it ended soon after it began.
+pub(crate) fn of_run(tenant: &Tenant, flow: Option<&PreparedFlow>, record: &RunRecord, outlives: bool) -> Option<Retention> {
+    let own = flow.map_or_else(RetentionDocument::default, |flow| flow.record);
+    let retention = own.applied(tenant.retention());
+    let long = record.ended_at.is_some_and(|ended_at| ended_at.duration_since(record.started_at) > USUAL_RUN);
+    let short = retention.logs_s.min(retention.payloads_s) < USUAL_S;
+    (outlives || long || short || !own.is_empty()).then_some(retention)
+}
+
+/// Looks at all tenants again and again.
+pub(crate) async fn sweep_always(inner: &Inner) {
+    loop {
+        let begun = Instant::now();
+        if let Err(fault) = sweep(inner).await {
+            tracing::warn!(detail = fault.detail, "what has had its time could not be removed; it is tried again");
+        }
+        tokio::time::sleep(PAUSE.max(begun.elapsed() * PAUSE_PER_LOOK)).await;
+    }
+}
+
+/// Removes what has had its time, of all tenants.
+pub(crate) async fn sweep(inner: &Inner) -> Result<(), Fault> {
+    let mut page = PageRequest::first(200);
+    loop {
+        let tenants = inner.parts.store.tenants(&page).await.map_err(record::store_fault)?;
+        for tenant in tenants.items {
+            // What is wrong with one tenant's runs keeps nobody else's.
+            if let Err(error) = sweep_tenant(inner, &tenant).await {
+                record::store_fault(error);
+            }
+        }
+        match tenants.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn sweep_tenant(inner: &Inner, tenant: &StoredTenant) -> Result<(), snaphook_store::StoreError> {
+    let retention = tenant.document.retention.applied(Retention::default());
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let Swept { payloads, runs, more } = inner.parts.store.sweep(&tenant.name, due(retention, inner.parts.clock.now())).await?;
+        if payloads + runs > 0 {
+            tracing::debug!(tenant = %tenant.name, payloads, runs, "runs have had their time");
+        }
+        if !more {
+            break;
+        }
+        // Whoever writes meanwhile has the other half of the time.
+        tokio::time::sleep(begun.elapsed()).await;
+    }
+    Ok(())
+}
+
+fn due(retention: Retention, now: Timestamp) -> Sweep {
+    let before = |margin: SignedDuration, seconds: u32| {
+        let ago = SignedDuration::from_secs(seconds.into()).saturating_add(margin);
+        now.checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH)
+    };
+    Sweep {
+        now,
+        payloads_before: before(MARGIN, retention.payloads_s.min(retention.logs_s)),
+        logs_before: before(MARGIN, retention.logs_s),
+        keys_before: before(KEYS, 0),
+    }
+}
