@@ -14,7 +14,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::recordings::PackedRecording;
 use super::rows::to_json;
-use super::runs::{RECORD, values_text, writes_text};
+use super::runs::{RECORD, kept_until, values_text, writes_text};
 use crate::database::{Database, PATIENCE, Query, Transaction, made_query, query};
 use crate::sql::{recordings as recordings_sql, runs as sql, waiting as waiting_sql};
 use crate::{Lease, QueuedRun, StoreError};
@@ -61,6 +61,8 @@ pub(super) struct Written {
     flow: Option<Name>,
     status: &'static str,
     started_us: i64,
+    /// When its payloads and its record go, where it says so itself.
+    kept_until: [Option<i64>; 2],
     record: Arc<str>,
     recording: Option<PackedRecording>,
 }
@@ -92,6 +94,7 @@ impl Written {
             flow: record.flow.clone(),
             status: record.status.as_str(),
             started_us: record.started_at.as_microsecond(),
+            kept_until: kept_until(record),
             record: to_json(RECORD, record)?.into(),
             recording,
         })
@@ -258,7 +261,8 @@ async fn in_statements<'q, T>(
 
 fn bind_run<'q>(query: Query<'q>, run: &'q Written) -> Query<'q> {
     let query = query.bind(run.tenant.as_str()).bind(run.id.as_str()).bind(run.flow.as_ref().map(Name::as_str));
-    query.bind(run.status).bind(run.started_us).bind(Arc::clone(&run.record))
+    let [payloads_until, logs_until] = run.kept_until;
+    query.bind(run.status).bind(run.started_us).bind(Arc::clone(&run.record)).bind(payloads_until).bind(logs_until)
 }
 
 fn bind_queued<'q>(query: Query<'q>, queued: &'q Queueing) -> Query<'q> {
