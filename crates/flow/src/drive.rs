@@ -191,7 +191,7 @@ pub(crate) async fn direct_call(
     };
     close_record(&mut record, &outcome, clock.now());
     let run = record.id;
-    let outcome = match finish_run(scope, record, None).await.refused {
+    let outcome = match Box::pin(finish_run(scope, record, None)).await.refused {
         Some(fault) => Outcome::Failed { fault, reason_code: None, retry_run: None },
         None => outcome,
     };

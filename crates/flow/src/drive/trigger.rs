@@ -81,7 +81,7 @@ pub(crate) async fn accept(
         let outcome = Outcome::Failed { fault, reason_code: None, retry_run: None };
         close_record(&mut record, &outcome, inner.parts.clock.now());
         record.document = Some(DocumentRecord::of(record.status));
-        finish_run(scope, record, None).await;
+        Box::pin(finish_run(scope, record, None)).await;
         return Ok(Finished { run, outcome });
     }
     record.status = RunStatus::Queued;
