@@ -93,3 +93,16 @@ async fn times_that_mean_nothing_are_refused() {
     let refused = tenant.client.put("/v1/flows/f", &flow).await.expect(400).json();
     assert_eq!(refused["path"], "record.logs_s", "{refused}");
 }
+
+#[tokio::test]
+async fn payloads_that_are_kept_for_no_time_are_not_recorded() {
+    let (tenant, _upstream) = keeping(json!({"payloads_s": 0})).await;
+    let called = tenant.call("api/x", json!({"told": "secret"})).await.expect(200);
+    assert_eq!(called.json(), json!({"answer": "secret"}));
+    let run = called.header("x-run-id").unwrap();
+    assert_eq!(left(&tenant, run).await, Left::Logs);
+    let replayed = tenant.client.post(&format!("/v1/runs/{run}/replay"), &json!({})).await.expect(409);
+    assert_eq!(problem(&replayed).0, "conflict");
+    let refused = node().operator().put(&format!("/v1/tenants/{}", tenant.name), &json!({"retention": {"logs_s": 0}})).await.expect(400);
+    assert_eq!(refused.json()["path"], "retention.logs_s");
+}

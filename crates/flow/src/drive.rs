@@ -30,6 +30,7 @@ use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::record;
 use crate::recording::Recorder;
+use crate::retention;
 use crate::runner::{Inner, RunInput};
 use crate::template::RunValues;
 use crate::variables::RunVariables;
@@ -168,7 +169,7 @@ pub(crate) async fn direct_call(
         files: RunFiles::new(&inner.parts.files, tenant),
         values: inner.no_values.clone(),
         usage: RunUsage::default(),
-        recorder: Recorder::default(),
+        recorder: if retention::keeps_payloads(tenant, None) { Recorder::default() } else { Recorder::off() },
         ledger: Ledger::default(),
         cancel: CancellationToken::new(),
     };

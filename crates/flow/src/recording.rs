@@ -124,6 +124,8 @@ pub(crate) struct Recorder {
     body_bytes: usize,
     /// Nothing more is written down.
     too_large: bool,
+    /// Nothing is to be.
+    off: bool,
     /// How much of it the store has, as [`Recorder::extent`] says.
     in_store: usize,
 }
@@ -149,6 +151,11 @@ impl Entry {
 }
 
 impl Recorder {
+    /// Writes nothing down.
+    pub(crate) fn off() -> Self {
+        Self { off: true, ..Self::default() }
+    }
+
     /// Goes on where another left off, such as before a run was queued.
     pub(crate) fn resumed(before: Option<Recording>) -> Self {
         let mut recorder = match before {
@@ -165,12 +172,12 @@ impl Recorder {
 
     /// Whether an invocation that ended so is to be written down.
     pub(crate) fn wants(&self, result: &Result<Decision, Fault>) -> bool {
-        !self.too_large && !result.as_ref().is_err_and(|fault| fault.blame() == Blame::Platform)
+        !self.off && !self.too_large && !result.as_ref().is_err_and(|fault| fault.blame() == Blame::Platform)
     }
 
     /// Writes down what the run begins with.
     pub(crate) fn open(&mut self, input: &Payload, writes: Vec<VariableWrite>, subject_values: SubjectValues) {
-        if self.too_large {
+        if self.off || self.too_large {
             return;
         }
         let body = self.keep(input.bytes.clone());
@@ -180,7 +187,7 @@ impl Recorder {
 
     /// An invocation's own requests. Where they were too large to be kept, so would the recording be.
     pub(crate) fn within(&mut self, exchanges: Option<Vec<Exchange>>) -> Option<Vec<Exchange>> {
-        if exchanges.is_none() {
+        if exchanges.is_none() && !self.off {
             *self = Self { too_large: true, in_store: self.in_store, ..Self::default() };
         }
         exchanges

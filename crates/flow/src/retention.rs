@@ -41,6 +41,12 @@ pub(crate) fn of_run(tenant: &Tenant, flow: Option<&PreparedFlow>, record: &RunR
     (outlives || long || short || !own.is_empty()).then_some(retention)
 }
 
+/// Whether payloads are kept for any time.
+pub(crate) fn keeps_payloads(tenant: &Tenant, flow: Option<&PreparedFlow>) -> bool {
+    let own = flow.map_or_else(RetentionDocument::default, |flow| flow.record);
+    own.applied(tenant.retention()).payloads_s > 0
+}
+
 /// Looks at all tenants again and again.
 pub(crate) async fn sweep_always(inner: &Inner) {
     loop {

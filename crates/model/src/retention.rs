@@ -66,9 +66,10 @@ impl RetentionDocument {
     }
 
     pub(crate) fn check(&self, path: &str) -> Result<(), Invalid> {
-        for (field, seconds) in [("logs_s", self.logs_s), ("payloads_s", self.payloads_s)] {
-            if let Some(seconds) = seconds.filter(|seconds| !(1..=MOST_S).contains(seconds)) {
-                return Err(Invalid::new(format!("{path}.{field}"), format!("{seconds} is not between 1 and {MOST_S}")));
+        // Payloads may be kept for no time at all: they are not recorded then.
+        for (field, seconds, least) in [("logs_s", self.logs_s, 1), ("payloads_s", self.payloads_s, 0)] {
+            if let Some(seconds) = seconds.filter(|seconds| !(least..=MOST_S).contains(seconds)) {
+                return Err(Invalid::new(format!("{path}.{field}"), format!("{seconds} is not between {least} and {MOST_S}")));
             }
         }
         Ok(())
@@ -101,10 +102,10 @@ mod tests {
         let flows = RetentionDocument { logs_s: None, payloads_s: Some(10) };
         assert_eq!(flows.applied(tenants.applied(usual)), Retention { logs_s: 100, payloads_s: 10 });
         assert!(tenants.check("retention").is_ok());
-        for seconds in [0, u32::MAX] {
-            let wrong = RetentionDocument { logs_s: None, payloads_s: Some(seconds) }.check("record").unwrap_err();
-            assert_eq!(wrong.path, "record.payloads_s");
-        }
+        let wrong = RetentionDocument { logs_s: None, payloads_s: Some(u32::MAX) }.check("record").unwrap_err();
+        assert_eq!(wrong.path, "record.payloads_s");
+        let wrong = RetentionDocument { logs_s: Some(0), payloads_s: Some(0) }.check("record").unwrap_err();
+        assert_eq!((wrong.path.as_str(), wrong.detail.as_str()), ("record.logs_s", "0 is not between 1 and 315360000"));
         let ended = jiff::Timestamp::UNIX_EPOCH;
         let short = tenants.applied(usual);
         assert_eq!(short.payloads_until(ended), short.logs_until(ended), "payloads go with the record at the latest");

@@ -2,6 +2,9 @@
 (function (native) {
   "use strict";
   const { now, late, after, objectOf } = native;
+  // As they are before any script: one that puts others in their place breaks its own doing, and not what is done with it.
+  const { keys: keysOf, entries, hasOwn, defineProperty, fromEntries } = Object;
+  const { stringify } = JSON;
 
   let entry;
 
@@ -15,7 +18,7 @@
   const INTEGRATION = "integrationState/";
   const integrationKeys = (own) => now.context.state.tenant.keys().filter((key) => key.startsWith(INTEGRATION) === own);
   const STATES = {
-    executionState: { values: () => now.context.variables, keys: () => Object.keys(now.context.variables), key: (name) => name },
+    executionState: { values: () => now.context.variables, keys: () => keysOf(now.context.variables), key: (name) => name },
     instanceState: { values: () => now.context.state.flow, keys: () => now.context.state.flow.keys(), key: (name) => name },
     crossFlowState: { values: () => now.context.state.tenant, keys: () => integrationKeys(false), key: (name) => name },
     integrationState: {
@@ -31,8 +34,8 @@
     const [kept, object, before] = [values(), {}, new Map()];
     for (const each of keys()) {
       const value = name === "executionState" ? kept[each] : kept.get(key(each));
-      Object.defineProperty(object, each, { value, writable: true, enumerable: true, configurable: true });
-      before.set(each, JSON.stringify(value));
+      defineProperty(object, each, { value, writable: true, enumerable: true, configurable: true });
+      before.set(each, stringify(value));
     }
     now.states ??= {};
     now.states[name] = before;
@@ -51,21 +54,21 @@
     if (now.states?.[name] === undefined) readState(name);
     const before = now.states[name];
     objectOf(wanted, `\`${name}\` must be an object`);
-    for (const each of before.keys()) if (!Object.hasOwn(wanted, each)) writeState(name, each, undefined);
-    for (const [each, value] of Object.entries(wanted)) if (JSON.stringify(value) !== before.get(each)) writeState(name, each, value);
+    for (const each of before.keys()) if (!hasOwn(wanted, each)) writeState(name, each, undefined);
+    for (const [each, value] of entries(wanted)) if (stringify(value) !== before.get(each)) writeState(name, each, value);
   }
 
   // Writes the states that the script changed. What it returned of one comes on top of it, key by key.
   function keepStates(returned) {
-    for (const name of Object.keys(STATES)) {
+    for (const name of keysOf(STATES)) {
       if (itsContext.seen(name)) keepState(name, itsContext.object[name] ?? {});
       const more = returned?.[name];
       if (more === undefined || more === null) continue;
-      for (const [each, value] of Object.entries(objectOf(more, `\`${name}\` must be an object`))) writeState(name, each, value);
+      for (const [each, value] of entries(objectOf(more, `\`${name}\` must be an object`))) writeState(name, each, value);
     }
   }
 
-  const states = Object.fromEntries(Object.keys(STATES).map((name) => [name, () => readState(name)]));
+  const states = fromEntries(keysOf(STATES).map((name) => [name, () => readState(name)]));
   const itsContext = late({
     logger: () => now.context.log,
     configVars: () => now.context.config,
@@ -74,11 +77,11 @@
     ...states,
   });
   // Copying a context does not read them.
-  for (const name of Object.keys(STATES)) Object.defineProperty(itsContext.object, name, { enumerable: false });
+  for (const name of keysOf(STATES)) defineProperty(itsContext.object, name, { enumerable: false });
 
   // Members that scripts elsewhere have and that nothing stands for here: to name them is better than to give nothing.
   for (const name of ["components", "invokeFlow", "invokeUrl", "webhookUrls", "webhookApiKeys"]) {
-    Object.defineProperty(itsContext.object, name, {
+    defineProperty(itsContext.object, name, {
       get() {
         throw new Error(`context.${name} is not available here`);
       },
@@ -88,15 +91,15 @@
   }
 
   // `stepResults.NAME.results`: what is asked for is read, and nothing else.
-  const has = (name) => typeof name === "string" && Object.hasOwn(now.context.stepResults, name);
+  const has = (name) => typeof name === "string" && hasOwn(now.context.stepResults, name);
   const resultOf = (target, name) => {
-    if (!Object.hasOwn(target, name) && has(name)) target[name] = { results: now.context.stepResults[name] };
+    if (!hasOwn(target, name) && has(name)) target[name] = { results: now.context.stepResults[name] };
     return target[name];
   };
   const stepResults = new Proxy(Object.create(null), {
     get: resultOf,
-    has: (target, name) => Object.hasOwn(target, name) || has(name),
-    ownKeys: () => Object.keys(now.context.stepResults),
+    has: (target, name) => hasOwn(target, name) || has(name),
+    ownKeys: () => keysOf(now.context.stepResults),
     getOwnPropertyDescriptor(target, name) {
       return resultOf(target, name) === undefined ? undefined : Reflect.getOwnPropertyDescriptor(target, name);
     },

@@ -162,6 +162,9 @@ impl Scope<'_> {
             Masks::of(&self.values).hide(&mut step, &mut End::Succeeded(Payload::default()));
             record.steps.push(step);
         }
+        if !retention::keeps_payloads(self.tenant, self.flow) {
+            record.forget_payloads();
+        }
         record
     }
 

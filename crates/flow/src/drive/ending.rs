@@ -35,6 +35,9 @@ pub(super) struct Brought {
 pub(super) async fn finish_run(scope: Scope<'_>, mut record: RunRecord, delay: Option<Duration>) -> Brought {
     record.retention = retention::of_run(scope.tenant, scope.flow, &record, delay.is_some() || scope.ledger.lease.is_some());
     let state = state::written(&scope, &record);
+    if !retention::keeps_payloads(scope.tenant, scope.flow) {
+        record.forget_payloads();
+    }
     let Scope { inner, tenant, mut start, recorder, ledger, files, .. } = scope;
     start.lease = ledger.lease;
     start.events = ledger.written;

@@ -19,7 +19,7 @@ use crate::prepared::{PreparedAction, PreparedFlow};
 use crate::recording::Recorder;
 use crate::runner::Inner;
 use crate::variables::RunVariables;
-use crate::{record, runs};
+use crate::{record, retention, runs};
 
 /// Results of a run's steps may together be this many times the largest response: a run holds them all in memory until it ends.
 const RESULTS: u64 = 4;
@@ -119,7 +119,8 @@ pub(super) fn scope<'a>(
     let usage = start.usage;
     let (files, values) = (RunFiles::new(&inner.parts.files, tenant), inner.no_values.clone());
     let variables = RunVariables::new(variables);
-    let recorder = Recorder::resumed(start.recording.take());
+    let before = start.recording.take();
+    let recorder = if retention::keeps_payloads(tenant, Some(flow)) { Recorder::resumed(before) } else { Recorder::off() };
     let ledger = Ledger { lease: start.lease.take(), ..Ledger::default() };
     let flow = Some(flow);
     Scope { inner, tenant, start, flow, step: None, step_index: 0, deadline, variables, files, values, usage, recorder, ledger, cancel }

@@ -79,6 +79,32 @@ pub(crate) async fn direct(paths: &Paths, table: &mut Table) {
     }
 }
 
+/// What recording for replays costs: the same calls of a tenant whose runs are recorded, and of one whose payloads are kept for no time.
+pub(crate) async fn recording(paths: &Paths, table: &mut Table) {
+    let upstream = Peer::start("upstream", "");
+    let node = NodeProcess::start(&paths.snaphook);
+    let mut shots = Vec::new();
+    for retention in [json!({}), json!({"payloads_s": 0})] {
+        let tenant = node.tenant_with(json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "retention": retention})).await;
+        tenant.js("pre", PRE_HOOK).await;
+        tenant.js("post", POST_REQUEST).await;
+        let hooks = json!({"pre-hook": [{"script": "pre"}], "post-request": [{"script": "post"}]});
+        let document = json!({"base_url": format!("http://{}", upstream.address), "endpoints": {"x": {"method": "POST", "path": "/x", "hooks": hooks}}});
+        tenant.connector("api", document).await;
+        let address = node.url().trim_start_matches("http://").to_owned();
+        let token = tenant.client.token.clone().expect("the tenant has a token");
+        shots.push((
+            Shot { address, path: "/v1/call/api/x".to_owned(), token, body: kilobyte().to_string().into(), prefer: None },
+            node.pid(),
+        ));
+    }
+    let measured = interleaved(paths, 16, [&shots[0], &shots[1]]).await;
+    let [on, off] = measured.as_slice() else { return };
+    let what = "direct call, 2 JavaScript hooks, 1 KB JSON, 16 connections: requests per second with recording on, of those with it off";
+    table.at_least(what, on.per_second / off.per_second, 0.9);
+    table.plain("the same: CPU on and off", &format!("{} and {} µs", number(on.cpu_us), number(off.cpu_us)));
+}
+
 /// Requests per second, CPU microseconds per request and latencies of one contestant.
 struct Measured {
     per_second: f64,

@@ -45,7 +45,8 @@ fn main() -> ExitCode {
 }
 
 /// What can be measured alone, in the order of the table.
-const PARTS: [&str; 11] = ["invocations", "templates", "calls", "upload", "disk", "start", "many", "accepted", "postgres", "due", "parked"];
+const PARTS: [&str; 12] =
+    ["invocations", "templates", "calls", "recording", "upload", "disk", "start", "many", "accepted", "postgres", "due", "parked"];
 
 /// What is measured, and how long.
 pub(crate) struct Paths {
@@ -63,6 +64,7 @@ async fn run(paths: &Paths, parts: &[&str]) {
             "invocations" => nodes::invocations(paths, &mut table),
             "templates" => nodes::templates(paths, &mut table),
             "calls" => calls::direct(paths, &mut table).await,
+            "recording" => calls::recording(paths, &mut table).await,
             "upload" => nodes::upload(paths, &mut table).await,
             "disk" => nodes::from_disk(paths, &mut table).await,
             "start" => nodes::warm_start(paths, &mut table).await,
