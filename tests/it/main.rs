@@ -25,6 +25,7 @@ mod kept_code;
 mod library;
 mod limits;
 mod manifests;
+mod many_nodes;
 mod on_error;
 mod patchworks;
 mod polling;

@@ -49,15 +49,29 @@ impl NodeOptions {
         Self { database: Some(database.into()), arguments, ..Self::default() }
     }
 
+    /// The same on an address that stays the same when the node is started again.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn at_a_fixed_address(mut self) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        self.listen = Some(port.expect("loopback has a free port").to_string());
+        self
+    }
+
     /// Whether its database is not in its data directory.
     pub(crate) fn is_shared(&self) -> bool {
         self.database.is_some() || self.environment.iter().any(|(name, _)| name == "SNAPHOOK_DATABASE_URL")
     }
 
-    /// The same with another flag.
+    /// The same with another flag, or another value of one.
     #[must_use]
     pub fn with(mut self, flag: &str, value: &str) -> Self {
-        self.arguments.extend([flag.to_owned(), value.to_owned()]);
+        match self.arguments.iter().position(|argument| argument == flag) {
+            Some(at) => value.clone_into(&mut self.arguments[at + 1]),
+            None => self.arguments.extend([flag.to_owned(), value.to_owned()]),
+        }
         self
     }
 

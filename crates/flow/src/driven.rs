@@ -106,13 +106,11 @@ impl Driven {
         Awaited { all: self.clone(), run, end }
     }
 
-    /// A run has ended. Gives its outcome back where nobody waits for it.
-    pub(crate) fn ended(&self, run: RunId, outcome: &Outcome) {
+    /// A run has ended. True where somebody in this process waits for that.
+    pub(crate) fn ended(&self, run: RunId, outcome: &Outcome) -> bool {
         let waiting = self.ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
-        if let Some(told) = waiting {
-            // Whoever waited may have gone a moment ago.
-            drop(told.send(outcome.clone()));
-        }
+        // Whoever waited may have gone a moment ago.
+        waiting.is_some_and(|told| told.send(outcome.clone()).is_ok())
     }
 }
 

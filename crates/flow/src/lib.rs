@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod awaiting;
 mod clock;
 mod drive;
 mod driven;

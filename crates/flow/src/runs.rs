@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use snaphook_model::{Callback, Code, CorrelationId, Fault, RunEvent, RunId, RunStatus, Tenant, TenantName};
 use snaphook_store::{CalledBack, Cancelled};
 
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedFlow;
 use crate::runner::{Inner, RunInput, Runner};
-use crate::{drive, events, record, replay};
+use crate::{awaiting, drive, events, record, replay};
 
 /// Events that one look gives.
 const EVENTS_AT_ONCE: u32 = 1_000;
 
 impl Runner {
     /// Runs a flow for a caller who waits so long at most: the run is queued as any that nobody waits for, so it is durable before it is
-    /// answered and takes one of their places. Its answer is [`crate::Outcome::Waiting`] when it has not ended by then, or ended on another node.
+    /// answered and takes one of their places. Another node may run it, whose outcome comes by way of the store. The answer is
+    /// [`crate::Outcome::Waiting`] when it has not ended by then.
     ///
     /// # Errors
     /// As [`Runner::accept_flow`].
@@ -27,12 +29,33 @@ impl Runner {
         input: impl Into<RunInput>,
         patience: Duration,
     ) -> Result<Finished, Fault> {
+        let store = &self.inner.parts.store;
         let start = drive::Start::new(&*self.inner.parts.clock, input.into());
         let run = start.id();
         let mut awaited = self.inner.driven.awaits(run);
-        drive::accept(&self.inner, tenant, flow, start, Instant::now()).await?;
-        let ended = tokio::time::timeout(patience, awaited.end()).await;
-        Ok(Finished { run, outcome: ended.ok().flatten().unwrap_or(Outcome::Waiting) })
+        if store.lease_time().is_some() {
+            let now = self.inner.parts.clock.now();
+            let until = now.checked_add(patience * 2).unwrap_or(Timestamp::MAX);
+            store.await_run(&tenant.name, run, now, until).await.map_err(record::store_fault)?;
+        }
+        let accepted = drive::accept(&self.inner, tenant, flow, start, Instant::now()).await;
+        let ended = async {
+            tokio::select! {
+                Some(outcome) = awaited.end() => outcome,
+                outcome = awaiting::end_elsewhere(&self.inner, &tenant.name, run) => outcome,
+            }
+        };
+        let outcome = match accepted {
+            Ok(_) => Ok(tokio::time::timeout(patience, ended).await.unwrap_or(Outcome::Waiting)),
+            Err(fault) => Err(fault),
+        };
+        if store.lease_time().is_some()
+            && let Err(error) = store.forget_awaited(&tenant.name, run).await
+        {
+            // It is forgotten when its time is over.
+            record::store_fault(error);
+        }
+        Ok(Finished { run, outcome: outcome? })
     }
 
     /// Takes a run whose caller does not wait: durable when this returns ([`crate::Outcome::Accepted`]).
@@ -113,7 +136,7 @@ pub(crate) async fn cancel_in_store(inner: &Inner, tenant: &TenantName, run: Run
     let cancelled = inner.parts.store.cancel_run(tenant, run, &end).await.map_err(record::store_fault)?;
     if cancelled == Cancelled::Done {
         inner.parts.files.remove_kept(tenant, run).await;
-        inner.driven.ended(run, &outcome);
+        awaiting::tell(inner, tenant, run, &outcome, true).await;
     }
     Ok(cancelled)
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod awaited;
 mod changes;
 #[cfg(test)]
 mod conformance;
@@ -30,6 +31,7 @@ mod waiting;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use awaited::{AwaitStore, AwaitedEnd};
 pub use changes::{Changes, Notice};
 pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
 pub use error::StoreError;
@@ -51,7 +53,17 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// Everything durable, and the store's own health. Handed around as `Arc<dyn Store>`.
 pub trait Store:
-    TenantStore + ScriptStore + DocumentStore + SecretStore + RunStore + WaitStore + KeyStore + SubjectStore + StateStore + RetentionStore
+    TenantStore
+    + ScriptStore
+    + DocumentStore
+    + SecretStore
+    + RunStore
+    + WaitStore
+    + AwaitStore
+    + KeyStore
+    + SubjectStore
+    + StateStore
+    + RetentionStore
 {
     /// Whether the database answers and takes writes, for `readyz`.
     fn ping(&self) -> StoreFuture<'_, ()>;

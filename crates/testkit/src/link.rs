@@ -43,20 +43,33 @@ impl Link {
         Self::replacing(target, &[])
     }
 
-    /// The same, which replaces text that the client sends where all of it comes at once: so a server can be made not to know what it knows.
+    /// A balancer of connections: each goes to the next address that takes it.
+    ///
+    /// # Panics
+    /// As [`Link::to`].
+    #[must_use]
+    pub fn among(targets: Vec<SocketAddr>) -> Self {
+        Self::start(targets, Vec::new())
+    }
+
+    /// The same as [`Link::to`], which replaces text that the client sends where all of it comes at once: so a server can be made not to know what it knows.
     ///
     /// # Panics
     /// As [`Link::to`]; when a text and what it stands for differ in length.
     #[must_use]
     pub fn replacing(target: SocketAddr, replacements: &[Replacement]) -> Self {
         assert!(replacements.iter().all(|(from, to)| from.len() == to.len()), "{replacements:?}");
+        Self::start(vec![target], replacements.to_vec())
+    }
+
+    fn start(targets: Vec<SocketAddr>, replacements: Vec<Replacement>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
-        let (state, replacements) = (watch::Sender::new(State::default()), replacements.to_vec());
+        let state = watch::Sender::new(State::default());
         let watched = state.clone();
         let running = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime can be made");
-            runtime.block_on(accept(listener, target, watched, replacements));
+            runtime.block_on(accept(listener, targets, watched, replacements));
         });
         Self { address, state, running: Some(running) }
     }
@@ -96,7 +109,12 @@ impl Drop for Link {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, target: SocketAddr, state: watch::Sender<State>, replacements: Vec<Replacement>) {
+async fn accept(
+    listener: std::net::TcpListener,
+    mut targets: Vec<SocketAddr>,
+    state: watch::Sender<State>,
+    replacements: Vec<Replacement>,
+) {
     listener.set_nonblocking(true).expect("it is a socket");
     let listener = TcpListener::from_std(listener).expect("the runtime takes sockets");
     let mut watched = state.subscribe();
@@ -109,9 +127,11 @@ async fn accept(listener: std::net::TcpListener, target: SocketAddr, state: watc
         // Who is dropped at once sees a connection that breaks, as with a server that has gone.
         if let (Ok((client, _)), false) = (client, now.down) {
             let (mut watched, replacements) = (state.subscribe(), replacements.clone());
+            let these = targets.clone();
+            targets.rotate_left(1);
             tokio::spawn(async move {
                 tokio::select! {
-                    () = carry(client, target, &replacements) => {}
+                    () = carry(client, &these, &replacements) => {}
                     _ = watched.wait_for(|state| state.ended || state.breaks != now.breaks) => {}
                 }
             });
@@ -120,8 +140,9 @@ async fn accept(listener: std::net::TcpListener, target: SocketAddr, state: watc
 }
 
 /// Carries bytes both ways until one side ends.
-async fn carry(client: TcpStream, target: SocketAddr, replacements: &[Replacement]) {
-    let Ok(server) = TcpStream::connect(target).await else { return };
+async fn carry(client: TcpStream, targets: &[SocketAddr], replacements: &[Replacement]) {
+    // The first that takes the connection.
+    let Ok(server) = TcpStream::connect(targets).await else { return };
     // Small messages back and forth are what it is for.
     if client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).is_err() {
         return;

@@ -1,4 +1,4 @@
-//! What a machine must have besides Rust: clang for the interpreter; for Rust guests some way to build for wasm32.
+//! What a machine must have besides Rust: clang for the interpreter; PostgreSQL for tests; for Rust guests some way to build for wasm32.
 
 use std::process::Command;
 
@@ -8,7 +8,28 @@ use crate::run::{output, run, works};
 /// Everything that `test` needs.
 pub(crate) fn everything() -> Result<(), String> {
     clang()?;
+    postgres()?;
+    if std::env::var_os("CI").is_some() {
+        nginx()?;
+    }
     guest::prepare()
+}
+
+/// The server's programs, with which tests run one of their own.
+fn postgres() -> Result<(), String> {
+    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    if works("initdb", &["--version"]) || packaged.into_iter().any(|version| version.path().join("bin/initdb").is_file()) {
+        return Ok(());
+    }
+    install(&["postgresql"], "tests of several nodes run a PostgreSQL of their own")
+}
+
+/// Only where everything must be tested: its package starts a server of the machine's.
+fn nginx() -> Result<(), String> {
+    if works("nginx", &["-v"]) || works("/usr/sbin/nginx", &["-v"]) {
+        return Ok(());
+    }
+    install(&["nginx-light"], "a test runs the balancer of docs/many-nodes.md")
 }
 
 /// clang with its wasm32 target, which Debian's package has.

@@ -10,6 +10,7 @@ use snaphook_model::{
 use snaphook_store::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, Store, StoreError};
 
 use super::{Scope, Start, state};
+use crate::awaiting;
 use crate::events;
 use crate::files::RunFiles;
 use crate::machine::{End, Failure};
@@ -29,6 +30,8 @@ pub(super) struct Brought {
     pub(super) retry_run: Option<RunId>,
     /// Why the run failed after all: what it wrote into state is not kept.
     pub(super) refused: Option<Fault>,
+    /// Another node has the run, and ends it.
+    pub(super) taken_over: bool,
 }
 
 /// Puts the ended run into the store, with the run that repeats it and what it wrote into state. Where it wrote any, that is durable then.
@@ -80,8 +83,13 @@ async fn finish(
 async fn bring(inner: &Inner, mut end: RunsEnd, mut files: RunFiles) -> Brought {
     let Err(error) = end.bring(END_TRIES).await else {
         files.close().await;
-        return Brought { retry_run: end.record.retry_run, refused: end.refused };
+        return Brought { retry_run: end.record.retry_run, refused: end.refused, taken_over: false };
     };
+    if end.lease.is_some() && matches!(error, StoreError::LeaseLost) {
+        tracing::warn!(run = %end.record.id, "the lease of a run was lost; another node goes on with it");
+        files.close().await;
+        return Brought { taken_over: true, ..Brought::default() };
+    }
     let keeps = end.lease.is_some() && error.may_pass();
     let fault = record::store_fault(error);
     if keeps {
@@ -96,7 +104,7 @@ async fn bring(inner: &Inner, mut end: RunsEnd, mut files: RunFiles) -> Brought 
         end.fail(fault);
         let recording = end.recording.take();
         drop(end.store.record_run(&end.tenant, &end.record, recording).await.map_err(record::store_fault));
-        return Brought { retry_run: None, refused: end.refused };
+        return Brought { refused: end.refused, ..Brought::default() };
     }
     Brought::default()
 }
@@ -128,6 +136,8 @@ impl RunsEnd {
                     continue;
                 }
                 Err(error) if error.may_pass() && tried < tries => {}
+                // The connection may have broken after an earlier try was written and before that was said.
+                Err(StoreError::LeaseLost) if tried > 1 && self.is_there().await => return Ok(()),
                 done => return done,
             }
             tokio::time::sleep(END_PAUSE.saturating_mul(tried.min(10))).await;
@@ -158,6 +168,13 @@ impl RunsEnd {
             *document = DocumentRecord::of(RunStatus::Failed);
         }
         self.refused = Some(fault);
+    }
+
+    /// Whether the store has this very end.
+    async fn is_there(&self) -> bool {
+        let ours = &self.record;
+        let stored = self.store.run(&self.tenant, ours.id).await.ok().flatten();
+        stored.is_some_and(|stored| (stored.status, stored.ended_at) == (ours.status, ours.ended_at))
     }
 }
 
@@ -196,12 +213,16 @@ pub(crate) async fn refuse_run(inner: &Inner, tenant: &Arc<Tenant>, claimed: Cla
     record.trigger = start.trigger.take();
     record.steps = std::mem::take(&mut start.steps);
     (record.flow, record.flow_version) = (flow, version);
-    close_record(&mut record, &Outcome::Failed { fault, reason_code: None, retry_run: None }, inner.parts.clock.now());
+    let outcome = Outcome::Failed { fault, reason_code: None, retry_run: None };
+    close_record(&mut record, &outcome, inner.parts.clock.now());
     record.document = Some(DocumentRecord::of(record.status));
     record.retention = Some(tenant.retention());
     let (run, files) = (record.id, RunFiles::new(&inner.parts.files, tenant));
-    finish(inner, tenant, (record, None, None, files), start, None).await;
+    if finish(inner, tenant, (record, None, None, files), start, None).await.taken_over {
+        return;
+    }
     inner.parts.files.remove_kept(&tenant.name, run).await;
+    awaiting::tell(inner, &tenant.name, run, &outcome, true).await;
 }
 
 /// The last record of a run that no process is at, and everything that has happened in it.

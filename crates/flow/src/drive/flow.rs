@@ -19,7 +19,7 @@ use crate::prepared::{PreparedAction, PreparedFlow};
 use crate::recording::Recorder;
 use crate::runner::Inner;
 use crate::variables::RunVariables;
-use crate::{record, retention, runs};
+use crate::{awaiting, record, retention, runs};
 
 /// Results of a run's steps may together be this many times the largest response: a run holds them all in memory until it ends.
 const RESULTS: u64 = 4;
@@ -49,8 +49,11 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
     };
     let outcome = match came {
         Came::End(end) => {
+            let durable = scope.ledger.lease.is_some();
             let outcome = Box::pin(end_run(scope, end, begun.answer)).await;
-            inner.driven.ended(run, &outcome);
+            if !matches!(outcome, Outcome::Waiting) {
+                awaiting::tell(inner, &tenant.name, run, &outcome, durable).await;
+            }
             outcome
         }
         Came::Parked => {
@@ -85,6 +88,9 @@ async fn end_run(mut scope: Scope<'_>, end: RunEnd, answer: Option<Option<Trigge
     close_record(&mut record, &outcome, scope.inner.parts.clock.now());
     record.document = Some(document.unwrap_or_else(|| DocumentRecord::of(record.status)));
     let brought = finish_run(scope, record, delay).await;
+    if brought.taken_over {
+        return Outcome::Waiting;
+    }
     if let Some(fault) = brought.refused {
         return Outcome::Failed { fault, reason_code: None, retry_run: None };
     }

@@ -1,5 +1,6 @@
 //! What every backend must do, as tests that know only the traits. `conformance!` runs them all on stores that a function makes.
 
+pub(crate) mod awaited;
 pub(crate) mod documents;
 pub(crate) mod isolation;
 pub(crate) mod keys;
@@ -59,6 +60,7 @@ macro_rules! conformance {
                 lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
             waiting: go_on_when_their_time_has_come, have_a_history, are_called_back_once,
                 hear_of_a_callback_that_came_before_they_waited, are_cancelled;
+            awaited: ends_are_told, are_forgotten_in_the_end;
             keys: answer_once, are_forgotten, belong_to_their_tenant;
             subjects: are_put_and_read, keep_what_runs_store, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
                 need_and_go_with_their_tenant;

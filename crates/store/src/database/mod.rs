@@ -25,6 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where statements go.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub(crate) enum Database {
     Sqlite(Files),
     Postgres(Server),

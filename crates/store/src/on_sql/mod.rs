@@ -1,5 +1,6 @@
 //! The methods of the traits, written once over [`Database`], and the queue of run records with the task that empties it.
 
+mod awaited;
 mod documents;
 mod keys;
 mod queue;

@@ -1,0 +1,104 @@
+//! Ends of runs, for those who wait for them at another node than the one that brings them about.
+//!
+//! Where several nodes share a store, whoever waits notes so in it first. Who ends a run that nobody waits for in the same process says there how
+//! it ended, and who waits looks again and again, for as long as it would wait at all.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use snaphook_model::{Fault, NewResponse, Payload, ReasonCode, Rejection, RunId, TenantName, TriggerResponse};
+
+use crate::outcome::Outcome;
+use crate::record;
+use crate::runner::Inner;
+
+/// Between two looks: short at first, since most runs that somebody waits for are short.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LAST_LOOK: Duration = Duration::from_millis(400);
+
+/// Looks at a run that has ended until nobody can be expected to say how any more: whoever ended it was killed at that moment.
+const LOOKS_AFTER_ITS_END: u32 = 5;
+
+/// How a run ended, as it lies in the store.
+#[derive(Serialize, Deserialize)]
+enum Told {
+    Payload(Payload),
+    Partial(Payload),
+    Responded(NewResponse),
+    Triggered { response: Option<TriggerResponse>, partial: bool },
+    Rejected(Rejection),
+    Failed { fault: Fault, reason_code: Option<ReasonCode>, retry_run: Option<RunId> },
+}
+
+impl Told {
+    /// None for a run that has not ended.
+    fn of(outcome: Outcome) -> Option<Self> {
+        Some(match outcome {
+            Outcome::Payload(payload) => Self::Payload(payload),
+            Outcome::Partial(payload) => Self::Partial(payload),
+            Outcome::Responded(response) => Self::Responded(response),
+            Outcome::Triggered { response, partial } => Self::Triggered { response, partial },
+            Outcome::Rejected(rejection) => Self::Rejected(rejection),
+            Outcome::Failed { fault, reason_code, retry_run } => Self::Failed { fault, reason_code, retry_run },
+            Outcome::Accepted | Outcome::Waiting => return None,
+        })
+    }
+}
+
+impl From<Told> for Outcome {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Payload(payload) => Self::Payload(payload),
+            Told::Partial(payload) => Self::Partial(payload),
+            Told::Responded(response) => Self::Responded(response),
+            Told::Triggered { response, partial } => Self::Triggered { response, partial },
+            Told::Rejected(rejection) => Self::Rejected(rejection),
+            Told::Failed { fault, reason_code, retry_run } => Self::Failed { fault, reason_code, retry_run },
+        }
+    }
+}
+
+/// Tells whoever waits for a run how it ended, in this process or through the store. `durable` runs alone can be waited for elsewhere.
+pub(crate) async fn tell(inner: &Inner, tenant: &TenantName, run: RunId, outcome: &Outcome, durable: bool) {
+    let store = &inner.parts.store;
+    if inner.driven.ended(run, outcome) || !durable || store.lease_time().is_none() {
+        return;
+    }
+    let Some(told) = Told::of(outcome.clone()) else { return };
+    let told = match rmp_serde::to_vec_named(&told) {
+        Ok(told) => told,
+        Err(error) => return tracing::error!(error = &error as &dyn std::error::Error, "an outcome cannot be written"),
+    };
+    if let Err(error) = store.tell_end(tenant, run, &told).await {
+        // Who waits sees from the record that the run has ended.
+        record::store_fault(error);
+    }
+}
+
+/// Waits until a run has ended on another node; for ever where there is none. Answers [`Outcome::Waiting`] where nobody says how it ended.
+pub(crate) async fn end_elsewhere(inner: &Inner, tenant: &TenantName, run: RunId) -> Outcome {
+    let store = &inner.parts.store;
+    if store.lease_time().is_none() {
+        return std::future::pending().await;
+    }
+    let (mut pause, mut left) = (FIRST_LOOK, LOOKS_AFTER_ITS_END);
+    loop {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_LOOK);
+        match store.awaited_end(tenant, run).await {
+            Ok(Some(end)) => {
+                if let Some(outcome) = end.outcome.and_then(|told| rmp_serde::from_slice::<Told>(&told).ok()) {
+                    return outcome.into();
+                }
+                left = left.saturating_sub(end.has_ended.into());
+            }
+            // Its tenant was deleted.
+            Ok(None) => return Outcome::Waiting,
+            // The store may come back before the patience is at its end.
+            Err(error) => drop(record::store_fault(error)),
+        }
+        if left == 0 {
+            return Outcome::Waiting;
+        }
+    }
+}
