@@ -2,10 +2,11 @@
 //! start.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use snaphook_api::{new_token, token_hash};
 use snaphook_egress::{Vault, VaultError};
-use snaphook_store::{Store, TokenHash};
+use snaphook_store::{Store, StoreError, TokenHash};
 
 use crate::config::Config;
 use crate::node::start_error;
@@ -20,6 +21,21 @@ pub(crate) const SECRETS_KEY: &str = "secrets-key-id";
 /// How another node's key comes here.
 const COPY: &str = "copy `secrets.key` from the data directory of a node that runs";
 
+/// A database that is just coming up, or that many nodes start on at once, is asked again for so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Asks a database that may be busy for a moment.
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, CliError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Err(error) if error.may_pass() && Instant::now() < until => tokio::time::sleep(PAUSE).await,
+            answer => return answer.map_err(start_error),
+        }
+    }
+}
+
 /// The configured token counts for this process; without one, the token that was made at the first start of any node. It is given where it was
 /// made now.
 pub(crate) async fn operator_token(store: &dyn Store, configured: Option<&str>) -> Result<(TokenHash, Option<String>), CliError> {
@@ -28,7 +44,7 @@ pub(crate) async fn operator_token(store: &dyn Store, configured: Option<&str>) 
     }
     let token = new_token();
     let ours = blake3::Hash::from(token_hash(&token).0);
-    let stands = store.meta_or(OPERATOR_TOKEN, ours.to_hex().as_str()).await.map_err(start_error)?;
+    let stands = patiently(async || store.meta_or(OPERATOR_TOKEN, ours.to_hex().as_str()).await).await?;
     let stands = blake3::Hash::from_hex(&stands).map_err(|_| {
         CliError::Start("the database's hash of the operator's token cannot be read; give a token: --operator-token".to_owned())
     })?;
@@ -42,7 +58,7 @@ pub(crate) async fn operator_token(store: &dyn Store, configured: Option<&str>) 
 pub(crate) async fn vault(config: &Config, store: &dyn Store) -> Result<Vault, CliError> {
     let file = key_file(config.secrets_key_file.as_deref(), &config.data_dir);
     let place = Place { file: &file, shared: config.database_url.is_some() };
-    let known = store.meta(SECRETS_KEY).await.map_err(start_error)?;
+    let known = patiently(async || store.meta(SECRETS_KEY).await).await?;
     let (vault, is_new) = match &config.secrets_key {
         Some(key) => (Vault::of_text(key).map_err(given_error)?, false),
         None if file.exists() => (Vault::open(&file).map_err(start_error)?, false),
@@ -52,7 +68,7 @@ pub(crate) async fn vault(config: &Config, store: &dyn Store) -> Result<Vault, C
         }
         None => (Vault::open(&file).map_err(start_error)?, true),
     };
-    let stands = store.meta_or(SECRETS_KEY, &vault.key_id()).await.map_err(start_error)?;
+    let stands = patiently(async || store.meta_or(SECRETS_KEY, &vault.key_id()).await).await?;
     if stands == vault.key_id() {
         return Ok(vault);
     }

@@ -10,7 +10,7 @@ pub(crate) fn everything() -> Result<(), String> {
     clang()?;
     postgres()?;
     if std::env::var_os("CI").is_some() {
-        nginx()?;
+        nginx();
     }
     guest::prepare()
 }
@@ -24,12 +24,14 @@ fn postgres() -> Result<(), String> {
     install(&["postgresql"], "tests of several nodes run a PostgreSQL of their own")
 }
 
-/// Only where everything must be tested: its package starts a server of the machine's.
-fn nginx() -> Result<(), String> {
+/// Only where everything must be tested: its package starts a server of the machine's. Without it, the test that needs it says that it was left out.
+fn nginx() {
     if works("nginx", &["-v"]) || works("/usr/sbin/nginx", &["-v"]) {
-        return Ok(());
+        return;
     }
-    install(&["nginx-light"], "a test runs the balancer of docs/many-nodes.md")
+    if let Err(message) = install(&["nginx-light"], "a test runs the balancer of docs/many-nodes.md") {
+        println!("{message}");
+    }
 }
 
 /// clang with its wasm32 target, which Debian's package has.
