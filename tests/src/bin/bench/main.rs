@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: one table of speeds, each beside what was promised and, where that says more, beside something measured in the same run.
 //!
-//! usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick] [PART …]
+//! usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick] [--million] [PART …]
 
 #![forbid(unsafe_code)]
 
@@ -23,22 +23,26 @@ fn main() -> ExitCode {
         Some("peer") => runtime.block_on(peers::serve(&arguments[1..])),
         Some(binary) if arguments.len() >= 3 => {
             let (flags, parts): (Vec<&str>, Vec<&str>) = arguments[3..].iter().map(String::as_str).partition(|text| text.starts_with("--"));
-            let unknown = flags.iter().find(|flag| **flag != "--quick").or_else(|| parts.iter().find(|part| !PARTS.contains(part)));
+            let unknown = flags
+                .iter()
+                .find(|flag| !["--quick", "--million"].contains(flag))
+                .or_else(|| parts.iter().find(|part| !PARTS.contains(part)));
             if let Some(unknown) = unknown {
-                eprintln!("`{unknown}` is no part of the bench; there are {} and --quick", PARTS.join(", "));
+                eprintln!("`{unknown}` is no part of the bench; there are {} --quick and --million", PARTS.join(", "));
                 return ExitCode::from(2);
             }
             let paths = Paths {
                 snaphook: binary.into(),
                 invocations: arguments[1].clone().into(),
                 rust_guest: arguments[2].clone().into(),
-                quick: !flags.is_empty(),
+                quick: flags.contains(&"--quick"),
+                million: flags.contains(&"--million"),
             };
             runtime.block_on(run(&paths, if parts.is_empty() { &PARTS } else { &parts }));
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick] [PART …]");
+            eprintln!("usage: bench SNAPHOOK-BINARY INVOCATIONS-BINARY RUST-GUEST.wasm [--quick] [--million] [PART …]");
             ExitCode::from(2)
         }
     }
@@ -55,6 +59,8 @@ pub(crate) struct Paths {
     pub(crate) rust_guest: PathBuf,
     /// A tenth of the work, to see that everything runs.
     pub(crate) quick: bool,
+    /// A million runs that wait rather than a hundred thousand.
+    pub(crate) million: bool,
 }
 
 async fn run(paths: &Paths, parts: &[&str]) {
