@@ -7,6 +7,7 @@ mod braincloud;
 mod brought;
 mod callbacks;
 mod cases;
+mod chaos;
 mod contract;
 mod crash;
 mod determinism;
