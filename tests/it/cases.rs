@@ -241,3 +241,24 @@ async fn the_examples_cases_are_as_expected() {
     }
     assert!(tested >= 4, "only the cases of {tested} examples were run");
 }
+
+#[tokio::test]
+async fn a_case_tests_the_folders_own_helper() {
+    let tenant = node().tenant().await;
+    let case =
+        "hook: pre-hook\nscript: asks\ncases:\n  - name: first\n    input: {}\n    expect: {decision: {kind: reject, message: new}}\n";
+    let folder = folder(&[
+        ("tests/a.yaml", case),
+        (
+            "scripts/asks.js",
+            "import { word } from 'script:says';\nimport { reject } from 'snaphook';\nexport function preHook() { return reject(400, word); }",
+        ),
+        ("scripts/says.js", "import { word as inner } from 'script:deeper';\nexport const word = inner;"),
+        ("scripts/deeper.js", "export const word = 'new';"),
+    ]);
+    // What the node has is older.
+    tenant.js("deeper", "export const word = 'old';").await;
+    tenant.js("says", "export const word = 'old';").await;
+    let output = snaphook_test(&tenant, folder.path(), &["."]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}

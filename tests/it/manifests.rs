@@ -237,6 +237,14 @@ async fn f054_a_generated_value_is_one_per_run() {
     let shown = record.to_string();
     assert!(!shown.contains(sent["a"].as_str().unwrap()) && !shown.contains(sent["short"].as_str().unwrap()), "{shown}");
     assert_eq!(record["steps"][0]["attempts"][0]["request"]["body"], r#"{"a":"[PASSWORD]","b":"[PASSWORD]","short":"[PIN]"}"#);
+    // Also where a script says it.
+    tenant.js("tells", "export function preRequest(request) { console.log(request.text()); }").await;
+    let telling = json!({"url": upstream.url("/x"), "data": data, "hooks": {"pre-request": [{"script": "tells"}]}});
+    tenant.flow("t", json!({"generate": {"PASSWORD": 16, "PIN": 4}, "steps": [telling]})).await;
+    let told = tenant.run("t", Value::Null).await.expect(200);
+    let (record, secret) = (tenant.record(&told).await.to_string(), upstream.last().json()["a"].as_str().unwrap().to_owned());
+    assert!(record.contains("[PASSWORD]"), "{record}");
+    assert!(!record.contains(&secret), "{record}");
     // Also where an upstream says it back and the failure shows what it said.
     upstream.on_request("/back", |request| Answer::json(request.json()));
     let back = json!({"url": upstream.url("/back"), "data": data, "store_data": {"ID": "id"}});

@@ -160,7 +160,8 @@ async fn a_thousand_runs_replay_the_same_and_one_changed_branch_shows_where_it_w
             let body = json!({ "scripts": scripts });
             let answer = tenant.client.post(&format!("/v1/runs/{run}/replay"), &body).await;
             // Direct calls have no step to price.
-            (*n, if answer.status == 400 { json!({"same": true, "invocations": []}) } else { answer.expect(200).json() })
+            let nothing_to_price = answer.status == 400 && scripts != json!({});
+            (*n, if nothing_to_price { json!({"same": true, "invocations": []}) } else { answer.expect(200).json() })
         };
         stream::iter(&runs).map(one).buffer_unordered(AT_ONCE).collect().await
     };

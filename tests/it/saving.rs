@@ -91,6 +91,22 @@ async fn nothing_of_a_json_document_is_dropped_without_a_word() {
 }
 
 #[tokio::test]
+async fn yaml_keeps_what_json_keeps() {
+    let (tenant, _) = tenant().await;
+    let put_yaml = async |data: &str| {
+        let text = format!("steps:\n  - url: https://a.example/\n    data: {data}\n");
+        tenant.client.send("PUT", "/v1/flows/f", &[("content-type", "application/yaml")], text.into()).await
+    };
+    // Words are words: Norway's code is no boolean.
+    let kept = put_yaml("[no, NO, on, y, true, 1.5, 18446744073709551615]").await.expect(201).json();
+    assert_eq!(kept["steps"][0]["data"], json!(["no", "NO", "on", "y", true, 1.5, u64::MAX]));
+    let refused = put_yaml("{a: [1, 123456789012345678901234567890]}").await.expect(400).json();
+    assert_eq!((&refused["path"], &refused["code"]), (&json!("steps[0].data.a[1]"), &json!("invalid")), "{refused}");
+    let elsewhere = put(&tenant, "/v1/connectors/c", r#"{"base_url": "https://a.example/#x", "endpoints": {}}"#).await.expect(400);
+    assert_eq!(elsewhere.json()["path"], "base_url");
+}
+
+#[tokio::test]
 async fn a_document_has_so_many_templates() {
     let (tenant, upstream) = tenant().await;
     let data = |count: usize| vec!["{{ payload.a }}"; count];

@@ -203,15 +203,18 @@ pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
 }
 
 fn from_yaml(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| {
+    // `no` is a country and `on` a word; only true and false are booleans, as in JSON.
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
+    let document = serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| -> Problem {
         let fault = Fault::new(Code::Invalid, format!("the body is not YAML: {error}"));
         let place = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         match error.location() {
             Some(at) => fault.at(place(at.line()), place(at.column())).into(),
             None => fault.into(),
         }
-    })
+    })?;
+    strict::numbers_are_kept(&document)?;
+    Ok(document)
 }
 
 /// Reads a value of a fixed shape and names the path of what does not fit.

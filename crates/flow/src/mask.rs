@@ -1,7 +1,7 @@
 //! Hides a run's generated values in what the run leaves behind: they are passwords mostly, and a record is read by more people than may log in.
 
 use serde_json::Value;
-use snaphook_model::{BodyText, StepRecord};
+use snaphook_model::{BodyText, Invocation, StepRecord};
 
 use crate::machine::{End, Failure};
 use crate::template::RunValues;
@@ -18,12 +18,14 @@ impl Masks {
         Self(generated.filter(|(value, _)| value.len() >= SHORTEST).collect())
     }
 
-    /// Hides them in a step's requests, responses and failures. What the run goes on with stays as it is.
+    /// Hides them in a step's requests, responses and failures, and in what its scripts said. What the run goes on with stays as it is.
     pub(crate) fn hide(&self, step: &mut StepRecord, end: &mut End) {
         if self.0.is_empty() {
             return;
         }
+        step.hooks.iter_mut().for_each(|hook| self.invocation(hook));
         for attempt in &mut step.attempts {
+            attempt.hooks.iter_mut().for_each(|hook| self.invocation(hook));
             if let Some(request) = &mut attempt.request {
                 self.text(&mut request.url);
                 request.headers.values_mut().for_each(|value| self.value(value));
@@ -37,8 +39,21 @@ impl Masks {
                 self.text(&mut fault.detail);
             }
         }
-        if let End::Failed(Failure { fault, .. }) | End::Ignored(Failure { fault, .. }, _) = end {
+        match end {
+            End::Failed(Failure { fault, .. }) | End::Ignored(Failure { fault, .. }, _) => self.text(&mut fault.detail),
+            End::Rejected(rejection) => self.text(&mut rejection.message),
+            End::Succeeded(_) | End::Responded(_) => {}
+        }
+    }
+
+    /// What a script said: its logs, its fault, the message of its decision.
+    fn invocation(&self, invocation: &mut Invocation) {
+        invocation.logs.iter_mut().for_each(|entry| self.text(&mut entry.message));
+        if let Some(fault) = &mut invocation.fault {
             self.text(&mut fault.detail);
+        }
+        if let Some(message) = invocation.decision.as_mut().and_then(|decision| decision.message.as_mut()) {
+            self.text(message);
         }
     }
 

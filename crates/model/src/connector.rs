@@ -191,6 +191,9 @@ impl Connector {
             return Err(Invalid::new("base_url", "holds no templates; put them into an endpoint's `path`, `query` or `headers`"));
         }
         check_url("base_url", &connector.base_url)?;
+        if connector.base_url.contains('#') {
+            return Err(Invalid::new("base_url", "holds a `#`: paths of endpoints would stand behind it and never leave for the upstream"));
+        }
         check_headers("headers", &connector.headers)?;
         check_timeout("timeout_s", connector.timeout_s)?;
         check_bindings("hooks", &connector.hooks)?;

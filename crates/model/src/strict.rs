@@ -7,6 +7,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::Invalid;
+
 /// Why a text is no document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotStrict {
@@ -35,6 +37,38 @@ pub fn from_json(text: &[u8]) -> Result<Value, NotStrict> {
         let path = reader.refused.get().then(|| shown(&reader.path.borrow()));
         NotStrict { path, detail, line: error.line(), column: error.column() }
     })
+}
+
+/// Looks for whole numbers that a reader of YAML has rounded, since no machine number holds them.
+///
+/// # Errors
+/// With the path of the first.
+pub fn numbers_are_kept(document: &Value) -> Result<(), Invalid> {
+    /// From here on every machine number is a whole one, and few whole ones are machine numbers: 2 to the power of 64.
+    const WHOLE: f64 = 18_446_744_073_709_551_616.0;
+    let mut path = Vec::new();
+    match lost(document, WHOLE, &mut path) {
+        true => Err(Invalid::new(shown(&path), "this number has more digits than are kept; write it as a text, in quotes")),
+        false => Ok(()),
+    }
+}
+
+/// Whether there is such a number; the path then leads to it.
+fn lost(value: &Value, from: f64, path: &mut Vec<Segment>) -> bool {
+    let mut below = |segment, value| {
+        path.push(segment);
+        let found = lost(value, from, path);
+        if !found {
+            path.pop();
+        }
+        found
+    };
+    match value {
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= from),
+        Value::Array(list) => list.iter().enumerate().any(|(position, value)| below(Segment::Item(position), value)),
+        Value::Object(map) => map.iter().any(|(key, value)| below(Segment::Key(key.clone()), value)),
+        _ => false,
+    }
 }
 
 /// A step down from a value.

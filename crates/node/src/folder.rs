@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde_json::Value;
-use snaphook_model::{Dialect, Language, Name};
+use snaphook_model::{Dialect, Language, Name, strict};
 
 use crate::problem::{CliError, InFile, Problem};
 use crate::scripts::{self, Imported};
@@ -130,9 +130,15 @@ fn document(
 fn with_origins(file: &Path, content_type: &str, body: &[u8], origins: &[(String, String)]) -> Result<Bytes, CliError> {
     let text = String::from_utf8_lossy(body).into_owned();
     let parsed: Result<Value, String> = match content_type {
-        "application/json" => serde_json::from_str(&text).map_err(|error| error.to_string()),
-        _ => serde_saphyr::from_str(&text).map_err(|error| error.to_string()),
+        "application/json" => strict::from_json(text.as_bytes()).map_err(|error| error.detail),
+        _ => {
+            serde_saphyr::from_str_with_options(&text, serde_saphyr::options! { strict_booleans: true }).map_err(|error| error.to_string())
+        }
     };
+    let parsed = parsed.and_then(|document| match strict::numbers_are_kept(&document) {
+        Ok(()) => Ok(document),
+        Err(invalid) => Err(invalid.to_string()),
+    });
     let mut document = parsed.map_err(|detail| unreadable(file, text, detail))?;
     move_origins(&mut document, origins);
     Ok(document.to_string().into())

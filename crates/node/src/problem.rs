@@ -129,8 +129,10 @@ pub(crate) struct InFile {
 
 impl InFile {
     pub(crate) fn new(problem: Problem, file: &str, text: String) -> Self {
+        // The place of a wrong template is one in its own text.
+        let in_template = problem.code == "template" && problem.path.is_some();
         let offset = match (problem.line, problem.column) {
-            (Some(line), Some(column)) => Some(SourceOffset::from_location(&text, line, column).offset()),
+            (Some(line), Some(column)) if !in_template => Some(SourceOffset::from_location(&text, line, column).offset()),
             _ => problem.path.as_deref().and_then(|path| place_of(&text, path)),
         };
         Self { problem, source: NamedSource::new(file, text), offset, from: None }

@@ -3,6 +3,7 @@
 mod report;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
@@ -15,6 +16,9 @@ use report::{Fate, Report};
 
 /// Replays under way at once. A node answers others meanwhile; more of them only wait for its cores.
 const AT_ONCE: usize = 4;
+
+/// How often a run is asked for again where the node is busy, each time after a longer wait.
+const BUSY_TRIES: u32 = 6;
 
 /// Items of a page of runs: records may be large, and a page is read whole.
 const PAGE: usize = 100;
@@ -112,7 +116,16 @@ async fn replay(client: &Client, run: Recorded, scripts: &Map<String, Value>) ->
     if used.is_empty() || (of_run.is_empty() && !scripts.is_empty()) {
         return Ok((id, Fate::NotUsed));
     }
-    let answer = client.send_json("POST", &format!("/v1/runs/{id}/replay"), &json!({ "scripts": of_run })).await?;
+    let again = async || client.send_json("POST", &format!("/v1/runs/{id}/replay"), &json!({ "scripts": of_run })).await;
+    let mut answer = again().await?;
+    for tries in 1..=BUSY_TRIES {
+        if !matches!(answer.status, 429 | 503) {
+            break;
+        }
+        // A busy node says nothing about the run.
+        tokio::time::sleep(Duration::from_millis(500) * tries).await;
+        answer = again().await?;
+    }
     let fate = match answer.status {
         200..300 => Fate::Replayed(answer.json()),
         409 => Fate::NotRecorded(Problem::read(409, &answer.body).detail),

@@ -10,6 +10,9 @@
   // As the original's API_CALL_REJECTED, for a bare `false`.
   const REJECTED = 40639;
 
+  // Where the original takes a path, scripts here have names: the path's last part, without its ending.
+  const scriptOf = (path) => (typeof path === "string" && path.includes("/") ? path.replace(/^.*\//, "").replace(/\.(js|ccjs|cjs|mjs)$/, "") : path);
+
   // Names of the scripts that the source includes.
   let included;
 
@@ -135,7 +138,7 @@
     sleep: (ms) => native.sleep(ms),
     // Scripts that are included are found when the source is deployed, and have run by now.
     include(name) {
-      if (included.has(name)) return;
+      if (included.has(name) || included.has(scriptOf(name))) return;
       throw new Error(`bridge.include(${quote(String(name))}): a script is included in the first lines of the source, by a text`);
     },
   };

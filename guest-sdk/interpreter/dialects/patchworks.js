@@ -56,11 +56,16 @@
     objectOf(wanted, "`meta` must be an object of texts");
     if (now.meta === undefined) meta();
     for (const name of Object.keys(now.meta)) if (!Object.hasOwn(wanted, name)) delete now.context.meta[name];
+    const changed = [];
     for (const [name, value] of Object.entries(wanted)) {
       if (value === null || value === undefined) delete now.context.meta[name];
       else if (!isScalar(value)) contract(`meta.${name} must be text, not ${native.kindOf(value)}`);
-      else if (String(value) !== now.meta[name]) now.context.meta[name] = String(value);
+      else if (String(value) !== now.meta[name]) changed[changed.length] = [name, String(value)];
     }
+    // What shrinks comes first: all of them together have a limit, and what counts is what is there in the end.
+    const growth = ([name, value]) => value.length - (now.meta[name]?.length ?? -name.length);
+    changed.sort((a, b) => growth(a) - growth(b));
+    for (const [name, value] of changed) now.context.meta[name] = value;
   }
 
   // Variables are set as a script sets them; here only those of an object that it made itself are left.

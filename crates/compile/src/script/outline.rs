@@ -108,12 +108,18 @@ impl Outline {
 fn includes(text: &str, program: &Program<'_>) -> Vec<Request> {
     let mut requests: Vec<Request> = Vec::new();
     for (name, span) in program.body.iter().map_while(included) {
-        let specifier = format!("{SCHEME}{name}");
+        let specifier = format!("{SCHEME}{}", script_of(name));
         if !requests.iter().any(|known| known.specifier == specifier) {
             requests.push(Request { specifier, at: position(text, span.start as usize), names: Vec::new() });
         }
     }
     requests
+}
+
+/// The script that an include call means. Where the original takes a path, scripts here have names: the path's last part, without its ending.
+fn script_of(name: &str) -> &str {
+    let Some((_, last)) = name.rsplit_once('/') else { return name };
+    ["js", "ccjs", "cjs", "mjs"].iter().find_map(|ending| last.strip_suffix(ending)?.strip_suffix('.')).unwrap_or(last)
 }
 
 fn included<'a>(statement: &Statement<'a>) -> Option<(&'a str, Span)> {
@@ -157,6 +163,10 @@ mod tests {
         let requests = Outline::of(source, Dialect::BrainCloud).requests;
         let found: Vec<_> = requests.iter().map(|request| (request.specifier.as_str(), request.at)).collect();
         assert_eq!(found, [("script:a", (3, 16)), ("script:b", (4, 16))]);
+        let paths = "bridge.include('../lib/helper');\nbridge.include('/scripts/other.ccjs');\nbridge.include('plain.js');\n";
+        let requests = Outline::of(paths, Dialect::BrainCloud).requests;
+        let found: Vec<_> = requests.iter().map(|request| request.specifier.as_str()).collect();
+        assert_eq!(found, ["script:helper", "script:other", "script:plain.js"]);
         for none in ["bridge.include(name);", "bridge.log('a');", "x.include('a');", "include('a');", ""] {
             assert_eq!(Outline::of(none, Dialect::BrainCloud).requests.len(), 0, "{none}");
         }

@@ -252,14 +252,16 @@ impl<'t> Check<'t, '_> {
     }
 
     fn name(&mut self, name: &str, span: Span) -> Result<(), BadTemplate> {
-        if self.bound.contains(&name) || engine::has_function(name) {
+        if self.bound.contains(&name) {
             return Ok(());
         }
         match Root::of(name) {
             Some(root) => {
+                // A value that bears a function's name stands before it.
                 *self.needs = self.needs.and(root.needs());
                 Ok(())
             }
+            None if engine::has_function(name) => Ok(()),
             None if self.set.contains(&name) => Ok(()),
             None => {
                 Err(self

@@ -122,7 +122,8 @@ fn from_json(text: &str) -> Result<Document, Box<Problem>> {
 
 fn from_yaml(text: &str) -> Result<Document, Box<Problem>> {
     let mut path = String::new();
-    let parsed = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let parsed = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         serde_path_to_error::deserialize(deserializer).map_err(|error: serde_path_to_error::Error<serde_saphyr::Error>| {
             path = error.path().to_string();
             error.into_inner()

@@ -8,7 +8,7 @@ use snaphook_model::{Dialect, Language, Name};
 use super::file::{Case, CaseFile};
 use crate::client::Client;
 use crate::deploy;
-use crate::folder;
+use crate::folder::{self, Item};
 use crate::problem::CliError;
 use crate::scripts::{self, Files};
 
@@ -48,28 +48,58 @@ impl<'a> Scripts<'a> {
         if let Some(known) = self.uploaded.get(&source) {
             return Ok(known.clone());
         }
-        let version = self.upload(&source).await?;
-        self.uploaded.insert(source, version.clone());
-        Ok(version)
+        self.upload_with_imports(&source).await
     }
 
-    async fn upload(&self, source: &Path) -> Result<(Name, u64), CliError> {
-        let item = if source.is_dir() {
-            Ok(scripts::package(source).await)
-        } else {
-            folder::read(source, &[]).await.map(|mut items| items.remove(0))
-        };
-        let items = [item?];
-        let files = Files::of(&items);
-        let [item] = items;
-        let mut item = item?;
+    /// Uploads a script behind those of its folder that it imports, as `deploy` does: a case tests what lies there, and not what the node had.
+    async fn upload_with_imports(&mut self, source: &Path) -> Result<(Name, u64), CliError> {
+        let folder = source.parent().unwrap_or(Path::new(""));
+        let (mut order, mut next) = (vec![source.to_owned()], 0);
+        while let Some(path) = order.get(next).cloned() {
+            next += 1;
+            for import in read(&path).await?.imports.into_iter().filter(|import| !import.pinned) {
+                let file = folder::entries(folder)?.into_iter().find(|path| is_named(path, import.script.as_str()));
+                if let Some(file) = file.filter(|file| !order.contains(file)) {
+                    order.push(file);
+                }
+            }
+        }
+        let mut items = Vec::with_capacity(order.len());
+        for path in &order {
+            items.push(read(path).await);
+        }
+        let paths: HashMap<_, _> =
+            items.iter().zip(order).filter_map(|(item, path)| Some((item.as_ref().ok()?.name.clone(), path))).collect();
+        for item in scripts::ordered(items) {
+            let item = item?;
+            let Some(path) = paths.get(&item.name).filter(|path| !self.uploaded.contains_key(*path)) else { continue };
+            let version = self.upload(item).await?;
+            self.uploaded.insert(path.clone(), version);
+        }
+        let uploaded = self.uploaded.get(source).cloned();
+        uploaded.ok_or_else(|| CliError::Start(format!("{} was not uploaded", source.display())))
+    }
+
+    async fn upload(&self, mut item: Item) -> Result<(Name, u64), CliError> {
         if let Some(problem) = item.problem.take() {
             return Err(problem);
         }
+        let items = [Ok(item)];
+        let files = Files::of(&items);
+        let [item] = items;
+        let item = item?;
         let (_, document) = deploy::put(self.client, &item, &files).await?;
         let version = document["version"].as_u64().ok_or_else(|| CliError::Start("the node names no version".to_owned()))?;
         Ok((item.name, version))
     }
+}
+
+/// Reads a script's file, or the folder of a package.
+async fn read(source: &Path) -> Result<Item, CliError> {
+    if source.is_dir() {
+        return scripts::package(source).await;
+    }
+    folder::read(source, &[]).await?.remove(0)
 }
 
 /// Whether `deploy` would upload a file, or the folder of a package, under this name.

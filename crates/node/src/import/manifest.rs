@@ -258,6 +258,9 @@ fn field(path: &str, key: &str, value: &Value, request: &Map<String, Value>, ste
 
 /// How data goes out is said by `encode` here.
 fn data(place: String, value: &Value, request: &Map<String, Value>, step: &mut Map<String, Value>, findings: &mut Findings) {
+    if value.is_null() {
+        return findings.taken_as(place, value, Outcome::Changed("is nothing, and left out".to_owned()));
+    }
     step.insert("data".to_owned(), value.clone());
     let files = request.get("files").is_some_and(|files| !is_empty(files));
     let cast = request.get("cast_data_to_json").and_then(Value::as_bool);

@@ -68,12 +68,14 @@ fn from_json(text: &str) -> Result<(Value, Option<String>), Wrong> {
 }
 
 fn from_yaml(text: &str) -> Result<Value, Wrong> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
+    let document = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = |n: u64| usize::try_from(n).unwrap_or(1);
         let (line, column) = error.location().map_or((1, 1), |at| (place(at.line()), place(at.column())));
         (error.to_string(), line, column)
-    })
+    })?;
+    strict::numbers_are_kept(&document).map_err(|invalid| (invalid.to_string(), 1, 1))?;
+    Ok(document)
 }
 
 #[cfg(test)]
