@@ -190,7 +190,14 @@ async fn nothing_accepted_is_lost_and_nothing_is_done_twice() {
     let told = std::mem::take(&mut *load.told.lock().unwrap());
     compare(&told, &records, &world);
     let [kills, cuts, outages] = disturbed;
-    println!("seed {seed}: {} runs, {} calls, {kills} kills, {cuts} cuts, {outages} outages", accepted.len(), told.calls.len());
+    let unknown = records.values().filter(|record| record["code"] == "outcome-unknown").count();
+    println!(
+        "seed {seed}: {kills} kills, {cuts} cuts, {outages} outages; {} calls, {} runs, of {unknown} of which an outcome is unknown; \
+         {} callbacks whose answer was lost",
+        told.calls.len(),
+        accepted.len(),
+        told.used.len()
+    );
     assert!(kills > 0 && cuts > 0 && outages > 0 && accepted.len() > 50 && !told.calls.is_empty(), "too little happened");
 }
 

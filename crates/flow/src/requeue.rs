@@ -151,7 +151,13 @@ async fn watch(inner: Arc<Inner>) {
                     tracing::info!(count, "runs of a node that is gone go on");
                     inner.due.at(inner.parts.clock.now());
                 }
-                Err(error) => drop(record::store_fault(error)),
+                Err(error) => {
+                    record::store_fault(error);
+                    continue;
+                }
+            }
+            if let Err(error) = store.forget_long_awaited(inner.parts.clock.now()).await {
+                record::store_fault(error);
             }
         }
     };

@@ -34,9 +34,8 @@ impl Runner {
         let run = start.id();
         let mut awaited = self.inner.driven.awaits(run);
         if store.lease_time().is_some() {
-            let now = self.inner.parts.clock.now();
-            let until = now.checked_add(patience * 2).unwrap_or(Timestamp::MAX);
-            store.await_run(&tenant.name, run, now, until).await.map_err(record::store_fault)?;
+            let until = self.inner.parts.clock.now().checked_add(patience * 2).unwrap_or(Timestamp::MAX);
+            store.await_run(&tenant.name, run, until).await.map_err(record::store_fault)?;
         }
         let accepted = drive::accept(&self.inner, tenant, flow, start, Instant::now()).await;
         let ended = async {

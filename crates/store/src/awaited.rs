@@ -17,8 +17,8 @@ pub struct AwaitedEnd {
 
 /// Runs whose end somebody waits for. Durable when a method returns.
 pub trait AwaitStore: Send + Sync {
-    /// Notes down, before a run can end, that somebody waits for its end. What was noted down and should have been over before `now` is forgotten.
-    fn await_run<'a>(&'a self, tenant: &'a TenantName, run: RunId, now: Timestamp, until: Timestamp) -> StoreFuture<'a, ()>;
+    /// Notes down, before a run can end, that somebody waits for its end, until this time at most.
+    fn await_run<'a>(&'a self, tenant: &'a TenantName, run: RunId, until: Timestamp) -> StoreFuture<'a, ()>;
 
     /// Says how a run has ended; false where nobody waits for it.
     fn tell_end<'a>(&'a self, tenant: &'a TenantName, run: RunId, outcome: &'a [u8]) -> StoreFuture<'a, bool>;
@@ -28,4 +28,7 @@ pub trait AwaitStore: Send + Sync {
 
     /// Nobody waits for it any more.
     fn forget_awaited<'a>(&'a self, tenant: &'a TenantName, run: RunId) -> StoreFuture<'a, ()>;
+
+    /// Forgets what was noted down until a time before `now`, of all tenants: whoever did so was killed meanwhile.
+    fn forget_long_awaited(&self, now: Timestamp) -> StoreFuture<'_, ()>;
 }

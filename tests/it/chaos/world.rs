@@ -63,7 +63,7 @@ impl World {
 
 /// Every third answer is late, so that there is something in the middle of which a node can be killed.
 fn in_its_time(answer: Answer, serial: u64) -> Answer {
-    if serial % 3 != 0 {
+    if !serial.is_multiple_of(3) {
         return answer;
     }
     let gate = Gate::closed();

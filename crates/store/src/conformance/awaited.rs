@@ -8,7 +8,7 @@ use crate::{AwaitedEnd, Store};
 
 pub(crate) async fn ends_are_told(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.await_run(&acme, run_id(1), at(10), at(40)).await.unwrap();
+    store.await_run(&acme, run_id(1), at(40)).await.unwrap();
     let known = async || store.awaited_end(&acme, run_id(1)).await.unwrap();
     assert_eq!(known().await, Some(AwaitedEnd { outcome: None, has_ended: false }));
     store.queue_run(&acme, &queued(1), None, 10).await.unwrap();
@@ -26,12 +26,13 @@ pub(crate) async fn ends_are_told(store: &dyn Store) {
 
 pub(crate) async fn are_forgotten_in_the_end(store: &dyn Store) {
     let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
-    store.await_run(&acme, run_id(1), at(10), at(40)).await.unwrap();
+    store.await_run(&acme, run_id(1), at(40)).await.unwrap();
     assert_eq!(store.awaited_end(&other, run_id(1)).await.unwrap(), None);
     assert!(!store.tell_end(&other, run_id(1), b"x").await.unwrap());
-    store.await_run(&acme, run_id(2), at(41), at(80)).await.unwrap();
+    store.await_run(&acme, run_id(2), at(80)).await.unwrap();
+    store.forget_long_awaited(at(41)).await.unwrap();
     assert_eq!(store.awaited_end(&acme, run_id(1)).await.unwrap(), None, "its node never came back");
     assert!(store.awaited_end(&acme, run_id(2)).await.unwrap().is_some());
     let nobody = tenant("nobody");
-    assert_eq!(failure(store.await_run(&nobody, run_id(3), at(1), at(2))).await, "tenant `nobody` does not exist");
+    assert_eq!(failure(store.await_run(&nobody, run_id(3), at(2))).await, "tenant `nobody` does not exist");
 }

@@ -11,11 +11,10 @@ use crate::sql::awaited as sql;
 use crate::{AwaitStore, AwaitedEnd, StoreFuture};
 
 impl<S: OnSql> AwaitStore for S {
-    fn await_run<'a>(&'a self, tenant: &'a TenantName, run: RunId, now: Timestamp, until: Timestamp) -> StoreFuture<'a, ()> {
+    fn await_run<'a>(&'a self, tenant: &'a TenantName, run: RunId, until: Timestamp) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
-            query(sql::FORGET_OLD).bind(tenant.as_str()).bind(now.as_microsecond()).execute(&mut transaction).await?;
             let insert = query(sql::INSERT).bind(tenant.as_str()).bind(run.to_string()).bind(until.as_microsecond());
             insert.execute(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
             let committed = transaction.commit().await?;
@@ -50,6 +49,16 @@ impl<S: OnSql> AwaitStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             query(sql::FORGET).bind(tenant.as_str()).bind(run.to_string()).execute(&mut transaction).await?;
+            let committed = transaction.commit().await?;
+            writer.finish(committed).await
+        })
+    }
+
+    fn forget_long_awaited(&self, now: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let mut writer = self.database().write().await?;
+            let mut transaction = writer.begin().await?;
+            query(sql::FORGET_OLD).bind(now.as_microsecond()).execute(&mut transaction).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await
         })
