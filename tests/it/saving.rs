@@ -91,6 +91,29 @@ async fn nothing_of_a_json_document_is_dropped_without_a_word() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_in_a_document_has_its_line_and_column() {
+    let (tenant, _) = tenant().await;
+    let step = |more: &str| format!("{{\n \"steps\": [\n  {{\"url\": \"https://a.example/\",\n   {more}}}]}}");
+    for (more, path, column) in [
+        (r#""timeout_s": 5, "foo": 1"#, "steps[0].foo", 20),
+        (r#""headers": {"x": 5}"#, "steps[0].headers.x", 16),
+        (r#""data": {"a": [1, {"b": "{{ b | nope }}"}]}"#, "steps[0].data.a[1].b", 23),
+        (r#""hooks": {"pre-request": [{"script": "nobody"}]}"#, "steps[0].hooks.pre-request[0].script", 31),
+    ] {
+        let refused = put(&tenant, "/v1/flows/f", step(more)).await.json();
+        let place = (&refused["path"], &refused["line"], &refused["column"]);
+        assert_eq!(place, (&json!(path), &json!(4), &json!(column)), "{refused}");
+    }
+    let yaml = "steps:\n  - url: https://a.example/\n    data:\n      deep:\n        - '{{ b | nope }}'\n    foo: 1\n";
+    let headers = [("content-type", "application/yaml")];
+    let refused = tenant.client.send("PUT", "/v1/flows/f", &headers, yaml.into()).await.expect(400).json();
+    assert_eq!((&refused["path"], &refused["line"], &refused["column"]), (&json!("steps[0].foo"), &json!(6), &json!(10)), "{refused}");
+    let yaml = yaml.replace("    foo: 1\n", "");
+    let refused = tenant.client.send("PUT", "/v1/flows/f", &headers, yaml.into()).await.expect(400).json();
+    assert_eq!((&refused["path"], &refused["line"]), (&json!("steps[0].data.deep[0]"), &json!(5)), "{refused}");
+}
+
+#[tokio::test]
 async fn yaml_keeps_what_json_keeps() {
     let (tenant, _) = tenant().await;
     let put_yaml = async |data: &str| {

@@ -6,8 +6,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
-use snaphook_model::{Code, Fault, Invalid, Tenant, TenantName, TokenScope, strict};
+use serde::de::{DeserializeOwned, DeserializeSeed as _};
+use snaphook_model::{Code, Fault, Invalid, PlaceOf, Tenant, TenantName, TokenScope, strict};
 
 use crate::body::{BodyLimit, ReadBody};
 use crate::problem::Problem;
@@ -127,8 +127,33 @@ impl FromRequest<Shared> for Raw {
     }
 }
 
-/// A JSON or YAML document.
-pub(crate) struct Document(pub(crate) serde_json::Value);
+/// A JSON or YAML document, with its text.
+pub(crate) struct Document {
+    pub(crate) value: serde_json::Value,
+    pub(crate) text: DocumentText,
+}
+
+/// The text of a document, to say where in it something is wrong.
+pub(crate) struct DocumentText {
+    read: ReadBody,
+    yaml: bool,
+}
+
+impl DocumentText {
+    /// Gives a problem with a path its line and column. Those of a template are places in its own text, and say so then.
+    pub(crate) fn place(&self, problem: Problem) -> Problem {
+        problem.placed(|path| {
+            let place_of = PlaceOf::path(path);
+            if !self.yaml {
+                return place_of.in_json(&self.read.bytes).map(|(line, column)| (place(line), place(column)));
+            }
+            let read = serde_saphyr::with_deserializer_from_slice(&self.read.bytes, |reader| place_of.deserialize(reader));
+            let error = read.err().filter(|error| PlaceOf::is_reached(error))?;
+            let at = error.location()?;
+            Some((u32::try_from(at.line()).ok()?, u32::try_from(at.column()).ok()?))
+        })
+    }
+}
 
 impl FromRequest<Shared> for Document {
     type Rejection = Problem;
@@ -141,8 +166,8 @@ impl FromRequest<Shared> for Document {
         };
         let yaml = is_yaml(request.headers())?;
         let read = core.read(request.into_body(), limit, sender).await?;
-        let parsed = if yaml { from_yaml(&read.bytes) } else { from_json(&read.bytes) };
-        parsed.map(Self)
+        let value = if yaml { from_yaml(&read.bytes)? } else { from_json(&read.bytes)? };
+        Ok(Self { value, text: DocumentText { read, yaml } })
     }
 }
 

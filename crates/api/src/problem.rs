@@ -117,6 +117,23 @@ impl Problem {
         Self::new(Code::Overloaded, detail)
     }
 
+    /// The same with the place of its path in an uploaded document, which `place_of` finds.
+    pub(crate) fn placed(mut self, place_of: impl FnOnce(&str) -> Option<(u32, u32)>) -> Self {
+        let fault = &mut self.0.fault;
+        if fault.origin.is_some() {
+            return self;
+        }
+        // Of a template, which has a place of its own.
+        let own = fault.line.zip(fault.column);
+        if let Some((line, column)) = fault.path.as_deref().filter(|path| !path.is_empty()).and_then(place_of) {
+            if let Some((line, column)) = own {
+                fault.detail += &format!(" (at line {line}, column {column} of this text)");
+            }
+            (fault.line, fault.column) = (Some(line), Some(column));
+        }
+        self
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.0.fault.code
     }

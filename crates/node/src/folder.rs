@@ -131,17 +131,19 @@ fn with_origins(file: &Path, content_type: &str, body: &[u8], origins: &[(String
     let text = String::from_utf8_lossy(body).into_owned();
     let parsed: Result<Value, String> = match content_type {
         "application/json" => strict::from_json(text.as_bytes()).map_err(|error| error.detail),
-        _ => {
-            serde_saphyr::from_str_with_options(&text, serde_saphyr::options! { strict_booleans: true }).map_err(|error| error.to_string())
-        }
+        _ => from_yaml(&text),
     };
-    let parsed = parsed.and_then(|document| match strict::numbers_are_kept(&document) {
-        Ok(()) => Ok(document),
-        Err(invalid) => Err(invalid.to_string()),
-    });
     let mut document = parsed.map_err(|detail| unreadable(file, text, detail))?;
     move_origins(&mut document, origins);
     Ok(document.to_string().into())
+}
+
+/// As the node reads it.
+fn from_yaml(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let document = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+    strict::numbers_are_kept(&document).map_err(|invalid| invalid.to_string())?;
+    Ok(document)
 }
 
 fn move_origins(value: &mut Value, origins: &[(String, String)]) {

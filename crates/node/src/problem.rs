@@ -1,8 +1,9 @@
 //! Failures of a command as a person sees them, with the source and the place marked where there is one.
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode, SourceOffset};
+use serde::de::DeserializeSeed as _;
 use serde_json::Value;
-use snaphook_model::Origin;
+use snaphook_model::{Origin, PlaceOf};
 
 /// A problem document of a node.
 #[derive(Debug, Clone)]
@@ -129,10 +130,11 @@ pub(crate) struct InFile {
 
 impl InFile {
     pub(crate) fn new(problem: Problem, file: &str, text: String) -> Self {
-        // The place of a wrong template is one in its own text.
-        let in_template = problem.code == "template" && problem.path.is_some();
-        let offset = match (problem.line, problem.column) {
-            (Some(line), Some(column)) if !in_template => Some(SourceOffset::from_location(&text, line, column).offset()),
+        // What was sent may not have been the file as it is: a place that the file has not is looked for by its path.
+        let has = |(line, column): &(usize, usize)| text.lines().nth(line.saturating_sub(1)).is_some_and(|text| *column <= text.len() + 1);
+        let by_path = || problem.path.as_deref().filter(|_| problem.origin.is_none()).and_then(|path| place_in(&text, path));
+        let offset = match problem.line.zip(problem.column).filter(has).or_else(by_path) {
+            Some((line, column)) => Some(SourceOffset::from_location(&text, line, column).offset()),
             _ => problem.path.as_deref().and_then(|path| place_of(&text, path)),
         };
         Self { problem, source: NamedSource::new(file, text), offset, from: None }
@@ -145,6 +147,17 @@ impl InFile {
         problem.column = usize::try_from(origin.column).ok();
         Self { from, ..Self::new(problem, file, text) }
     }
+}
+
+/// Line and column of what a path names in a document, JSON or YAML.
+pub(crate) fn place_in(text: &str, path: &str) -> Option<(usize, usize)> {
+    let place_of = PlaceOf::path(path);
+    place_of.in_json(text.as_bytes()).or_else(|| {
+        let read = serde_saphyr::with_deserializer_from_str(text, |reader| place_of.deserialize(reader));
+        let error = read.err().filter(|error| PlaceOf::is_reached(error))?;
+        let at = error.location()?;
+        Some((usize::try_from(at.line()).ok()?, usize::try_from(at.column()).ok()?))
+    })
 }
 
 /// Where a document's path such as `steps[2].foo` stands in its text: the last name of the path, quoted or as a YAML key.

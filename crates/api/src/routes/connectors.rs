@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::Value;
 use snaphook_flow::Runner;
-use snaphook_model::{Connector, Name};
+use snaphook_model::{Connector, Name, Tenant};
 use snaphook_store::{Change, NewDocument, StoredConnector};
 
 use crate::ambient;
@@ -13,7 +13,7 @@ use crate::extract::{At, Deploy, Document, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::routes::bindings::Pinner;
-use crate::shared::Shared;
+use crate::shared::{Core, Shared};
 
 /// A stored connector: its document with `name` and `updated_at`.
 #[derive(utoipa::ToSchema)]
@@ -33,7 +33,16 @@ pub(crate) struct ConnectorAnswer {
     params(("connector" = String, Path)), request_body(content((Object = "application/json"), (Object = "application/yaml"))),
     responses((status = 201, body = ConnectorAnswer), (status = 200, body = ConnectorAnswer),
         (status = 400, body = ProblemDetails<'static>), (status = 422, body = ProblemDetails<'static>)))]
-pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<Name>, Document(document): Document) -> Answer {
+pub(crate) async fn put(
+    State(core): State<Shared>,
+    Deploy(tenant): Deploy,
+    At(name): At<Name>,
+    Document { value, text }: Document,
+) -> Answer {
+    Box::pin(put_document(&core, &tenant, name, value)).await.map_err(|problem| text.place(problem))
+}
+
+async fn put_document(core: &Core, tenant: &Tenant, name: Name, document: Value) -> Answer {
     let mut connector = Connector::parse(document)?;
     Runner::check_connector(&connector)?;
     let mut pinner = Pinner::new(&*core.store, &tenant.name);

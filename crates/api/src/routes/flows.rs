@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde_json::Value;
 use snaphook_flow::Runner;
 use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
-use snaphook_model::{Binding, Connector, Flow, Hook, Invalid, Name, StepAction, TenantName, TriggerAuth};
+use snaphook_model::{Binding, Connector, Flow, Hook, Invalid, Name, StepAction, Tenant, TenantName, TriggerAuth};
 use snaphook_store::{Change, NewDocument, Store, StoredFlow};
 
 use crate::ambient;
@@ -14,7 +14,7 @@ use crate::extract::{At, Deploy, Document, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::routes::bindings::Pinner;
-use crate::shared::Shared;
+use crate::shared::{Core, Shared};
 
 /// A stored flow: its document with `name`, `version` and `updated_at`.
 #[derive(utoipa::ToSchema)]
@@ -35,7 +35,16 @@ pub(crate) struct FlowAnswer {
     params(("flow" = String, Path)), request_body(content((Object = "application/json"), (Object = "application/yaml"))),
     responses((status = 201, body = FlowAnswer), (status = 200, body = FlowAnswer),
         (status = 400, body = ProblemDetails<'static>), (status = 422, body = ProblemDetails<'static>)))]
-pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<Name>, Document(document): Document) -> Answer {
+pub(crate) async fn put(
+    State(core): State<Shared>,
+    Deploy(tenant): Deploy,
+    At(name): At<Name>,
+    Document { value, text }: Document,
+) -> Answer {
+    Box::pin(put_document(&core, &tenant, name, value)).await.map_err(|problem| text.place(problem))
+}
+
+async fn put_document(core: &Core, tenant: &Tenant, name: Name, document: Value) -> Answer {
     let mut flow = Flow::parse(document)?;
     Runner::check_flow(&flow)?;
     check_calls(&*core.store, &tenant.name, &flow).await?;

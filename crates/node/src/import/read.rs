@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use snaphook_model::strict::{self, NotStrict};
 
-use crate::problem::{CliError, InFile, Problem};
+use crate::problem::{CliError, InFile, Problem, place_in};
 
 /// A manifest as it was written.
 pub(super) struct Source {
@@ -74,7 +74,10 @@ fn from_yaml(text: &str) -> Result<Value, Wrong> {
         let (line, column) = error.location().map_or((1, 1), |at| (place(at.line()), place(at.column())));
         (error.to_string(), line, column)
     })?;
-    strict::numbers_are_kept(&document).map_err(|invalid| (invalid.to_string(), 1, 1))?;
+    strict::numbers_are_kept(&document).map_err(|invalid| {
+        let (line, column) = place_in(text, &invalid.path).unwrap_or((1, 1));
+        (invalid.to_string(), line, column)
+    })?;
     Ok(document)
 }
 
