@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{hooked, node, ok};
+use snaphook_tests::{Client, NodeOptions, NodeProcess};
+
+use crate::support::{binary, hooked, node, ok};
 
 #[tokio::test]
 async fn f126_a_tenants_things_do_not_exist_for_another() {
@@ -44,4 +46,19 @@ async fn f126_a_tenants_things_do_not_exist_for_another() {
     // The tenant's own documents: nobody but the operator.
     let _ = b.client.get(&format!("/v1/tenants/{}", a.name)).await.expect(403);
     let _ = a.call("api/x", json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_operators_token_that_is_empty_opens_nothing() {
+    let own = NodeProcess::start_with(node(), NodeOptions { operator: Some(String::new()), ..NodeOptions::default() });
+    let stranger = Client::new(own.url(), None);
+    for authorization in ["Basic Og==", "Basic", "Bearer ", "Bearer"] {
+        let answer = stranger.send("GET", "/v1/tenants", &[("authorization", authorization)], "".into()).await;
+        assert_eq!(answer.status, 401, "{authorization:?}: {}", answer.text());
+    }
+    assert!(own.printed().contains("operator"), "one was made instead: {}", own.printed());
+    let options = NodeOptions { operator: Some("too short".to_owned()), ..NodeOptions::default() };
+    let directory = tempfile::tempdir().unwrap();
+    let refused = options.command(binary(), directory.path()).output().unwrap();
+    assert!(!refused.status.success(), "a token that can be guessed is refused");
 }

@@ -130,13 +130,13 @@ fn presented(headers: &HeaderMap) -> Result<TokenHash, Problem> {
     let unreadable = || challenge("`Authorization` must be `Bearer TOKEN`, or Basic with an empty user name and the token as password");
     let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unreadable)?;
     let credentials = credentials.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
+    if scheme.eq_ignore_ascii_case("bearer") && !credentials.is_empty() {
         return Ok(token_hash(credentials));
     }
     if scheme.eq_ignore_ascii_case("basic") {
         let decoded = STANDARD.decode(credentials).map_err(|_| unreadable())?;
-        let token = decoded.strip_prefix(b":").and_then(|token| std::str::from_utf8(token).ok()).ok_or_else(unreadable)?;
-        return Ok(token_hash(token));
+        let token = decoded.strip_prefix(b":").and_then(|token| std::str::from_utf8(token).ok());
+        return Ok(token_hash(token.filter(|token| !token.is_empty()).ok_or_else(unreadable)?));
     }
     Err(unreadable())
 }

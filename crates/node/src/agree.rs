@@ -15,6 +15,9 @@ use crate::problem::CliError;
 /// Where the store keeps the hash of the operator's token.
 const OPERATOR_TOKEN: &str = "operator-token-hash";
 
+/// Whoever has the operator's token has the node, so it is none that can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
 /// Where the store keeps the id of the key under which secrets are sealed.
 pub(crate) const SECRETS_KEY: &str = "secrets-key-id";
 
@@ -39,7 +42,15 @@ async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T,
 /// The configured token counts for this process; without one, the token that was made at the first start of any node. It is given where it was
 /// made now.
 pub(crate) async fn operator_token(store: &dyn Store, configured: Option<&str>) -> Result<(TokenHash, Option<String>), CliError> {
-    if let Some(token) = configured {
+    // An environment variable that is set to nothing gives none.
+    if let Some(token) = configured.map(str::trim).filter(|token| !token.is_empty()) {
+        if token.len() < SHORTEST_TOKEN {
+            let detail = format!(
+                "the operator's token has {} characters; give one of {SHORTEST_TOKEN} at least, or none to have one made",
+                token.len()
+            );
+            return Err(CliError::Start(detail));
+        }
         return Ok((token_hash(token), None));
     }
     let token = new_token();

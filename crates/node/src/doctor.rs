@@ -1,6 +1,7 @@
 //! `snaphook doctor`: what a person would check by hand, with what to do about each finding.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use snaphook_store::{Inspected, PostgresOptions, PostgresStore, SqliteStore};
@@ -115,7 +116,11 @@ async fn shared_database(url: &str, key_file: &Path) -> Vec<Finding> {
 
 /// Starts a whole node in a temporary directory: interpreter, sandbox pool, database and listener.
 async fn node_starts() -> Finding {
-    let directory = std::env::temp_dir().join(format!("snaphook-doctor-{}", std::process::id()));
+    // Nobody else's, and nobody can have made it before: compiled code is loaded from there.
+    let directory = std::env::temp_dir().join(format!("snaphook-doctor-{}", snaphook_api::new_token()));
+    if let Err(error) = DirBuilder::new().mode(0o700).create(&directory) {
+        return Finding::Bad(format!("{} cannot be made: {error}", directory.display()));
+    }
     let mut config = Config::defaults(directory.clone());
     config.listen = ([127, 0, 0, 1], 0).into();
     let finding = match Node::start(config).await {

@@ -71,7 +71,9 @@ fn broken(detail: String) -> Fault {
 }
 
 fn json(arguments: &[u8]) -> Result<(), Fault> {
-    match serde_json::from_slice::<serde::de::IgnoredAny>(arguments) {
+    // What is skipped over is not looked into, so a text in it may be none.
+    let text = std::str::from_utf8(arguments).map_err(|error| broken(format!("the new arguments are no JSON text: {error}")))?;
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Ok(()),
         Err(error) => Err(broken(format!("the new arguments are no JSON text: {error}"))),
     }
