@@ -194,13 +194,19 @@ static JSValue script_name(JSContext *ctx, JSValueConst this, int argc, JSValueC
     return string_of((Text){name.ptr, length > 0 ? length - 1 : name.len});
 }
 
+// One entry of the interpreter's table for both, as in `state.c`.
+static JSValue of_call(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int is_endpoint)
+{
+    return is_endpoint ? endpoint(ctx, this, argc, argv) : arguments(ctx, this, argc, argv);
+}
+
 static const JSCFunctionListEntry internal[] = {
     JS_CFUNC_DEF("contract", 1, contract),
     JS_CFUNC_DEF("bodyText", 0, text_of_body),
     JS_CFUNC_DEF("bodyValue", 1, value_of_body),
     JS_CFUNC_DEF("payloadValue", 1, value_of_payload),
-    JS_CFUNC_DEF("arguments", 0, arguments),
-    JS_CFUNC_DEF("endpoint", 0, endpoint),
+    JS_CFUNC_MAGIC_DEF("arguments", 0, of_call, false),
+    JS_CFUNC_MAGIC_DEF("endpoint", 0, of_call, true),
     JS_CFUNC_DEF("payload", 1, typed_payload),
     JS_CFUNC_DEF("sleep", 1, pass_time),
     JS_CFUNC_DEF("scriptName", 0, script_name),

@@ -88,11 +88,28 @@ static JSValue keys(JSContext *ctx, JSValueConst this, int argc, JSValueConst *a
     return list;
 }
 
+enum { GET, SET, DELETE, KEYS };
+
+// One entry of the interpreter's table for all of them: the table is to be one page.
+static JSValue method(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int which)
+{
+    switch (which) {
+    case GET:
+        return get(ctx, this, argc, argv);
+    case SET:
+        return set(ctx, this, argc, argv);
+    case DELETE:
+        return delete (ctx, this, argc, argv);
+    default:
+        return keys(ctx, this, argc, argv);
+    }
+}
+
 static const JSCFunctionListEntry methods[] = {
-    JS_CFUNC_DEF("get", 1, get),
-    JS_CFUNC_DEF("set", 2, set),
-    JS_CFUNC_DEF("delete", 1, delete),
-    JS_CFUNC_DEF("keys", 0, keys),
+    JS_CFUNC_MAGIC_DEF("get", 1, method, GET),
+    JS_CFUNC_MAGIC_DEF("set", 2, method, SET),
+    JS_CFUNC_MAGIC_DEF("delete", 1, method, DELETE),
+    JS_CFUNC_MAGIC_DEF("keys", 0, method, KEYS),
 };
 
 JSValue state_new(bool has_flow)

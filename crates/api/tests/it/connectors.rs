@@ -96,6 +96,8 @@ async fn what_is_wrong_in_a_connector_is_named_by_its_path() {
       "blame": "caller",
       "detail": "there is no script `nope`",
       "path": "endpoints.send.hooks.pre-hook[0].script",
+      "line": 1,
+      "column": 113,
       "request_id": "[request_id]"
     }
     "#);
@@ -109,6 +111,8 @@ async fn what_is_wrong_in_a_connector_is_named_by_its_path() {
       "blame": "caller",
       "detail": "script `s` has no version 7",
       "path": "endpoints.send.hooks.pre-hook[1].version",
+      "line": 1,
+      "column": 141,
       "request_id": "[request_id]"
     }
     "#);
@@ -122,6 +126,8 @@ async fn what_is_wrong_in_a_connector_is_named_by_its_path() {
       "blame": "guest",
       "detail": "version 1 of script `s` has no `post-hook`; it has pre-hook",
       "path": "endpoints.send.hooks.post-hook[0]",
+      "line": 1,
+      "column": 113,
       "request_id": "[request_id]"
     }
     "#);
@@ -135,6 +141,8 @@ async fn what_is_wrong_in_a_connector_is_named_by_its_path() {
       "blame": "caller",
       "detail": "`before` is no hook; there are pre-hook, pre-request, post-request, post-hook, post-fail, step, trigger",
       "path": "endpoints.send.hooks.before",
+      "line": 1,
+      "column": 100,
       "request_id": "[request_id]"
     }
     "#);
@@ -150,6 +158,8 @@ async fn what_is_wrong_in_a_connector_is_named_by_its_path() {
       "blame": "caller",
       "detail": "unknown field `colour`, expected one of `method`, `path`, `query`, `headers`, `data`, `files`, `encode`, `payload_path`, `status_code`, `continue_if`, `store_data`, `retry`, `idempotent`, `timeout_s`, `redirects`, `hooks`",
       "path": "endpoints.send.colour",
+      "line": 1,
+      "column": 102,
       "request_id": "[request_id]"
     }
     "#);

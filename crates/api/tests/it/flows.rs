@@ -101,6 +101,8 @@ async fn what_is_wrong_in_a_flow_is_named_by_its_path() {
       "blame": "guest",
       "detail": "version 1 of script `s` has no `step`; it has pre-hook",
       "path": "steps[0]",
+      "line": 1,
+      "column": 11,
       "request_id": "[request_id]"
     }
     "#);
@@ -114,6 +116,8 @@ async fn what_is_wrong_in_a_flow_is_named_by_its_path() {
       "blame": "caller",
       "detail": "script `s` has no version 9",
       "path": "steps[0].version",
+      "line": 1,
+      "column": 25,
       "request_id": "[request_id]"
     }
     "#);
@@ -127,6 +131,8 @@ async fn what_is_wrong_in_a_flow_is_named_by_its_path() {
       "blame": "caller",
       "detail": "there is no connector `nope`",
       "path": "steps[0].call",
+      "line": 1,
+      "column": 12,
       "request_id": "[request_id]"
     }
     "#);
@@ -140,6 +146,8 @@ async fn what_is_wrong_in_a_flow_is_named_by_its_path() {
       "blame": "caller",
       "detail": "connector `shop` has no endpoint `cancel`",
       "path": "steps[1].call",
+      "line": 1,
+      "column": 34,
       "request_id": "[request_id]"
     }
     "#);
@@ -153,6 +161,8 @@ async fn what_is_wrong_in_a_flow_is_named_by_its_path() {
       "blame": "caller",
       "detail": "unknown field `foo`, expected one of `name`, `call`, `url`, `script`, `version`, `parms`, `on_error`, `method`, `headers`, `data`, `encode`, `cast_data_to_json`, `status_code`, `save_as_file`, `files`, `continue_if`, `store_data`, `polling`, `async`, `idempotent`, `retry`, `timeout_s`, `hooks`",
       "path": "steps[0].foo",
+      "line": 1,
+      "column": 32,
       "request_id": "[request_id]"
     }
     "#);

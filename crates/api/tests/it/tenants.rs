@@ -22,10 +22,15 @@ async fn a_tenant_is_created_changed_and_deleted() {
         "source_bytes": 1048576,
         "component_bytes": 16777216,
         "request_body_bytes": 6291456,
-        "response_body_bytes": 16777216
+        "response_body_bytes": 16777216,
+        "state_bytes": 4194304
       },
       "grants": {
         "fetch": false
+      },
+      "retention": {
+        "logs_s": 604800,
+        "payloads_s": 259200
       },
       "egress": {},
       "created_at": "[created_at]",
@@ -47,10 +52,15 @@ async fn a_tenant_is_created_changed_and_deleted() {
         "source_bytes": 1048576,
         "component_bytes": 16777216,
         "request_body_bytes": 6291456,
-        "response_body_bytes": 16777216
+        "response_body_bytes": 16777216,
+        "state_bytes": 4194304
       },
       "grants": {
         "fetch": true
+      },
+      "retention": {
+        "logs_s": 604800,
+        "payloads_s": 259200
       },
       "egress": {
         "allow": [
@@ -111,7 +121,7 @@ async fn what_is_wrong_in_a_tenant_is_named_by_its_path() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "unknown field `petrol`, expected one of `fuel`, `wall_ms`, `memory_bytes`, `output_bytes`, `log_bytes`, `host_calls`, `source_bytes`, `component_bytes`, `request_body_bytes`, `response_body_bytes`",
+      "detail": "unknown field `petrol`, expected one of `fuel`, `wall_ms`, `memory_bytes`, `output_bytes`, `log_bytes`, `host_calls`, `source_bytes`, `component_bytes`, `request_body_bytes`, `response_body_bytes`, `state_bytes`",
       "path": "limits.petrol",
       "request_id": "[request_id]"
     }
