@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use snaphook_model::{Fault, NewResponse, Payload, ReasonCode, Rejection, RunId, TenantName, TriggerResponse};
+use snaphook_model::{RunId, TenantName};
 
 use crate::outcome::Outcome;
 use crate::record;
@@ -19,53 +18,16 @@ const LAST_LOOK: Duration = Duration::from_millis(400);
 /// Looks at a run that has ended until nobody can be expected to say how any more: whoever ended it was killed at that moment.
 const LOOKS_AFTER_ITS_END: u32 = 5;
 
-/// How a run ended, as it lies in the store.
-#[derive(Serialize, Deserialize)]
-enum Told {
-    Payload(Payload),
-    Partial(Payload),
-    Responded(NewResponse),
-    Triggered { response: Option<TriggerResponse>, partial: bool },
-    Rejected(Rejection),
-    Failed { fault: Fault, reason_code: Option<ReasonCode>, retry_run: Option<RunId> },
-}
-
-impl Told {
-    /// None for a run that has not ended.
-    fn of(outcome: Outcome) -> Option<Self> {
-        Some(match outcome {
-            Outcome::Payload(payload) => Self::Payload(payload),
-            Outcome::Partial(payload) => Self::Partial(payload),
-            Outcome::Responded(response) => Self::Responded(response),
-            Outcome::Triggered { response, partial } => Self::Triggered { response, partial },
-            Outcome::Rejected(rejection) => Self::Rejected(rejection),
-            Outcome::Failed { fault, reason_code, retry_run } => Self::Failed { fault, reason_code, retry_run },
-            Outcome::Accepted | Outcome::Waiting => return None,
-        })
-    }
-}
-
-impl From<Told> for Outcome {
-    fn from(told: Told) -> Self {
-        match told {
-            Told::Payload(payload) => Self::Payload(payload),
-            Told::Partial(payload) => Self::Partial(payload),
-            Told::Responded(response) => Self::Responded(response),
-            Told::Triggered { response, partial } => Self::Triggered { response, partial },
-            Told::Rejected(rejection) => Self::Rejected(rejection),
-            Told::Failed { fault, reason_code, retry_run } => Self::Failed { fault, reason_code, retry_run },
-        }
-    }
-}
-
 /// Tells whoever waits for a run how it ended, in this process or through the store. `durable` runs alone can be waited for elsewhere.
 pub(crate) async fn tell(inner: &Inner, tenant: &TenantName, run: RunId, outcome: &Outcome, durable: bool) {
     let store = &inner.parts.store;
     if inner.driven.ended(run, outcome) || !durable || store.lease_time().is_none() {
         return;
     }
-    let Some(told) = Told::of(outcome.clone()) else { return };
-    let told = match rmp_serde::to_vec_named(&told) {
+    if matches!(outcome, Outcome::Accepted | Outcome::Waiting) {
+        return;
+    }
+    let told = match rmp_serde::to_vec_named(outcome) {
         Ok(told) => told,
         Err(error) => return tracing::error!(error = &error as &dyn std::error::Error, "an outcome cannot be written"),
     };
@@ -87,8 +49,8 @@ pub(crate) async fn end_elsewhere(inner: &Inner, tenant: &TenantName, run: RunId
         pause = (pause * 2).min(LAST_LOOK);
         match store.awaited_end(tenant, run).await {
             Ok(Some(end)) => {
-                if let Some(outcome) = end.outcome.and_then(|told| rmp_serde::from_slice::<Told>(&told).ok()) {
-                    return outcome.into();
+                if let Some(outcome) = end.outcome.and_then(|told| rmp_serde::from_slice(&told).ok()) {
+                    return outcome;
                 }
                 left = left.saturating_sub(end.has_ended.into());
             }

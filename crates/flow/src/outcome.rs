@@ -1,5 +1,6 @@
 //! How calls and runs end, for whoever asked for them.
 
+use serde::{Deserialize, Serialize};
 use snaphook_model::{Fault, NewResponse, Payload, ReasonCode, Rejection, RunId, TriggerResponse};
 
 /// A call or run that has ended; its record is on its way into the store.
@@ -11,8 +12,8 @@ pub struct Finished {
     pub outcome: Outcome,
 }
 
-/// How a call or run ended.
-#[derive(Debug, Clone, PartialEq)]
+/// How a call or run ended. It is written as it is for who waits for it at another node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It succeeded with this payload: the call's, or the last step's.
     Payload(Payload),

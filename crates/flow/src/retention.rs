@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use snaphook_model::{Fault, Retention, RetentionDocument, RunRecord, Tenant};
+use snaphook_model::{Fault, Retention, RunRecord, Tenant};
 use snaphook_store::{PageRequest, StoredTenant, Sweep, Swept};
 
 use crate::prepared::PreparedFlow;
@@ -34,17 +34,20 @@ const ROUNDS: u32 = 20;
 
 /// How long what a run leaves is kept; none where its tenant's usual times will do, since it ended soon after it began.
 pub(crate) fn of_run(tenant: &Tenant, flow: Option<&PreparedFlow>, record: &RunRecord, outlives: bool) -> Option<Retention> {
-    let own = flow.map_or_else(RetentionDocument::default, |flow| flow.record);
-    let retention = own.applied(tenant.retention());
+    let retention = in_force(tenant, flow);
     let long = record.ended_at.is_some_and(|ended_at| ended_at.duration_since(record.started_at) > USUAL_RUN);
     let short = retention.logs_s.min(retention.payloads_s) < USUAL_S;
-    (outlives || long || short || !own.is_empty()).then_some(retention)
+    (outlives || long || short || flow.is_some_and(|flow| !flow.record.is_empty())).then_some(retention)
 }
 
 /// Whether payloads are kept for any time.
 pub(crate) fn keeps_payloads(tenant: &Tenant, flow: Option<&PreparedFlow>) -> bool {
-    let own = flow.map_or_else(RetentionDocument::default, |flow| flow.record);
-    own.applied(tenant.retention()).payloads_s > 0
+    in_force(tenant, flow).payloads_s > 0
+}
+
+fn in_force(tenant: &Tenant, flow: Option<&PreparedFlow>) -> Retention {
+    let usual = tenant.retention();
+    flow.map_or(usual, |flow| flow.record.applied(usual))
 }
 
 /// Looks at all tenants again and again.

@@ -27,7 +27,7 @@ pub(super) async fn send(
     endpoint: &PreparedEndpoint,
     call: &Call<'_>,
     mut request: HttpRequest,
-    attempt: Option<&mut Attempt>,
+    mut attempt: Option<&mut Attempt>,
 ) -> Answered {
     let form = match framed(&scope.files, call) {
         Ok(form) => form,
@@ -38,7 +38,6 @@ pub(super) async fn send(
         request.headers.set("content-type", form.content_type.as_str());
     }
     let recorded = record::request(&request, form.as_ref().map(|form| Bytes::from(form.shown.clone())));
-    let mut attempt = attempt;
     if let Some(attempt) = &mut attempt {
         // Before it is sent: a run that is cancelled meanwhile shows what it had asked for.
         attempt.request = Some(recorded);

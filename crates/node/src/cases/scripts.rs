@@ -54,22 +54,19 @@ impl<'a> Scripts<'a> {
     /// Uploads a script behind those of its folder that it imports, as `deploy` does: a case tests what lies there, and not what the node had.
     async fn upload_with_imports(&mut self, source: &Path) -> Result<(Name, u64), CliError> {
         let folder = source.parent().unwrap_or(Path::new(""));
-        let (mut order, mut next) = (vec![source.to_owned()], 0);
-        while let Some(path) = order.get(next).cloned() {
-            next += 1;
-            for import in read(&path).await?.imports.into_iter().filter(|import| !import.pinned) {
-                let file = folder::entries(folder)?.into_iter().find(|path| is_named(path, import.script.as_str()));
+        let files = folder::entries(folder)?;
+        let (mut order, mut items, mut paths) = (vec![source.to_owned()], Vec::new(), HashMap::new());
+        while let Some(path) = order.get(items.len()).cloned() {
+            let item = read(&path).await?;
+            for import in item.imports.iter().filter(|import| !import.pinned) {
+                let file = files.iter().find(|path| is_named(path, import.script.as_str()));
                 if let Some(file) = file.filter(|file| !order.contains(file)) {
-                    order.push(file);
+                    order.push(file.clone());
                 }
             }
+            paths.insert(item.name.clone(), path);
+            items.push(Ok(item));
         }
-        let mut items = Vec::with_capacity(order.len());
-        for path in &order {
-            items.push(read(path).await);
-        }
-        let paths: HashMap<_, _> =
-            items.iter().zip(order).filter_map(|(item, path)| Some((item.as_ref().ok()?.name.clone(), path))).collect();
         for item in scripts::ordered(items) {
             let item = item?;
             let Some(path) = paths.get(&item.name).filter(|path| !self.uploaded.contains_key(*path)) else { continue };
