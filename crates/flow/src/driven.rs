@@ -75,9 +75,13 @@ impl Driven {
     }
 
     /// Lets go of a run that is held by this lease, which another node has. One that is held by a newer lease by now stays.
-    pub(crate) fn abandon(&self, lease: &Lease) {
-        if let Some(found) = self.runs().get(&lease.run).filter(|found| found.lease.as_ref() == Some(lease)) {
-            found.abandoned.cancel();
+    pub(crate) fn abandon(&self, lease: &Lease) -> bool {
+        match self.runs().get(&lease.run).filter(|found| found.lease.as_ref() == Some(lease)) {
+            Some(found) => {
+                found.abandoned.cancel();
+                true
+            }
+            None => false,
         }
     }
 

@@ -129,8 +129,10 @@ pub(crate) async fn renew(inner: Arc<Inner>, shutdown: CancellationToken) {
             _ => Vec::new(),
         };
         for lease in lost {
-            tracing::warn!(run = %lease.run, "the lease of a run was lost; another node goes on with it");
-            inner.driven.abandon(&lease);
+            // One that has ended or parked meanwhile holds no lease any more.
+            if inner.driven.abandon(&lease) {
+                tracing::warn!(run = %lease.run, "the lease of a run was lost; another node goes on with it");
+            }
         }
         if shutdown.is_cancelled() {
             tokio::time::sleep(lease_time / 8).await;

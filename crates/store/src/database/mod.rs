@@ -14,7 +14,7 @@ use tokio::sync::MappedMutexGuard;
 use uuid::Uuid;
 
 use crate::postgres::{Lent, Server, bounded};
-use crate::sql::postgres as only_postgres;
+use crate::sql::{postgres as only_postgres, runs as sql};
 use crate::sqlite::{Failed, Files, Log};
 use crate::{Changes, StoreError};
 
@@ -88,6 +88,14 @@ impl Database {
         let Self::Postgres(server) = self else { return Ok(None) };
         let now: i64 = query(only_postgres::NOW).fetch_one(transaction).await?.get(0)?;
         Ok(Some(now.saturating_add(server.lease_us())))
+    }
+
+    /// The statement that renews a lease.
+    pub(crate) const fn renew(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => sql::RENEW,
+            Self::Postgres(_) => only_postgres::RENEW_UNLESS_HELD,
+        }
     }
 
     /// Up to when leases have run out by now.

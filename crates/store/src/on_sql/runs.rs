@@ -11,7 +11,7 @@ use super::rows::{form, from_json, tenant_name, text, time, to_json};
 use super::together::{Brought, Ending, Queueing, Work, Written};
 use super::waiting::{add_events, event_texts};
 use super::{OnSql, recordings, run_lists, state};
-use crate::database::{Database, Row, Transaction, made_query, query};
+use crate::database::{Database, Query, Row, Transaction, made_query, query};
 use crate::sql::{recordings as recordings_sql, runs as sql};
 use crate::{ClaimedRun, EndedRun, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
 
@@ -21,6 +21,9 @@ const VALUES: &str = "a subject's values";
 
 /// What the writes of a queued run are called in one.
 const WRITES: &str = "a queued run's variables";
+/// Leases that one transaction renews: it holds their rows until it ends, and others want them.
+const RENEWED_AT_ONCE: usize = 16;
+
 /// A run that cannot be read is looked at again after this long, by when a release that can may have been put in place.
 const ASIDE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -128,18 +131,29 @@ impl<S: OnSql> RunStore for S {
 
     fn renew_leases<'a>(&'a self, leases: &'a [Lease]) -> StoreFuture<'a, Vec<Lease>> {
         Box::pin(async move {
+            // Rows that somebody is writing are passed over rather than waited for: who holds many and waits for one more, while another does the
+            // same in another order, waits for ever.
+            let renew = self.database().renew();
+            let mut passed_over = Vec::new();
+            for some in leases.chunks(RENEWED_AT_ONCE) {
+                let mut writer = self.database().write().await?;
+                let mut transaction = writer.begin_batch().await?;
+                let until = self.database().lease_until(&mut transaction).await?;
+                for lease in some {
+                    if of_lease(renew, lease).bind(until).execute(&mut transaction).await? == 0 {
+                        passed_over.push(lease);
+                    }
+                }
+                let committed = transaction.commit().await?;
+                writer.finish(committed).await?;
+            }
+            // Those that are there all the same are being saved or ended under this very lease.
             let mut lost = Vec::new();
-            let mut writer = self.database().write().await?;
-            let mut transaction = writer.begin_batch().await?;
-            let until = self.database().lease_until(&mut transaction).await?;
-            for lease in leases {
-                let renew = query(sql::RENEW).bind(lease.tenant.as_str()).bind(lease.run.to_string());
-                if renew.bind(lease.token.to_string()).bind(until).execute(&mut transaction).await? == 0 {
+            for lease in passed_over {
+                if of_lease(sql::HELD, lease).read_optional(self.database()).await?.is_none() {
                     lost.push(lease.clone());
                 }
             }
-            let committed = transaction.commit().await?;
-            writer.finish(committed).await?;
             Ok(lost)
         })
     }
@@ -218,6 +232,10 @@ async fn put_aside(database: &Database, row: &Row, now: Timestamp, token: Uuid, 
     if let Err(error) = done.await {
         tracing::error!(error = &error as &dyn std::error::Error, "a queued run that cannot be read stays claimed until it is given back");
     }
+}
+
+fn of_lease<'q>(sql: &'static str, lease: &'q Lease) -> Query<'q> {
+    query(sql).bind(lease.tenant.as_str()).bind(lease.run.to_string()).bind(lease.token.to_string())
 }
 
 /// Whether a run may end, given its row of the queue, which holds the token that it was claimed by. Whoever lost the lease changes nothing.

@@ -10,6 +10,7 @@ use serde_json::json;
 use snaphook_model::RunStatus;
 use snaphook_testkit::postgres::{Cluster, PASSWORD, PASSWORD_USER};
 use snaphook_testkit::{Link, Replacement};
+use sqlx::Connection as _;
 use tokio::time::timeout;
 
 use super::open::suits;
@@ -92,6 +93,28 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
     ended.status = RunStatus::Succeeded;
     quick.end_run(&acme, Some(&second.lease), ending(&ended, None, &[], None)).await.unwrap();
     assert_eq!(slow.run(&acme, run_id(1)).await.unwrap(), Some(ended));
+}
+
+#[tokio::test]
+async fn renewing_leases_waits_for_nobody_who_writes() {
+    let url = Cluster::shared().database();
+    let store = open(&url, &options()).await;
+    let acme = with_tenant(&store, "acme").await;
+    for number in 1..=3 {
+        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
+    }
+    let claimed = store.claim_due_runs(at(9), 3).await.unwrap();
+    let mut leases: Vec<_> = claimed.iter().map(|claimed| claimed.lease.clone()).collect();
+    // Somebody ends one of them, in a transaction that may well want the others next.
+    let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+    let mut ending = other.begin().await.unwrap();
+    let hold = sqlx::query("SELECT id FROM run_queue WHERE id = $1 FOR UPDATE").bind(run_id(2).to_string());
+    hold.execute(&mut *ending).await.unwrap();
+    let renewed = timeout(Duration::from_secs(3), store.renew_leases(&leases)).await;
+    assert_eq!(renewed.expect("nobody is waited for").unwrap(), [], "a row that somebody writes is not lost");
+    ending.rollback().await.unwrap();
+    leases[0].token = uuid::Uuid::now_v7();
+    assert_eq!(store.renew_leases(&leases).await.unwrap(), leases[..1]);
 }
 
 /// Waits until a tenant's change is told, and says how long that took. A busy machine may take longer than the second that is promised.

@@ -36,6 +36,9 @@ pub(crate) const KEEP_TENANT: &str = " FOR KEY SHARE";
 pub(crate) const LOCK_TENANT: &str = "SELECT name FROM tenants WHERE name = $1 FOR UPDATE";
 
 pub(crate) const LOCK_CALLBACK: &str = "SELECT run FROM callbacks WHERE tenant = $1 AND correlation = $2 FOR UPDATE";
+/// As [`super::runs::RENEW`], unless somebody holds the row.
+pub(crate) const RENEW_UNLESS_HELD: &str = "UPDATE run_queue SET lease_until = $4 WHERE tenant = $1 AND id IN ( \
+     SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 AND lease_token = $3 FOR UPDATE SKIP LOCKED)";
 pub(crate) const LOCK_QUEUED: &str = "SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 FOR UPDATE";
 
 /// Claims under token $3 for $4 microseconds what is due at $1, up to $2 runs, and gives rows as [`super::runs::DUE`] does.

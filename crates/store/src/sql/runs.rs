@@ -107,6 +107,8 @@ pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1, lease_token = 
 /// Lets go of a run until $3, and of the word that it is being run.
 pub(crate) const PUT_ASIDE: &str = "UPDATE run_queue SET claimed = 0, lease_token = NULL, lease_until = NULL, due_at = $3 WHERE tenant = $1 AND id = $2 AND lease_token = $4";
 pub(crate) const RENEW: &str = "UPDATE run_queue SET lease_until = $4 WHERE tenant = $1 AND id = $2 AND lease_token = $3";
+/// Whether a run is held by a token.
+pub(crate) const HELD: &str = "SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 AND lease_token = $3";
 /// A run that has begun before keeps the time of its beginning.
 pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', started_at = CASE status WHEN 'queued' THEN $3 ELSE started_at END \
      WHERE tenant = $1 AND id = $2";
