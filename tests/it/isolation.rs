@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{endpoint, hooked, node, ok};
+use crate::hostile_wasm::guest;
+use crate::support::{endpoint, hooked, node, ok, tenant};
 
 /// Marks everything a script can reach, and reports what it finds marked.
 const MARKING: &str = "
@@ -46,21 +47,33 @@ async fn a_thousand_invocations_find_nothing_of_each_other() {
     }
 }
 
+/// A component that answers by a trap when it finds anything written where it writes: in its global, beside its data and in memory that it grew.
+const DIRTYING: &str = r#"
+    (local $at i32)
+    (if (i32.or (global.get $count) (i32.load (i32.const 2048))) (then unreachable))
+    (global.set $count (i32.const 1))
+    (i32.store (i32.const 2048) (i32.const -1))
+    (drop (memory.grow (i32.const 30)))
+    (local.set $at (i32.const 131072))
+    (loop $again
+      (if (i32.load (local.get $at)) (then unreachable))
+      (i32.store (local.get $at) (i32.const -1))
+      (local.set $at (i32.add (local.get $at) (i32.const 1024)))
+      (br_if $again (i32.lt_u (local.get $at) (i32.const 2000000))))
+    i32.const 1024"#;
+
 #[tokio::test]
-async fn linear_memory_is_fresh_each_time() {
-    // Scans its own memory for what an earlier invocation wrote: typed arrays are not cleared by the script, only by the sandbox.
-    let source = "export function preHook(call) {
-        const needle = call.arguments.needle;
-        const block = new Uint8Array(new ArrayBuffer(4 << 20));
-        let dirty = 0;
-        for (let i = 0; i < block.length; i += 97) if (block[i] !== 0) dirty++;
-        block.fill(needle);
-        return { dirty };
-    }";
-    let (a, upstream) = hooked("pre-hook", source).await;
+async fn linear_memory_is_fresh_a_thousand_times() {
+    let (a, upstream) = tenant().await;
+    let b = node().tenant().await;
     upstream.on("/x", ok());
-    for i in 1..=20 {
-        let _ = a.call("api/x", json!({"needle": i})).await.expect(200);
-        assert_eq!(upstream.last().json(), json!({"dirty": 0}));
+    for tenant in [&a, &b] {
+        tenant.script("s", "wasm", guest(DIRTYING, "(global $count (mut i32) (i32.const 0))")).await;
+        endpoint(tenant, &upstream, json!({"pre-hook": [{"script": "s"}]}), json!({})).await;
+    }
+    for _ in 0..500 {
+        for tenant in [&a, &b] {
+            let _ = tenant.call("api/x", json!({})).await.expect(200);
+        }
     }
 }

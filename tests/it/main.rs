@@ -8,6 +8,7 @@ mod brought;
 mod callbacks;
 mod cases;
 mod chaos;
+mod commands;
 mod contract;
 mod crash;
 mod determinism;

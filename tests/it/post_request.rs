@@ -68,7 +68,8 @@ async fn f067_fail_ends_the_run_without_another_try() {
     tenant.js("s", &returning("fail('enough')")).await;
     endpoint(&tenant, &upstream, json!({"post-request": [{"script": "s"}]}), json!({"retry": {"attempts": 3}})).await;
     upstream.on("/x", ok());
-    tenant.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
+    // Another request and another run would both be allowed.
+    tenant.flow("f", json!({"retry": {"attempts": 3, "delay_s": 0}, "steps": [{"call": "api/x"}]})).await;
     let answer = tenant.run("f", json!({})).await.expect(422);
     assert_eq!(problem(&answer), ("script-failed".to_owned(), "enough".to_owned()));
     assert!(answer.json()["retry_run"].is_null());

@@ -84,11 +84,9 @@ async fn furnished(own: &NodeProcess, upstream: &Upstream) -> Tenant {
     let extradata = json!({"extradata": {"b": 2}});
     let mut pre_hooks = vec![json!({"script": "hooks"}), json!({"script": "added", "parms": extradata})];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    if let Some(wasm) = examples::guest(&root, "event-extra-rust") {
-        // A component in Rust stands behind the scripts.
-        tenant.script("extra", "wasm", wasm).await;
-        pre_hooks.push(json!({"script": "extra", "parms": extradata}));
-    }
+    // A component in Rust stands behind the scripts.
+    tenant.script("extra", "wasm", examples::guest(&root, "event-extra-rust").expect("the guest was built")).await;
+    pre_hooks.push(json!({"script": "extra", "parms": extradata}));
     let bound = |hook: &str| (hook.to_owned(), json!([{"script": "hooks"}]));
     let mut hooks: serde_json::Map<String, Value> = ["pre-request", "post-hook", "post-fail"].into_iter().map(bound).collect();
     hooks.insert("pre-hook".to_owned(), pre_hooks.into());

@@ -4,7 +4,7 @@
 //! `trigger`, `input`, `upstream` (requests in order, each with its answer) and `expect` (`status`, `headers`, `body`, `run`). Bodies must be
 //! equal; elsewhere an object stands for one that has at least its keys. `examples/README.md` has the whole of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -46,18 +46,14 @@ pub fn all(root: &Path) -> Vec<Example> {
     examples
 }
 
-/// A built Rust guest, or nothing where it was not built. With CI set it must be there.
+/// A built Rust guest.
 ///
-/// # Panics
-/// With CI set, when it is missing.
-#[must_use]
-pub fn guest(root: &Path, name: &str) -> Option<Bytes> {
+/// # Errors
+/// Which file is missing and what makes it.
+pub fn guest(root: &Path, name: &str) -> Result<Bytes, String> {
     let file = root.join("target/guests").join(format!("{name}.wasm"));
-    match std::fs::read(&file) {
-        Ok(wasm) => Some(wasm.into()),
-        Err(error) if std::env::var_os("CI").is_some() => panic!("{}: {error}; `cargo xtask test` builds the guests", file.display()),
-        Err(_) => None,
-    }
+    let read = std::fs::read(&file).map_err(|error| format!("{}: {error}; `cargo xtask test` builds the guests", file.display()))?;
+    Ok(read.into())
 }
 
 impl Example {
@@ -78,9 +74,9 @@ impl Example {
         let upstream = Upstream::start().await;
         let script = Script::default();
         for exchange in self.calls().iter().flat_map(|call| call["upstream"].as_array().cloned().unwrap_or_default()) {
-            let path = exchange["request"]["path"].as_str().unwrap_or_default().split('?').next().unwrap_or_default().to_owned();
+            let path = path_of(&exchange);
             let script = script.clone();
-            upstream.on_request(&path, move |_| script.next());
+            upstream.on_request(&path.clone(), move |_| script.next(&path));
         }
         (upstream, script)
     }
@@ -183,22 +179,48 @@ fn compare(path: &str, expected: &Value, actual: &Value, found: &mut Vec<String>
 
 /// Answers that an upstream gives, in order, whatever the path.
 #[derive(Clone, Default)]
-pub struct Script(Arc<Mutex<VecDeque<Answer>>>);
+pub struct Script(Arc<Mutex<Answers>>);
+
+#[derive(Default)]
+struct Answers {
+    /// One for each request that a call makes.
+    foreseen: VecDeque<Answer>,
+    /// By path, for requests that nobody foresaw.
+    standing: HashMap<String, Value>,
+}
 
 impl Script {
+    /// From now on, requests that no call foresees get what the example's first request to their path got.
+    ///
+    /// # Panics
+    /// Never: the lock's holders do not panic.
+    pub fn stand(&self, example: &Example) {
+        let mut answers = self.0.lock().expect("no holder panics");
+        answers.foreseen.clear();
+        for exchange in example.calls().iter().flat_map(|call| call["upstream"].as_array().cloned().unwrap_or_default()) {
+            answers.standing.entry(path_of(&exchange)).or_insert_with(|| exchange["answer"].clone());
+        }
+    }
+
     /// Sets the answers for one call.
     ///
     /// # Panics
     /// Never: the lock's holders do not panic.
     pub fn play(&self, call: &Value) {
         let exchanges = call["upstream"].as_array().cloned().unwrap_or_default();
-        *self.0.lock().expect("no holder panics") = exchanges.iter().map(|exchange| answer(&exchange["answer"])).collect();
+        self.0.lock().expect("no holder panics").foreseen = exchanges.iter().map(|exchange| answer(&exchange["answer"])).collect();
     }
 
-    fn next(&self) -> Answer {
-        let next = self.0.lock().expect("no holder panics").pop_front();
+    fn next(&self, path: &str) -> Answer {
+        let mut answers = self.0.lock().expect("no holder panics");
+        let next = answers.foreseen.pop_front().or_else(|| answers.standing.get(path).map(answer));
         next.unwrap_or_else(|| Answer::text("the example foresees no further request").with_status(500))
     }
+}
+
+/// The path of a request that an example foresees, without its query.
+fn path_of(exchange: &Value) -> String {
+    exchange["request"]["path"].as_str().unwrap_or_default().split('?').next().unwrap_or_default().to_owned()
 }
 
 fn answer(document: &Value) -> Answer {

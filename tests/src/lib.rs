@@ -8,5 +8,5 @@ pub mod node;
 pub mod process;
 
 pub use client::{Client, Response};
-pub use node::{NodeProcess, Tenant};
+pub use node::{NodeProcess, OPERATOR, Tenant};
 pub use process::NodeOptions;

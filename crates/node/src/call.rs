@@ -8,19 +8,20 @@ use crate::cases;
 use crate::cli::{CallArgs, TestArgs};
 use crate::client::Client;
 use crate::problem::CliError;
+use crate::progress::while_longer;
 use crate::timeline;
 
 pub(crate) async fn run(args: CallArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
     let input = json_argument(&args.input)?;
-    let answer = if args.flow {
-        client.send_json("POST", &format!("/v1/flows/{}/runs", args.name), &json!({ "payload": input })).await?
+    let (path, body) = if args.flow {
+        (format!("/v1/flows/{}/runs", args.name), json!({ "payload": input }))
+    } else if args.name.contains('/') {
+        (format!("/v1/call/{}", args.name), input)
     } else {
-        if !args.name.contains('/') {
-            return Err(CliError::Usage(format!("`{}` is no connector/endpoint; for a flow add --flow", args.name)));
-        }
-        client.send_json("POST", &format!("/v1/call/{}", args.name), &input).await?
+        return Err(CliError::Usage(format!("`{}` is no connector/endpoint; for a flow add --flow", args.name)));
     };
+    let answer = while_longer(&format!("waiting for {}", args.name), client.send_json("POST", &path, &body)).await?;
     if !args.quiet {
         if let Some(id) = &answer.run_id {
             let run = client.get(&format!("/v1/runs/{id}")).await?;
@@ -49,7 +50,8 @@ pub(crate) async fn test(args: TestArgs) -> Result<(), CliError> {
         Some((name, version)) => (name, version.to_owned()),
         None => (script.as_str(), latest(&client, script).await?),
     };
-    let answer = client.send_json("POST", &format!("/v1/scripts/{name}/versions/{version}/test"), &input).await?.checked()?;
+    let path = format!("/v1/scripts/{name}/versions/{version}/test");
+    let answer = while_longer(&format!("running {name}"), client.send_json("POST", &path, &input)).await?.checked()?;
     let document = answer.json();
     println!("{}", serde_json::to_string_pretty(&document).unwrap_or_default());
     match document["fault"]["detail"].as_str() {

@@ -4,6 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod client;
+
+pub(crate) use client::{
+    CallArgs, DeployArgs, ImportArgs, OperatorTarget, Overrides, ReplayArgs, RunArgs, RunsArgs, TenantCommand, TestArgs, TokenCommand,
+};
+
 /// Runs users' scripts around HTTP calls, each in a fresh WebAssembly sandbox.
 #[derive(Debug, Parser)]
 #[command(name = "snaphook", version, max_term_width = 110)]
@@ -28,6 +34,10 @@ pub(crate) enum Command {
     Test(TestArgs),
     /// Run recorded invocations again, against the same or other versions of their scripts; nobody is called.
     Replay(ReplayArgs),
+    /// List runs, the newest first.
+    Runs(RunsArgs),
+    /// Show what happened in a run: hooks and requests in order, with decision, fuel and time.
+    Run(RunArgs),
     /// Manage tenants (needs the operator's token).
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -103,194 +113,6 @@ pub(crate) struct DevArgs {
     pub(crate) overrides: Overrides,
 }
 
-/// Where a node is, and who asks.
-#[derive(Debug, Args, Clone)]
-pub(crate) struct Target {
-    /// Address of the node.
-    #[arg(long, env = "SNAPHOOK_URL", default_value = "http://127.0.0.1:7070", value_name = "URL")]
-    pub(crate) url: String,
-    /// Token of the tenant.
-    #[arg(long, env = "SNAPHOOK_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(crate) token: String,
-}
-
-/// Where a node is, for the operator.
-#[derive(Debug, Args, Clone)]
-pub(crate) struct OperatorTarget {
-    /// Address of the node.
-    #[arg(long, env = "SNAPHOOK_URL", default_value = "http://127.0.0.1:7070", value_name = "URL")]
-    pub(crate) url: String,
-    /// The operator's token.
-    #[arg(long, env = "SNAPHOOK_OPERATOR_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(crate) token: String,
-}
-
-/// Values that differ from one place to the next.
-#[derive(Debug, Args, Clone, Default)]
-pub(crate) struct Overrides {
-    /// Use another origin wherever a document names this one, such as https://api.example.com=http://127.0.0.1:9000; may be repeated.
-    #[arg(long = "origin", value_name = "FROM=TO", value_parser = from_to)]
-    pub(crate) origins: Vec<(String, String)>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeployArgs {
-    /// Folder with `scripts/`, `connectors/` and `flows/`, or one script file. A script `NAME.patchworks.js` is in that dialect.
-    #[arg(default_value = ".")]
-    pub(crate) folder: PathBuf,
-    #[command(flatten)]
-    pub(crate) overrides: Overrides,
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Exit codes: 0 every key was understood, 3 some were left out, 1 the file is no manifest or its flow is not valid, 2 wrong usage."
-)]
-pub(crate) struct ImportArgs {
-    /// The manifest: JSON or YAML, an object with `execute` or the list of requests itself.
-    pub(crate) file: PathBuf,
-    /// Name of the flow [default: the file's name without its ending].
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Write the flow into `flows/` of this folder. A file that is there is not overwritten.
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) write: Option<PathBuf>,
-    /// Deploy the flow to a node.
-    #[arg(long)]
-    pub(crate) deploy: bool,
-    /// Print everything as one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Address of the node, for `--deploy`.
-    #[arg(long, env = "SNAPHOOK_URL", default_value = "http://127.0.0.1:7070", value_name = "URL")]
-    pub(crate) url: String,
-    /// Token of the tenant, for `--deploy`.
-    #[arg(long, env = "SNAPHOOK_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(crate) token: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CallArgs {
-    /// `connector/endpoint`, or a flow's name with `--flow`.
-    pub(crate) name: String,
-    /// JSON text, `@FILE`, or `-` for standard input.
-    #[arg(default_value = "{}")]
-    pub(crate) input: String,
-    /// Start a flow; the input is its payload.
-    #[arg(long)]
-    pub(crate) flow: bool,
-    /// Print the answer's body alone.
-    #[arg(long)]
-    pub(crate) quiet: bool,
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TestArgs {
-    /// Files of cases (.yaml, .yml, .json), or folders that have them in `tests/`. With --hook: a script, as `name` (its latest version) or
-    /// `name@version`, and the sample input as JSON text, `@FILE`, or `-` for standard input: an object with `arguments`, `request`, `response`,
-    /// `payload`, `parms` …
-    #[arg(required = true, value_name = "FILE|FOLDER|SCRIPT INPUT")]
-    pub(crate) what: Vec<String>,
-    /// Run one hook, such as `pre-hook`, instead of files of cases.
-    #[arg(long)]
-    pub(crate) hook: Option<String>,
-    /// Print what came of the cases as JSON. The exit code is 0 when all are as expected, 3 when one is not.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-/// The exit code is 0 when everything decided the same, 3 when something did not.
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["run", "flow", "call"]))]
-pub(crate) struct ReplayArgs {
-    /// The run, as `x-run-id` named it.
-    pub(crate) run: Option<String>,
-    /// The newest runs of this flow.
-    #[arg(long)]
-    pub(crate) flow: Option<String>,
-    /// The newest direct calls of this `connector/endpoint`.
-    #[arg(long, value_name = "CONNECTOR/ENDPOINT")]
-    pub(crate) call: Option<String>,
-    /// How many of them.
-    #[arg(long, value_name = "N", default_value = "100", conflicts_with = "run", value_parser = at_least_one)]
-    pub(crate) last: usize,
-    /// Version of a script to take in place of the one that ran; may be repeated.
-    #[arg(long = "script", value_name = "NAME=VERSION", value_parser = name_version)]
-    pub(crate) scripts: Vec<(String, u32)>,
-    /// Print what came of it as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TenantCommand {
-    /// Create a tenant or change its document.
-    Put {
-        name: String,
-        /// The document as JSON text, `@FILE`, or `-` for standard input.
-        #[arg(default_value = "{}")]
-        document: String,
-        #[command(flatten)]
-        target: OperatorTarget,
-    },
-    /// List tenants.
-    List {
-        #[command(flatten)]
-        target: OperatorTarget,
-    },
-    /// Show a tenant with the limits in force.
-    Show {
-        name: String,
-        #[command(flatten)]
-        target: OperatorTarget,
-    },
-    /// Delete a tenant and everything it owns.
-    Delete {
-        name: String,
-        #[command(flatten)]
-        target: OperatorTarget,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Make a token; it is shown this once. With `--tenant` the operator's token is needed, else one of the tenant's with the scope `admin`.
-    Create {
-        /// For people, to tell tokens apart.
-        name: String,
-        /// deploy, invoke, read, callback or admin; separated by commas.
-        #[arg(long, value_delimiter = ',', default_value = "admin")]
-        scopes: Vec<String>,
-        /// Seconds until it expires; without it, never.
-        #[arg(long, value_name = "SECONDS")]
-        expires_s: Option<u64>,
-        /// The tenant, for the operator.
-        #[arg(long)]
-        tenant: Option<String>,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// List the tenant's tokens.
-    List {
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Delete a token; it is unknown from then on.
-    Delete {
-        id: String,
-        #[command(flatten)]
-        target: Target,
-    },
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Data directory to check.
@@ -302,21 +124,6 @@ pub(crate) struct DoctorArgs {
     /// The key of secrets, where it is not `secrets.key` in the data directory.
     #[arg(long, env = "SNAPHOOK_SECRETS_KEY_FILE", value_name = "FILE")]
     pub(crate) secrets_key_file: Option<PathBuf>,
-}
-
-fn from_to(text: &str) -> Result<(String, String), String> {
-    let (from, to) = text.split_once('=').ok_or("must be FROM=TO")?;
-    Ok((from.trim_end_matches('/').to_owned(), to.trim_end_matches('/').to_owned()))
-}
-
-fn name_version(text: &str) -> Result<(String, u32), String> {
-    let wrong = || "must be NAME=VERSION, such as sign=3".to_owned();
-    let (name, version) = text.split_once('=').ok_or_else(wrong)?;
-    Ok((name.to_owned(), version.parse().map_err(|_| wrong())?))
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number from 1".to_owned())
 }
 
 #[cfg(test)]

@@ -29,10 +29,9 @@ pub(crate) async fn upload_all(client: &Client, items: Vec<Result<Item, CliError
     for item in items {
         let outcome = match item {
             Ok(mut item) => {
-                progress.show(&item);
                 let outcome = match item.problem.take().or_else(|| blocked(&item, &missing)) {
                     Some(error) => Err(error),
-                    None => upload(client, &item, &files).await,
+                    None => progress.through(&item, upload(client, &item, &files)).await,
                 };
                 if outcome.is_err() {
                     missing.push(item.name.clone());
@@ -126,12 +125,20 @@ impl Progress {
         Self { bar, begun: Instant::now() }
     }
 
-    fn show(&self, item: &Item) {
-        if self.bar.is_hidden() && self.begun.elapsed() > Duration::from_secs(1) {
-            self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
-        }
+    /// Waits for one item's work. The bar appears in the middle of it when that is when the second is over.
+    async fn through<T>(&self, item: &Item, work: impl Future<Output = T>) -> T {
         self.bar.set_message(format!("{} {}", item.kind, item.name));
         self.bar.inc(1);
+        let mut work = std::pin::pin!(work);
+        if self.bar.is_hidden() {
+            let left = Duration::from_secs(1).saturating_sub(self.begun.elapsed());
+            if let Ok(done) = tokio::time::timeout(left, work.as_mut()).await {
+                return done;
+            }
+            self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(Duration::from_millis(100));
+        }
+        work.await
     }
 
     fn line(&self, text: &str) {

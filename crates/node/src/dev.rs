@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::DevArgs;
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::deploy::upload_all;
 use crate::folder;
 use crate::node::Node;
@@ -28,6 +28,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
     // Nobody else manages tenants here, so the operator's token lives as long as the process.
     let operator_token = random_token()?;
     config.operator_token = Some(operator_token.clone());
+    crate::serve::start_log(LogFormat::Text, "warn");
+    crate::serve::raise_open_files();
     crate::serve::survive_full_files();
     let node = Node::start(config).await?;
     let url = format!("http://{}", node.address());
@@ -38,25 +40,27 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
     println!("token    {token}");
     println!("try      export SNAPHOOK_URL={url} SNAPHOOK_TOKEN={token}");
     println!("         snaphook call CONNECTOR/ENDPOINT '{{}}'");
-    deploy(&client, &args).await?;
-    println!("watching {} — stop with Ctrl-C", args.folder.display());
-
-    let (changes, mut changed) = mpsc::channel(1);
+    // Watched before it is read, so that no change falls between the two.
+    let (changes, changed) = mpsc::channel(1);
     let _watcher = watch(&args.folder, &data_dir, changes)?;
-    loop {
-        tokio::select! {
-            () = crate::serve::stop_signal() => break,
-            change = changed.recv() => {
-                if change.is_none() {
-                    break;
-                }
-                tokio::time::sleep(SETTLE).await;
-                while changed.try_recv().is_ok() {}
-                deploy(&client, &args).await?;
-            }
-        }
-    }
+    let stop = crate::serve::stop_signal()?;
+    let outcome = tokio::select! {
+        () = stop => Ok(()),
+        outcome = follow(&client, &args, changed) => outcome,
+    };
     node.stop().await;
+    outcome
+}
+
+/// Deploys the folder, and again after every change, for as long as somebody reports changes.
+async fn follow(client: &Client, args: &DevArgs, mut changed: mpsc::Receiver<()>) -> Result<(), CliError> {
+    deploy(client, args).await?;
+    println!("watching {} — stop with Ctrl-C", args.folder.display());
+    while changed.recv().await.is_some() {
+        tokio::time::sleep(SETTLE).await;
+        while changed.try_recv().is_ok() {}
+        deploy(client, args).await?;
+    }
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod node;
 mod problem;
 mod progress;
 mod replay;
+mod runs;
 mod scripts;
 mod serve;
 mod timeline;
@@ -73,6 +74,8 @@ async fn run(command: Command) -> Result<(), CliError> {
         Command::Call(args) => call::run(args).await,
         Command::Test(args) => call::test(args).await,
         Command::Replay(args) => replay::run(args).await,
+        Command::Runs(args) => runs::list(args).await,
+        Command::Run(args) => runs::show(args).await,
         Command::Tenant(command) => admin::tenant(command).await,
         Command::Token(command) => admin::token(command).await,
         Command::Doctor(args) => doctor::run(args).await,

@@ -4,12 +4,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, LogFormat};
-use crate::node::Node;
+use crate::node::{Node, start_error};
 use crate::problem::CliError;
 
 pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
     let config = Config::load(&args)?;
-    start_log(config.log_format);
+    start_log(config.log_format, "info");
     raise_open_files();
     survive_full_files();
     let data_dir = config.data_dir.clone();
@@ -30,17 +30,19 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
     if let Some(token) = node.new_operator_token() {
         println!("operator  {token}  (made now and shown this once; it manages tenants)");
     }
+    let stop = stop_signal()?;
     println!("listening on http://{}", node.address());
-    stop_signal().await;
+    stop.await;
+    let again = stop_signal()?;
     tracing::info!("stopping: what is under way ends first; a second signal ends at once");
     tokio::select! {
         () = node.stop() => Ok(()),
-        () = stop_signal() => Err(CliError::Start("ended at once; what was under way is lost".to_owned())),
+        () = again => Err(CliError::Start("ended at once; what was under way is lost".to_owned())),
     }
 }
 
 /// Connections, upstreams and compiled code need more files at once than the usual soft limit of 1,024.
-fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) if files < 16_384 => {
             tracing::warn!(files, "the system allows few open files; raise the hard limit `nofile` for more connections")
@@ -61,9 +63,9 @@ pub(crate) fn survive_full_files() {
     }
 }
 
-/// The node's own log goes to standard error; RUST_LOG says what of it.
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// The node's own log goes to standard error; RUST_LOG says what of it, and without that everything from `level` up.
+pub(crate) fn start_log(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),
@@ -71,16 +73,18 @@ fn start_log(format: LogFormat) {
     }
 }
 
-/// Resolves on an interrupt or a request to terminate.
-pub(crate) async fn stop_signal() {
+/// Resolves on an interrupt or a request to terminate. Either is noticed from the call on, not only while somebody waits.
+///
+/// # Errors
+/// When the system lets us have no handler.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        // Without a handler for one, the other still works.
-        drop(tokio::signal::ctrl_c().await);
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(start_error)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(start_error)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

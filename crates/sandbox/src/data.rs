@@ -44,6 +44,9 @@ pub(crate) enum Stop {
     /// The deadline has passed, while running or while waiting.
     #[error("the deadline has passed")]
     Deadline,
+    /// The node has no memory left that the guest could grow into.
+    #[error("the node has no memory left")]
+    NoMemoryLeft,
     /// More requests than the limit allows.
     #[error("too many host calls")]
     HostCalls,

@@ -75,6 +75,7 @@ pub(crate) fn deadline(limits: &Limits, spent: Duration) -> Fault {
 fn of_stop(stop: &Stop, data: &Data, limits: &Limits, spent: Duration) -> Fault {
     match stop {
         Stop::Deadline => deadline(limits, spent),
+        Stop::NoMemoryLeft => Fault::new(Code::Overloaded, "the node has no memory left for invocations"),
         Stop::HostCalls => {
             let limit = u64::from(limits.host_calls);
             let detail = format!("the invocation made more than {limit} HTTP requests");
@@ -104,7 +105,6 @@ fn of_refusal(refused: Refused, limits: &Limits) -> Option<Fault> {
             let detail = format!("the invocation needed {wanted} bytes of memory; the limit is {}", limits.memory_bytes);
             Some(Fault::new(Code::Memory, detail).of_limit(limits.memory_bytes, Some(wanted)))
         }
-        Refused::Node => Some(Fault::new(Code::Overloaded, "the node has no memory left for invocations")),
         Refused::Table => None,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use crate::data::Stop;
 use crate::engine::{KEEP_RESIDENT_BYTES, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// Linear memory of all invocations together.
@@ -49,8 +50,6 @@ pub(crate) enum Refused {
         /// Bytes that it would have had.
         wanted: u64,
     },
-    /// The node has no more for anybody.
-    Node,
     /// A table would have outgrown its fixed size.
     Table,
 }
@@ -99,9 +98,9 @@ impl ResourceLimiter for Meter {
             self.refuse(Refused::Limit { wanted });
             return Ok(false);
         }
+        // What the node has left is no affair of the guest's: a script that saw it could answer differently under load.
         if !self.pool.take(more, wanted) {
-            self.refuse(Refused::Node);
-            return Ok(false);
+            return Err(Stop::NoMemoryLeft.into());
         }
         self.used = wanted;
         self.made_good = true;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{output, root, run, works};
+use crate::run::{cargo, output, root, run, works};
 use crate::setup;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -48,14 +48,24 @@ pub(crate) fn build_all() -> Result<(), String> {
 
 /// Tests of the guest SDK and the guests that run natively.
 pub(crate) fn native_tests() -> Vec<Command> {
+    native(&["test", "--no-fail-fast"])
+}
+
+/// Format and lints of the same; warnings are errors.
+pub(crate) fn lint() -> Result<(), String> {
+    let lints = native(&["clippy", "--all-targets", "--", "-D", "warnings"]);
+    native(&["fmt", "--check"]).into_iter().chain(lints).try_for_each(|mut command| run(&mut command))
+}
+
+/// Cargo in each of the packages that are no members of the workspace, on this machine's own target.
+fn native(arguments: &[&str]) -> Vec<Command> {
     let folders = folders().into_iter().map(|(_, folder)| folder).chain([root().join("guest-sdk/rust")]);
-    folders
-        .map(|folder| {
-            let mut command = crate::run::cargo();
-            command.current_dir(folder).args(["test", "--no-fail-fast"]).env("CARGO_TARGET_DIR", root().join("target/guests/native"));
-            command
-        })
-        .collect()
+    let in_folder = |folder: PathBuf| {
+        let mut command = cargo();
+        command.current_dir(folder).args(arguments).env("CARGO_TARGET_DIR", root().join("target/guests/native"));
+        command
+    };
+    folders.map(in_folder).collect()
 }
 
 fn rustup_build() -> Command {

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use serde_json::Value;
-use snaphook_tests::{NodeProcess, Tenant, examples};
+use snaphook_testkit::Upstream;
+use snaphook_tests::examples::{self, Example, Script};
+use snaphook_tests::{NodeProcess, Tenant};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,52 +23,74 @@ fn main() -> ExitCode {
     runtime.block_on(show(Path::new(binary), stay))
 }
 
+/// An example that was shown, kept for `--stay`.
+struct Kept {
+    example: Example,
+    tenant: Tenant,
+    upstream: Upstream,
+    script: Script,
+}
+
 async fn show(binary: &Path, stay: bool) -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     println!("starting a node (the first start compiles the JavaScript interpreter)");
     let node = NodeProcess::start(binary);
-    let tenant = node.tenant().await;
     let mut surprises = 0;
-    let mut upstreams = Vec::new();
+    let mut kept = Vec::new();
     for example in examples::all(&root) {
-        let guest = example.has_guest().then(|| examples::guest(&root, &example.name));
-        if guest == Some(None) {
-            println!("\n── {}: left out, its guest could not be built on this machine", example.name);
-            continue;
-        }
+        let guest = match example.has_guest().then(|| examples::guest(&root, &example.name)).transpose() {
+            Ok(guest) => guest,
+            Err(why) => {
+                println!("\n── {} is left out, since its guest could not be built on this machine ({why})", example.name);
+                continue;
+            }
+        };
         println!("\n── {}\n   {}", title(&example.document), example.document["story"].as_str().unwrap_or_default());
         println!("   examples/{}", example.name);
         // A tenant for each example: two of them have a connector of the same name.
         let tenant = node.tenant().await;
         let (upstream, script) = example.upstream().await;
-        example.deploy(&tenant, &upstream, guest.flatten()).await;
+        example.deploy(&tenant, &upstream, guest).await;
+        let snaphook = Snaphook { binary, url: node.url(), token: token(&tenant) };
         for call in example.calls() {
             script.play(&call);
             let as_expected = match call["trigger"].as_str() {
-                Some(address) => send_and_show(&tenant, &call, address).await,
-                None => call_and_show(binary, &node, &tenant, &call),
+                Some(address) => send_and_show(&snaphook, &tenant, &call, address).await,
+                None => call_and_show(&snaphook, &call),
             };
             surprises += usize::from(!as_expected);
         }
-        // Kept, so that `--stay` leaves something to call.
-        upstreams.push((upstream, script));
+        kept.push(Kept { example, tenant, upstream, script });
     }
-    next_steps(&node, &tenant, stay);
     if stay {
+        stays(binary, &node, &kept);
         drop(tokio::signal::ctrl_c().await);
+    } else {
+        next_steps(binary);
     }
     if surprises == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The command line, as one tenant.
+struct Snaphook<'a> {
+    binary: &'a Path,
+    url: &'a str,
+    token: &'a str,
+}
+
+impl Snaphook<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.binary);
+        command.env("SNAPHOOK_URL", self.url).env("SNAPHOOK_TOKEN", self.token);
+        command
+    }
+}
+
 /// Makes a call with `snaphook call`, which draws its timeline. Whether the status was the one the example expects.
-fn call_and_show(binary: &Path, node: &NodeProcess, tenant: &Tenant, call: &Value) -> bool {
+fn call_and_show(snaphook: &Snaphook<'_>, call: &Value) -> bool {
     println!("\n  {}", title(call));
-    let mut command = Command::new(binary);
-    command.arg("call").env("SNAPHOOK_URL", node.url()).env("SNAPHOOK_TOKEN", tenant.client.token.as_deref().unwrap_or_default());
-    match (call["call"].as_str(), call["flow"].as_str()) {
-        (_, Some(flow)) => command.args([flow, &call["input"]["payload"].to_string(), "--flow"]),
-        (endpoint, None) => command.args([endpoint.unwrap_or_default(), &call["input"].to_string()]),
-    };
+    let mut command = snaphook.command();
+    command.arg("call").args(call_arguments(call));
     // What a failed call says of itself on standard error is in the timeline already.
     let output = command.output().expect("the binary was built");
     let shown = String::from_utf8_lossy(&output.stdout);
@@ -81,11 +105,27 @@ fn call_and_show(binary: &Path, node: &NodeProcess, tenant: &Tenant, call: &Valu
     as_expected
 }
 
-/// Sends what begins a flow to its address, as somebody outside would. Whether the status was the one the example expects.
-async fn send_and_show(tenant: &Tenant, call: &Value, address: &str) -> bool {
+/// What `snaphook call` is given for a call of an example.
+fn call_arguments(call: &Value) -> Vec<String> {
+    match (call["call"].as_str(), call["flow"].as_str()) {
+        (_, Some(flow)) => vec![flow.to_owned(), call["input"]["payload"].to_string(), "--flow".to_owned()],
+        (endpoint, None) => vec![endpoint.unwrap_or_default().to_owned(), call["input"].to_string()],
+    }
+}
+
+/// Sends what begins a flow to its address, as somebody outside would, and draws the timeline of the run. Whether the status was the one the
+/// example expects.
+async fn send_and_show(snaphook: &Snaphook<'_>, tenant: &Tenant, call: &Value, address: &str) -> bool {
     println!("\n  {}", title(call));
     let response = examples::make(tenant, call).await;
-    println!("  POST /t/{}/{address}\n  answer {}\n  {}", tenant.name, response.status, response.text());
+    println!("  POST /t/{}/{address}", tenant.name);
+    if let Some(run) = response.header("x-run-id") {
+        let output = snaphook.command().args(["run", run]).output().expect("the binary was built");
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            println!("  {line}");
+        }
+    }
+    println!("  answer {}\n  {}", response.status, response.text());
     let as_expected = call["expect"]["status"] == response.status;
     if !as_expected {
         println!("  expected: answer {}", call["expect"]["status"]);
@@ -93,18 +133,45 @@ async fn send_and_show(tenant: &Tenant, call: &Value, address: &str) -> bool {
     as_expected
 }
 
-fn next_steps(node: &NodeProcess, tenant: &Tenant, stay: bool) {
-    println!("\n── What to try next");
-    if stay {
-        println!("   The node stays until Ctrl-C. In another terminal:");
-        println!("     export SNAPHOOK_URL={} SNAPHOOK_TOKEN={}", node.url(), tenant.client.token.as_deref().unwrap_or_default());
-        println!("     target/debug/snaphook deploy examples/event-extra --origin http://game.example=http://127.0.0.1:9000");
-        println!("     curl -s $SNAPHOOK_URL/v1/scripts -H \"authorization: Bearer $SNAPHOOK_TOKEN\"");
-    } else {
-        println!("   cargo xtask demo --stay       leave the node running and call it yourself");
-        println!("   target/debug/snaphook dev examples/event-extra      change scripts/add-extra.js and watch it being deployed again");
+/// How to call what was deployed; the upstreams answer from now on whatever is asked for, however often.
+fn stays(binary: &Path, node: &NodeProcess, kept: &[Kept]) {
+    println!("\n── The node stays until Ctrl-C. In another terminal:\n   export SNAPHOOK_URL={}", node.url());
+    for Kept { example, tenant, upstream, script } in kept {
+        script.stand(example);
+        println!("\n   {} (tenant {}, its upstream is {})", title(&example.document), tenant.name, upstream.url(""));
+        println!("   export SNAPHOOK_TOKEN={}", token(tenant));
+        let calls = example.calls();
+        let Some(call) = calls.first() else { continue };
+        match call["trigger"].as_str() {
+            Some(address) => println!(
+                "   curl -i -H 'content-type: application/json' -d '{}' '{}/t/{}/{address}'",
+                call["input"],
+                node.url(),
+                tenant.name
+            ),
+            None => println!("   {} call {}", binary.display(), quoted(&call_arguments(call))),
+        }
     }
+    println!("\n   {} runs            lists what ran, `… run ID` shows it", binary.display());
+}
+
+fn next_steps(binary: &Path) {
+    println!("\n── What to try next");
+    println!("   cargo xtask demo --stay       leaves the node running and says how to call it yourself");
+    println!("   {} dev examples/event-extra --origin http://game.example=http://127.0.0.1:9000", binary.display());
+    println!("                                 change scripts/add-extra.js and watch it being deployed again");
     println!("   README.md                     write your own hook in five minutes");
+}
+
+/// Arguments as a shell takes them.
+fn quoted(arguments: &[String]) -> String {
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@".contains(c));
+    let quote = |text: &String| if plain(text) { text.clone() } else { format!("'{}'", text.replace('\'', r"'\''")) };
+    arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+fn token(tenant: &Tenant) -> &str {
+    tenant.client.token.as_deref().unwrap_or_default()
 }
 
 fn title(document: &Value) -> &str {

@@ -23,7 +23,7 @@ const MAX_EXPIRY_S: u64 = 10 * 366 * 24 * 3600;
 pub(crate) struct NewToken {
     /// For people.
     name: String,
-    /// At least one of `deploy`, `invoke`, `read`, `admin`.
+    /// At least one of `deploy`, `invoke`, `read`, `callback`, `admin`.
     #[schema(value_type = Vec<String>)]
     scopes: Vec<TokenScope>,
     /// From now; absent: it does not expire.

@@ -5,11 +5,12 @@ use std::time::Instant;
 use hmac::{Hmac, KeyInit as _, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList};
-use wasmtime::{StoreContextMut, Trap};
 
 use crate::abi::AlgorithmOut;
 use crate::data::{Data, Stop};
+use crate::host::{spend, spend_on};
 
 /// Random bytes at a time, as the WIT says.
 const MAX_RANDOM: u32 = 65_536;
@@ -38,6 +39,7 @@ pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
         if count > MAX_RANDOM {
             return Err(Stop::Contract(format!("`crypto.random` was asked for {count} bytes; it gives at most {MAX_RANDOM}")).into());
         }
+        spend_on(&mut store, count as usize)?;
         let mut bytes = vec![0; count as usize];
         store.data_mut().chance.fill(&mut bytes);
         Ok((bytes,))
@@ -98,9 +100,7 @@ fn mac(algorithm: AlgorithmOut, key: &[u8]) -> Result<Box<dyn Work>, Stop> {
 /// Feeds data that lies in the guest's memory to a hash. It costs fuel, and others run in between, as if the guest did it itself.
 async fn work(mut store: StoreContextMut<'_, Data>, mut work: Box<dyn Work>, data: WasmList<u8>) -> wasmtime::Result<Vec<u8>> {
     let length = data.len();
-    let price = (length as u64).saturating_mul(FUEL_PER_BYTE);
-    let left = store.get_fuel()?.checked_sub(price).ok_or(Trap::OutOfFuel)?;
-    store.set_fuel(left)?;
+    spend(&mut store, (length as u64).saturating_mul(FUEL_PER_BYTE))?;
     let mut done = 0;
     while done < length {
         let next = length.min(done + CHUNK);

@@ -6,6 +6,7 @@ use wasmtime::component::{Linker, WasmStr};
 
 use crate::abi::LevelOut;
 use crate::data::Data;
+use crate::host::spend_on;
 
 pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
     let mut log = linker.instance("snaphook:hook/log@0.1.0")?;
@@ -22,6 +23,7 @@ pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
             let end = text.floor_char_boundary(room);
             (text[..end].to_owned(), text.len() - end)
         };
+        spend_on(&mut store, kept.len() + dropped)?;
         store.data_mut().log.push_cut(LogLevel::from(level), &kept, dropped);
         Ok(())
     })

@@ -8,8 +8,8 @@ pub(crate) mod state;
 pub(crate) mod variables;
 pub(crate) mod wasi;
 
-use wasmtime::Engine;
 use wasmtime::component::Linker;
+use wasmtime::{Engine, StoreContextMut, Trap};
 
 use crate::data::Data;
 
@@ -42,6 +42,23 @@ pub(crate) const OFFERED: &[(&str, &str)] = &[
     ("wasi:random/insecure-seed", "0.2."),
     ("wasi:random/random", "0.2."),
 ];
+
+/// Bytes that the host reads or copies for one unit of fuel, which is about what the guest's own code would get done with it.
+const BYTES_PER_FUEL: usize = 16;
+
+/// Takes fuel for work of the host's: what a guest has done for it is no cheaper than what it does itself.
+pub(crate) fn spend(store: &mut StoreContextMut<'_, Data>, fuel: u64) -> wasmtime::Result<()> {
+    let left = store.get_fuel()?.checked_sub(fuel).ok_or(Trap::OutOfFuel)?;
+    store.set_fuel(left)
+}
+
+/// The same for bytes that go through the host's hands.
+pub(crate) fn spend_on(store: &mut StoreContextMut<'_, Data>, bytes: usize) -> wasmtime::Result<()> {
+    match bytes / BYTES_PER_FUEL {
+        0 => Ok(()),
+        fuel => spend(store, fuel as u64),
+    }
+}
 
 /// A linker with everything that is offered.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Data>> {

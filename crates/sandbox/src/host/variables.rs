@@ -11,20 +11,25 @@ use wasmtime::component::Linker;
 
 use crate::abi::{RefusalIn, ScopeOut};
 use crate::data::{Data, Stop};
+use crate::host::spend_on;
 
 pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
     let mut variables = linker.instance("snaphook:hook/variables@0.1.0")?;
     variables.func_wrap_async("get", |mut store: StoreContextMut<'_, Data>, (scope, key): (ScopeOut, String)| {
         Box::new(async move {
-            let (data, scope) = (store.data_mut(), VariableScope::from(scope));
-            if !is_state(scope) {
-                return Ok((data.variables.get(scope, &key).map(str::to_owned),));
-            }
-            let got = tokio::time::timeout_at(data.deadline.into(), data.state.get(scope, key)).await;
-            Ok((got.map_err(|_| Stop::Deadline)??,))
+            let (data, scope, asked) = (store.data_mut(), VariableScope::from(scope), key.len());
+            let value = if is_state(scope) {
+                let got = tokio::time::timeout_at(data.deadline.into(), data.state.get(scope, key)).await;
+                got.map_err(|_| Stop::Deadline)??
+            } else {
+                data.variables.get(scope, &key).map(str::to_owned)
+            };
+            spend_on(&mut store, asked + value.as_ref().map_or(0, String::len))?;
+            Ok((value,))
         })
     })?;
     variables.func_wrap("set", |mut store: StoreContextMut<'_, Data>, (scope, key, value): (ScopeOut, String, Option<String>)| {
+        spend_on(&mut store, key.len() + value.as_ref().map_or(0, String::len))?;
         let (data, scope) = (store.data_mut(), VariableScope::from(scope));
         if is_state(scope) {
             return Ok((data.state.set(scope, key, value)?,));
@@ -34,11 +39,15 @@ pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
     variables.func_wrap_async("keys", |mut store: StoreContextMut<'_, Data>, (scope,): (ScopeOut,)| {
         Box::new(async move {
             let (data, scope) = (store.data_mut(), VariableScope::from(scope));
-            if !is_state(scope) {
-                return Ok((data.variables.keys(scope),));
-            }
-            let keys = tokio::time::timeout_at(data.deadline.into(), data.state.keys(scope)).await;
-            Ok((keys.map_err(|_| Stop::Deadline)??,))
+            let keys = if is_state(scope) {
+                let keys = tokio::time::timeout_at(data.deadline.into(), data.state.keys(scope)).await;
+                keys.map_err(|_| Stop::Deadline)??
+            } else {
+                data.variables.keys(scope)
+            };
+            // A string is made of each of them, however short.
+            spend_on(&mut store, keys.iter().map(|key| key.len() + size_of::<String>()).sum())?;
+            Ok((keys,))
         })
     })
 }

@@ -95,6 +95,14 @@ async fn all_guests_together_stay_inside_the_budget() {
 }
 
 #[tokio::test]
+async fn what_the_node_has_left_is_not_seen_by_a_guest() {
+    // It would go on with less, which its own limit lets it do; a node that is full ends it instead, so that the same input never gives another output.
+    let polite = format!("(drop (memory.grow (i32.const 8000))) {KEEP}");
+    let outcome = Bench::new().step(&stepper(&[], "", &polite), Limits { memory_bytes: 1 << 30, ..limits() }).await;
+    assert_eq!(code(&outcome), Code::Overloaded);
+}
+
+#[tokio::test]
 async fn a_table_cannot_grow_without_end() {
     let table = "(table $t 1 funcref)";
     let grow = "(loop $again (br_if $again (i32.ne (table.grow $t (ref.null func) (i32.const 1000)) (i32.const -1)))) (unreachable)";
@@ -117,6 +125,19 @@ async fn a_log_flood_is_cut_and_counted() {
     let last = &outcome.logs[10];
     assert_eq!(last.level, LogLevel::Warn);
     assert!(last.message.starts_with("999000 bytes"), "{}", last.message);
+}
+
+#[tokio::test]
+async fn what_the_host_reads_costs_fuel() {
+    // Half a megabyte of text, over and over: a few instructions of the guest's, and much work of ours.
+    let import = r#"(import "snaphook:hook/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
+    let storm = "(drop (memory.grow (i32.const 16))) (loop $again (call $log (i32.const 3) (i32.const 131072) (i32.const 524288)) (br $again)) (unreachable)";
+    let outcome = Bench::new().step(&stepper(&["import log"], import, storm), Limits { fuel: 3_300_000, ..limits() }).await;
+    assert_eq!(code(&outcome), Code::Fuel);
+    // A hundred times at 16 bytes for a unit, and the little that the guest does itself.
+    let text = outcome.logs.last().expect("what was dropped is counted").message.clone();
+    let dropped: u64 = text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{text}"));
+    assert!((90 * 524_288..101 * 524_288).contains(&dropped), "{text}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub(super) fn check() -> Vec<String> {
     complaints
 }
 
-/// Names of all functions in `tests/it`.
+/// Names of all tests in `tests/it`: functions with a test's attribute, and those that a macro makes two tests of.
 fn test_names() -> Vec<String> {
     let files = std::fs::read_dir(root().join("tests/it")).into_iter().flatten().flatten();
     let texts = files.map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default());
@@ -28,9 +28,23 @@ fn test_names() -> Vec<String> {
 }
 
 fn names(text: &str) -> Vec<String> {
-    let after_fn = |line: &str| line.trim_start().trim_start_matches("async ").strip_prefix("fn ").map(str::to_owned);
-    let name = |rest: String| rest.split(['(', '<']).next().map(str::to_owned);
-    text.lines().filter_map(after_fn).filter_map(name).collect()
+    let of_function = |line: &str| {
+        let rest = line.trim_start().trim_start_matches("async ").strip_prefix("fn ")?;
+        rest.split(['(', '<']).next().map(str::to_owned)
+    };
+    let (mut names, mut attributed) = (Vec::new(), false);
+    for line in text.lines() {
+        if matches!(line.trim(), "#[test]" | "#[tokio::test]") || line.trim().starts_with("#[tokio::test(") {
+            attributed = true;
+        } else if let Some(name) = of_function(line) {
+            names.extend(attributed.then_some(name));
+            attributed = false;
+        }
+    }
+    let listed = |rest: &str| rest.trim_start().strip_prefix(['(', '{'])?.split([')', '}']).next().map(str::to_owned);
+    let doubled: Vec<String> = text.split("on_both_databases!").skip(1).filter_map(listed).collect();
+    names.extend(doubled.iter().flat_map(|list| list.split(',')).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
+    names
 }
 
 /// Every row has a test named after it (`f041_…`) or stands in the list of open ones, not both.
@@ -69,4 +83,15 @@ fn examples() -> Vec<String> {
     let folders = std::fs::read_dir(root().join("examples")).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
     let silent = folders.filter(|entry| !entry.path().join("example.json").is_file());
     silent.map(|entry| format!("{}: no example.json with what is expected", entry.path().display())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn only_tests_count() {
+        let text = "fn f001_helper() {}\n#[tokio::test]\nasync fn f002_a() {}\nasync fn f003_b() {}\non_both_databases! {\n    f003_b,\n    f004_c\n}\non_both_databases!(f006_e);\n#[test]\nfn f005_d() {}\n";
+        assert_eq!(names(text), ["f002_a", "f005_d", "f003_b", "f004_c", "f006_e"]);
+    }
 }

@@ -125,15 +125,6 @@ async fn asker(node: &NodeProcess, upstream: &Upstream) -> Tenant {
     tenant
 }
 
-/// A flow that waits a day before it tries its only step again.
-async fn sleeper(node: &NodeProcess) -> Tenant {
-    let tenant = node.tenant().await;
-    tenant.js("s", "export default () => { throw new Error('later'); }").await;
-    let later = json!({"policy": "retry", "attempts": 1, "delay_s": 3600});
-    tenant.flow("f", json!({"steps": [{"script": "s", "on_error": later}]})).await;
-    tenant
-}
-
 /// Starts runs that wait, until there are so many.
 async fn park(tenants: &[Tenant], count: usize) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -185,8 +176,11 @@ pub(crate) async fn parked(paths: &Paths, table: &mut Table) {
     };
     let mut node = NodeProcess::start(&paths.snaphook);
     let mut tenants = Vec::new();
+    // What these are asked is not looked at again; those that are called back have an upstream of their own.
+    let parking = upstream().await;
+    parking.skim("/ask");
     for _ in 0..TENANTS {
-        tenants.push(sleeper(&node).await);
+        tenants.push(asker(&node, &parking).await);
     }
     // What the first of them need is needed once: caches of pages, of statements, of definitions.
     park(&tenants, count / 10).await;

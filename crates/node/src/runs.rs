@@ -1,0 +1,72 @@
+//! `snaphook runs` and `snaphook run`: what happened on a node.
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use crate::cli::{RunArgs, RunsArgs};
+use crate::client::Client;
+use crate::problem::CliError;
+use crate::timeline;
+
+/// The node gives no more at once.
+const PAGE: usize = 200;
+
+pub(crate) async fn list(args: RunsArgs) -> Result<(), CliError> {
+    let client = Client::new(&args.target.url, &args.target.token);
+    let runs = newest(&client, &args).await?;
+    if args.json {
+        for run in runs {
+            println!("{run}");
+        }
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["run", "began", "what", "status", "why"]);
+    for run in &runs {
+        let what = match (run["flow"].as_str(), run["call"].as_str()) {
+            (Some(flow), _) => format!("{flow} version {}", run["flow_version"]),
+            (None, call) => call.unwrap_or_default().to_owned(),
+        };
+        let text = |key: &str| run[key].as_str().unwrap_or_default().to_owned();
+        let why = [text("code"), text("message")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
+        table.add_row([text("id"), text("started_at"), what, text("status"), why]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+pub(crate) async fn show(args: RunArgs) -> Result<(), CliError> {
+    let client = Client::new(&args.target.url, &args.target.token);
+    let run = client.get(&format!("/v1/runs/{}", args.run)).await?.checked()?.json();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&run).unwrap_or_default());
+    } else {
+        print!("{}", timeline::draw(&run));
+    }
+    Ok(())
+}
+
+/// As many as are asked for, page by page.
+async fn newest(client: &Client, args: &RunsArgs) -> Result<Vec<Value>, CliError> {
+    let mut filter = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in [("flow", &args.flow), ("call", &args.call), ("status", &args.status), ("since", &args.since)] {
+        if let Some(value) = value {
+            filter.append_pair(name, value);
+        }
+    }
+    let filter = filter.finish();
+    let mut runs: Vec<Value> = Vec::new();
+    let mut cursor = String::new();
+    while runs.len() < args.last {
+        let wanted = (args.last - runs.len()).min(PAGE);
+        let mut page = client.get(&format!("/v1/runs?limit={wanted}&{filter}{cursor}")).await?.checked()?.json();
+        if let Value::Array(items) = page["items"].take() {
+            runs.extend(items);
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    Ok(runs)
+}
