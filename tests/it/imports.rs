@@ -140,6 +140,57 @@ fn what_is_no_manifest_is_refused_where_it_is_wrong() {
     assert_eq!(missing.status.code(), Some(1));
 }
 
+/// What a node says of each flow, as the import left it and with what it left out taken away.
+#[tokio::test]
+async fn what_a_node_would_refuse_is_left_out_and_nothing_else() {
+    let tenant = node().tenant().await;
+    let request = |more: Value| {
+        let mut request = json!({"url": "https://u.example/{{ fine }}", "method": "POST"});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    let many = vec!["{{ v }}"; 2000];
+    for (requests, left) in [
+        (json!([request(json!({"files": {"a": "{{ f", "b": "fine.png"}}))]), vec!["[0].files.a"]),
+        (json!([request(json!({"save_as_file": "{{ f | nope }}"}))]), vec!["[0].save_as_file"]),
+        (
+            json!([request(json!({"save_as_file": "fine.png", "headers": {"x-a": "{{ f | nope }}", "x-b": "{{ fine }}"}}))]),
+            vec!["[0].headers.x-a"],
+        ),
+        (
+            json!([
+                request(json!({"url": "https://u.example/{{ a | nope }}", "data": {"x": [{"y": "{{ b | nope }}"}]}})),
+                request(json!({"data": "{{ c | nope }}"}))
+            ]),
+            vec!["[0].url", "[0].data.x[0].y", "[1].data"],
+        ),
+        (json!([request(json!({"name": "Ask"})), request(json!({"name": "ask"}))]), vec!["[1].name"]),
+        (json!([request(json!({"data": many}))]), vec!["[0].data[1999]"]),
+        (
+            json!([request(json!({"data": "{{ fine | upper }}", "save_as_file": "{{ fine }}.png", "files": {"a": "{{ fine }}.png"}}))]),
+            vec![],
+        ),
+    ] {
+        let (code, answer) = import_json(&requests.to_string());
+        let found: Vec<&str> = answer["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["outcome"] == "left out")
+            .map(|finding| finding["path"].as_str().unwrap())
+            .collect();
+        assert_eq!((code, found), (Some(if left.is_empty() { 0 } else { 3 }), left.clone()), "{requests}: {answer:#}");
+        let deployed = tenant.client.put("/v1/flows/f", &answer["flow"]).await;
+        if left.is_empty() {
+            assert!(deployed.status < 300, "{}", deployed.text());
+            continue;
+        }
+        let refused = deployed.expect(400).json();
+        let path = refused["path"].as_str().unwrap().replacen("steps", "", 1);
+        assert!(left.contains(&path.as_str()), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn an_import_is_written_or_deployed_and_runs() {
     let tenant = node().tenant().await;

@@ -107,7 +107,7 @@ async fn what_is_wrong_in_a_document_has_its_line_and_column() {
     let yaml = "steps:\n  - url: https://a.example/\n    data:\n      deep:\n        - '{{ b | nope }}'\n    foo: 1\n";
     let headers = [("content-type", "application/yaml")];
     let refused = tenant.client.send("PUT", "/v1/flows/f", &headers, yaml.into()).await.expect(400).json();
-    assert_eq!((&refused["path"], &refused["line"], &refused["column"]), (&json!("steps[0].foo"), &json!(6), &json!(10)), "{refused}");
+    assert_eq!((&refused["path"], &refused["line"], &refused["column"]), (&json!("steps[0].foo"), &json!(6), &json!(5)), "{refused}");
     let yaml = yaml.replace("    foo: 1\n", "");
     let refused = tenant.client.send("PUT", "/v1/flows/f", &headers, yaml.into()).await.expect(400).json();
     assert_eq!((&refused["path"], &refused["line"]), (&json!("steps[0].data.deep[0]"), &json!(5)), "{refused}");
@@ -124,7 +124,15 @@ async fn yaml_keeps_what_json_keeps() {
     let kept = put_yaml("[no, NO, on, y, true, 1.5, 18446744073709551615]").await.expect(201).json();
     assert_eq!(kept["steps"][0]["data"], json!(["no", "NO", "on", "y", true, 1.5, u64::MAX]));
     let refused = put_yaml("{a: [1, 123456789012345678901234567890]}").await.expect(400).json();
-    assert_eq!((&refused["path"], &refused["code"]), (&json!("steps[0].data.a[1]"), &json!("invalid")), "{refused}");
+    let place = (&refused["path"], &refused["code"], &refused["line"], &refused["column"]);
+    assert_eq!(place, (&json!("steps[0].data.a[1]"), &json!("invalid"), &json!(3), &json!(19)), "{refused}");
+    // What JSON keeps is kept: what is a float there is one here.
+    let kept = put_yaml("[1e20, 0.1, -9223372036854775808]").await.expect(200).json();
+    assert_eq!(kept["steps"][0]["data"], json!([1e20, 0.1, i64::MIN]));
+    for lost in ["0.12345678901234567890", "-9223372036854775809", "18446744073709551617", "0x1FFFFFFFFFFFFFFFFF", "1e-400", "007"] {
+        let refused = put_yaml(lost).await.expect(400).json();
+        assert_eq!((&refused["path"], &refused["line"]), (&json!("steps[0].data"), &json!(3)), "{lost}: {refused}");
+    }
     let elsewhere = put(&tenant, "/v1/connectors/c", r#"{"base_url": "https://a.example/#x", "endpoints": {}}"#).await.expect(400);
     assert_eq!(elsewhere.json()["path"], "base_url");
 }

@@ -6,8 +6,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
-use serde::de::{DeserializeOwned, DeserializeSeed as _};
-use snaphook_model::{Code, Fault, Invalid, PlaceOf, Tenant, TenantName, TokenScope, strict};
+use serde::de::DeserializeOwned;
+use snaphook_model::strict::{self, NotStrict};
+use snaphook_model::{Code, Fault, Invalid, PlaceOf, Tenant, TenantName, TokenScope};
 
 use crate::body::{BodyLimit, ReadBody};
 use crate::problem::Problem;
@@ -143,14 +144,9 @@ impl DocumentText {
     /// Gives a problem with a path its line and column. Those of a template are places in its own text, and say so then.
     pub(crate) fn place(&self, problem: Problem) -> Problem {
         problem.placed(|path| {
-            let place_of = PlaceOf::path(path);
-            if !self.yaml {
-                return place_of.in_json(&self.read.bytes).map(|(line, column)| (place(line), place(column)));
-            }
-            let read = serde_saphyr::with_deserializer_from_slice(&self.read.bytes, |reader| place_of.deserialize(reader));
-            let error = read.err().filter(|error| PlaceOf::is_reached(error))?;
-            let at = error.location()?;
-            Some((u32::try_from(at.line()).ok()?, u32::try_from(at.column()).ok()?))
+            let (place_of, text) = (PlaceOf::path(path), &self.read.bytes);
+            let (line, column) = if self.yaml { place_of.in_yaml(text) } else { place_of.in_json(text) }?;
+            Some((place(line), place(column)))
         })
     }
 }
@@ -206,13 +202,20 @@ pub(crate) fn from_json(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
     if bytes.trim_ascii().is_empty() {
         return Err(Problem::new(Code::Invalid, "the body is empty; a JSON document belongs there"));
     }
-    strict::from_json(bytes).map_err(|strict::NotStrict { path, detail, line, column }| {
-        let fault = match path {
-            Some(path) => Fault::from(Invalid::new(path, detail)),
-            None => Fault::new(Code::Invalid, format!("the body is not JSON: {detail}")),
-        };
-        fault.at(place(line), place(column)).into()
-    })
+    strict::from_json(bytes).map_err(|error| refused("JSON", error))
+}
+
+/// The same of YAML.
+fn from_yaml(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
+    strict::from_yaml(bytes).map_err(|error| refused("YAML", error))
+}
+
+fn refused(format: &str, NotStrict { path, detail, line, column }: NotStrict) -> Problem {
+    let fault = match path {
+        Some(path) => Fault::from(Invalid::new(path, detail)),
+        None => Fault::new(Code::Invalid, format!("the body is not {format}: {detail}")),
+    };
+    fault.at(place(line), place(column)).into()
 }
 
 /// A line or column.
@@ -225,21 +228,6 @@ pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let sentence = text.split(" at line ").next().unwrap_or(&text);
     Fault::new(Code::Invalid, format!("the body is not JSON: {sentence}")).at(place(error.line()), place(error.column())).into()
-}
-
-fn from_yaml(bytes: &[u8]) -> Result<serde_json::Value, Problem> {
-    // `no` is a country and `on` a word; only true and false are booleans, as in JSON.
-    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-    let document = serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| -> Problem {
-        let fault = Fault::new(Code::Invalid, format!("the body is not YAML: {error}"));
-        let place = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        match error.location() {
-            Some(at) => fault.at(place(at.line()), place(at.column())).into(),
-            None => fault.into(),
-        }
-    })?;
-    strict::numbers_are_kept(&document)?;
-    Ok(document)
 }
 
 /// Reads a value of a fixed shape and names the path of what does not fit.

@@ -1,38 +1,34 @@
-//! Where in its text a value of a document stands, found by reading the text again: a reader fails at that value, and its error says where.
+//! Where in its text a value of a document stands, found by reading the text again. A reader of JSON is made to fail at that value, since its
+//! error says where.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// What the reader's error says when the value was reached.
+use crate::strict::place_in_yaml;
+
+/// What that error says.
 const HERE: &str = "the value is here";
 
-/// Leads a reader of any format to what a path such as `steps[2].headers.x` names, where it fails. It succeeds where there is no such value.
+/// Looks in the text of a document for what a path such as `steps[2].headers.x` names.
 #[derive(Debug, Clone, Copy)]
 pub struct PlaceOf<'p> {
     path: &'p str,
-    /// Readers of JSON know where they are behind a key; others only where a value begins.
-    at_key: bool,
 }
 
 impl<'p> PlaceOf<'p> {
     /// Looks for a path.
     #[must_use]
     pub const fn path(path: &'p str) -> Self {
-        Self { path, at_key: false }
+        Self { path }
     }
 
-    /// Whether a reader failed since the value was reached, and not since its text is none of its format.
-    #[must_use]
-    pub fn is_reached(error: &dyn std::error::Error) -> bool {
-        error.to_string().contains(HERE)
-    }
-
-    /// Line and column of the value's key, or of the value in a list, in JSON text; both from 1.
+    /// Line and column of the value's key, or of the value in a list, in JSON text; both from 1. None where there is no such value.
     #[must_use]
     pub fn in_json(self, text: &[u8]) -> Option<(usize, usize)> {
         let mut reader = serde_json::Deserializer::from_slice(text);
-        let error = Self { at_key: true, ..self }.deserialize(&mut reader).err().filter(|error| Self::is_reached(error))?;
+        // Other errors are those of a text that is no JSON.
+        let error = self.deserialize(&mut reader).err().filter(|error| error.to_string().contains(HERE))?;
         // The reader stands behind a key then.
         let line = text.split(|byte| *byte == b'\n').nth(error.line().checked_sub(1)?)?;
         let read = line.get(..error.column())?;
@@ -41,24 +37,35 @@ impl<'p> PlaceOf<'p> {
         Some((error.line(), begins.unwrap_or(error.column())))
     }
 
+    /// The same in YAML text.
+    #[must_use]
+    pub fn in_yaml(self, text: &[u8]) -> Option<(usize, usize)> {
+        place_in_yaml(text, self)
+    }
+
+    /// Whether nothing is left of the path.
+    pub(crate) const fn is_reached(self) -> bool {
+        self.path.is_empty()
+    }
+
     /// Fails at the value itself.
     fn here<E: Error>(self) -> Result<(), E> {
-        if self.path.is_empty() { Err(E::custom(HERE)) } else { Ok(()) }
+        if self.is_reached() { Err(E::custom(HERE)) } else { Ok(()) }
     }
 
     /// What is left of the path below this key.
-    fn below_key(self, key: &str) -> Option<Self> {
+    pub(crate) fn below_key(self, key: &str) -> Option<Self> {
         let rest = self.path.strip_prefix(key)?;
         match rest.strip_prefix('.') {
-            Some(path) => Some(Self { path, ..self }),
-            None => (rest.is_empty() || rest.starts_with('[')).then_some(Self { path: rest, ..self }),
+            Some(path) => Some(Self { path }),
+            None => (rest.is_empty() || rest.starts_with('[')).then_some(Self { path: rest }),
         }
     }
 
     /// The position in a list that the path begins with, and what is left of it below.
-    fn item(self) -> Option<(usize, Self)> {
+    pub(crate) fn item(self) -> Option<(usize, Self)> {
         let (position, rest) = self.path.strip_prefix('[')?.split_once(']')?;
-        Some((position.parse().ok()?, Self { path: rest.strip_prefix('.').unwrap_or(rest), ..self }))
+        Some((position.parse().ok()?, Self { path: rest.strip_prefix('.').unwrap_or(rest) }))
     }
 }
 
@@ -81,7 +88,7 @@ impl<'de> Visitor<'de> for PlaceOf<'_> {
         self.here()?;
         while let Some(key) = map.next_key::<String>()? {
             match self.below_key(&key) {
-                Some(Self { path: "", at_key: true }) => return Err(A::Error::custom(HERE)),
+                Some(below) if below.is_reached() => return Err(A::Error::custom(HERE)),
                 Some(below) => map.next_value_seed(below)?,
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -163,5 +170,26 @@ mod tests {
         assert_eq!([0, 1, 2].map(|item| PlaceOf::path(&format!("[{item}]")).in_json(list).unwrap().0), [2, 3, 4]);
         assert!(column("steps[1].headers.x") < column("steps[1].data") && column("steps[1].data") < column("steps[1].data[1].deep"));
         assert_eq!(PlaceOf::path("a").in_json(b"{"), None);
+    }
+
+    #[test]
+    fn values_are_found_in_yaml_too() {
+        let text = "a.b: &x\n  c: 1\nsteps:\n- {url: x}\n- headers: {\"x\": 'y'}\n  data:\n  - 1\n  - deep:\n\n      ~\nmore: *x\n";
+        for (path, expected) in [
+            ("a.b", Some((1, 1))),
+            ("a.b.c", Some((2, 3))),
+            ("steps", Some((3, 1))),
+            ("steps[0]", Some((4, 3))),
+            ("steps[0].url", Some((4, 4))),
+            ("steps[1].headers.x", Some((5, 13))),
+            ("steps[1].data[1].deep", Some((8, 5))),
+            ("more.c", Some((2, 3))),
+            ("steps[2].url", None),
+            ("steps[0].headers", None),
+            ("", None),
+        ] {
+            assert_eq!(PlaceOf::path(path).in_yaml(text.as_bytes()), expected, "{path}");
+        }
+        assert_eq!(PlaceOf::path("a").in_yaml(b"a: [1"), None);
     }
 }

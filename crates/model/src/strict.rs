@@ -1,5 +1,8 @@
-//! Reads JSON documents of which nothing may be lost: a key that stands twice would hide its first value, and a number that no machine number
-//! holds would become another one.
+//! Reads documents of which nothing may be lost, JSON and YAML: a key that stands twice would hide its first value, and a number that no machine
+//! number holds would become another one.
+
+mod number;
+mod yaml;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -7,12 +10,17 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::Invalid;
+use self::number::is_kept;
+pub use self::yaml::from_yaml;
+pub(crate) use self::yaml::place_in_yaml;
+
+/// What is said of a number that would become another one.
+const TOO_MANY_DIGITS: &str = "this number has more digits than are kept; write it as a text, in quotes";
 
 /// Why a text is no document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotStrict {
-    /// Where in the document, of JSON that says more than would be kept; none where the text is no JSON.
+    /// Where in the document, of a text that says more than would be kept; none where the text is no JSON, or no YAML.
     pub path: Option<String>,
     /// What is wrong.
     pub detail: String,
@@ -22,7 +30,7 @@ pub struct NotStrict {
     pub column: usize,
 }
 
-/// Reads a document.
+/// Reads a document written in JSON.
 ///
 /// # Errors
 /// When the text is no JSON, a key stands twice in one object, or a number has more digits than are kept.
@@ -37,38 +45,6 @@ pub fn from_json(text: &[u8]) -> Result<Value, NotStrict> {
         let path = reader.refused.get().then(|| shown(&reader.path.borrow()));
         NotStrict { path, detail, line: error.line(), column: error.column() }
     })
-}
-
-/// Looks for whole numbers that a reader of YAML has rounded, since no machine number holds them.
-///
-/// # Errors
-/// With the path of the first.
-pub fn numbers_are_kept(document: &Value) -> Result<(), Invalid> {
-    /// From here on every machine number is a whole one, and few whole ones are machine numbers: 2 to the power of 64.
-    const WHOLE: f64 = 18_446_744_073_709_551_616.0;
-    let mut path = Vec::new();
-    match lost(document, WHOLE, &mut path) {
-        true => Err(Invalid::new(shown(&path), "this number has more digits than are kept; write it as a text, in quotes")),
-        false => Ok(()),
-    }
-}
-
-/// Whether there is such a number; the path then leads to it.
-fn lost(value: &Value, from: f64, path: &mut Vec<Segment>) -> bool {
-    let mut below = |segment, value| {
-        path.push(segment);
-        let found = lost(value, from, path);
-        if !found {
-            path.pop();
-        }
-        found
-    };
-    match value {
-        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= from),
-        Value::Array(list) => list.iter().enumerate().any(|(position, value)| below(Segment::Item(position), value)),
-        Value::Object(map) => map.iter().any(|(key, value)| below(Segment::Key(key.clone()), value)),
-        _ => false,
-    }
 }
 
 /// A step down from a value.
@@ -110,7 +86,7 @@ impl Reader {
     fn number<E: serde::de::Error>(&self, number: impl Into<Number>) -> Result<Value, E> {
         let position = self.numbers.replace(self.numbers.get() + 1);
         if self.lost == Some(position) {
-            return Err(self.refuse("this number has more digits than are kept; write it as a text, in quotes"));
+            return Err(self.refuse(TOO_MANY_DIGITS));
         }
         Ok(Value::Number(number.into()))
     }
@@ -218,39 +194,6 @@ fn end_of_text(text: &[u8], begin: usize) -> usize {
     at
 }
 
-/// Whether a number is the same after it was read and written. What the parser refuses, it refuses itself.
-fn is_kept(number: &str) -> bool {
-    // Fifteen digits are always kept, and nearly all numbers have no more.
-    if number.len() <= 15 && !number.contains(['e', 'E']) {
-        return true;
-    }
-    serde_json::from_str::<Number>(number).map_or(true, |read| Decimal::of(&read.to_string()) == Decimal::of(number))
-}
-
-/// A number's digits without zeros around them, and where its point stands.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Decimal {
-    negative: bool,
-    digits: String,
-    exponent: i64,
-}
-
-impl Decimal {
-    fn of(number: &str) -> Self {
-        let (negative, number) = number.strip_prefix('-').map_or((false, number), |number| (true, number));
-        let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let all = format!("{whole}{fraction}");
-        let digits = all.trim_end_matches('0');
-        let moved = i64::try_from(all.len() - digits.len()).unwrap_or_default() - i64::try_from(fraction.len()).unwrap_or_default();
-        let digits = digits.trim_start_matches('0').to_owned();
-        if digits.is_empty() {
-            return Self::default();
-        }
-        Self { negative, digits, exponent: exponent.parse::<i64>().unwrap_or(i64::MAX).saturating_add(moved) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -291,6 +234,7 @@ mod tests {
             "5e-324",
             "1.7976931348623157e308",
             "0.000000000000000000001",
+            "-2.1770546155555755e+306",
         ] {
             assert!(from_json(kept.as_bytes()).is_ok(), "{kept}");
         }

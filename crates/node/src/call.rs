@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use serde_json::{Value, json};
+use snaphook_model::strict::{self, NotStrict};
 
 use crate::cases;
 use crate::cli::{CallArgs, TestArgs};
@@ -79,5 +80,8 @@ pub(crate) fn json_argument(argument: &str) -> Result<Value, CliError> {
         }
         None => argument.to_owned(),
     };
-    serde_json::from_str(&text).map_err(|error| CliError::Usage(format!("the input is no JSON: {error}")))
+    strict::from_json(text.as_bytes()).map_err(|NotStrict { path, detail, line, column }| {
+        let what = path.map_or_else(|| "the input is no JSON".to_owned(), |path| format!("the input at {path}"));
+        CliError::Usage(format!("{what}: {detail} at line {line} column {column}"))
+    })
 }

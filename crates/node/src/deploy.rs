@@ -78,9 +78,10 @@ pub(crate) async fn put(client: &Client, item: &Item, files: &Files) -> Result<(
             return Err(CliError::InFile(Box::new(InFile::in_origin(problem, &origin, &path.display().to_string(), text, &item.file))));
         }
         // A source file can be shown with the place marked; of a component there is nothing to show.
-        return Err(match std::str::from_utf8(&item.body) {
-            Ok(text) => CliError::InFile(Box::new(InFile::new(problem, &item.file, text.to_owned()))),
-            Err(_) => CliError::Node(Box::new(problem)),
+        return Err(match (&item.written, std::str::from_utf8(&item.body)) {
+            (Some(written), _) => CliError::InFile(Box::new(InFile::by_path(problem, &item.file, written.clone()))),
+            (None, Ok(text)) => CliError::InFile(Box::new(InFile::new(problem, &item.file, text.to_owned()))),
+            (None, Err(_)) => CliError::Node(Box::new(problem)),
         });
     }
     Ok((answer.status, answer.json()))

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use snaphook_model::{Dialect, Language, Name, strict};
 
-use crate::problem::{CliError, InFile, Problem};
+use crate::problem::{CliError, InFile};
 use crate::scripts::{self, Imported};
 
 /// One thing to upload.
@@ -23,6 +23,8 @@ pub(crate) struct Item {
     pub(crate) path: String,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
+    /// The file's own text, where something else than that is sent.
+    pub(crate) written: Option<String>,
     /// Other scripts that it imports.
     pub(crate) imports: Vec<Imported>,
     /// Where the files lie that were bundled into it.
@@ -102,6 +104,7 @@ fn script(file: &Path) -> Result<(Item, Dialect), CliError> {
         name,
         content_type: language.content_type(),
         body: contents(file)?,
+        written: None,
         imports: Vec::new(),
         sources: None,
         problem: None,
@@ -118,32 +121,28 @@ fn document(
 ) -> Result<Item, CliError> {
     let name = name_of(file, &file.file_stem().unwrap_or_default().to_string_lossy())?;
     let body = contents(file)?;
-    let (content_type, body) = match origins {
-        [] => (content_type, body),
-        origins => ("application/json", with_origins(file, content_type, &body, origins)?),
+    let (content_type, body, written) = match origins {
+        [] => (content_type, body, None),
+        origins => {
+            let (body, written) = with_origins(file, content_type, &body, origins)?;
+            ("application/json", body, Some(written))
+        }
     };
     let (file, path) = (file.display().to_string(), format!("/v1/{directory}/{name}"));
-    Ok(Item { file, kind, path, name, content_type, body, imports: Vec::new(), sources: None, problem: None })
+    Ok(Item { file, kind, path, name, content_type, body, written, imports: Vec::new(), sources: None, problem: None })
 }
 
-/// The document as JSON, with every text that begins with one of the origins moved to another.
-fn with_origins(file: &Path, content_type: &str, body: &[u8], origins: &[(String, String)]) -> Result<Bytes, CliError> {
+/// The document as JSON, with every text that begins with one of the origins moved to another; and the document as it was.
+fn with_origins(file: &Path, content_type: &str, body: &[u8], origins: &[(String, String)]) -> Result<(Bytes, String), CliError> {
     let text = String::from_utf8_lossy(body).into_owned();
-    let parsed: Result<Value, String> = match content_type {
-        "application/json" => strict::from_json(text.as_bytes()).map_err(|error| error.detail),
-        _ => from_yaml(&text),
-    };
-    let mut document = parsed.map_err(|detail| unreadable(file, text, detail))?;
-    move_origins(&mut document, origins);
-    Ok(document.to_string().into())
-}
-
-/// As the node reads it.
-fn from_yaml(text: &str) -> Result<Value, String> {
-    let options = serde_saphyr::options! { strict_booleans: true };
-    let document = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-    strict::numbers_are_kept(&document).map_err(|invalid| invalid.to_string())?;
-    Ok(document)
+    let parsed = if content_type == "application/json" { strict::from_json(body) } else { strict::from_yaml(body) };
+    match parsed {
+        Ok(mut document) => {
+            move_origins(&mut document, origins);
+            Ok((document.to_string().into(), text))
+        }
+        Err(error) => Err(CliError::InFile(Box::new(InFile::new(error.into(), &file.display().to_string(), text)))),
+    }
 }
 
 fn move_origins(value: &mut Value, origins: &[(String, String)]) {
@@ -162,12 +161,6 @@ fn move_origins(value: &mut Value, origins: &[(String, String)]) {
         Value::Object(map) => map.values_mut().for_each(|value| move_origins(value, origins)),
         _ => {}
     }
-}
-
-fn unreadable(file: &Path, text: String, detail: String) -> CliError {
-    let problem =
-        Problem { status: 400, code: "invalid".to_owned(), detail, path: None, line: None, column: None, origin: None, request_id: None };
-    CliError::InFile(Box::new(InFile::new(problem, &file.display().to_string(), text)))
 }
 
 fn name_of(file: &Path, stem: &str) -> Result<Name, CliError> {

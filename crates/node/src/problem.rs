@@ -1,8 +1,8 @@
 //! Failures of a command as a person sees them, with the source and the place marked where there is one.
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode, SourceOffset};
-use serde::de::DeserializeSeed as _;
 use serde_json::Value;
+use snaphook_model::strict::NotStrict;
 use snaphook_model::{Origin, PlaceOf};
 
 /// A problem document of a node.
@@ -20,6 +20,13 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    /// About a document that no node has seen, with the path to what is wrong, and where that stands.
+    pub(crate) fn invalid(detail: String, path: Option<String>, place: Option<(usize, usize)>) -> Self {
+        let (line, column) = place.unzip();
+        let path = path.filter(|path| !path.is_empty());
+        Self { status: 400, code: "invalid".to_owned(), detail, path, line, column, origin: None, request_id: None }
+    }
+
     /// Reads an answer that is no success; one without a problem document keeps its status and text.
     pub(crate) fn read(status: u16, body: &[u8]) -> Self {
         let document: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
@@ -36,6 +43,12 @@ impl Problem {
             origin: serde_json::from_value(document["origin"].clone()).ok(),
             request_id: text("request_id"),
         }
+    }
+}
+
+impl From<NotStrict> for Problem {
+    fn from(NotStrict { path, detail, line, column }: NotStrict) -> Self {
+        Self::invalid(detail, path, Some((line, column)))
     }
 }
 
@@ -129,15 +142,19 @@ pub(crate) struct InFile {
 }
 
 impl InFile {
+    /// A problem with a text: at the place that it names itself, else at what its path leads to, else without a place.
     pub(crate) fn new(problem: Problem, file: &str, text: String) -> Self {
-        // What was sent may not have been the file as it is: a place that the file has not is looked for by its path.
+        // A file may have been changed since it was read.
         let has = |(line, column): &(usize, usize)| text.lines().nth(line.saturating_sub(1)).is_some_and(|text| *column <= text.len() + 1);
         let by_path = || problem.path.as_deref().filter(|_| problem.origin.is_none()).and_then(|path| place_in(&text, path));
-        let offset = match problem.line.zip(problem.column).filter(has).or_else(by_path) {
-            Some((line, column)) => Some(SourceOffset::from_location(&text, line, column).offset()),
-            _ => problem.path.as_deref().and_then(|path| place_of(&text, path)),
-        };
+        let place = problem.line.zip(problem.column).filter(has).or_else(by_path);
+        let offset = place.map(|(line, column)| SourceOffset::from_location(&text, line, column).offset());
         Self { problem, source: NamedSource::new(file, text), offset, from: None }
+    }
+
+    /// The same of a text that was not sent as it is: places in what was sent are none of its own.
+    pub(crate) fn by_path(problem: Problem, file: &str, text: String) -> Self {
+        Self::new(Problem { line: None, column: None, ..problem }, file, text)
     }
 
     /// The same problem in the file that it is really about; `deployed` is the file that was deployed.
@@ -152,18 +169,7 @@ impl InFile {
 /// Line and column of what a path names in a document, JSON or YAML.
 pub(crate) fn place_in(text: &str, path: &str) -> Option<(usize, usize)> {
     let place_of = PlaceOf::path(path);
-    place_of.in_json(text.as_bytes()).or_else(|| {
-        let read = serde_saphyr::with_deserializer_from_str(text, |reader| place_of.deserialize(reader));
-        let error = read.err().filter(|error| PlaceOf::is_reached(error))?;
-        let at = error.location()?;
-        Some((usize::try_from(at.line()).ok()?, usize::try_from(at.column()).ok()?))
-    })
-}
-
-/// Where a document's path such as `steps[2].foo` stands in its text: the last name of the path, quoted or as a YAML key.
-fn place_of(text: &str, path: &str) -> Option<usize> {
-    let last = path.rsplit(['.', '[', ']']).find(|part| !part.is_empty() && part.parse::<usize>().is_err())?;
-    text.find(&format!("\"{last}\"")).map(|at| at + 1).or_else(|| text.find(&format!("{last}:")))
+    place_of.in_json(text.as_bytes()).or_else(|| place_of.in_yaml(text.as_bytes()))
 }
 
 impl std::fmt::Display for InFile {

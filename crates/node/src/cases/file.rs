@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use snaphook_model::Hook;
+use snaphook_model::{Hook, strict};
 
 use crate::problem::{CliError, InFile, Problem};
 
@@ -97,8 +97,8 @@ pub(super) fn read(path: &Path) -> Result<CaseFile, CliError> {
         return Err(CliError::Usage(format!("{shown} is no file of cases: .yaml, .yml or .json; to test a script by name, add --hook")));
     }
     let text = std::fs::read_to_string(path).map_err(|source| CliError::File { what: format!("cannot read {shown}"), source })?;
-    let parsed = if path.extension().is_some_and(|extension| extension == "json") { from_json(&text) } else { from_yaml(&text) };
-    let Document { script, hook, cases } = match parsed {
+    let yaml = path.extension().is_none_or(|extension| extension != "json");
+    let Document { script, hook, cases } = match document(&text, yaml) {
         Ok(document) => document,
         Err(problem) => return Err(CliError::InFile(Box::new(InFile::new(*problem, &shown, text)))),
     };
@@ -107,41 +107,16 @@ pub(super) fn read(path: &Path) -> Result<CaseFile, CliError> {
     Ok(file)
 }
 
-fn from_json(text: &str) -> Result<Document, Box<Problem>> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let document = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let (line, column) = (error.inner().line(), error.inner().column());
-        // serde_json ends its message with the place, which is shown otherwise.
-        let sentence = error.inner().to_string();
-        let sentence = sentence.split(" at line ").next().unwrap_or_default().to_owned();
-        problem(error.path().to_string(), sentence, Some((line, column)))
-    })?;
-    deserializer.end().map_err(|error| problem(String::new(), error.to_string(), Some((error.line(), error.column()))))?;
-    Ok(document)
+/// What a file says, read as a node reads documents: with every digit, or not at all.
+fn document(text: &str, yaml: bool) -> Result<Document, Box<Problem>> {
+    let read = if yaml { strict::from_yaml(text.as_bytes()) } else { strict::from_json(text.as_bytes()) };
+    let document = read.map_err(|error| Box::new(Problem::from(error)))?;
+    serde_path_to_error::deserialize(document).map_err(|error| problem(error.path().to_string(), error.inner().to_string()))
 }
 
-fn from_yaml(text: &str) -> Result<Document, Box<Problem>> {
-    let mut path = String::new();
-    let options = serde_saphyr::options! { strict_booleans: true };
-    let parsed = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
-        serde_path_to_error::deserialize(deserializer).map_err(|error: serde_path_to_error::Error<serde_saphyr::Error>| {
-            path = error.path().to_string();
-            error.into_inner()
-        })
-    });
-    parsed.map_err(|error: serde_saphyr::Error| {
-        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let place = error.location().map(|at| (number(at.line()), number(at.column())));
-        let sentence = error.without_snippet().to_string();
-        let sentence = sentence.split(" at line ").next().unwrap_or_default();
-        problem(path, sentence.to_owned(), place)
-    })
-}
-
-fn problem(path: String, detail: String, place: Option<(usize, usize)>) -> Box<Problem> {
-    let path = Some(path).filter(|path| !path.is_empty() && path != "." && path != "?");
-    let (line, column) = place.filter(|(line, _)| *line > 0).unzip();
-    Box::new(Problem { status: 400, code: "invalid".to_owned(), detail, path, line, column, origin: None, request_id: None })
+/// Its place is what the path leads to.
+fn problem(path: String, detail: String) -> Box<Problem> {
+    Box::new(Problem::invalid(detail, Some(path).filter(|path| path != "." && path != "?"), None))
 }
 
 impl CaseFile {
@@ -159,7 +134,7 @@ impl CaseFile {
 
     /// An error of a case.
     pub(super) fn wrong(&self, index: usize, field: &str, detail: &str) -> CliError {
-        self.in_case(index, field, *problem(String::new(), detail.to_owned(), None))
+        self.in_case(index, field, *problem(String::new(), detail.to_owned()))
     }
 
     /// A problem about a field of a case, with the place where the case's name stands.
@@ -254,8 +229,30 @@ mod tests {
     }
 
     #[test]
+    fn no_digit_is_lost() {
+        for (name, text, place) in [
+            (
+                "a.yaml",
+                "hook: step\nscript: a@1\ncases:\n- name: one\n  expect:\n    payload: [1, 0.12345678901234567890]\n",
+                "a.yaml:6:18",
+            ),
+            ("a.yaml", "hook: step\nscript: a@1\ncases:\n- name: one\n  expect: {payload: 18446744073709551617}\n", "a.yaml:5:21"),
+            (
+                "a.json",
+                "{\"hook\": \"step\", \"script\": \"a@1\",\n\"cases\": [{\"name\": \"one\", \"expect\": {\"payload\": 9007199254740993.0}}]}",
+                "a.json:2:",
+            ),
+            ("a.json", "{\"hook\": \"step\", \"script\": \"a@1\",\n\"cases\": [{\"name\": \"one\", \"name\": \"two\"}]}", "a.json:2:"),
+        ] {
+            let shown = wrong(name, text);
+            assert!(shown.contains(place) && (shown.contains("more digits") || shown.contains("twice")), "{shown}");
+        }
+    }
+
+    #[test]
     fn null_is_something_to_expect() {
-        let document = from_yaml("{cases: [{name: a, expect: {payload: null}}, {name: b, expect: {logs: [x, {level: warn}]}}]}").unwrap();
+        let document =
+            document("{cases: [{name: a, expect: {payload: null}}, {name: b, expect: {logs: [x, {level: warn}]}}]}", true).unwrap();
         assert_eq!(document.cases[0].expect.payload, Some(Value::Null));
         assert_eq!(document.cases[1].expect.payload, None);
         assert_eq!(document.cases[1].expect.logs.as_ref().unwrap().len(), 2);

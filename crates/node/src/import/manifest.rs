@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use snaphook_model::{Encode, Invalid};
 
 use super::places;
+use super::read::MAX_BYTES;
 
 /// A flow and how it came about.
 #[derive(Debug)]
@@ -107,6 +108,14 @@ impl Import {
         self.findings.retain(|finding| finding.path != path);
         let why = format!("is not valid here, and the flow is refused at deploy until it is: {detail}");
         self.findings.push(Finding { path, outcome: Outcome::Left(why) });
+    }
+
+    /// Says of the whole that a node would not take a flow of so many bytes. Written out, it can be larger than the manifest.
+    pub(super) fn check_size(&mut self, bytes: usize) {
+        if bytes > MAX_BYTES {
+            let why = format!("makes a flow of {bytes} bytes, and a document has at most {MAX_BYTES}: make several flows of it");
+            self.findings.insert(0, Finding { path: "(file)".to_owned(), outcome: Outcome::Left(why) });
+        }
     }
 
     /// A complaint about the flow, as one about the manifest.

@@ -1,16 +1,16 @@
 //! `snaphook import`: makes a flow of a manifest that was written for another product, and says of every key what became of it.
 //!
-//! [`manifest`] maps and is pure; [`read`] reads the file; here is what a person sees and where the flow goes.
+//! [`manifest`] maps and is pure; [`read`] reads the file; [`saving`] asks what a node asks; here is what a person sees and where the flow goes.
 
 mod manifest;
 mod places;
 mod read;
+mod saving;
 
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
-use snaphook_flow::template::RequestTemplate;
 use snaphook_model::{Flow, Invalid, Name};
 
 use self::manifest::{Import, Outcome};
@@ -30,16 +30,11 @@ pub(crate) async fn run(args: ImportArgs) -> Result<(), CliError> {
     }
     // What the mapping made is held against the format of flows here, so that nobody finds out at deploy.
     let flow = Flow::parse(import.flow.clone()).map_err(|invalid| refused(&args.file, &source.text, import.in_manifest(invalid)))?;
-    if let Err(invalid) = flow.check_result_keys() {
-        import.not_valid(invalid);
-    }
-    for step in 0..flow.steps.len() {
-        if let Err(fault) = RequestTemplate::of_step(&flow, step) {
-            let path = fault.path.unwrap_or_else(|| flow.path_of(step));
-            import.not_valid(Invalid::new(path, fault.detail));
-        }
+    for fault in saving::faults(&import.flow) {
+        import.not_valid(fault);
     }
     let document = serde_json::to_value(&flow).map_err(|error| CliError::Start(format!("the flow cannot be written as JSON: {error}")))?;
+    import.check_size(document.to_string().len());
     print(&args, &name, &import, &document);
     if let Some(folder) = &args.write {
         write(folder, &name, &document)?;
@@ -99,16 +94,8 @@ async fn deploy(client: &Client, name: &Name, document: &Value) -> Result<(), Cl
 }
 
 fn refused(file: &Path, text: &str, invalid: Invalid) -> CliError {
-    let problem = Problem {
-        status: 400,
-        code: "invalid".to_owned(),
-        detail: if invalid.path.is_empty() { invalid.detail } else { format!("{}: {}", invalid.path, invalid.detail) },
-        path: Some(invalid.path).filter(|path| !path.is_empty()),
-        line: None,
-        column: None,
-        request_id: None,
-        origin: None,
-    };
+    let detail = if invalid.path.is_empty() { invalid.detail } else { format!("{}: {}", invalid.path, invalid.detail) };
+    let problem = Problem::invalid(detail, Some(invalid.path), None);
     CliError::InFile(Box::new(InFile::new(problem, &file.display().to_string(), text.to_owned())))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use snaphook_model::strict::{self, NotStrict};
 
-use crate::problem::{CliError, InFile, Problem, place_in};
+use crate::problem::{CliError, InFile};
 
 /// A manifest as it was written.
 pub(super) struct Source {
@@ -15,8 +15,8 @@ pub(super) struct Source {
     pub(super) note: Option<String>,
 }
 
-/// Larger than any document that a node takes.
-const MAX_BYTES: u64 = 1 << 20;
+/// The largest document that a node takes.
+pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// Reads a file.
 ///
@@ -25,60 +25,36 @@ const MAX_BYTES: u64 = 1 << 20;
 pub(super) fn file(path: &Path) -> Result<Source, CliError> {
     let unreadable = |source| CliError::File { what: format!("cannot read {}", path.display()), source };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_BYTES {
+    if size > MAX_BYTES as u64 {
         return Err(CliError::Usage(format!("{} has {size} bytes; a document has at most {MAX_BYTES}", path.display())));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    let read = if yaml { from_yaml(&text).map(|document| (document, None)) } else { from_json(&text) };
+    let read = if yaml { strict::from_yaml(text.as_bytes()).map(|document| (document, None)) } else { from_json(&text) };
     match read {
         Ok((document, note)) => Ok(Source { text, document, note }),
-        Err((detail, line, column)) => {
-            let problem = Problem {
-                status: 400,
-                code: "invalid".to_owned(),
-                detail,
-                path: None,
-                line: Some(line),
-                column: Some(column),
-                request_id: None,
-                origin: None,
-            };
-            Err(CliError::InFile(Box::new(InFile::new(problem, &path.display().to_string(), text))))
-        }
+        Err(error) => Err(CliError::InFile(Box::new(InFile::new(error.into(), &path.display().to_string(), text)))),
     }
 }
-
-/// What is wrong, in which line and column.
-type Wrong = (String, usize, usize);
 
 /// As JSON; else as YAML, which lets the comma after the last entry pass that examples on web pages have.
-fn from_json(text: &str) -> Result<(Value, Option<String>), Wrong> {
-    match strict::from_json(text.as_bytes()) {
-        Ok(document) => Ok((document, None)),
-        Err(NotStrict { path: Some(path), detail, line, column }) => Err((format!("{path}: {detail}"), line, column)),
-        Err(NotStrict { path: None, detail, line, column }) => match from_yaml(text) {
-            Ok(document) => {
-                let note = format!("is no JSON ({detail} at line {line} column {column}) and was read as YAML");
-                Ok((document, Some(note)))
-            }
-            Err(_) => Err((detail, line, column)),
-        },
+fn from_json(text: &str) -> Result<(Value, Option<String>), NotStrict> {
+    let error = match strict::from_json(text.as_bytes()) {
+        Ok(document) => return Ok((document, None)),
+        Err(error) => error,
+    };
+    if error.path.is_some() {
+        return Err(error);
     }
-}
-
-fn from_yaml(text: &str) -> Result<Value, Wrong> {
-    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-    let document = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = |n: u64| usize::try_from(n).unwrap_or(1);
-        let (line, column) = error.location().map_or((1, 1), |at| (place(at.line()), place(at.column())));
-        (error.to_string(), line, column)
-    })?;
-    strict::numbers_are_kept(&document).map_err(|invalid| {
-        let (line, column) = place_in(text, &invalid.path).unwrap_or((1, 1));
-        (invalid.to_string(), line, column)
-    })?;
-    Ok(document)
+    match strict::from_yaml(text.as_bytes()) {
+        Ok(document) => {
+            let NotStrict { detail, line, column, .. } = error;
+            Ok((document, Some(format!("is no JSON ({detail} at line {line} column {column}) and was read as YAML"))))
+        }
+        // It is YAML, and what is wrong is something else.
+        Err(other) if other.path.is_some() => Err(other),
+        Err(_) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -92,10 +68,9 @@ mod tests {
         let text = r#"{"a": [1, -2, 1.5, "x", null, true], "b": {"c": {}}}"#;
         assert_eq!(from_json(text).unwrap(), (json!({"a": [1, -2, 1.5, "x", null, true], "b": {"c": {}}}), None));
         for twice in [r#"{"a": 1, "a": 2}"#, r#"{"x": [{"a": 1, "b": 2, "a": 3}]}"#] {
-            let (detail, line, _) = from_json(twice).unwrap_err();
-            assert!(detail.contains("`a` stands here twice") && line == 1, "{detail}");
+            let wrong = from_json(twice).unwrap_err();
+            assert!(wrong.detail.contains("`a` stands here twice") && wrong.line == 1, "{wrong:?}");
         }
-        assert!(from_yaml("a: 1\na: 2\n").is_err());
     }
 
     #[test]
@@ -103,6 +78,8 @@ mod tests {
         let (document, note) = from_json("{\n\"interval\": 5,\n\"amount\": 60,\n}").unwrap();
         assert_eq!(document, json!({"interval": 5, "amount": 60}));
         assert!(note.unwrap().contains("was read as YAML"));
-        assert_eq!(from_json("{\"a\": \n [1, }").unwrap_err().1, 2);
+        assert_eq!(from_json("{\"a\": \n [1, }").unwrap_err().line, 2);
+        let wrong = from_json("{\"a\": [1,\n0.12345678901234567890,\n]}").unwrap_err();
+        assert_eq!((wrong.path.as_deref(), wrong.line), (Some("a[1]"), 2), "the number is worse than the comma: {wrong:?}");
     }
 }
