@@ -106,12 +106,19 @@ async fn what_is_wrong_in_a_folder_is_shown_in_its_file() {
     assert!(says(&printed, "scripts/b.js:3:") && says(&printed, "too strict") && says(&printed, "scripts/a.js:2:"), "{printed}");
 }
 
-/// A project with a bundler and a package of its own, installed once. Needs npm and its registry, as people who bundle do.
-static PROJECT: LazyLock<TempDir> = LazyLock::new(|| {
+/// Projects with a bundler and a package of their own, installed once. Need npm and its registry, as people who bundle do.
+static ESBUILD: LazyLock<TempDir> = LazyLock::new(|| project(r#""esbuild": "0.25.12""#));
+static ROLLDOWN: LazyLock<TempDir> = LazyLock::new(|| project(r#""rolldown": "1.3.2""#));
+
+fn project(bundler: &str) -> TempDir {
+    let manifest = format!(r#"{{"private": true, "dependencies": {{"words": "file:./words"}}, "devDependencies": {{{bundler}}}}}"#);
     let project = folder(&[
-        ("package.json", r#"{"private": true, "dependencies": {"words": "file:./words"}, "devDependencies": {"esbuild": "0.25.12"}}"#),
+        ("package.json", &manifest),
         ("words/package.json", r#"{"name": "words", "version": "1.0.0", "main": "index.js"}"#),
-        ("words/index.js", "exports.hello = (name) => `hello ${name}`;\nexports.machine = () => require('os').hostname();\n"),
+        (
+            "words/index.js",
+            "exports.machine = () => require('os').hostname();\nexports.hello = (name) => name === 'machine' ? exports.machine() : `hello ${name}`;\n",
+        ),
     ]);
     let mut npm = Command::new("timeout");
     npm.args(["55", "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts=false"]).current_dir(project.path());
@@ -119,35 +126,47 @@ static PROJECT: LazyLock<TempDir> = LazyLock::new(|| {
     let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "this test needs npm and its registry, and `npm install` failed: {printed}");
     project
-});
+}
 
-/// A folder below the project, in which its packages are found.
-fn in_project(files: &[(&str, &str)]) -> TempDir {
-    let folder = TempDir::new_in(PROJECT.path()).unwrap();
+/// A folder below a project, in which its packages are found.
+fn in_project(project: &TempDir, files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new_in(project.path()).unwrap();
     write(folder.path(), files);
     folder
 }
 
 #[tokio::test]
-async fn packages_are_bundled_and_faults_name_their_files() {
+async fn esbuild_bundles_packages_and_faults_name_their_files() {
+    packages_are_bundled_and_faults_name_their_files(&ESBUILD).await;
+}
+
+#[tokio::test]
+async fn rolldown_bundles_packages_and_faults_name_their_files() {
+    packages_are_bundled_and_faults_name_their_files(&ROLLDOWN).await;
+}
+
+async fn packages_are_bundled_and_faults_name_their_files(project: &TempDir) {
     let tenant = node().tenant().await;
-    let folder = in_project(&[
-        ("scripts/signing.js", "export const sign = (text) => text + '!';"),
-        ("scripts/greet/package.json", r#"{"name": "greet", "module": "./src/index.ts", "dependencies": {"words": "*"}}"#),
-        (
-            "scripts/greet/src/index.ts",
-            "import { sign } from 'script:signing';\nimport { hello } from 'words';\nimport { shout } from './shout';\n\nexport default (name: string): string => sign(shout(hello(name)));\n",
-        ),
-        (
-            "scripts/greet/src/shout.ts",
-            "export function shout(text: string): string {\n  if (text.endsWith('nobody')) {\n    throw new Error('nobody is there');\n  }\n  return text.toUpperCase();\n}\nexport const unused = 1;\nif (Date.now() < 0) Buffer.from('');\n",
-        ),
-        (
-            "scripts/loose.ts",
-            "import { shout } from './greet/src/shout.ts';\nimport { hello } from 'words';\nexport default (name: string) => shout(hello(name));",
-        ),
-        ("scripts/notes/readme.js", "not a script: its folder has no package.json"),
-    ]);
+    let folder = in_project(
+        project,
+        &[
+            ("scripts/signing.js", "export const sign = (text) => text + '!';"),
+            ("scripts/greet/package.json", r#"{"name": "greet", "module": "./src/index.ts", "dependencies": {"words": "*"}}"#),
+            (
+                "scripts/greet/src/index.ts",
+                "import { sign } from 'script:signing';\nimport { hello } from 'words';\nimport { shout } from './shout';\n\nexport default (name: string): string => sign(shout(hello(name)));\n",
+            ),
+            (
+                "scripts/greet/src/shout.ts",
+                "export function shout(text: string): string {\n  if (text.endsWith('nobody')) {\n    throw new Error('nobody is there');\n  }\n  return text.toUpperCase();\n}\nexport const unused = 1;\nif (Date.now() < 0) Buffer.from('');\n",
+            ),
+            (
+                "scripts/loose.ts",
+                "import { shout } from './greet/src/shout.ts';\nimport { hello } from 'words';\nexport default (name: string) => shout(hello(name));",
+            ),
+            ("scripts/notes/readme.js", "not a script: its folder has no package.json"),
+        ],
+    );
     let (deployed, printed) = deploy(&tenant, folder.path(), None);
     assert!(deployed, "{printed}");
     assert!(
@@ -170,20 +189,37 @@ async fn packages_are_bundled_and_faults_name_their_files() {
 }
 
 #[tokio::test]
-async fn what_a_bundle_cannot_have_is_shown_in_its_source() {
+async fn what_a_bundle_of_esbuild_cannot_have_is_shown_in_its_source() {
+    what_a_bundle_cannot_have_is_shown_in_its_source(&ESBUILD).await;
+}
+
+#[tokio::test]
+async fn what_a_bundle_of_rolldown_cannot_have_is_shown_in_its_source() {
+    what_a_bundle_cannot_have_is_shown_in_its_source(&ROLLDOWN).await;
+}
+
+async fn what_a_bundle_cannot_have_is_shown_in_its_source(project: &TempDir) {
     let tenant = node().tenant().await;
-    let folder = in_project(&[
-        (
-            "scripts/reads.ts",
-            "import { machine } from 'words';\nimport { readFileSync } from 'node:fs';\nexport default () => readFileSync(machine());",
-        ),
-        ("scripts/broken.ts", "import { machine } from 'words';\nimport { x } from './nowhere';\nexport default () => machine(x);"),
-        ("scripts/entry/package.json", r#"{"main": "dist/index.js"}"#),
-    ]);
+    let folder = in_project(
+        project,
+        &[
+            (
+                "scripts/reads.ts",
+                "import { machine } from 'words';\nimport { readFileSync } from 'node:fs';\nexport default () => readFileSync(machine());",
+            ),
+            ("scripts/broken.ts", "import { machine } from 'words';\nimport { x } from './nowhere';\nexport default () => machine(x);"),
+            ("scripts/absent.ts", "import { machine } from 'words';\n\nimport x from 'no-such-package';\nexport default () => machine(x);"),
+            ("scripts/entry/package.json", r#"{"main": "dist/index.js"}"#),
+        ],
+    );
     let (deployed, printed) = deploy(&tenant, folder.path(), None);
-    assert!(!deployed && printed.contains("3 of 3 could not be deployed"), "{printed}");
+    assert!(!deployed && printed.contains("4 of 4 could not be deployed"), "{printed}");
     assert!(says(&printed, "cannot import \"node:fs\"") && says(&printed, "scripts/reads.ts:2:"), "{printed}");
+    // The one bundler quotes with two strokes, the other with one.
+    let printed = printed.replace('\'', "\"");
     assert!(says(&printed, "Could not resolve \"./nowhere\"") && says(&printed, "scripts/broken.ts:2:"), "{printed}");
+    assert!(says(&printed, "Could not resolve \"no-such-package\"") && says(&printed, "scripts/absent.ts:3:"), "{printed}");
+    assert!(!printed.contains("    at "), "a bundler's own code is nobody's business: {printed}");
     assert!(says(&printed, "the entry `dist/index.js` does not exist"), "{printed}");
 }
 
@@ -199,5 +235,5 @@ async fn what_is_missing_for_a_bundle_is_asked_for() {
     let (deployed, printed) = deploy(&tenant, folder.path(), Some("/nowhere"));
     assert!(!deployed, "{printed}");
     assert!(says(&printed, "its packages are not installed; run `npm install` in"), "{printed}");
-    assert!(says(&printed, "the bundler esbuild is not installed; run `npm install --save-dev esbuild` in"), "{printed}");
+    assert!(says(&printed, "no bundler is installed, neither esbuild nor rolldown; run `npm install --save-dev esbuild` in"), "{printed}");
 }

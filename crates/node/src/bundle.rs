@@ -1,7 +1,10 @@
-//! Bundles what a script takes from files and packages into one module, with the bundler that the project has.
+//! Bundles what a script takes from files and packages into one module, with the bundler that the project has: esbuild or rolldown.
+
+mod esbuild;
+mod rolldown;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,22 +22,11 @@ pub(crate) struct Bundle {
 /// Bundling takes milliseconds; a bundler that has not ended by then never will.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One ES module for a platform that is neither Node nor a page, which browser builds of packages come closest to. The map is for faults.
-const SETTINGS: [&str; 13] = [
-    "--bundle",
-    "--format=esm",
-    "--platform=browser",
-    "--target=es2023",
-    "--charset=utf8",
-    "--external:snaphook",
-    "--external:script:*",
-    "--define:process.env.NODE_ENV=\"production\"",
-    "--sourcemap=inline",
-    "--sources-content=false",
-    "--log-level=warning",
-    "--log-limit=0",
-    "--color=false",
-];
+/// What a bundle is for; both bundlers have the word. Neither Node nor a page, but the builds of packages for browsers come closest.
+const PLATFORM: &str = "browser";
+
+/// The newest syntax that a bundle may have.
+const TARGET: &str = "es2023";
 
 /// Where entries of packages lie that do not say it.
 const ENTRIES: [&str; 8] =
@@ -91,52 +83,87 @@ async fn run(folder: &Path, entry: &Path, manifest: Option<&Value>) -> Result<Bu
     if has_dependencies && !installed {
         return Err(failed(format!("its packages are not installed; run `npm install` in {}", folder.display())));
     }
-    let local = folder.ancestors().map(|folder| folder.join("node_modules/.bin/esbuild")).find(|path| path.is_file());
-    let program = local.unwrap_or_else(|| PathBuf::from("esbuild"));
-    let mut externals = Vec::new();
-    // What only Node has stays an import, which the deploy then names with its place: packages often import what they can do without.
-    loop {
-        let output = esbuild(&program, &folder, entry, &externals).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => failed(format!(
-                "it imports files or packages, and the bundler esbuild is not installed; run `npm install --save-dev esbuild` in {}",
-                folder.display()
-            )),
-            _ => failed(format!("esbuild cannot be run: {error}")),
-        })?;
-        if output.status.success() {
-            return Ok(Bundle { text: output.stdout.into(), folder });
+    for (bundler, program) in candidates(&folder) {
+        match bundler.run(&program, &folder, entry).await {
+            Ok(text) => return Ok(Bundle { text, folder }),
+            Err(Failure::NotThere) => {}
+            Err(Failure::Other(detail)) => return Err(failed(detail)),
         }
-        let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        let before = externals.len();
-        externals.extend(nodes_own(&errors).filter(|name| !externals.contains(name)).collect::<Vec<_>>());
-        if externals.len() == before {
-            return Err(failed(format!("it cannot be bundled:\n{errors}")));
+    }
+    Err(failed(format!(
+        "it imports files or packages, and no bundler is installed, neither esbuild nor rolldown; run `npm install --save-dev esbuild` in {}",
+        folder.display()
+    )))
+}
+
+/// A program that bundles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bundler {
+    Esbuild,
+    Rolldown,
+}
+
+/// Why there is no bundle.
+enum Failure {
+    /// The program does not exist.
+    NotThere,
+    /// In words.
+    Other(String),
+}
+
+impl Bundler {
+    /// In the order in which they are looked for: esbuild starts faster.
+    const ALL: [Self; 2] = [Self::Esbuild, Self::Rolldown];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Esbuild => "esbuild",
+            Self::Rolldown => "rolldown",
+        }
+    }
+
+    async fn run(self, program: &Path, folder: &Path, entry: &Path) -> Result<Bytes, Failure> {
+        match self {
+            Self::Esbuild => esbuild::bundle(program, folder, entry).await,
+            Self::Rolldown => rolldown::bundle(program, folder, entry).await,
         }
     }
 }
 
-/// Modules that esbuild says are Node's own.
-fn nodes_own(errors: &str) -> impl Iterator<Item = String> + '_ {
-    errors.lines().filter_map(|line| {
-        let (name, rest) = line.trim_start().strip_prefix("The package \"")?.split_once('"')?;
-        rest.contains("built into node").then(|| name.to_owned())
-    })
+/// What to try: the bundler that the nearest project brings along, else those of the machine.
+fn candidates(folder: &Path) -> Vec<(Bundler, PathBuf)> {
+    let mut own = folder.ancestors().flat_map(|folder| {
+        let bin = folder.join("node_modules/.bin");
+        Bundler::ALL.map(|bundler| (bundler, bin.join(bundler.name())))
+    });
+    match own.find(|(_, path)| path.is_file()) {
+        Some(own) => vec![own],
+        None => Bundler::ALL.map(|bundler| (bundler, PathBuf::from(bundler.name()))).to_vec(),
+    }
 }
 
-async fn esbuild(program: &Path, folder: &Path, entry: &Path, externals: &[String]) -> std::io::Result<std::process::Output> {
-    let mut command = Command::new(program);
-    command.current_dir(folder).arg(entry).args(SETTINGS).args(externals.iter().map(|name| format!("--external:{name}")));
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    tokio::time::timeout(PATIENCE, command.output())
-        .await
-        .map_err(|_| std::io::Error::other(format!("it did not end within {} s", PATIENCE.as_secs())))?
+/// Runs a bundler to its end.
+async fn output(bundler: Bundler, mut command: Command) -> Result<Output, Failure> {
+    command.env("NO_COLOR", "1").stdin(Stdio::null()).kill_on_drop(true);
+    let cannot = |detail: String| Failure::Other(format!("{} cannot be run: {detail}", bundler.name()));
+    match tokio::time::timeout(PATIENCE, command.output()).await {
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::NotThere),
+        Ok(Err(error)) => Err(cannot(error.to_string())),
+        Err(_) => Err(cannot(format!("it did not end within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// What a bundler says is wrong with the sources.
+fn refused(errors: &str) -> Failure {
+    Failure::Other(format!("it cannot be bundled:\n{}", errors.trim()))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{entry, nodes_own};
+    use super::{Bundler, candidates, entry};
 
     #[test]
     fn entries_are_read_as_packages_have_them() {
@@ -158,8 +185,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nodes_own_is_read_off_the_errors() {
-        let errors = "✘ [ERROR] Could not resolve \"fs\"\n\n  The package \"fs\" wasn't found on the file system but is built into node. Are you\n\n  You can mark the path \"x\" as external\n  The package \"node:os\" wasn't found on the file system but is built into node.";
-        assert_eq!(nodes_own(errors).collect::<Vec<_>>(), ["fs", "node:os"]);
+    fn the_nearest_bundler_is_taken() {
+        let project = tempfile::tempdir().unwrap();
+        let folder = project.path().join("scripts/greet");
+        let install = |below: &str, name: &str| {
+            let bin = project.path().join(below).join("node_modules/.bin");
+            std::fs::create_dir_all(&bin).unwrap();
+            std::fs::write(bin.join(name), "").unwrap();
+            bin.join(name)
+        };
+        std::fs::create_dir_all(&folder).unwrap();
+        // A machine's own folders above the project may have one.
+        let above = project.path().ancestors().skip(1).any(|folder| folder.join("node_modules/.bin").is_dir());
+        if !above {
+            let machine = [(Bundler::Esbuild, "esbuild".into()), (Bundler::Rolldown, "rolldown".into())];
+            assert_eq!(candidates(&folder), machine);
+        }
+        let rolldown = install("", "rolldown");
+        assert_eq!(candidates(&folder), [(Bundler::Rolldown, rolldown.clone())]);
+        let esbuild = install("", "esbuild");
+        assert_eq!(candidates(&folder), [(Bundler::Esbuild, esbuild)]);
+        let nearer = install("scripts", "rolldown");
+        assert_eq!(candidates(&folder), [(Bundler::Rolldown, nearer)]);
     }
 }
