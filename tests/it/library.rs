@@ -300,6 +300,17 @@ async fn f010_braincloud_scripts_include_those_of_the_same_tenant_and_no_others(
     assert!(theirs["detail"].as_str().unwrap().contains("there is no script `secret`"), "{theirs}");
     assert_eq!(theirs["detail"].as_str().unwrap().replace("secret", "X"), nobodys["detail"].as_str().unwrap().replace("nobody", "X"));
 
+    // A name that nothing can have here is said in the words of the source, with one that would do.
+    for (included, said) in [("My Helper", "as `My-Helper`"), ("../lib/greet all.ccjs", "as `greet-all`"), ("größe", "as `gr-e`")] {
+        let refused = upload(&a, "other", &format!("bridge.include('{included}');\ngreet();")).await.expect(422).json();
+        let detail = refused["detail"].as_str().unwrap();
+        assert_eq!((refused["code"].as_str(), place(&refused)), (Some("script-compile"), (Some(1), Some(16))));
+        assert!(
+            detail.starts_with(&format!("bridge.include(\"{included}\")")) && detail.contains("1 to 63 of a-z") && detail.contains(said),
+            "{detail}"
+        );
+    }
+
     // Only in the first lines, only a script of the dialect, and faults name its file.
     a.js("module", "export const greet = 1;").await;
     let foreign = upload(&a, "other", "bridge.include('module');\ngreet();").await.expect(422).json();

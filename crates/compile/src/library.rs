@@ -174,7 +174,7 @@ impl Linker<'_> {
         let mut pending = Vec::new();
         for request in requests.iter().filter(|request| request.specifier != BUILT_IN) {
             let place = self.spot(by, request.at);
-            let mut wanted = parse(&request.specifier).map_err(|detail| place.fault(Code::ScriptCompile, &detail))?;
+            let mut wanted = parse(&request.specifier).map_err(|wrong| place.fault(Code::ScriptCompile, &wrong.sentence(request)))?;
             if wanted.version.is_none() {
                 wanted.version = pins.iter().find(|pin| pin.script == wanted.script).map(|pin| pin.version);
             }
@@ -341,48 +341,127 @@ fn visit(modules: &[Module], index: usize, order: &mut Vec<usize>) {
     }
 }
 
+/// Why a specifier names no script that there could be.
+#[derive(Debug, PartialEq, Eq)]
+enum Wrong {
+    /// It is none of a script.
+    Elsewhere,
+    /// What stands behind the `@` of this name is no number of a version.
+    Version(String),
+    /// Nothing can have this name.
+    Name(String),
+}
+
+impl Wrong {
+    /// What is wrong and what to do, in the words of the source.
+    fn sentence(&self, Request { specifier, included, .. }: &Request) -> String {
+        let written = included.as_ref().map_or_else(|| format!("\"{specifier}\""), |name| format!("bridge.include(\"{}\")", excerpt(name)));
+        match self {
+            Self::Elsewhere => format!(
+                "cannot import {written}: a script can import \"{BUILT_IN}\" and other scripts, as in \"{SCHEME}name@2\"; what comes from npm is bundled by `snaphook deploy`"
+            ),
+            Self::Version(name) => {
+                let scheme = if included.is_some() { "" } else { SCHEME };
+                format!("{written} names no version; write \"{scheme}{name}@2\"")
+            }
+            Self::Name(name) => {
+                let other = allowed(name).map_or_else(|| "under such a name".to_owned(), |other| format!("as `{other}`"));
+                format!(
+                    "{written} names no script: `{}` can be no script's name, which is 1 to 63 of a-z, A-Z, 0-9, `.`, `_` and `-`, with a letter or digit first; upload that script {other}, and use this name here",
+                    excerpt(name)
+                )
+            }
+        }
+    }
+}
+
+/// The nearest text that can be a name, for who has to choose one.
+fn allowed(name: &str) -> Option<String> {
+    let kept = name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' });
+    let mut other = String::new();
+    // One stroke for all that cannot stay side by side, and none at the ends.
+    for c in kept.skip_while(|c| !c.is_ascii_alphanumeric()).take(63) {
+        if c != '-' || !other.ends_with('-') {
+            other.push(c);
+        }
+    }
+    let other = other.trim_end_matches('-');
+    Name::new(other).is_ok().then(|| other.to_owned())
+}
+
 /// Reads `script:NAME@VERSION` or `script:NAME`.
-fn parse(specifier: &str) -> Result<Wanted, String> {
-    let Some(name) = specifier.strip_prefix(SCHEME) else {
-        return Err(format!(
-            "cannot import \"{specifier}\": a script can import \"{BUILT_IN}\" and other scripts, as in \"{SCHEME}name@2\"; what comes from npm is bundled by `snaphook deploy`"
-        ));
-    };
+fn parse(specifier: &str) -> Result<Wanted, Wrong> {
+    let name = specifier.strip_prefix(SCHEME).ok_or(Wrong::Elsewhere)?;
     let (name, version) = match name.split_once('@') {
         Some((name, version)) => {
             let number = version.parse().ok().filter(|number: &u32| *number > 0 && number.to_string() == version);
-            (name, Some(number.ok_or_else(|| format!("\"{specifier}\" names no version; write \"{SCHEME}{name}@2\""))?))
+            (name, Some(number.ok_or_else(|| Wrong::Version(name.to_owned()))?))
         }
         None => (name, None),
     };
-    let script = Name::new(name).map_err(|error| format!("\"{specifier}\" names no script: {error}"))?;
+    let script = Name::new(name).map_err(|_| Wrong::Name(name.to_owned()))?;
     Ok(Wanted { script, version })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Wrong, allowed, parse};
+    use crate::script::Request;
 
     #[test]
     fn specifiers_are_read() {
         let read = |text: &str| parse(text).map(|wanted| (wanted.script.to_string(), wanted.version));
         assert_eq!(read("script:signing@2"), Ok(("signing".to_owned(), Some(2))));
         assert_eq!(read("script:a.b-c"), Ok(("a.b-c".to_owned(), None)));
-        for wrong in [
-            "fs",
-            "./a.js",
-            "script:",
-            "script:@2",
-            "script:a@",
-            "script:a@0",
-            "script:a@02",
-            "script:a@-1",
-            "script:a@4294967296",
-            "script:a/b",
-            "script:a@1@2",
-            "Script:a",
-        ] {
-            assert!(read(wrong).unwrap_err().contains(wrong), "{wrong}");
+        for wrong in ["fs", "./a.js", "Script:a"] {
+            assert_eq!(read(wrong), Err(Wrong::Elsewhere), "{wrong}");
         }
+        for wrong in ["script:a@", "script:a@0", "script:a@02", "script:a@-1", "script:a@4294967296", "script:a@1@2"] {
+            assert_eq!(read(wrong), Err(Wrong::Version("a".to_owned())), "{wrong}");
+        }
+        for wrong in ["", "a/b", "_a"] {
+            assert_eq!(read(&format!("script:{wrong}")), Err(Wrong::Name(wrong.to_owned())));
+        }
+        assert_eq!(read("script:@2"), Err(Wrong::Name(String::new())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_words_of_the_source() {
+        let said = |specifier: &str, included: Option<&str>| {
+            let included = included.map(str::to_owned);
+            let request = Request { specifier: specifier.to_owned(), included, at: (1, 1), names: Vec::new() };
+            parse(specifier).unwrap_err().sentence(&request)
+        };
+        for (specifier, included, parts) in [
+            ("fs", None, &["cannot import \"fs\"", "\"script:name@2\""][..]),
+            ("script:a@x", None, &["\"script:a@x\" names no version; write \"script:a@2\""]),
+            ("script:a@x", Some("a@x"), &["bridge.include(\"a@x\") names no version; write \"a@2\""]),
+            ("script:my helper", None, &["\"script:my helper\" names no script", "1 to 63 of a-z", "upload that script as `my-helper`"]),
+            (
+                "script:My Helper",
+                Some("../My Helper.ccjs"),
+                &["bridge.include(\"../My Helper.ccjs\")", "`My Helper` can be no", "as `My-Helper`"],
+            ),
+            ("script:", Some("lib/"), &["bridge.include(\"lib/\")", "upload that script under such a name"]),
+        ] {
+            let said = said(specifier, included);
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        }
+    }
+
+    #[test]
+    fn other_names_can_be_names() {
+        for (name, other) in [
+            ("my helper", Some("my-helper")),
+            ("  Größe (neu)!", Some("Gr-e-neu")),
+            ("_private", Some("private")),
+            ("a - b", Some("a-b")),
+            ("v1.2_x", Some("v1.2_x")),
+            ("äöü", None),
+            ("", None),
+        ] {
+            assert_eq!(allowed(name).as_deref(), other, "{name}");
+        }
+        assert_eq!(allowed(&"n ".repeat(100)).unwrap().len(), 63);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Outline {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) specifier: String,
+    /// As it is written, where that is in an include call.
+    pub(crate) included: Option<String>,
     pub(crate) at: (u32, u32),
     /// What is wanted from there, with its place.
     pub(crate) names: Vec<(String, (u32, u32))>,
@@ -90,6 +92,7 @@ impl Outline {
         spans.sort_unstable_by_key(|(span, _)| span.start);
         let request = |(span, specifier): (Span, &str)| Request {
             specifier: specifier.to_owned(),
+            included: None,
             at: place(span),
             names: names(record, specifier).map(|(name, span)| (name.to_owned(), place(span))).collect(),
         };
@@ -110,7 +113,8 @@ fn includes(text: &str, program: &Program<'_>) -> Vec<Request> {
     for (name, span) in program.body.iter().map_while(included) {
         let specifier = format!("{SCHEME}{}", script_of(name));
         if !requests.iter().any(|known| known.specifier == specifier) {
-            requests.push(Request { specifier, at: position(text, span.start as usize), names: Vec::new() });
+            let (at, included) = (position(text, span.start as usize), Some(name.to_owned()));
+            requests.push(Request { specifier, included, at, names: Vec::new() });
         }
     }
     requests
