@@ -13,6 +13,7 @@ on_both_databases! {
     f117_every_attempt_gets_the_first_ones_payload,
     f118_a_caller_waits_as_long_as_it_says,
     a_step_waits_before_it_tries_again,
+    an_upstream_that_is_busy_says_when_to_ask_again,
     a_run_is_cancelled_where_it_is,
     a_run_is_made_again_with_its_input_and_its_version,
     a_history_tells_everything_in_order,
@@ -131,6 +132,46 @@ async fn a_step_waits_before_it_tries_again() {
     let begun = Instant::now();
     assert_eq!(tenant.call("c/y", json!({})).await.expect(200).json(), json!({"ok": true}));
     assert!(begun.elapsed() >= Duration::from_secs(1));
+}
+
+/// How long a run's step waits, or waited, in seconds.
+async fn waited(tenant: &Tenant, run: &str) -> f64 {
+    let wait = tenant.record_of(run).await["steps"][0]["waits"][0].clone();
+    let time = |key: &str| wait[key].as_str().unwrap_or_else(|| panic!("{wait}")).parse::<jiff::Timestamp>().unwrap();
+    time("until").duration_since(time("since")).as_secs_f64()
+}
+
+async fn an_upstream_that_is_busy_says_when_to_ask_again() {
+    let (tenant, upstream) = tenant().await;
+    let busy =
+        |status: u16, after: &str| Answer::status(status).header("date", "Sun, 06 Nov 1994 08:49:37 GMT").header("retry-after", after);
+    let flow = |path: &str| json!({"steps": [{"name": "Ask", "url": upstream.url(path), "status_code": [200], "retry": {"attempts": 1, "delay_s": 1}}]});
+    for (path, status, after, expected) in [
+        ("/seconds", 429, "30", 30.0),
+        ("/date", 503, "Sun, 06 Nov 1994 08:50:07 GMT", 30.0),
+        ("/tomorrow", 503, "86400", 3600.0),
+        ("/now", 429, "0", 1.0),
+        ("/other", 500, "30", 1.0),
+    ] {
+        upstream.on(path, busy(status, after)).on(path, ok());
+        tenant.flow("f", flow(path)).await;
+        let parked = tenant.run("f", json!(1)).await.expect(202);
+        let run = parked.json()["run"].as_str().unwrap().to_owned();
+        assert_eq!(waited(&tenant, &run).await, expected, "{path}");
+        let _ = post(&tenant, &format!("/v1/runs/{run}/cancel")).await;
+    }
+    upstream.on("/soon", busy(429, "2")).on("/soon", ok());
+    tenant.flow("f", flow("/soon")).await;
+    let parked = tenant.run("f", json!(1)).await.expect(202);
+    let run = ended(&tenant, parked.json()["run"].as_str().unwrap()).await;
+    let begun = |attempt: usize| run["steps"][0]["attempts"][attempt]["started_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(run["status"] == "succeeded" && begun(1).duration_since(begun(0)).as_secs_f64() >= 2.0, "{run}");
+
+    // Whoever waits for a call would not wait for this: the failure is told at once.
+    upstream.on("/y", busy(503, "3600"));
+    let endpoint = json!({"method": "POST", "path": "/y", "retry": {"attempts": 1, "delay_s": 1}});
+    tenant.connector("c", json!({"base_url": upstream.url(""), "endpoints": {"y": endpoint}})).await;
+    assert_eq!(problem(&tenant.call("c/y", json!({})).await.expect(502)).0, "status");
 }
 
 /// The kind of a run's last event, and the status that it names.

@@ -6,6 +6,7 @@ pub mod call;
 mod input;
 pub mod path;
 pub mod plan;
+mod retry_after;
 pub mod run;
 pub mod script;
 

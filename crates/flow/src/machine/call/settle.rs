@@ -7,6 +7,7 @@ use snaphook_model::{Blame, Callback, Code, Fault, Hook, HttpResponse, Payload, 
 
 use super::{Call, End, Failed, Failure, Repeat, Stage, answered};
 use crate::machine::path::ResponsePath;
+use crate::machine::retry_after::retry_after;
 use crate::template::Condition;
 
 impl Call<'_> {
@@ -115,7 +116,8 @@ impl Call<'_> {
         self.so_far.retries < self.plan.retry.attempts && self.plan.polling.is_none_or(|polling| self.so_far.attempt < polling.amount)
     }
 
-    /// The next attempt, after the delay that belongs to it. `fault` is why.
+    /// The next attempt, after the delay that belongs to it, or after a longer one that the upstream asked for. `fault` is why. A step without
+    /// a delay is tried again at once, whatever the upstream asks for.
     pub(super) fn retry(&mut self, fault: Fault) {
         self.so_far.retries += 1;
         self.so_far.errors.push(Some(fault.clone()));
@@ -123,7 +125,8 @@ impl Call<'_> {
         if delay.is_zero() {
             self.begin_attempt();
         } else {
-            self.so_far.stage = Stage::Wait(delay, fault);
+            let asked = retry_after(&self.so_far.response).unwrap_or_default();
+            self.so_far.stage = Stage::Wait(delay.max(asked), fault);
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use snaphook_model::{AsyncStep, Callback, Code, ContinueIf, Decision, Hook, Payload, Polling, PostRequestDecision, Retry, WaitReason};
+use bytes::Bytes;
+use snaphook_model::{
+    AsyncStep, Callback, Code, ContinueIf, Decision, Hook, HttpResponse, Payload, Polling, PostRequestDecision, Retry, WaitReason,
+};
 
 use super::calls::{plan, response};
 use crate::machine::{Action, Call, CallPlan, End, Event, Repeat};
@@ -54,6 +57,42 @@ fn delays_grow_and_belong_to_scripts_too() {
     let call = told(&plan, [response(200, "{}"), again(), Event::NoTime]);
     assert_eq!(call.attempt_errors().len(), 1);
     assert_eq!(failed(call), (Code::ScriptFailed, Repeat::AsPolicy));
+}
+
+/// An answer of an upstream that has too much to do.
+fn busy(status: u16, headers: &[(&str, &str)]) -> Event {
+    Event::Responded(HttpResponse { status, headers: headers.iter().copied().collect(), body: Bytes::new() })
+}
+
+#[test]
+fn an_upstream_that_asks_for_more_time_gets_it() {
+    let retry = |delay_s| Retry { attempts: 3, delay_s, backoff: 3 };
+    let slow = CallPlan { retry: retry(2), ..plan(&[]) };
+    let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    for (status, said, waited) in [
+        (429, "30", 30),
+        (503, "30", 30),
+        (503, "Sun, 06 Nov 1994 08:50:07 GMT", 30),
+        (429, "1", 2),
+        (429, "86400", 3600),
+        (429, "soon", 2),
+        (500, "30", 2),
+    ] {
+        let call = told(&slow, [busy(status, &[date, ("retry-after", said)])]);
+        assert_eq!((waits(&call), call.wait_reason()), (Some(waited), WaitReason::Retry), "{status} {said}");
+    }
+    // The step's own delays grow meanwhile, and the longer of both counts each time.
+    let asked = || busy(429, &[("retry-after", "5")]);
+    assert_eq!(waits(&told(&slow, [asked(), Event::Waited, asked()])), Some(6));
+    // What an earlier response asked for is over.
+    let gone = Event::NotAnswered(snaphook_model::Fault::new(Code::Reset, "gone"));
+    assert_eq!(waits(&told(&slow, [busy(429, &[("retry-after", "30")]), Event::Waited, gone])), Some(6));
+    let at_once = CallPlan { retry: retry(0), ..plan(&[]) };
+    assert!(matches!(told(&at_once, [asked()]).next(), Action::SendRequest(_)));
+    // A script that retries waits as long.
+    let scripted = CallPlan { retry: retry(2), ..plan(&[(Hook::PostRequest, 1)]) };
+    let again = Event::Decided(Decision::PostRequest(PostRequestDecision::RetryStep(None)));
+    assert_eq!(waits(&told(&scripted, [asked(), again])), Some(5));
 }
 
 fn none() -> Decision {
