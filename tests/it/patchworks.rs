@@ -292,6 +292,28 @@ async fn f077_meta_is_text_for_later_fields_and_ends_at_10240_bytes() {
 }
 
 #[tokio::test]
+async fn f077_what_shrinks_in_bytes_makes_room_whatever_a_script_did_to_arrays() {
+    let (tenant, _upstream) = tenant().await;
+    // In characters `a` grows and `b` shrinks, in bytes it is the other way round: only in that order is there never too much.
+    let set = "module.exports = (data) => { data.meta = { b: 'y'.repeat(3000), a: 'é'.repeat(3000) }; return data; };";
+    let change = "Array.prototype.sort = Array.prototype.includes = Object.keys = Object.hasOwn = () => { throw new Error('patched'); };
+        String = () => 'patched';
+        module.exports = (data) => { data.meta = { b: 'é'.repeat(2900), a: 'x'.repeat(3100) }; return data; };";
+    tenant.brought("set", "patchworks", set).await;
+    tenant.brought("change", "patchworks", change).await;
+    tenant.brought("read", "patchworks", "module.exports = (data) => ({ payload: { a: data.meta.a, b: data.meta.b } });").await;
+    tenant.flow("f", json!({"steps": [{"script": "set"}, {"script": "change"}, {"script": "read"}]})).await;
+    assert_eq!(tenant.run("f", json!({})).await.expect(200).json(), json!({"a": "x".repeat(3100), "b": "é".repeat(2900)}));
+    // The limit itself counts bytes: half as many characters that have two.
+    for (characters, status) in [(5119, 200), (5120, 422)] {
+        let fill = format!("module.exports = (data) => {{ data.meta.kk = 'é'.repeat({characters}); return data; }};");
+        tenant.brought("fill", "patchworks", &fill).await;
+        tenant.flow("g", json!({"steps": [{"script": "fill"}]})).await;
+        let _ = tenant.run("g", json!({})).await.expect(status);
+    }
+}
+
+#[tokio::test]
 async fn f078_logs_come_after_the_script_and_in_order() {
     let source = "function handle(data) { data.logs = ['a', 'b']; console.log('while it runs'); return data; }";
     let (tenant, upstream) = hooked("post-request", source, json!({})).await;

@@ -149,13 +149,28 @@ async fn f112_every_step_is_told_when_its_run_began() {
 #[tokio::test]
 async fn what_a_context_lacks_is_named() {
     let tenant = node().tenant().await;
-    for name in ["invokeFlow", "invokeUrl", "webhookUrls", "components"] {
+    let of_context =
+        ["user", "debug", "invokeFlow", "invokeUrl", "webhookUrls", "webhookApiKeys", "components", "executionFrame", "flowSchemas"];
+    for name in of_context.into_iter().chain(["isSimulatedTestExecution", "batch", "integration.externalVersion"]) {
         let version =
             tenant.brought("s", "prismatic", &format!("\nmodule.exports = async (context) => {{\n  context.{name}.x;\n}};")).await;
         let result = tenant.test("s", version, json!({"hook": "step"})).await;
         assert_eq!((result["fault"]["code"].as_str(), result["fault"]["line"].as_u64()), (Some("script-threw"), Some(3)), "{result}");
-        assert!(result["fault"]["detail"].as_str().unwrap().contains(name), "{result}");
+        assert!(result["fault"]["detail"].as_str().unwrap().contains(&format!("{name} is not available here")), "{result}");
     }
+    for name in ["user", "invokeUrl", "webhookUrls", "webhookApiKeys", "globalDebug"] {
+        let source = format!("module.exports = async (context, payload) => {{\n  payload.{name};\n}};");
+        let version = tenant.brought("s", "prismatic", &source).await;
+        let result = tenant.test("s", version, json!({"hook": "trigger"})).await;
+        let detail = result["fault"]["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("payload.{name} is not available here")) && result["fault"]["line"] == 2, "{result}");
+    }
+    // Copied, written down and handed on they are what they were.
+    let copies =
+        "module.exports = async (context, payload) => ({ payload: { ...payload, own: JSON.parse(JSON.stringify(payload)).executionId } });";
+    let version = tenant.brought("s", "prismatic", copies).await;
+    let result = tenant.test("s", version, json!({"hook": "trigger"})).await;
+    assert!(result["fault"].is_null() && result["payload"]["own"] == result["payload"]["executionId"], "{result}");
     let version =
         tenant.brought("s", "prismatic", "module.exports = (context) => ({ data: { ...context, logger: 0, configVars: 0 } });").await;
     let result = tenant.test("s", version, json!({"hook": "step"})).await;
@@ -164,6 +179,36 @@ async fn what_a_context_lacks_is_named() {
     assert_eq!(problem(&refused).0, "script-no-hook");
     let refused = tenant.upload("s?dialect=prismatic", "javascript", "const axios = require('axios');").await.expect(422);
     assert!(problem(&refused).1.contains("axios"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn what_an_answer_may_not_have_is_named() {
+    let tenant = node().tenant().await;
+    for (hook, answer, named) in [
+        ("trigger", "{ payload: 1, branch: 'left' }", "`branch`"),
+        ("trigger", "{ payload: 1, polledNoChanges: true }", "`polledNoChanges`"),
+        ("trigger", "{ payload: 1, failed: null }", "`failed`"),
+        ("trigger", "payload", "`headers`"),
+        ("trigger", "{ response: { statusCode: 200, contentType: 'text/plain', cookies: [] } }", "`cookies`"),
+        ("step", "{ data: 1, branch: 'left' }", "`branch`"),
+    ] {
+        let source = format!("module.exports = async (context, payload) => ({answer});");
+        let version = tenant.brought("s", "prismatic", &source).await;
+        let fault = tenant.test("s", version, json!({"hook": hook})).await["fault"].clone();
+        let detail = fault["detail"].as_str().unwrap_or_default();
+        assert!(fault["code"] == "script-contract" && detail.contains(named) && detail.contains("it may have"), "{answer}: {fault}");
+    }
+    for (hook, answer) in [
+        (
+            "trigger",
+            "{ payload: 1, branch: undefined, executionState: { a: 1 }, instanceState: {}, crossFlowState: {}, integrationState: {} }",
+        ),
+        ("step", "{ data: 1, contentType: 'text/plain', statusCode: 200, headers: {}, executionState: { a: 1 } }"),
+    ] {
+        let version = tenant.brought("s", "prismatic", &format!("module.exports = async () => ({answer});")).await;
+        let result = tenant.test("s", version, json!({"hook": hook})).await;
+        assert!(result["fault"].is_null() && result["payload"] == 1, "{answer}: {result}");
+    }
 }
 
 /// The default stub that the vendor's page prints for a trigger.

@@ -3,6 +3,9 @@
   "use strict";
   const { now, late, after, objectOf, contract, payload, proceed, retry, retryRun, fail, reauthenticate } = native;
 
+  // As they are before any script: one that puts others in their place breaks its own doing, and not what is done with it.
+  const { keys: keysOf, entries, hasOwn } = Object;
+
   // Beside what the hook was given, `now` holds what came, for finding out what a script changed.
   let entry;
 
@@ -12,7 +15,7 @@
   // What was set up for the script where it is used, as texts.
   function variables() {
     const texts = {};
-    for (const [name, value] of Object.entries(now.context.parms)) texts[name] = typeof value === "string" ? value : JSON.stringify(value);
+    for (const [name, value] of entries(now.context.parms)) texts[name] = typeof value === "string" ? value : JSON.stringify(value);
     return texts;
   }
 
@@ -39,7 +42,7 @@
   function parameters() {
     const found = {};
     for (const [name, value] of new URL(now.given.url).searchParams) {
-      found[name] = !Object.hasOwn(found, name) ? value : Array.isArray(found[name]) ? [...found[name], value] : [found[name], value];
+      found[name] = !hasOwn(found, name) ? value : Array.isArray(found[name]) ? [...found[name], value] : [found[name], value];
     }
     now.parameters = JSON.stringify(found);
     return found;
@@ -49,23 +52,50 @@
   const responseData = late({ ...common, response: () => response.object });
   const requestData = late({ ...common, body: textOrNull, headers, parameters, url: () => now.given.url, method: () => now.given.method });
 
-  const isScalar = (value) => ["string", "number", "boolean"].includes(typeof value);
+  const isScalar = (value) => typeof value === "string" || typeof value === "number" || typeof value === "boolean";
 
+  // Bytes as UTF-8, which the limit of `meta` counts in.
+  function bytesOf(text) {
+    let bytes = 0;
+    for (let i = 0; i < text.length; i++) {
+      const unit = text[i];
+      const next = text[i + 1];
+      if (unit < "\u0080") bytes += 1;
+      else if (unit < "\u0800") bytes += 2;
+      else if (unit >= "\ud800" && unit < "\udc00" && next >= "\udc00" && next < "\ue000") {
+        bytes += 4;
+        i++;
+      } else bytes += 3;
+    }
+    return bytes;
+  }
+
+  // All of `meta` together has a limit, and what counts is what is there in the end: so what goes and what shrinks comes first.
   function keepMeta(wanted) {
     if (wanted === undefined || wanted === null) return;
     objectOf(wanted, "`meta` must be an object of texts");
     if (now.meta === undefined) meta();
-    for (const name of Object.keys(now.meta)) if (!Object.hasOwn(wanted, name)) delete now.context.meta[name];
-    const changed = [];
-    for (const [name, value] of Object.entries(wanted)) {
-      if (value === null || value === undefined) delete now.context.meta[name];
-      else if (!isScalar(value)) contract(`meta.${name} must be text, not ${native.kindOf(value)}`);
-      else if (String(value) !== now.meta[name]) changed[changed.length] = [name, String(value)];
+    const kept = now.context.meta;
+    const before = keysOf(now.meta);
+    for (let i = 0; i < before.length; i++) if (!hasOwn(wanted, before[i])) delete kept[before[i]];
+    const names = keysOf(wanted);
+    const larger = { __proto__: null };
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i];
+      const value = wanted[name];
+      if (value === null || value === undefined) {
+        delete kept[name];
+        continue;
+      }
+      if (!isScalar(value)) contract(`meta.${name} must be text, not ${native.kindOf(value)}`);
+      const text = `${value}`;
+      const old = hasOwn(now.meta, name) ? now.meta[name] : undefined;
+      if (text === old) continue;
+      if (old !== undefined && bytesOf(text) <= bytesOf(old)) kept[name] = text;
+      else larger[name] = text;
     }
-    // What shrinks comes first: all of them together have a limit, and what counts is what is there in the end.
-    const growth = ([name, value]) => value.length - (now.meta[name]?.length ?? -name.length);
-    changed.sort((a, b) => growth(a) - growth(b));
-    for (const [name, value] of changed) now.context.meta[name] = value;
+    const grown = keysOf(larger);
+    for (let i = 0; i < grown.length; i++) kept[grown[i]] = larger[grown[i]];
   }
 
   // Variables are set as a script sets them; here only those of an object that it made itself are left.
@@ -73,8 +103,8 @@
     const values = wanted?.variables;
     if (values === undefined || values === null || values === now.context.variables) return;
     objectOf(values, "`flow.variables` must be an object");
-    for (const name of Object.keys(now.context.variables)) if (!Object.hasOwn(values, name)) delete now.context.variables[name];
-    for (const [name, value] of Object.entries(values)) if (value !== now.context.variables[name]) now.context.variables[name] = value;
+    for (const name of keysOf(now.context.variables)) if (!hasOwn(values, name)) delete now.context.variables[name];
+    for (const [name, value] of entries(values)) if (value !== now.context.variables[name]) now.context.variables[name] = value;
   }
 
   function writeLogs(logs) {
@@ -129,8 +159,8 @@
   function setHeaders(wanted) {
     objectOf(wanted, "`headers` must be an object");
     if (now.headers === undefined) headers();
-    const names = new Map(Object.keys(wanted).map((name) => [name.toLowerCase(), wanted[name]]));
-    for (const name of Object.keys(now.headers)) if (!names.has(name)) now.given.headers.delete(name);
+    const names = new Map(keysOf(wanted).map((name) => [name.toLowerCase(), wanted[name]]));
+    for (const name of keysOf(now.headers)) if (!names.has(name)) now.given.headers.delete(name);
     for (const [name, value] of names) {
       if (Array.isArray(value) || value === null || value === undefined) {
         now.given.headers.delete(name);
@@ -145,7 +175,7 @@
     if (JSON.stringify(wanted) === now.parameters) return;
     const url = new URL(now.given.url);
     const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(wanted)) {
+    for (const [name, value] of entries(wanted)) {
       for (const one of Array.isArray(value) ? value : [value]) if (one !== null && one !== undefined) search.append(name, String(one));
     }
     url.search = search.toString();

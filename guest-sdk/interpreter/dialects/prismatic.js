@@ -1,7 +1,7 @@
 // The dialect `prismatic`: `module.exports = async (context, stepResults or payload) => …`, as step and as trigger. One function is either.
 (function (native) {
   "use strict";
-  const { now, late, after, objectOf } = native;
+  const { now, late, after, objectOf, contract } = native;
   // As they are before any script: one that puts others in their place breaks its own doing, and not what is done with it.
   const { keys: keysOf, entries, hasOwn, defineProperty, fromEntries } = Object;
   const { stringify } = JSON;
@@ -11,7 +11,7 @@
   const customer = () => ({ id: now.context.tenant, externalId: now.context.tenant, name: now.context.tenant });
   const instance = () => ({ id: now.context.tenant, name: now.context.tenant });
   const flow = () => ({ id: now.context.flow, stableId: now.context.flow, name: now.context.flow });
-  const integration = () => ({ id: now.context.flow, name: now.context.flow });
+  const integration = () => lack({ id: now.context.flow, name: now.context.flow }, "integration", ["versionSequenceId", "externalVersion"]);
   const circumstances = { executionId: () => now.context.runId, customer, instance, flow, integration, startedAt: () => now.context.startedAt };
 
   // Where the four states lie. The tenant's holds two of them: one under a beginning of its own.
@@ -80,15 +80,23 @@
   for (const name of keysOf(STATES)) defineProperty(itsContext.object, name, { enumerable: false });
 
   // Members that scripts elsewhere have and that nothing stands for here: to name them is better than to give nothing.
-  for (const name of ["components", "invokeFlow", "invokeUrl", "webhookUrls", "webhookApiKeys"]) {
-    defineProperty(itsContext.object, name, {
-      get() {
-        throw new Error(`context.${name} is not available here`);
-      },
-      enumerable: false,
-      configurable: true,
-    });
+  function lack(object, shown, names) {
+    for (const name of names) {
+      defineProperty(object, name, {
+        get() {
+          throw new Error(`${shown}.${name} is not available here`);
+        },
+        enumerable: false,
+        configurable: true,
+      });
+    }
+    return object;
   }
+
+  // What a context and a trigger's payload both have elsewhere.
+  const ELSEWHERE = ["user", "invokeUrl", "webhookUrls", "webhookApiKeys"];
+  const OF_CONTEXT = ["components", "invokeFlow", "executionFrame", "debug", "flowSchemas", "isSimulatedTestExecution", "batch"];
+  lack(itsContext.object, "context", [...ELSEWHERE, ...OF_CONTEXT]);
 
   // `stepResults.NAME.results`: what is asked for is read, and nothing else.
   const has = (name) => typeof name === "string" && hasOwn(now.context.stepResults, name);
@@ -128,16 +136,34 @@
     pathFragment: () => now.given.path,
     ...circumstances,
   });
+  lack(payload.object, "payload", [...ELSEWHERE, "globalDebug"]);
+
+  // Members of an answer that would have meant something elsewhere are refused; without a value they mean nothing there either.
+  function onlyOf(known, answer, shown) {
+    for (const name of keysOf(answer)) {
+      if (!hasOwn(known.names, name) && answer[name] !== undefined) {
+        contract(`${shown} has \`${name}\`, which is not available here; it may have ${known.shown}`);
+      }
+    }
+    return answer;
+  }
+
+  const membersOf = (list) => ({ names: fromEntries(list.map((name) => [name, true])), shown: list.join(", ") });
+  const OF_STEP = membersOf(["data", "contentType", "statusCode", "headers", ...keysOf(STATES)]);
+  const OF_TRIGGER = membersOf(["payload", "response", ...keysOf(STATES)]);
+  const OF_RESPONSE = membersOf(["statusCode", "contentType", "headers", "body"]);
 
   function step(returned) {
-    if (returned !== undefined && returned !== null) objectOf(returned, "the script must return an object with `data`");
+    if (returned !== undefined && returned !== null) {
+      onlyOf(OF_STEP, objectOf(returned, "the script must return an object with `data`"), "what a step returns");
+    }
     keepStates(returned);
     return returned?.data;
   }
 
   function responseOf(response) {
     if (response === undefined || response === null) return undefined;
-    objectOf(response, "`response` must be an object with statusCode, contentType, headers and body");
+    onlyOf(OF_RESPONSE, objectOf(response, "`response` must be an object with statusCode, contentType, headers and body"), "`response`");
     const { statusCode, contentType, headers, body } = response;
     const all = new Headers(headers ?? {});
     if (contentType !== undefined && contentType !== null) all.set("content-type", String(contentType));
@@ -146,7 +172,8 @@
 
   function trigger(returned) {
     if (returned !== undefined && returned !== null) {
-      objectOf(returned, "the script must return an object with `payload`, and `response` if it answers");
+      const wanted = "the script must return an object with `payload`, and `response` if it answers";
+      onlyOf(OF_TRIGGER, objectOf(returned, wanted), "what a trigger returns");
     }
     keepStates(returned);
     const response = responseOf(returned?.response);
