@@ -1,7 +1,9 @@
 //! Signatures of requests that come in, as Standard Webhooks has them: HMAC-SHA256 over id, time and the bytes of the body.
 //!
-//! The crate `standardwebhooks` reads bodies as text, so a binary one never passes there, and it does arithmetic on whatever time a sender
-//! claims. So the check is made here, on the raw bytes and with the key wiped afterwards; the tests hold it against that crate.
+//! The crate `standardwebhooks` (1.0.1) is not what checks here, for what it does with what comes from outside: a body that is no UTF-8 is refused
+//! before it is looked at, while the specification signs bytes; a time is subtracted as it is claimed, so that one far below zero overflows; of
+//! headers given twice the first counts. It also takes the time from the machine's clock, which nothing here does but the clock that is handed
+//! in, and leaves the key in memory. So the check is made here; the tests hold it against that crate, and its key, signature and window are its.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
