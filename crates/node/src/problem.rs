@@ -210,3 +210,34 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YAML: &str = "steps:\n- url: foo\n  data: {bar: foo}\n- foo: bar\n";
+
+    fn offset(path: &str, place: Option<(usize, usize)>) -> Option<usize> {
+        InFile::new(Problem::invalid("wrong".to_owned(), Some(path.to_owned()), place), "a.yaml", YAML.to_owned()).offset
+    }
+
+    #[test]
+    fn a_problem_is_shown_at_its_place_or_at_none() {
+        assert_eq!(offset("steps[1].foo", None), YAML.find("foo: bar"));
+        assert_eq!(offset("steps[0].data.bar", None), YAML.find("bar: foo"));
+        // Names that stand somewhere else are not what is meant.
+        for path in ["steps[0].foo", "foo", "steps[0].bar", "steps[2].foo", ""] {
+            assert_eq!(offset(path, None), None, "{path}");
+        }
+        assert_eq!(offset("steps[0].foo", Some((2, 3))), YAML.find("url"));
+        // A text that has become shorter since has no such place.
+        assert_eq!(offset("steps[1].foo", Some((9, 1))), YAML.find("foo: bar"));
+        assert_eq!(offset("", Some((2, 900))), None);
+    }
+
+    #[test]
+    fn places_in_another_text_do_not_count() {
+        let problem = Problem::invalid("wrong".to_owned(), Some("steps[1].foo".to_owned()), Some((1, 2)));
+        assert_eq!(InFile::by_path(problem, "a.yaml", YAML.to_owned()).offset, YAML.find("foo: bar"));
+    }
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use snaphook_model::{Hook, strict};
 
-use crate::problem::{CliError, InFile, Problem};
+use crate::problem::{CliError, InFile, Problem, place_in};
 
 /// A file of cases.
 pub(super) struct CaseFile {
@@ -137,17 +137,13 @@ impl CaseFile {
         self.in_case(index, field, *problem(String::new(), detail.to_owned()))
     }
 
-    /// A problem about a field of a case, with the place where the case's name stands.
+    /// A problem about a field of a case, with the place where that stands, or the case's name where it does not stand there.
     pub(super) fn in_case(&self, index: usize, field: &str, mut problem: Problem) -> CliError {
         let dot = if field.is_empty() { "" } else { "." };
-        problem.path = Some(format!("cases[{index}]{dot}{field}"));
-        let name = self.cases.get(index).map_or("", |case| case.name.as_str());
-        if let Some(at) = self.text.find(name).filter(|_| !name.is_empty()) {
-            let before = &self.text[..at];
-            let line_begin = before.rfind('\n').map_or(0, |newline| newline + 1);
-            problem.line = Some(before.matches('\n').count() + 1);
-            problem.column = Some(before[line_begin..].chars().count() + 1);
-        }
+        let path = format!("cases[{index}]{dot}{field}");
+        let place = place_in(&self.text, &path).or_else(|| place_in(&self.text, &format!("cases[{index}].name")));
+        (problem.line, problem.column) = place.unzip();
+        problem.path = Some(path);
         CliError::InFile(Box::new(InFile::new(problem, &self.shown, self.text.clone())))
     }
 
