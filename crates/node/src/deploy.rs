@@ -80,7 +80,11 @@ pub(crate) async fn put(client: &Client, item: &Item, files: &Files) -> Result<(
         // A source file can be shown with the place marked; of a component there is nothing to show.
         return Err(match (&item.written, std::str::from_utf8(&item.body)) {
             (Some(written), _) => CliError::InFile(Box::new(InFile::by_path(problem, &item.file, written.clone()))),
-            (None, Ok(text)) => CliError::InFile(Box::new(InFile::new(problem, &item.file, text.to_owned()))),
+            (None, Ok(text)) => {
+                // What the map of a bundle does not know has its place in the bundle, which is not the file.
+                let shown = if item.sources.is_some() { format!("{} (bundled)", item.file) } else { item.file.clone() };
+                CliError::InFile(Box::new(InFile::new(problem, &shown, text.to_owned())))
+            }
             (None, Err(_)) => CliError::Node(Box::new(problem)),
         });
     }

@@ -171,3 +171,35 @@ fn contents(file: &Path) -> Result<Bytes, CliError> {
     let read = std::fs::read(file).map_err(|source| CliError::File { what: format!("cannot read {}", file.display()), source })?;
     Ok(read.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moved(name: &str, content_type: &str, text: &str) -> Result<(Bytes, String), CliError> {
+        with_origins(Path::new(name), content_type, text.as_bytes(), &[("http://a.example".to_owned(), "http://b.example".to_owned())])
+    }
+
+    #[test]
+    fn addresses_are_moved_and_the_file_stays_as_it_is_written() {
+        let yaml = "base_url: http://a.example/x # ours\nother: http://a.example.org\nn: 1e20\n";
+        let (body, written) = moved("a.yaml", "application/yaml", yaml).unwrap();
+        assert_eq!(
+            (&body[..], written.as_str()),
+            (br#"{"base_url":"http://b.example/x","other":"http://a.example.org","n":1e+20}"#.as_slice(), yaml)
+        );
+    }
+
+    #[test]
+    fn what_would_be_lost_on_the_way_is_shown_in_the_file() {
+        for (name, content_type, text, place) in [
+            ("a.yaml", "application/yaml", "base_url: http://a.example\nx:\n- 0.12345678901234567890\n", "a.yaml:3:3"),
+            ("a.json", "application/json", "{\"a\": 1,\n\"b\": 18446744073709551617}", "a.json:2:"),
+            ("a.yaml", "application/yaml", "a: [1\n", "a.yaml:1:4"),
+        ] {
+            let error = moved(name, content_type, text).expect_err("it is refused");
+            let shown = format!("{:?}", miette::Report::new(error));
+            assert!(shown.contains(place), "{shown}");
+        }
+    }
+}

@@ -45,17 +45,18 @@ fn without(flow: &Value, path: &str) -> Option<Value> {
 fn put(value: &mut Value, path: &str, other: Option<Value>) -> Option<()> {
     match value {
         Value::Object(map) => {
-            // A key may have dots itself.
-            let rest_of = |key: &str| {
-                let rest = path.strip_prefix(key)?;
-                (rest.is_empty() || rest.starts_with(['.', '['])).then(|| rest.strip_prefix('.').unwrap_or(rest).to_owned())
+            // A key may have dots itself, so that a path can begin with several.
+            let rest_of = |key: &String| {
+                let rest = path.strip_prefix(key.as_str())?;
+                let rest = rest.strip_prefix('.').or_else(|| (rest.is_empty() || rest.starts_with('[')).then_some(rest))?;
+                Some((key.clone(), rest))
             };
-            let (key, rest) = map.keys().find_map(|key| Some((key.clone(), rest_of(key)?)))?;
-            match other {
-                other if !rest.is_empty() => put(map.get_mut(&key)?, &rest, other),
-                Some(other) => map.insert(key, other).map(drop),
+            let begun: Vec<_> = map.keys().filter_map(rest_of).collect();
+            begun.into_iter().find_map(|(key, rest)| match &other {
+                other if !rest.is_empty() => put(map.get_mut(&key)?, rest, other.clone()),
+                Some(other) => map.insert(key, other.clone()).map(drop),
                 None => map.shift_remove(&key).map(drop),
-            }
+            })
         }
         Value::Array(list) => {
             let (position, rest) = path.strip_prefix('[')?.split_once(']')?;
@@ -102,6 +103,16 @@ mod tests {
             assert!(found.iter().any(|found| found == path), "{path} is not in {found:?}");
         }
         assert!(!found.iter().any(|path| path.contains("g") && path.contains("files")), "{found:?}");
+    }
+
+    #[test]
+    fn keys_may_have_dots() {
+        let mut value = json!({"a": {"b": 1}, "a.b": {"c": [1, {"d": 2}]}});
+        assert_eq!(put(&mut value, "a.b.c[1].d", Some("x".into())), Some(()));
+        assert_eq!(put(&mut value, "a.b.c[0]", None), Some(()));
+        assert_eq!(put(&mut value, "a.b.c[5].d", None), None);
+        assert_eq!(value, json!({"a": {"b": 1}, "a.b": {"c": [null, {"d": "x"}]}}));
+        assert_eq!((put(&mut value, "a.b", None), value), (Some(()), json!({"a": {}, "a.b": {"c": [null, {"d": "x"}]}})));
     }
 
     #[test]
