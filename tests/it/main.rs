@@ -28,6 +28,7 @@ mod library;
 mod limits;
 mod manifests;
 mod many_nodes;
+mod objects;
 mod on_error;
 mod patchworks;
 mod polling;

@@ -190,12 +190,12 @@ impl Programs {
 
     /// Deletes a version that is bound nowhere, and its compiled code unless other versions have the same.
     pub(crate) async fn delete(&self, tenant: &TenantName, script: &Name, version: u32) -> Result<DeletedVersion, StoreError> {
-        let component = self.parts.store.component(tenant, script, version).await?;
+        let component = self.parts.store.component_mark(tenant, script, version).await?;
         let deleted = self.parts.store.delete_version(tenant, script, version).await?;
         if deleted == DeletedVersion::Deleted {
             self.keys.forget(&(tenant.clone(), script.clone(), version));
-            if let Some(component) = component {
-                self.discard_unused(&[Sandbox::key(&component.bytes)]).await;
+            if let Some(key) = component.and_then(|component| ProgramKey::from_hex(&component.hash)) {
+                self.discard_unused(&[key]).await;
             }
         }
         Ok(deleted)
@@ -258,21 +258,31 @@ impl Programs {
         let mark = self.keys.mark();
         let (tenant, script, version) = key;
         let unknown = || Fault::new(Code::NotFound, format!("there is no version {version} of script `{script}`"));
-        let stored = self.parts.store.component(tenant, script, *version).await?;
+        // Where its code is kept, nobody needs the component itself, which may lie elsewhere than the database.
+        let stored = self.parts.store.component_mark(tenant, script, *version).await?;
         let stored = stored.ok_or_else(|| ProgramsError::Fault(unknown()))?;
+        let stored_key = ProgramKey::from_hex(&stored.hash);
         let is_current = stored.interpreter.as_ref().is_none_or(|name| *name == self.parts.interpreter);
         let code_key = if is_current {
-            let code_key = Sandbox::key(&stored.bytes);
-            if let Some(program) = self.load_code(&code_key) {
+            if let Some(code_key) = stored_key
+                && let Some(program) = self.load_code(&code_key)
+            {
                 self.keys.put_since(mark, key, code_key);
                 return Ok(program);
             }
-            let code = self.parts.compiler.precompile(Turn::Call(tenant), stored.bytes.clone()).await?;
+            let component = self.parts.store.component(tenant, script, *version).await?;
+            let component = component.ok_or_else(|| ProgramsError::Fault(unknown()))?;
+            // It may have been made again meanwhile, on a node with another interpreter; who asks next finds that.
+            if component.interpreter != stored.interpreter {
+                return Err(ProgramsError::Fault(Fault::new(Code::Overloaded, "the script is being made again; try again soon")));
+            }
+            let code_key = Sandbox::key(&component.bytes);
+            let code = self.parts.compiler.precompile(Turn::Call(tenant), component.bytes).await?;
             self.admit(&code_key, &code)?;
             code_key
         } else {
             let code_key = self.make_again(key).await?;
-            self.discard_unused(&[Sandbox::key(&stored.bytes)]).await;
+            self.discard_unused(stored_key.as_slice()).await;
             code_key
         };
         self.keys.put_since(mark, key, code_key);

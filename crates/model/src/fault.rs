@@ -133,7 +133,8 @@ codes! {
     Timeout "timeout" Upstream "request timed out" "The upstream did not answer within `timeout_s`. It may have done the work.";
     Status "status" Upstream "status is not accepted" "The upstream's status is not among those accepted. `detail` names it and the list.";
     Overloaded "overloaded" Platform "node is at its limit" "This node takes no more work at the moment. Try again after the time in `Retry-After`.";
-    StoreUnavailable "store-unavailable" Platform "store is not available" "The database does not answer. Try again; the operator finds the reason in the node's log.";
+    StoreUnavailable "store-unavailable" Platform "store is not available" "The database, or the place where scripts and large payloads lie beside it, does not answer. Try again; the operator finds the reason in the node's log.";
+    ObjectDamaged "object-damaged" Platform "stored bytes are damaged" "Bytes that were stored are missing, or are not what was stored, and so are not used. The operator puts the object that `detail` names back; a script may be uploaded again.";
     Internal "internal" Platform "internal error" "Something failed on our side. Give the operator the request id; the node's log has the reason under it.";
 }
 

@@ -1,4 +1,4 @@
-//! What all nodes on one database agree on: the operator's token and the key of secrets. Who comes first says it, and the others take it or do not
+//! What all nodes on one database agree on: the operator's token, the key of secrets and the place of objects. Who comes first says it, and the others take it or do not
 //! start.
 
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use snaphook_api::{new_token, token_hash};
 use snaphook_egress::{Vault, VaultError};
-use snaphook_store::{Store, StoreError, TokenHash};
+use snaphook_store::{ObjectsPlaceError, Store, StoreError, TokenHash};
 
 use crate::config::Config;
 use crate::node::start_error;
@@ -35,6 +35,35 @@ async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T,
         match ask().await {
             Err(error) if error.may_pass() && Instant::now() < until => tokio::time::sleep(PAUSE).await,
             answer => return answer.map_err(start_error),
+        }
+    }
+}
+
+/// Makes sure that objects lie where the database's other nodes look for them.
+///
+/// # Errors
+/// When this node was given another place, or the place does not answer; the message says what to do.
+pub(crate) async fn objects(store: &dyn Store) -> Result<(), CliError> {
+    match patiently(async || match store.claim_objects().await {
+        Err(StoreError::OtherObjects(why)) => Ok(Err(why)),
+        claimed => claimed.map(Ok),
+    })
+    .await?
+    {
+        Ok(()) => Ok(()),
+        Err(why) => Err(CliError::Start(format!("{why}; {}", place_advice(&why)))),
+    }
+}
+
+/// What to do about a place that is not the database's.
+pub(crate) const fn place_advice(why: &ObjectsPlaceError) -> &'static str {
+    match why {
+        ObjectsPlaceError::NotGiven { .. } | ObjectsPlaceError::NotGivenAtStart => {
+            "start it with the same place as the others: --objects or SNAPHOOK_OBJECTS"
+        }
+        ObjectsPlaceError::OfAnother { .. } => "give a place of its own, such as another folder or prefix: --objects or SNAPHOOK_OBJECTS",
+        ObjectsPlaceError::NotHere { .. } => {
+            "give that place (--objects or SNAPHOOK_OBJECTS), or copy all of it here under the same names, that object too"
         }
     }
 }

@@ -74,6 +74,11 @@ pub(crate) struct ServeArgs {
     /// [env: SNAPHOOK_DATABASE_CONNECTIONS] [default: 16].
     #[arg(long, value_name = "NUMBER")]
     pub(crate) database_connections: Option<u32>,
+    /// Where components of scripts and large payloads lie, the same place for all nodes on a database: file:///a/folder or s3://BUCKET/PREFIX, with what the
+    /// storage asks for in AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_ALLOW_HTTP (`true` for
+    /// http://) [env: SNAPHOOK_OBJECTS] [default: `objects` in the data directory; PostgreSQL itself with --database].
+    #[arg(long, value_name = "URL")]
+    pub(crate) objects: Option<String>,
     /// Seconds after which other nodes go on with the runs of a node that does not answer any more, from 2 to 3600 [env: SNAPHOOK_LEASE_S] [default: 30].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) lease_s: Option<u64>,
@@ -124,6 +129,9 @@ pub(crate) struct DoctorArgs {
     /// The key of secrets, where it is not `secrets.key` in the data directory.
     #[arg(long, env = "SNAPHOOK_SECRETS_KEY_FILE", value_name = "FILE")]
     pub(crate) secrets_key_file: Option<PathBuf>,
+    /// The place of objects to check as well, as for `serve`: whether one can be written, read and deleted there, and whether it is the database's.
+    #[arg(long, env = "SNAPHOOK_OBJECTS", value_name = "URL")]
+    pub(crate) objects: Option<String>,
 }
 
 #[cfg(test)]

@@ -25,6 +25,10 @@ pub(crate) struct Config {
     /// PostgreSQL that several nodes share, with its password. Absent: SQLite in the data directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) database_url: Option<String>,
+    /// Where components of scripts and large payloads lie: `file:///a/folder` or `s3://bucket/prefix`. Absent: a folder of the data directory beside SQLite,
+    /// and PostgreSQL itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) objects: Option<String>,
     /// Connections to it at most.
     pub(crate) database_connections: u32,
     /// How long a run stays this node's when it does not answer any more. The default is long enough for a pause of a virtual machine, and short
@@ -75,6 +79,7 @@ impl Config {
             "data_dir",
             "database_url",
             "database_connections",
+            "objects",
             "lease_s",
             "secrets_key",
             "secrets_key_file",
@@ -88,6 +93,8 @@ impl Config {
             figment = figment.merge((key, value));
         }
         let mut config: Self = figment.extract().map_err(|error| CliError::Usage(format!("configuration: {error}")))?;
+        // An environment variable that is set to nothing names no place.
+        config.objects = config.objects.filter(|place| !place.trim().is_empty());
         config.public_url = config.public_url.as_deref().map(public_url).transpose()?;
         let within = |what: &str, value: u64, range: std::ops::RangeInclusive<u64>| match range.contains(&value) {
             true => Ok(()),
@@ -107,6 +114,7 @@ impl Config {
             data_dir,
             database_url: None,
             database_connections: 16,
+            objects: None,
             lease_s: 30,
             secrets_key: None,
             secrets_key_file: None,
@@ -131,6 +139,7 @@ fn flags(args: &ServeArgs) -> Vec<(&'static str, Value)> {
         ("public_url", args.public_url.clone().map(Value::from)),
         ("data_dir", args.data_dir.as_deref().map(path)),
         ("database_url", args.database.clone().map(Value::from)),
+        ("objects", args.objects.clone().map(Value::from)),
         ("database_connections", args.database_connections.map(Value::from)),
         ("lease_s", args.lease_s.map(Value::from)),
         ("secrets_key_file", args.secrets_key_file.as_deref().map(path)),

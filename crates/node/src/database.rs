@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use snaphook_store::{DataDir, PostgresOptions, PostgresStore, SqliteStore, Store};
+use snaphook_store::{DataDir, Objects, PostgresOptions, PostgresStore, SqliteStore, Store};
 
 use crate::config::Config;
 use crate::node::start_error;
@@ -14,6 +14,8 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn Store>,
     /// Which one it is, for people; no password.
     pub(crate) shown: String,
+    /// Where objects lie, likewise.
+    pub(crate) objects: String,
     /// The data directory is this process's own as long as this lives; SQLite's store holds it by itself.
     pub(crate) data_dir: Option<DataDir>,
 }
@@ -23,10 +25,13 @@ pub(crate) struct Opened {
 /// # Errors
 /// When either cannot be used; the message says what to do.
 pub(crate) async fn open(config: &Config) -> Result<Opened, CliError> {
+    let objects = objects(config.objects.as_deref())?;
+    let shown_objects = objects.as_ref().map(|objects| objects.place().to_owned());
     let Some(url) = &config.database_url else {
-        let store = SqliteStore::open(&config.data_dir).await.map_err(start_error)?;
+        let store = SqliteStore::open_with(&config.data_dir, objects).await.map_err(start_error)?;
         let shown = format!("SQLite in {}", config.data_dir.display());
-        return Ok(Opened { store: Arc::new(store), shown, data_dir: None });
+        let objects = shown_objects.unwrap_or_else(|| format!("the folder {}", SqliteStore::objects_folder(&config.data_dir).display()));
+        return Ok(Opened { store: Arc::new(store), shown, objects, data_dir: None });
     };
     if config.public_url.is_none() {
         tracing::warn!(
@@ -34,16 +39,32 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, CliError> {
         );
     }
     let data_dir = DataDir::take(&config.data_dir).map_err(start_error)?;
-    let store = PostgresStore::open(url, &options(config)).await.map_err(start_error)?;
+    let store = PostgresStore::open(url, &options(config, objects)).await.map_err(start_error)?;
     let shown = store.address().to_owned();
-    Ok(Opened { store: Arc::new(store), shown, data_dir: Some(data_dir) })
+    let objects = shown_objects.unwrap_or_else(|| "the database itself".to_owned());
+    Ok(Opened { store: Arc::new(store), shown, objects, data_dir: Some(data_dir) })
+}
+
+/// The place of objects that is named, with the settings of the environment.
+///
+/// # Errors
+/// When it cannot be used as it is named.
+pub(crate) fn objects(url: Option<&str>) -> Result<Option<Objects>, CliError> {
+    url.map(|url| Objects::at(url, aws_settings())).transpose().map_err(start_error)
+}
+
+/// The variables by which tools of AWS, and of those who speak its protocol, are told where a storage is and who asks.
+fn aws_settings() -> impl Iterator<Item = (String, String)> {
+    let readable = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    readable.filter(|(name, _)| name.starts_with("AWS_"))
 }
 
 /// How PostgreSQL is used.
-pub(crate) fn options(config: &Config) -> PostgresOptions {
+fn options(config: &Config, objects: Option<Objects>) -> PostgresOptions {
     PostgresOptions {
         max_connections: config.database_connections,
         lease: Duration::from_secs(config.lease_s),
+        objects,
         ..PostgresOptions::default()
     }
 }

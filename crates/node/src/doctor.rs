@@ -4,13 +4,13 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use snaphook_store::{Inspected, PostgresOptions, PostgresStore, SqliteStore};
+use snaphook_store::{Inspected, Objects, ObjectsPlaceError, PostgresOptions, PostgresStore, SqliteStore, StoreError};
 
-use crate::agree;
 use crate::cli::DoctorArgs;
 use crate::config::Config;
 use crate::node::Node;
 use crate::problem::CliError;
+use crate::{agree, database};
 
 /// One check: fine, or not quite, or broken.
 enum Finding {
@@ -25,14 +25,20 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), CliError> {
         findings.push(rights(&args.data_dir));
         // A node on PostgreSQL has none there.
         if args.database.is_none() || args.data_dir.join("snaphook.db").exists() {
-            findings.extend(database(&args.data_dir).await);
+            findings.extend(own_database(&args.data_dir).await);
         }
     } else {
         findings.push(Finding::Note(format!("{} does not exist yet; the first start makes it", args.data_dir.display())));
     }
+    let mut known = Vec::new();
     if let Some(url) = &args.database {
-        findings.extend(shared_database(url, &agree::key_file(args.secrets_key_file.as_deref(), &args.data_dir)).await);
+        let key_file = agree::key_file(args.secrets_key_file.as_deref(), &args.data_dir);
+        findings.extend(shared_database(url, &key_file, &mut known).await);
+    } else if let Ok(values) = SqliteStore::values(&args.data_dir, Objects::META).await {
+        // Where it cannot be read, that was said above.
+        known.extend(values);
     }
+    findings.extend(objects(&args, &known).await);
     findings.push(node_starts().await);
     let mut broken = 0;
     for finding in &findings {
@@ -82,7 +88,7 @@ fn rights(data_dir: &Path) -> Finding {
     }
 }
 
-async fn database(data_dir: &Path) -> Vec<Finding> {
+async fn own_database(data_dir: &Path) -> Vec<Finding> {
     match SqliteStore::inspect(data_dir).await {
         Ok(damage) if damage.is_empty() => vec![Finding::Good("the database is sound".to_owned())],
         Ok(damage) => damage.into_iter().map(|text| Finding::Bad(format!("database: {text}"))).collect(),
@@ -91,12 +97,14 @@ async fn database(data_dir: &Path) -> Vec<Finding> {
 }
 
 /// PostgreSQL, as a node of this machine would find it. Nothing is changed there.
-async fn shared_database(url: &str, key_file: &Path) -> Vec<Finding> {
-    let inspected = match PostgresStore::inspect(url, &PostgresOptions::default(), agree::SECRETS_KEY).await {
+async fn shared_database(url: &str, key_file: &Path, objects: &mut Vec<Option<String>>) -> Vec<Finding> {
+    let [id, place] = Objects::META;
+    let inspected = match PostgresStore::inspect(url, &PostgresOptions::default(), &[agree::SECRETS_KEY, id, place]).await {
         Ok(inspected) => inspected,
         Err(error) => return vec![Finding::Bad(crate::problem::chain(&error))],
     };
-    let Inspected { address, version, findings, missing, value } = inspected;
+    let Inspected { address, version, findings, missing, mut values } = inspected;
+    objects.extend(values.split_off(1));
     let mut all = vec![Finding::Good(format!("PostgreSQL {version} answers: {address}"))];
     match findings.is_empty() {
         true => all.push(Finding::Good("its version, rights and clock are as a node needs them".to_owned())),
@@ -106,12 +114,48 @@ async fn shared_database(url: &str, key_file: &Path) -> Vec<Finding> {
         0 => Finding::Good("it is up to date with this release".to_owned()),
         _ => Finding::Note(format!("{missing} migrations have not run; the next start of a node runs them")),
     });
-    all.push(match value.map(|stands| agree::key_finding(&stands, key_file)) {
+    all.push(match values.pop().flatten().map(|stands| agree::key_finding(&stands, key_file)) {
         None => Finding::Note("no node has started on this database yet; the first one says under which key secrets are sealed".to_owned()),
         Some(Ok(text)) => Finding::Good(text),
         Some(Err(text)) => Finding::Bad(text),
     });
     all
+}
+
+/// The place of objects: whether it can be used, and whether it is the one of the database, of which these values are known.
+async fn objects(args: &DoctorArgs, known: &[Option<String>]) -> Vec<Finding> {
+    let folder = SqliteStore::objects_folder(&args.data_dir);
+    let place = match &args.objects {
+        Some(url) => database::objects(Some(url)),
+        // The first start makes it.
+        None if args.database.is_some() || !folder.is_dir() => Ok(None),
+        None => Objects::folder(&folder).map(Some).map_err(crate::node::start_error),
+    };
+    let value = |number: usize| known.get(number).and_then(Option::as_deref);
+    let place = match place {
+        Ok(Some(place)) => place,
+        Ok(None) => {
+            let elsewhere = value(1).map(|place| other_place(&ObjectsPlaceError::NotGiven { place: place.to_owned() }));
+            return elsewhere.into_iter().collect();
+        }
+        Err(error) => return vec![Finding::Bad(error.to_string())],
+    };
+    let shown = place.place();
+    if let Err(error) = place.probe().await {
+        return vec![Finding::Bad(crate::problem::chain(&error))];
+    }
+    let usable = Finding::Good(format!("objects can be written, read and deleted in {shown}"));
+    let belongs = match place.check([value(0), value(1)]).await {
+        Ok(Some(())) => Finding::Good(format!("{shown} is where the database's objects are")),
+        Ok(None) => Finding::Note(format!("no node has put the database's objects anywhere yet; the first one to start with {shown} does")),
+        Err(StoreError::OtherObjects(why)) => other_place(&why),
+        Err(error) => Finding::Bad(crate::problem::chain(&error)),
+    };
+    vec![usable, belongs]
+}
+
+fn other_place(why: &ObjectsPlaceError) -> Finding {
+    Finding::Bad(format!("{why}; {}", agree::place_advice(why)))
 }
 
 /// Starts a whole node in a temporary directory: interpreter, sandbox pool, database and listener.

@@ -21,6 +21,7 @@ mod doctor;
 mod folder;
 mod import;
 mod node;
+mod objects;
 mod problem;
 mod progress;
 mod replay;

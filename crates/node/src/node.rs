@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agree;
 use crate::config::Config;
 use crate::database::{self, Opened};
+use crate::objects;
 use crate::problem::CliError;
 use crate::progress;
 
@@ -27,6 +28,7 @@ pub(crate) struct Node {
     settings: Settings,
     new_operator_token: Option<String>,
     database: String,
+    place_of_objects: String,
     store: Arc<dyn Store>,
     _data_dir: Option<DataDir>,
     stopping: CancellationToken,
@@ -40,7 +42,8 @@ impl Node {
     /// # Errors
     /// When the data directory or the database cannot be used, the address is taken, or the machine has no place for the sandboxes.
     pub(crate) async fn start(config: Config) -> Result<Self, CliError> {
-        let Opened { store, shown: database, data_dir } = database::open(&config).await?;
+        let Opened { store, shown: database, objects: place_of_objects, data_dir } = database::open(&config).await?;
+        agree::objects(store.as_ref()).await?;
         // Asked for before anything is read: what changes from here on is heard of.
         let changes = store.changes();
         let interpreter = interpreter(&config.data_dir).await?;
@@ -76,8 +79,20 @@ impl Node {
         let serving = tokio::spawn(serve(listener, api, stopping.clone().cancelled_owned()));
         let requeue = tokio::spawn(runner.requeue(stopping.clone()));
         tokio::spawn(refresh(programs, stopping.clone()));
+        tokio::spawn(objects::sweep_always(Arc::clone(&store), stopping.clone()));
         tokio::spawn(async move { compiler.warm().await });
-        Ok(Self { address, settings, new_operator_token, database, store, _data_dir: data_dir, stopping, serving, requeue })
+        Ok(Self {
+            address,
+            settings,
+            new_operator_token,
+            database,
+            place_of_objects,
+            store,
+            _data_dir: data_dir,
+            stopping,
+            serving,
+            requeue,
+        })
     }
 
     /// Where it listens.
@@ -88,6 +103,11 @@ impl Node {
     /// Which database it is on, for people; no password.
     pub(crate) fn database(&self) -> &str {
         &self.database
+    }
+
+    /// Where components of scripts and large payloads lie, for people.
+    pub(crate) fn place_of_objects(&self) -> &str {
+        &self.place_of_objects
     }
 
     /// How the sandboxes are laid out.

@@ -18,6 +18,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
     let settings = node.settings();
     println!("data      {}", data_dir.display());
     println!("database  {}", node.database());
+    println!("objects   {}", node.place_of_objects());
     println!(
         "sandbox   {} invocations at once, {} MiB for their memories and {} MiB for their stacks, {} MiB for loaded programs, page scan {}",
         settings.slots,

@@ -4,12 +4,26 @@ use std::error::Error;
 
 use snaphook_model::{Blame, Code, Fault, Name, TenantName};
 
+use crate::ObjectsPlaceError;
+
 /// Why a method failed. What does not exist is no failure.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or broke; the source says why and is for the log only.
     #[error("the database does not answer")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The place of objects refused or broke; the source says why and is for the log only.
+    #[error("the place of scripts and large payloads does not answer")]
+    ObjectsUnavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// A row names an object that is not there.
+    #[error("the stored object `{0}` is missing")]
+    ObjectMissing(String),
+    /// An object is not the one that was written.
+    #[error("the stored object `{0}` is not what was written; it is not used")]
+    ObjectAltered(String),
+    /// Objects of the database are not where this node looks for them.
+    #[error(transparent)]
+    OtherObjects(ObjectsPlaceError),
     /// A wait for a connection or for room in the queue reached its deadline.
     #[error("the store is too busy")]
     Busy,
@@ -72,14 +86,17 @@ impl StoreError {
     /// Whether the same again may succeed once the database is back, or has less to do.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Busy)
+        matches!(self, Self::Unavailable(_) | Self::ObjectsUnavailable(_) | Self::Busy)
     }
 
     /// The code that a caller sees.
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Unavailable(_) | Self::Busy | Self::Closed => Code::StoreUnavailable,
+            Self::Unavailable(_) | Self::ObjectsUnavailable(_) | Self::OtherObjects(_) | Self::Busy | Self::Closed => {
+                Code::StoreUnavailable
+            }
+            Self::ObjectMissing(_) | Self::ObjectAltered(_) => Code::ObjectDamaged,
             Self::Full(_) => Code::Overloaded,
             Self::UnknownTenant(_) => Code::NotFound,
             Self::UnknownVersion { .. } | Self::Exists(_) => Code::Conflict,

@@ -14,6 +14,7 @@ mod database;
 mod documents;
 mod error;
 mod keys;
+mod objects;
 mod on_sql;
 mod page;
 mod postgres;
@@ -31,16 +32,19 @@ mod waiting;
 use std::pin::Pin;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 pub use awaited::{AwaitStore, AwaitedEnd};
 pub use changes::{Changes, Notice};
 pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
 pub use error::StoreError;
 pub use keys::{KeyStore, Keyed, KeyedRequest};
+pub use objects::{Objects, ObjectsError, ObjectsPlaceError};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};
 pub use retention::{RetentionStore, Sweep, Swept};
 pub use runs::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
-pub use scripts::{AddedVersion, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
+pub use scripts::{AddedVersion, ComponentMark, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{DataDir, OpenError, SqliteStore};
 pub use state::StateStore;
@@ -82,6 +86,14 @@ pub trait Store:
 
     /// Sets such a value unless there is one, and gives the one that stands, so that nodes that start at once agree on it.
     fn meta_or<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, String>;
+
+    /// Makes sure that this node keeps objects where the other nodes of the database do; the first one says where that is. To be asked at a node's
+    /// start, before anything else. Fails with [`StoreError::OtherObjects`] where the node's place is another one.
+    fn claim_objects(&self) -> StoreFuture<'_, ()>;
+
+    /// Removes objects from before a time that nothing in the database names, and says how many there were. The time leaves room for uploads under
+    /// way, a day say. Looks at all objects, a few at a time. Several nodes may do so at once.
+    fn sweep_objects(&self, before: Timestamp) -> StoreFuture<'_, u64>;
 
     /// Looks for damage, and for what will become trouble, and answers with findings, for `doctor`; empty when sound. May read the whole database.
     fn check(&self) -> StoreFuture<'_, Vec<String>>;

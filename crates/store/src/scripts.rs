@@ -36,6 +36,15 @@ pub struct StoredComponent {
     pub interpreter: Option<String>,
 }
 
+/// A component without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentMark {
+    /// BLAKE3 of its bytes in hexadecimal, which is what compiled code is named by.
+    pub hash: String,
+    /// As in [`StoredComponent`].
+    pub interpreter: Option<String>,
+}
+
 /// What became of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddedVersion {
@@ -88,6 +97,9 @@ pub trait ScriptStore: Send + Sync {
 
     /// What runs.
     fn component<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<StoredComponent>>;
+
+    /// What tells it from others; read without its bytes, which may lie elsewhere than the database.
+    fn component_mark<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<ComponentMark>>;
 
     /// Puts a component made anew after an upgrade of the interpreter in the place of the old one. False: there is no such version.
     fn replace_component<'a>(

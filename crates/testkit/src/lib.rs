@@ -1,4 +1,5 @@
-//! What tests share, for development only: an upstream on loopback that answers as told, well or badly, a PostgreSQL cluster, and a link that breaks.
+//! What tests share, for development only: an upstream on loopback that answers as told, well or badly, a PostgreSQL cluster, a storage of objects,
+//! and a link that breaks.
 //!
 //! Nothing here sleeps. A test that needs two things in order holds one of them with a [`Gate`] and waits for the other with [`Upstream::received`].
 
@@ -10,6 +11,7 @@ mod gate;
 mod large;
 mod link;
 pub mod postgres;
+mod s3;
 mod serve;
 mod upstream;
 
@@ -17,4 +19,5 @@ pub use answer::Answer;
 pub use gate::Gate;
 pub use large::{Skimmed, pattern};
 pub use link::{Link, Replacement};
+pub use s3::S3;
 pub use upstream::{Recorded, Upstream};

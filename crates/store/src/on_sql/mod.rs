@@ -3,6 +3,7 @@
 mod awaited;
 mod documents;
 mod keys;
+mod objects;
 mod queue;
 mod recordings;
 mod retention;
@@ -15,20 +16,24 @@ mod state;
 mod subjects;
 mod tenants;
 mod together;
+mod versions;
 mod waiting;
 mod writer;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::StoreError;
 use crate::database::{Database, query};
+use crate::objects::Objects;
 use crate::sql::tenants as sql;
 use queue::RunQueue;
 use together::{Brought, Together, Work};
 
+pub(crate) use objects::unused_objects;
 pub(crate) use scripts::add_missing_hashes;
 
 /// A store that is nothing but its database and a queue before it.
@@ -51,6 +56,8 @@ pub(crate) trait OnSql: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Parts {
     database: Arc<Database>,
+    /// Where bytes lie that are not in the database; none where all of them are.
+    objects: Option<Objects>,
     queue: Arc<RunQueue>,
     together: Together,
     /// The task that empties the queue; taken by whoever waits for its end.
@@ -59,15 +66,28 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Begins to empty the queue.
-    pub(crate) fn new(database: Arc<Database>) -> Self {
+    pub(crate) fn new(database: Arc<Database>, objects: Option<Objects>) -> Self {
         let queue = Arc::new(RunQueue::new());
-        let emptying = tokio::spawn(writer::empty(Arc::clone(&queue), Arc::clone(&database)));
-        Self { database, queue, together: Together::default(), emptying: Mutex::new(Some(emptying)) }
+        let emptying = tokio::spawn(writer::empty(Arc::clone(&queue), Arc::clone(&database), objects.clone()));
+        Self { database, objects, queue, together: Together::default(), emptying: Mutex::new(Some(emptying)) }
     }
 
     /// Writes something with whatever else is to be written now.
     async fn bring(&self, work: Work) -> Result<Brought, StoreError> {
         self.together.bring(&self.database, work).await
+    }
+
+    /// Where bytes lie that are not in the database.
+    pub(crate) const fn objects(&self) -> Option<&Objects> {
+        self.objects.as_ref()
+    }
+
+    /// See [`crate::Store::sweep_objects`].
+    pub(crate) async fn sweep_objects(&self, before: Timestamp) -> Result<u64, StoreError> {
+        match &self.objects {
+            Some(objects) => crate::objects::sweep(&self.database, objects, before).await,
+            None => Ok(0),
+        }
     }
 
     pub(crate) async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {

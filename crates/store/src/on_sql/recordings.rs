@@ -7,8 +7,11 @@ use std::sync::Arc;
 use bytes::{Buf as _, BufMut as _, Bytes};
 use snaphook_model::{RunId, TenantName};
 
+use super::Parts;
+use super::objects::Held;
 use super::rows::form;
-use crate::database::{Row, Transaction, made_query};
+use crate::database::{Query, Transaction, made_query, query};
+use crate::objects::{ObjectKey, ObjectKind, Objects};
 use crate::sql::recordings as sql;
 use crate::{Recording, StoreError};
 
@@ -61,31 +64,59 @@ fn unpack(packed: &[u8]) -> Result<Recording, StoreError> {
     Ok(Recording::Whole { head, bodies: parts.collect() })
 }
 
-/// A recording as its column holds it, made before the turn to write comes.
+/// A recording as its columns hold it, made before the turn to write comes.
 #[derive(Debug, Clone)]
-pub(super) struct PackedRecording(Option<Arc<[u8]>>);
+pub(super) struct PackedRecording {
+    /// None where there was more than is kept, or where it is an object.
+    bytes: Option<Arc<[u8]>>,
+    object: Option<ObjectKey>,
+}
 
 impl PackedRecording {
     pub(super) fn of(recording: &Recording) -> Self {
-        Self(pack(recording).map(Into::into))
+        Self { bytes: pack(recording).map(Into::into), object: None }
     }
 
-    /// What its column holds.
-    pub(super) fn column(&self) -> Option<Arc<[u8]>> {
-        self.0.clone()
+    /// Puts a large one into an object, if that can be done at once: it is not worth waiting for, since its row will do. To be asked before the
+    /// turn to write has come.
+    pub(super) async fn beside(self, objects: Option<&Objects>, tenant: &TenantName) -> Self {
+        let Some((objects, bytes)) = objects.zip(self.bytes.as_ref()).filter(|(objects, bytes)| objects.is_large(bytes.len())) else {
+            return self;
+        };
+        let key = ObjectKey::new(tenant, ObjectKind::Recording, bytes);
+        match objects.put_or_leave(&key, Bytes::from_owner(Arc::clone(bytes))).await {
+            true => Self { bytes: None, object: Some(key) },
+            false => self,
+        }
+    }
+
+    /// The key of its object.
+    pub(super) fn object(&self) -> Option<&str> {
+        self.object.as_ref().map(ObjectKey::as_str)
+    }
+
+    /// Binds its columns.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query.bind(self.bytes.clone()).bind(self.object())
     }
 
     /// Puts it beside its run, which is in the database.
-    pub(super) async fn put(self, transaction: &mut Transaction<'_>, tenant: &TenantName, id: RunId) -> Result<(), StoreError> {
+    pub(super) async fn put(&self, transaction: &mut Transaction<'_>, tenant: &TenantName, id: RunId) -> Result<(), StoreError> {
         let query = made_query(sql::put(1).into()).bind(tenant.as_str()).bind(id.to_string());
-        query.bind(self.0).execute(transaction).await?;
+        self.bind(query).execute(transaction).await?;
         Ok(())
     }
 }
 
-pub(super) fn recording(row: &Row) -> Result<Recording, StoreError> {
-    let packed: Option<&[u8]> = row.get(0)?;
-    packed.map_or(Ok(Recording::TooLarge), unpack)
+/// Reads the recording of a run.
+pub(super) async fn recording(parts: &Parts, tenant: &TenantName, id: RunId) -> Result<Option<Recording>, StoreError> {
+    let row = || query(sql::GET).bind(tenant.to_string()).bind(id.to_string());
+    let read = parts.read_held(row, |row| {
+        let held = Held::of(row, 0, 1)?;
+        let is_kept = held.key().is_some() || row.get::<Option<&[u8]>>(0)?.is_some();
+        Ok((is_kept, held))
+    });
+    read.await?.map(|(is_kept, packed)| if is_kept { unpack(&packed) } else { Ok(Recording::TooLarge) }).transpose()
 }
 
 #[cfg(test)]

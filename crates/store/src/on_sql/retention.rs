@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use snaphook_model::{RunRecord, TenantName};
 
 use super::OnSql;
+use super::objects::keys_of;
 use super::rows::{from_json, text, to_json};
 use super::runs::RECORD;
 use crate::database::{Query, Row, Transaction, query};
@@ -73,9 +74,11 @@ async fn delete_own(store: &impl OnSql, tenant: &TenantName, now: Timestamp) -> 
     if hold(&mut transaction, tenant).await?.is_none() {
         return Ok(0);
     }
+    let objects = of_tenant(sql::TAKE_OWN).bind(RUNS_AT_ONCE).fetch_all(&mut transaction).await?;
     let deleted = of_tenant(sql::DELETE_OWN).bind(RUNS_AT_ONCE).execute(&mut transaction).await?;
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
+    store.parts().remove_objects(keys_of(&objects, 1)?).await;
     Ok(deleted)
 }
 
@@ -96,10 +99,12 @@ async fn delete_usual(store: &impl OnSql, tenant: &TenantName, mark: &str, cut: 
     if hold(&mut transaction, tenant).await?.is_none_or(|(_, held)| held != mark) {
         return Ok(0);
     }
+    let objects = between(sql::TAKE_USUAL, tenant, mark, next).fetch_all(&mut transaction).await?;
     let deleted = between(sql::DELETE_USUAL, tenant, mark, next).execute(&mut transaction).await?;
     query(sql::SET_LOGS_MARK).bind(tenant.as_str()).bind(next).execute(&mut transaction).await?;
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
+    store.parts().remove_objects(keys_of(&objects, 1)?).await;
     Ok(deleted)
 }
 
@@ -115,9 +120,10 @@ async fn remove_own_payloads(store: &impl OnSql, tenant: &TenantName, now: Times
     if hold(&mut transaction, tenant).await?.is_none() {
         return Ok(0);
     }
-    write(&mut transaction, tenant, &emptied).await?;
+    let objects = write(&mut transaction, tenant, &emptied).await?;
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
+    store.parts().remove_objects(objects).await;
     Ok(emptied.len() as u64)
 }
 
@@ -134,10 +140,11 @@ async fn remove_usual_payloads(store: &impl OnSql, tenant: &TenantName, mark: &s
     if hold(&mut transaction, tenant).await?.is_none_or(|(held, _)| held != mark) {
         return Ok(0);
     }
-    write(&mut transaction, tenant, &emptied).await?;
+    let objects = write(&mut transaction, tenant, &emptied).await?;
     query(sql::SET_PAYLOADS_MARK).bind(tenant.as_str()).bind(next).execute(&mut transaction).await?;
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
+    store.parts().remove_objects(objects).await;
     Ok(emptied.len() as u64)
 }
 
@@ -193,17 +200,19 @@ async fn emptied(store: &impl OnSql, records: Query<'_>) -> Result<Vec<Emptied>,
     Ok(emptied)
 }
 
-async fn write(transaction: &mut Transaction<'_>, tenant: &TenantName, emptied: &[Emptied]) -> Result<(), StoreError> {
+/// Takes the payloads out of the rows; gives the keys of objects that held some.
+async fn write(transaction: &mut Transaction<'_>, tenant: &TenantName, emptied: &[Emptied]) -> Result<Vec<String>, StoreError> {
+    let mut taken = Vec::new();
     for Emptied { id, text } in emptied {
         let of_run = |sql| query(sql).bind(tenant.as_str()).bind(id.as_str());
         match text {
             Some(text) => of_run(sql::SET_RECORD).bind(text.as_str()).execute(transaction).await?,
             None => of_run(sql::SET_REMOVED).execute(transaction).await?,
         };
-        of_run(sql::DELETE_RECORDING).execute(transaction).await?;
+        taken.extend(of_run(sql::DELETE_RECORDING).fetch_optional(transaction).await?);
         of_run(sql::EMPTY_CALLBACKS).execute(transaction).await?;
     }
-    Ok(())
+    keys_of(&taken, 1)
 }
 
 #[cfg(test)]

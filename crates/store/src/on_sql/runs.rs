@@ -10,9 +10,9 @@ use super::recordings::PackedRecording;
 use super::rows::{form, from_json, tenant_name, text, time, to_json};
 use super::together::{Brought, Ending, Queueing, Work, Written};
 use super::waiting::{add_events, event_texts};
-use super::{OnSql, recordings, run_lists, state};
+use super::{OnSql, Parts, recordings, run_lists, state};
 use crate::database::{Database, Query, Row, Transaction, made_query, query};
-use crate::sql::{recordings as recordings_sql, runs as sql};
+use crate::sql::runs as sql;
 use crate::{ClaimedRun, EndedRun, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
 
 /// What a record is called in a [`StoreError::Form`].
@@ -46,39 +46,15 @@ impl<S: OnSql> RunStore for S {
 
     fn end_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, ended: EndedRun<'a>) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let EndedRun { record, recording, events, next, state: written } = ended;
-            if let (Some(lease), None, None) = (lease, next, written) {
-                let run = Written::of(tenant, record, recording.map(PackedRecording::of))?;
-                let ending = Work::End(Ending::of(run, lease, event_texts(events)?));
-                if self.parts().bring(ending).await? == Brought::Done {
-                    return Ok(());
-                }
+            let recording = match ended.recording {
+                Some(recording) => Some(PackedRecording::of(recording).beside(self.parts().objects(), tenant).await),
+                None => None,
+            };
+            let written = end(self.parts(), tenant, lease, ended, recording.as_ref()).await;
+            if let (Err(error), Some(key)) = (&written, recording.as_ref().and_then(PackedRecording::object)) {
+                self.parts().abandon(vec![key.to_owned()], error).await;
             }
-            let (text, recording) = (to_json(RECORD, record)?, recording.map(PackedRecording::of));
-            let events = event_texts(events)?;
-            let mut writer = self.database().write().await?;
-            let mut transaction = writer.begin().await?;
-            let id = record.id.to_string();
-            let dequeue = query(sql::DEQUEUE).bind(tenant.as_str()).bind(id.as_str());
-            let dequeued = dequeue.fetch_optional(&mut transaction).await?;
-            may_end(dequeued.as_ref(), lease)?;
-            put(&mut transaction, tenant, record, text).await?;
-            if let Some(recording) = recording {
-                recording.put(&mut transaction, tenant, record.id).await?;
-            }
-            add_events(&mut transaction, tenant, record.id, events).await?;
-            if let Some(next) = next {
-                enqueue(&mut transaction, tenant, next).await?;
-            }
-            if let Some(written) = written {
-                state::put(&mut transaction, tenant, written).await?;
-            }
-            let committed = transaction.commit().await?;
-            writer.finish(committed).await?;
-            if let Some(next) = next {
-                self.database().hint_queued(next.record.started_at.as_microsecond());
-            }
-            Ok(())
+            written
         })
     }
 
@@ -90,6 +66,7 @@ impl<S: OnSql> RunStore for S {
         most: u32,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
+            // In its row, however large: another takes its place when the run ends.
             let recording = recording.map(PackedRecording::of);
             let written = Written::of(tenant, &run.record, recording.clone())?;
             if self.parts().bring(Work::Queue(Queueing::of(written, run, most)?)).await? == Brought::Done {
@@ -193,8 +170,7 @@ impl<S: OnSql> RunStore for S {
     fn recording<'a>(&'a self, tenant: &'a TenantName, id: RunId) -> StoreFuture<'a, Option<Recording>> {
         Box::pin(async move {
             self.queue().flush().await?;
-            let query = query(recordings_sql::GET).bind(tenant.as_str()).bind(id.to_string());
-            query.read_optional(self.database()).await?.map(|row| recordings::recording(&row)).transpose()
+            recordings::recording(self.parts(), tenant, id).await
         })
     }
 
@@ -208,6 +184,48 @@ impl<S: OnSql> RunStore for S {
     fn flush(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.queue().flush())
     }
+}
+
+/// Ends a run whose recording is made already.
+async fn end(
+    parts: &Parts,
+    tenant: &TenantName,
+    lease: Option<&Lease>,
+    ended: EndedRun<'_>,
+    recording: Option<&PackedRecording>,
+) -> Result<(), StoreError> {
+    let EndedRun { record, events, next, state: written, .. } = ended;
+    if let (Some(lease), None, None) = (lease, next, written) {
+        let run = Written::of(tenant, record, recording.cloned())?;
+        let ending = Work::End(Ending::of(run, lease, event_texts(events)?));
+        if parts.bring(ending).await? == Brought::Done {
+            return Ok(());
+        }
+    }
+    let (text, events) = (to_json(RECORD, record)?, event_texts(events)?);
+    let mut writer = parts.database.write().await?;
+    let mut transaction = writer.begin().await?;
+    let id = record.id.to_string();
+    let dequeue = query(sql::DEQUEUE).bind(tenant.as_str()).bind(id.as_str());
+    let dequeued = dequeue.fetch_optional(&mut transaction).await?;
+    may_end(dequeued.as_ref(), lease)?;
+    put(&mut transaction, tenant, record, text).await?;
+    if let Some(recording) = recording {
+        recording.put(&mut transaction, tenant, record.id).await?;
+    }
+    add_events(&mut transaction, tenant, record.id, events).await?;
+    if let Some(next) = next {
+        enqueue(&mut transaction, tenant, next).await?;
+    }
+    if let Some(written) = written {
+        state::put(&mut transaction, tenant, written).await?;
+    }
+    let committed = transaction.commit().await?;
+    writer.finish(committed).await?;
+    if let Some(next) = next {
+        parts.database.hint_queued(next.record.started_at.as_microsecond());
+    }
+    Ok(())
 }
 
 /// Moves a run that cannot be read out of the way of those behind it. What hinders that hinders none of the others.

@@ -1,37 +1,39 @@
 //! Scripts, their versions and their bytes.
 
 use bytes::Bytes;
-use snaphook_model::{Import, Name, ScriptVersion, TenantName};
+use snaphook_model::{Name, ScriptVersion, TenantName};
 
 use super::OnSql;
-use super::rows::{Item, from_json, name, number, page, tenant_name, text, to_json, write_error};
-use crate::database::{Database, Query, Row, Transaction, query};
+use super::objects::{Held, keys_of};
+use super::rows::{Item, from_json, name, number, page, tenant_name, text};
+use super::versions::{VersionBytes, add, put_hash, replace, unchanged};
+use crate::database::{Database, Query, Row, query};
+use crate::objects::{ObjectKey, ObjectKind};
 use crate::sql::scripts as sql;
 use crate::{
-    AddedVersion, DeletedVersion, NewVersion, Page, PageRequest, ScriptStore, StaleComponent, StoreError, StoreFuture, StoredComponent,
+    AddedVersion, ComponentMark, DeletedVersion, NewVersion, Page, PageRequest, ScriptStore, StaleComponent, StoreError, StoreFuture,
+    StoredComponent,
 };
 
 /// What a record is called in a [`StoreError::Form`].
-const RECORD: &str = "a script version";
+pub(super) const RECORD: &str = "a script version";
 
 impl<S: OnSql> ScriptStore for S {
     fn add_version<'a>(&'a self, tenant: &'a TenantName, new: NewVersion) -> StoreFuture<'a, AddedVersion> {
         Box::pin(async move {
-            let mut writer = self.database().write().await?;
-            let mut transaction = writer.change(tenant).await?;
-            let script = |sql| query(sql).bind(tenant.as_str()).bind(new.name.as_str());
-            if let Some(row) = script(sql::LATEST).fetch_optional(&mut transaction).await?
-                && text(&row, 1)? == new.hash
-            {
-                return Ok(AddedVersion::Unchanged(from_json(RECORD, text(&row, 0)?)?));
+            // Mostly known from here, before anything is written beside the database.
+            let latest = query(sql::LATEST).bind(tenant.as_str()).bind(new.name.as_str());
+            if let Some(unchanged) = unchanged(latest.read_optional(self.database()).await?, &new.hash)? {
+                return Ok(unchanged);
             }
-            script(sql::COUNT_UP).execute(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
-            let version = number(&script(sql::LAST_NUMBER).fetch_one(&mut transaction).await?, 0)?;
-            let (record, source, component) = numbered(new, version);
-            insert_version(&mut transaction, tenant, &record, source, component).await?;
-            let committed = transaction.commit().await?;
-            writer.finish(committed).await?;
-            Ok(AddedVersion::Created(record))
+            let bytes = VersionBytes::hold(self.parts(), tenant, &new).await?;
+            let added = add(self.database(), tenant, new, &bytes).await;
+            match &added {
+                Ok(AddedVersion::Created(_)) => {}
+                Ok(AddedVersion::Unchanged(_)) => self.parts().remove_objects(bytes.keys()).await,
+                Err(error) => self.parts().abandon(bytes.keys(), error).await,
+            }
+            added
         })
     }
 
@@ -78,16 +80,24 @@ impl<S: OnSql> ScriptStore for S {
 
     fn source<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            let row = of_version(sql::SOURCE, tenant, script, version).read_optional(self.database()).await?;
-            Ok(row.map(|row| row.get::<Vec<u8>>(0).map(Bytes::from)).transpose()?)
+            let source = || of_version(sql::SOURCE, tenant, script, version);
+            let source = self.parts().read_held(source, |row| Ok(((), Held::of(row, 0, 1)?)));
+            Ok(source.await?.map(|((), source)| source))
         })
     }
 
     fn component<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<StoredComponent>> {
         Box::pin(async move {
-            let row = of_version(sql::COMPONENT, tenant, script, version).read_optional(self.database()).await?;
-            let read = |row: Row| Ok(StoredComponent { bytes: row.get::<Vec<u8>>(0)?.into(), interpreter: row.get(1)? });
-            row.map(read).transpose()
+            let component = || of_version(sql::COMPONENT, tenant, script, version);
+            let component = self.parts().read_held(component, |row| Ok((row.get(2)?, Held::of(row, 0, 1)?)));
+            Ok(component.await?.map(|(interpreter, bytes)| StoredComponent { bytes, interpreter }))
+        })
+    }
+
+    fn component_mark<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, version: u32) -> StoreFuture<'a, Option<ComponentMark>> {
+        Box::pin(async move {
+            let row = of_version(sql::MARK, tenant, script, version).read_optional(self.database()).await?;
+            row.map(|row| Ok(ComponentMark { hash: row.get(0)?, interpreter: row.get(1)? })).transpose()
         })
     }
 
@@ -99,25 +109,15 @@ impl<S: OnSql> ScriptStore for S {
         component: StoredComponent,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut writer = self.database().write().await?;
-            // No definition changes: other nodes go on with what they have made of the version. Were they told, two builds that share a
-            // database for a while would make every version again after each other.
-            let mut transaction = writer.begin().await?;
-            let row = of_version(sql::GET, tenant, script, version).fetch_optional(&mut transaction).await?;
-            let Some(row) = row else { return Ok(false) };
-            let mut record: ScriptVersion = from_json(RECORD, text(&row, 0)?)?;
-            record.component_bytes = component.bytes.len() as u64;
-            let update = of_version(sql::REPLACE, tenant, script, version).bind(component.interpreter).bind(to_json(RECORD, &record)?);
-            // From here on the row is ours; it may have been deleted a moment ago.
-            if update.execute(&mut transaction).await? == 0 {
-                return Ok(false);
+            let held = self.parts().hold(tenant, ObjectKind::Component, component.bytes.clone()).await?;
+            let replaced = replace(self.database(), (tenant, script, version), component, &held).await;
+            let ours = held.key().map(str::to_owned).into_iter().collect();
+            match &replaced {
+                Ok(Some(before)) => self.parts().remove_objects(before.clone()).await,
+                Ok(None) => self.parts().remove_objects(ours).await,
+                Err(error) => self.parts().abandon(ours, error).await,
             }
-            put_hash(&mut transaction, (tenant.as_str(), script.as_str(), version), &component.bytes).await?;
-            let update = of_version(sql::REPLACE_BYTES, tenant, script, version).bind(&component.bytes[..]);
-            update.execute(&mut transaction).await?;
-            let committed = transaction.commit().await?;
-            writer.finish(committed).await?;
-            Ok(true)
+            Ok(replaced?.is_some())
         })
     }
 
@@ -148,9 +148,11 @@ impl<S: OnSql> ScriptStore for S {
                 let place = |row| Ok(format!("queued runs of flow {}, version {}, {}", text(row, 0)?, number(row, 1)?, text(row, 2)?));
                 return rows.iter().map(place).collect::<Result<_, StoreError>>().map(DeletedVersion::Bound);
             }
+            let objects = of_version(sql::OBJECTS, tenant, script, version).fetch_all(&mut transaction).await?;
             let deleted = of_version(sql::DELETE, tenant, script, version).execute(&mut transaction).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
+            self.parts().remove_objects(keys_of(&objects, 2)?).await;
             Ok(if deleted > 0 { DeletedVersion::Deleted } else { DeletedVersion::Unknown })
         })
     }
@@ -179,17 +181,6 @@ fn hash_item(row: &Row) -> Result<Item<String>, StoreError> {
     Ok(Item { cursor: hash.clone(), bytes: hash.len(), value: hash })
 }
 
-async fn put_hash(
-    transaction: &mut Transaction<'_>,
-    (tenant, script, version): (&str, &str, u32),
-    component: &[u8],
-) -> Result<(), StoreError> {
-    let hash = blake3::hash(component).to_hex();
-    let put = query(sql::PUT_HASH).bind(tenant).bind(script).bind(i64::from(version)).bind(hash.as_str());
-    put.execute(transaction).await?;
-    Ok(())
-}
-
 /// Adds the hashes of components that an earlier release stored; once, and a few at a time.
 pub(crate) async fn add_missing_hashes(database: &Database) -> Result<(), StoreError> {
     loop {
@@ -200,55 +191,20 @@ pub(crate) async fn add_missing_hashes(database: &Database) -> Result<(), StoreE
             return Ok(());
         }
         for row in &rows {
-            put_hash(&mut transaction, (text(row, 0)?, text(row, 1)?, number(row, 2)?), row.get(3)?).await?;
+            let hash = match row.get::<Option<&str>>(4)? {
+                Some(key) => ObjectKey::parse(key)?.hash(),
+                None => blake3::hash(row.get(3)?),
+            };
+            put_hash(&mut transaction, (text(row, 0)?, text(row, 1)?, number(row, 2)?), hash).await?;
         }
         let committed = transaction.commit().await?;
         writer.finish(committed).await?;
     }
 }
 
-fn of_version(sql: &'static str, tenant: &TenantName, script: &Name, version: u32) -> Query<'static> {
+/// A statement about one version.
+pub(super) fn of_version(sql: &'static str, tenant: &TenantName, script: &Name, version: u32) -> Query<'static> {
     query(sql).bind(tenant.to_string()).bind(script.to_string()).bind(i64::from(version))
-}
-
-fn numbered(new: NewVersion, version: u32) -> (ScriptVersion, Bytes, StoredComponent) {
-    let record = ScriptVersion {
-        name: new.name,
-        version,
-        hash: new.hash,
-        kind: new.kind,
-        language: new.language,
-        dialect: new.dialect,
-        hooks: new.hooks,
-        imports: new.imports,
-        source_bytes: new.source.len() as u64,
-        component_bytes: new.component.bytes.len() as u64,
-        deploy_ms: new.deploy_ms,
-        warnings: new.warnings,
-        created_at: new.created_at,
-    };
-    (record, new.source, new.component)
-}
-
-async fn insert_version(
-    transaction: &mut Transaction<'_>,
-    tenant: &TenantName,
-    record: &ScriptVersion,
-    source: Bytes,
-    component: StoredComponent,
-) -> Result<(), StoreError> {
-    let insert = of_version(sql::ADD, tenant, &record.name, record.version).bind(record.hash.clone());
-    insert.bind(component.interpreter).bind(to_json(RECORD, record)?).execute(transaction).await?;
-    put_hash(transaction, (tenant.as_str(), record.name.as_str(), record.version), &component.bytes).await?;
-    let insert = of_version(sql::ADD_BYTES, tenant, &record.name, record.version).bind(&source[..]);
-    insert.bind(&component.bytes[..]).execute(transaction).await?;
-    for Import { script, version } in &record.imports {
-        let insert = of_version(sql::ADD_IMPORT, tenant, &record.name, record.version).bind(script.to_string()).bind(i64::from(*version));
-        if insert.execute(transaction).await? == 0 {
-            return Err(StoreError::UnknownVersion { place: "the upload".to_owned(), script: script.clone(), version: *version });
-        }
-    }
-    Ok(())
 }
 
 /// Cursors of this list are `tenant/script/version`; names hold no slash.

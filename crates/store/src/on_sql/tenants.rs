@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use snaphook_model::{TenantDocument, TenantName, TokenRecord};
 
 use super::OnSql;
+use super::objects::keys_of;
 use super::rows::{Item, from_json, page, tenant_name, text, time, to_json, write_error};
 use crate::database::{Row, query};
-use crate::sql::{runs, tenants as sql};
+use crate::sql::{objects, runs, tenants as sql};
 use crate::{Change, Page, PageRequest, StoreError, StoreFuture, StoredTenant, TenantStore, TokenHash};
 
 /// Runs deleted at once: some milliseconds of work, so that others can write in between.
@@ -49,6 +50,7 @@ impl<S: OnSql> TenantStore for S {
 
     fn delete_tenant<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, bool> {
         Box::pin(async move {
+            take_recordings(self, tenant).await?;
             loop {
                 let mut writer = self.database().write().await?;
                 let mut transaction = writer.begin_batch().await?;
@@ -63,12 +65,15 @@ impl<S: OnSql> TenantStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
             transaction.lock_tenant(tenant).await?;
+            let recordings = query(objects::TAKE_RECORDINGS).bind(tenant.as_str()).bind(i64::MAX).fetch_all(&mut transaction).await?;
+            let bytes = query(objects::TAKE_BYTES).bind(tenant.as_str()).fetch_all(&mut transaction).await?;
             for delete in [runs::DELETE_ALL, sql::DELETE_BINDINGS, sql::DELETE_IMPORTS] {
                 query(delete).bind(tenant.as_str()).execute(&mut transaction).await?;
             }
             let deleted = query(sql::DELETE).bind(tenant.as_str()).execute(&mut transaction).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
+            self.parts().remove_objects([keys_of(&recordings, 1)?, keys_of(&bytes, 2)?].concat()).await;
             // Records still queued are dropped now, rather than written for a tenant of the same name who is made next.
             self.queue().flush().await?;
             Ok(deleted > 0)
@@ -121,6 +126,22 @@ impl<S: OnSql> TenantStore for S {
             let row = query(sql::FIND_TOKEN).bind(hash.0.as_slice()).read_optional(self.database()).await?;
             row.map(|row| Ok((tenant_name(&row, 0)?, from_json("a token", text(&row, 1)?)?))).transpose()
         })
+    }
+}
+
+/// Recordings that are objects go before their runs, some at a time, as those do.
+async fn take_recordings(store: &impl OnSql, tenant: &TenantName) -> Result<(), StoreError> {
+    loop {
+        let mut writer = store.database().write().await?;
+        let mut transaction = writer.begin_batch().await?;
+        let some = query(objects::TAKE_RECORDINGS).bind(tenant.as_str()).bind(RUNS_AT_ONCE);
+        let taken = some.fetch_all(&mut transaction).await?;
+        let committed = transaction.commit().await?;
+        writer.finish(committed).await?;
+        store.parts().remove_objects(keys_of(&taken, 1)?).await;
+        if (taken.len() as u64) < RUNS_AT_ONCE.unsigned_abs() {
+            return Ok(());
+        }
     }
 }
 

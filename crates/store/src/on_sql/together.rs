@@ -215,7 +215,7 @@ async fn put(transaction: &mut Transaction<'_>, mut queueing: Vec<Queueing>, mut
     }
     in_statements(transaction, &queueing, sql::enqueue, bind_queued).await?;
     in_statements(transaction, &recordings, recordings_sql::put, |query, (tenant, id, recording)| {
-        query.bind(tenant.as_str()).bind(id.as_str()).bind(recording.column())
+        recording.bind(query.bind(tenant.as_str()).bind(id.as_str()))
     })
     .await?;
     let events: Vec<_> = ending.iter().flat_map(|run| run.events.iter().map(move |event| (&run.run, event))).collect();

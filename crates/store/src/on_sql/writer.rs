@@ -5,12 +5,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use snaphook_model::{Name, RunId, TenantName};
 
+use super::objects::remove_unused;
 use super::queue::{PendingRun, RunQueue};
-use super::recordings;
+use super::recordings::PackedRecording;
 use crate::StoreError;
 use crate::database::{Database, Query, made_query};
+use crate::objects::Objects;
 use crate::sql::{recordings as recordings_sql, runs as sql};
 
 /// A batch waits this long for company: a transaction costs as much as a dozen records. What a killed process may lose is as much.
@@ -18,6 +21,9 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// Rows per statement. Few sizes, so that all of them stay prepared; none large, since SQLite looks numbered parameters up one after another.
 const ROWS: [usize; 3] = [16, 4, 1];
+
+/// Large recordings written at the same time.
+const OBJECTS_AT_ONCE: usize = 16;
 
 /// Waits before trying a batch again. Together shorter than callers wait for room.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
@@ -37,15 +43,19 @@ const PAUSES_FOR_A_SERVER: [Duration; 9] = [
 ];
 
 /// Writes what is queued until the queue is closed and empty.
-pub(super) async fn empty(queue: Arc<RunQueue>, database: Arc<Database>) {
+pub(super) async fn empty(queue: Arc<RunQueue>, database: Arc<Database>, objects: Option<Objects>) {
     let statements = Statements::new(&database);
     while queue.wait().await {
         // Whoever needs the batch sooner says so; the time being up is the usual case.
         let _ = tokio::time::timeout(LINGER, queue.hurried()).await;
         let mut batch = queue.take();
         keep_last_of_each(&mut batch.runs);
-        let packed = pack(&batch.runs).await;
+        // Before the turn to write, which nobody has while a large recording is on its way.
+        let packed = beside(objects.as_ref(), pack(&batch.runs).await).await;
         let written = write_patiently(&database, &statements, &batch.runs, &packed).await;
+        if written && let Some(objects) = &objects {
+            remove_left_out(&database, objects, &packed).await;
+        }
         queue.finish(&batch, written);
     }
 }
@@ -65,7 +75,7 @@ struct Packed {
     tenant: TenantName,
     id: RunId,
     /// Shared with every try to write it.
-    bytes: Option<Arc<[u8]>>,
+    recording: PackedRecording,
 }
 
 /// Compresses the recordings of a batch, apart from the tasks that answer calls: those of large runs take milliseconds.
@@ -76,7 +86,7 @@ async fn pack(runs: &[PendingRun]) -> Vec<Packed> {
         return Vec::new();
     }
     let work = move || {
-        let packed = |(tenant, id, recording)| Packed { tenant, id, bytes: recordings::pack(&recording).map(Into::into) };
+        let packed = |(tenant, id, recording)| Packed { tenant, id, recording: PackedRecording::of(&recording) };
         recorded.into_iter().map(packed).collect()
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
@@ -84,6 +94,23 @@ async fn pack(runs: &[PendingRun]) -> Vec<Packed> {
         tracing::warn!(error = &error as &dyn Error, "recordings of runs are lost");
         Vec::new()
     })
+}
+
+/// Puts the large ones beside the database, some at the same time.
+async fn beside(objects: Option<&Objects>, packed: Vec<Packed>) -> Vec<Packed> {
+    let put = async |Packed { tenant, id, recording }| {
+        let recording = recording.beside(objects, &tenant).await;
+        Packed { tenant, id, recording }
+    };
+    stream::iter(packed).map(put).buffered(OBJECTS_AT_ONCE).collect().await
+}
+
+/// Removes the objects of recordings that were left out together with their runs, whose tenants are gone.
+async fn remove_left_out(database: &Database, objects: &Objects, packed: &[Packed]) {
+    let keys: Vec<String> = packed.iter().filter_map(|packed| packed.recording.object().map(str::to_owned)).collect();
+    if !keys.is_empty() {
+        remove_unused(database, objects, &keys).await;
+    }
 }
 
 /// The statement for each number of [`ROWS`].
@@ -170,6 +197,6 @@ fn bind_run<'q>(query: Query<'q>, run: &'q PendingRun) -> Query<'q> {
     query.bind(payloads_until).bind(logs_until)
 }
 
-fn bind_recording<'q>(query: Query<'q>, Packed { tenant, id, bytes }: &'q Packed) -> Query<'q> {
-    query.bind(tenant.as_str()).bind(id.to_string()).bind(bytes.clone())
+fn bind_recording<'q>(query: Query<'q>, Packed { tenant, id, recording }: &'q Packed) -> Query<'q> {
+    recording.bind(query.bind(tenant.as_str()).bind(id.to_string()))
 }

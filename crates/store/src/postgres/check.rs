@@ -18,15 +18,18 @@ const UNDEFINED_TABLE: &str = "42P01";
 const CLOCKS_APART: Duration = Duration::from_secs(1);
 
 /// Looks at a database from outside; see [`super::PostgresStore::inspect`].
-pub(super) async fn inspect(connection: &mut PgConnection, address: String, key: &str) -> Result<Inspected, sqlx::Error> {
+pub(super) async fn inspect(connection: &mut PgConnection, address: String, keys: &[&str]) -> Result<Inspected, sqlx::Error> {
     let version = sqlx::query_scalar(sql::SHOWN_VERSION).fetch_one(&mut *connection).await?;
     let findings = findings(connection).await?;
     let (missing, _) = migrations(connection).await?;
-    let value = match sqlx::query_scalar(tenants::GET_META).bind(key).fetch_optional(connection).await {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => None,
-        other => other?,
-    };
-    Ok(Inspected { address, version, findings, missing, value })
+    let mut values = Vec::new();
+    for key in keys {
+        values.push(match sqlx::query_scalar(tenants::GET_META).bind(*key).fetch_optional(&mut *connection).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => None,
+            other => other?,
+        });
+    }
+    Ok(Inspected { address, version, findings, missing, values })
 }
 
 /// What is wrong, or will be; empty when nothing is.

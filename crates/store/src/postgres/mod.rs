@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -179,6 +180,14 @@ impl Store for PostgresStore {
 
     fn meta_or<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, String> {
         Box::pin(self.parts.meta_or(key, value))
+    }
+
+    fn claim_objects(&self) -> StoreFuture<'_, ()> {
+        Box::pin(crate::objects::claim(&self.parts))
+    }
+
+    fn sweep_objects(&self, before: Timestamp) -> StoreFuture<'_, u64> {
+        Box::pin(self.parts.sweep_objects(before))
     }
 
     /// Asks for version, rights, migrations, and how far its clock is from this node's. Reads no table.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::changes::Watch;
 use super::{PATIENCE, PostgresStore, Server, check};
+use crate::Objects;
 use crate::database::Database;
 use crate::on_sql::Parts;
 use crate::sql::{MIGRATIONS, postgres as sql};
@@ -39,11 +40,13 @@ pub struct PostgresOptions {
     /// Whether to listen for notices of other nodes. Without, and where the server has none, changes are looked for twice a second; behind a
     /// pooler that hands out another connection for each transaction, listening is of no use.
     pub listens: bool,
+    /// Where components of scripts and large payloads lie; without, in the database. The same for all nodes.
+    pub objects: Option<Objects>,
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { max_connections: 16, application_name: "snaphook".to_owned(), lease: Duration::from_secs(60), listens: true }
+        Self { max_connections: 16, application_name: "snaphook".to_owned(), lease: Duration::from_secs(60), listens: true, objects: None }
     }
 }
 
@@ -58,8 +61,8 @@ pub struct Inspected {
     pub findings: Vec<String>,
     /// Migrations of this release that have not run yet; the next start of a node runs them.
     pub missing: usize,
-    /// The value that was asked for; none where none was set.
-    pub value: Option<String>,
+    /// The values that were asked for; none where one was not set.
+    pub values: Vec<Option<String>>,
 }
 
 /// Why a database cannot be opened, and what to do. No password is in it.
@@ -153,7 +156,11 @@ impl PostgresStore {
         let away = Arc::new(AtomicBool::new(false));
         let watch = Watch::begin(pool.clone(), Arc::clone(&away), now_us, can_notify, options.listens);
         let server = Server { pool, lease: options.lease, away, watch };
-        Ok(Self { parts: Parts::new(Arc::new(Database::Postgres(server))), lease: options.lease, address: target.address })
+        Ok(Self {
+            parts: Parts::new(Arc::new(Database::Postgres(server)), options.objects.clone()),
+            lease: options.lease,
+            address: target.address,
+        })
     }
 
     /// Which database it is, for people: user, server, database, and whether connections are encrypted; no password.
@@ -162,15 +169,15 @@ impl PostgresStore {
         &self.address
     }
 
-    /// Says what is wrong with a database that nodes may be running on, and reads one of the values that [`crate::Store::meta`] gives; changes
+    /// Says what is wrong with a database that nodes may be running on, and reads some of the values that [`crate::Store::meta`] gives; changes
     /// nothing.
     ///
     /// # Errors
     /// When it cannot be reached or read; see [`PostgresOpenError`].
-    pub async fn inspect(url: &str, options: &PostgresOptions, key: &str) -> Result<Inspected, PostgresOpenError> {
+    pub async fn inspect(url: &str, options: &PostgresOptions, keys: &[&str]) -> Result<Inspected, PostgresOpenError> {
         let target = Target::new(url, options)?;
         let mut connection = target.connect().await?;
-        let inspected = check::inspect(&mut connection, target.address.clone(), key).await;
+        let inspected = check::inspect(&mut connection, target.address.clone(), keys).await;
         let inspected = inspected.map_err(|error| target.error(error.into()))?;
         let _ = connection.close().await;
         Ok(inspected)

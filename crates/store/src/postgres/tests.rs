@@ -9,15 +9,15 @@ use jiff::Timestamp;
 use serde_json::json;
 use snaphook_model::RunStatus;
 use snaphook_testkit::postgres::{Cluster, PASSWORD, PASSWORD_USER};
-use snaphook_testkit::{Link, Replacement};
+use snaphook_testkit::{Link, Replacement, S3};
 use sqlx::Connection as _;
 use tokio::time::timeout;
 
 use super::open::suits;
 use crate::conformance::{at, conformance, deploy, document, ending, name, queued, recording, run, run_id, token, upload, with_tenant};
 use crate::{
-    Change, Changes, DocumentStore as _, Inspected, Notice, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore, RunFilter,
-    RunStore as _, ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
+    Change, Changes, DocumentStore as _, Inspected, Notice, Objects, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore,
+    RunFilter, RunStore as _, ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
 };
 
 /// Few connections, since many tests share a server.
@@ -36,6 +36,18 @@ async fn fresh() -> (Arc<dyn Store>, ()) {
 }
 
 conformance!(super::fresh);
+
+/// The same with everything that may be an object in one.
+mod with_objects {
+    crate::conformance::conformance!(super::super::fresh_with_objects);
+}
+
+async fn fresh_with_objects() -> (Arc<dyn Store>, S3) {
+    let (url, s3) = (Cluster::shared().database(), S3::start());
+    let objects = Objects::at(&s3.url("p"), s3.settings(s3.address())).unwrap().with_large_bytes(0);
+    let options = PostgresOptions { lease: Duration::ZERO, objects: Some(objects), ..options() };
+    (Arc::new(open(&url, &options).await), s3)
+}
 
 /// Asks again until it is so, for twenty seconds at most.
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
@@ -373,19 +385,19 @@ async fn what_cannot_be_opened_says_what_to_do() {
 async fn doctor_sees_what_will_be_trouble() {
     let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
     let database = url.rsplit('/').next().unwrap();
-    let inspect = async |url: &str| PostgresStore::inspect(url, &options(), "key").await.unwrap();
+    let inspect = async |url: &str| PostgresStore::inspect(url, &options(), &["key"]).await.unwrap();
     let before = inspect(&url).await;
-    assert_eq!((before.findings.len(), before.missing, &before.value), (0, crate::sql::MIGRATIONS.iter().count(), &None));
+    assert_eq!((before.findings.len(), before.missing, before.values), (0, crate::sql::MIGRATIONS.iter().count(), vec![None]));
     let store = open(&url, &options()).await;
     store.set_meta("key", "value").await.unwrap();
     let after = inspect(&url).await;
     assert_eq!(after.missing, 0);
-    assert_eq!((after.findings.len(), after.value.as_deref(), after.address.as_str()), (0, Some("value"), store.address()));
+    assert_eq!((after.findings.len(), after.values[0].as_deref(), after.address.as_str()), (0, Some("value"), store.address()));
     assert!(after.version.split('.').next().unwrap().parse::<u32>().unwrap() >= 13, "{after:?}");
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
     cluster.sql(database, &format!("GRANT USAGE ON SCHEMA public TO {PASSWORD_USER}; GRANT SELECT ON _sqlx_migrations TO {PASSWORD_USER}"));
     let as_user = cluster.url(&format!("{PASSWORD_USER}:{PASSWORD}"), database);
-    let inspected = PostgresStore::inspect(&as_user, &options(), "key").await;
+    let inspected = PostgresStore::inspect(&as_user, &options(), &["key"]).await;
     assert!(matches!(inspected, Err(PostgresOpenError::Rights { .. })), "{inspected:?}");
     cluster.sql(database, &format!("GRANT SELECT ON meta TO {PASSWORD_USER}"));
     let Inspected { findings, address, .. } = inspect(&as_user).await;

@@ -3,6 +3,7 @@
 pub(crate) mod awaited;
 pub(crate) mod documents;
 pub(crate) mod keys;
+pub(crate) mod objects;
 pub(crate) mod postgres;
 pub(crate) mod recordings;
 pub(crate) mod retention;

@@ -34,12 +34,30 @@ pub(crate) const DELETE_USUAL: &str = usual!("DELETE", "<= $3");
 
 pub(crate) const OWN_IDS: &str = "SELECT id FROM runs WHERE tenant = $1 AND logs_until <= $2 LIMIT 1";
 pub(crate) const OWN_RECORDS: &str = "SELECT id, record FROM runs WHERE tenant = $1 AND payloads_until <= $2 LIMIT $3";
-pub(crate) const DELETE_OWN: &str =
-    "DELETE FROM runs WHERE tenant = $1 AND id IN (SELECT r.id FROM runs AS r WHERE r.tenant = $1 AND r.logs_until <= $2 LIMIT $3)";
+/// Runs whose own time is over, $3 at most; in an order, so that two statements mean the same ones.
+macro_rules! own {
+    ($head:literal, $tail:literal) => {
+        concat!(
+            $head,
+            " WHERE tenant = $1 AND id IN (SELECT r.id FROM runs AS r WHERE r.tenant = $1 AND r.logs_until <= $2 \
+             ORDER BY r.logs_until, r.id LIMIT $3)",
+            $tail
+        )
+    };
+}
+
+pub(crate) const DELETE_OWN: &str = own!("DELETE FROM runs", "");
+
+/// Takes the recordings that are objects from the runs that [`DELETE_OWN`] deletes next.
+pub(crate) const TAKE_OWN: &str = own!("DELETE FROM run_recordings", " AND object IS NOT NULL RETURNING object");
+/// The same for [`DELETE_USUAL`].
+pub(crate) const TAKE_USUAL: &str = "DELETE FROM run_recordings WHERE tenant = $1 AND id > $2 AND id <= $3 AND object IS NOT NULL AND EXISTS \
+     (SELECT 1 FROM runs AS r WHERE r.tenant = run_recordings.tenant AND r.id = run_recordings.id AND r.logs_until IS NULL \
+     AND r.status NOT IN ('queued', 'running', 'waiting')) RETURNING object";
 
 pub(crate) const SET_RECORD: &str = "UPDATE runs SET record = $3, payloads_until = NULL WHERE tenant = $1 AND id = $2";
 pub(crate) const SET_REMOVED: &str = "UPDATE runs SET payloads_until = NULL WHERE tenant = $1 AND id = $2";
-pub(crate) const DELETE_RECORDING: &str = "DELETE FROM run_recordings WHERE tenant = $1 AND id = $2";
+pub(crate) const DELETE_RECORDING: &str = "DELETE FROM run_recordings WHERE tenant = $1 AND id = $2 RETURNING object";
 pub(crate) const EMPTY_CALLBACKS: &str = "UPDATE callbacks SET body = NULL WHERE tenant = $1 AND run = $2 AND body IS NOT NULL";
 
 pub(crate) const ANY_KEY: &str = "SELECT path FROM idempotency_keys WHERE tenant = $1 AND begun_at < $2 LIMIT 1";

@@ -5,7 +5,8 @@ pub(crate) const COUNT_UP: &str = "INSERT INTO scripts (tenant, name, last_versi
 pub(crate) const LAST_NUMBER: &str = "SELECT last_version FROM scripts WHERE tenant = $1 AND name = $2";
 pub(crate) const ADD: &str =
     "INSERT INTO script_versions (tenant, script, version, hash, interpreter, record) VALUES ($1, $2, $3, $4, $5, $6)";
-pub(crate) const ADD_BYTES: &str = "INSERT INTO script_bytes (tenant, script, version, source, component) VALUES ($1, $2, $3, $4, $5)";
+pub(crate) const ADD_BYTES: &str = "INSERT INTO script_bytes \
+     (tenant, script, version, source, component, source_object, component_object) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 /// Adds nothing when the imported version does not exist.
 pub(crate) const ADD_IMPORT: &str = "INSERT INTO script_imports (tenant, script, version, imported, imported_version) \
      SELECT v.tenant, $2, $3, v.script, v.version FROM script_versions AS v WHERE v.tenant = $1 AND v.script = $4 AND v.version = $5";
@@ -15,12 +16,17 @@ pub(crate) const LIST: &str = "SELECT script, record FROM script_versions AS v W
      (SELECT MAX(w.version) FROM script_versions AS w WHERE w.tenant = v.tenant AND w.script = v.script) ORDER BY script LIMIT $3";
 pub(crate) const LIST_VERSIONS: &str = "SELECT version, record FROM script_versions WHERE tenant = $1 AND script = $2 AND version < $3 \
      ORDER BY version DESC LIMIT $4";
-pub(crate) const SOURCE: &str = "SELECT source FROM script_bytes WHERE tenant = $1 AND script = $2 AND version = $3";
-pub(crate) const COMPONENT: &str = "SELECT b.component, v.interpreter FROM script_bytes AS b JOIN script_versions AS v \
+pub(crate) const SOURCE: &str = "SELECT source, source_object FROM script_bytes WHERE tenant = $1 AND script = $2 AND version = $3";
+pub(crate) const COMPONENT: &str = "SELECT b.component, b.component_object, v.interpreter FROM script_bytes AS b JOIN script_versions AS v \
      ON v.tenant = b.tenant AND v.script = b.script AND v.version = b.version WHERE b.tenant = $1 AND b.script = $2 AND b.version = $3";
+pub(crate) const MARK: &str = "SELECT h.hash, v.interpreter FROM component_hashes AS h JOIN script_versions AS v \
+     ON v.tenant = h.tenant AND v.script = h.script AND v.version = h.version WHERE h.tenant = $1 AND h.script = $2 AND h.version = $3";
+pub(crate) const OBJECTS: &str =
+    "SELECT component_object, source_object FROM script_bytes WHERE tenant = $1 AND script = $2 AND version = $3";
 pub(crate) const REPLACE: &str =
     "UPDATE script_versions SET interpreter = $4, record = $5 WHERE tenant = $1 AND script = $2 AND version = $3";
-pub(crate) const REPLACE_BYTES: &str = "UPDATE script_bytes SET component = $4 WHERE tenant = $1 AND script = $2 AND version = $3";
+pub(crate) const REPLACE_BYTES: &str = "UPDATE script_bytes SET component = $4, component_object = $5 \
+     WHERE tenant = $1 AND script = $2 AND version = $3";
 pub(crate) const STALE: &str = "SELECT tenant, script, version FROM script_versions \
      WHERE interpreter <> $1 AND (tenant, script, version) > ($2, $3, $4) ORDER BY tenant, script, version LIMIT $5";
 pub(crate) const BOUND: &str = "SELECT kind, document, place FROM bindings WHERE tenant = $1 AND script = $2 AND version = $3 UNION ALL \
@@ -38,5 +44,5 @@ pub(crate) const HASHES_OF_TENANT: &str =
 pub(crate) const ALL_HASHES: &str = "SELECT DISTINCT hash FROM component_hashes WHERE hash > $1 ORDER BY hash LIMIT $2";
 pub(crate) const HASH_IN_USE: &str = "SELECT hash FROM component_hashes WHERE hash = $1 LIMIT 1";
 /// Components of versions that were stored before their hashes were.
-pub(crate) const WITHOUT_HASH: &str = "SELECT b.tenant, b.script, b.version, b.component FROM script_bytes AS b \
+pub(crate) const WITHOUT_HASH: &str = "SELECT b.tenant, b.script, b.version, b.component, b.component_object FROM script_bytes AS b \
      WHERE NOT EXISTS (SELECT 1 FROM component_hashes AS h WHERE h.tenant = b.tenant AND h.script = b.script AND h.version = b.version) LIMIT 16";

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 use uuid::Uuid;
 
@@ -106,6 +107,14 @@ impl Store for SqliteStore {
 
     fn meta_or<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, String> {
         Box::pin(self.parts.meta_or(key, value))
+    }
+
+    fn claim_objects(&self) -> StoreFuture<'_, ()> {
+        Box::pin(crate::objects::claim(&self.parts))
+    }
+
+    fn sweep_objects(&self, before: Timestamp) -> StoreFuture<'_, u64> {
+        Box::pin(self.parts.sweep_objects(before))
     }
 
     fn check(&self) -> StoreFuture<'_, Vec<String>> {

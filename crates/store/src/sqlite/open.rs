@@ -11,10 +11,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::{Files, Log, SqliteStore, WriteConnection};
-use crate::StoreError;
 use crate::database::{Database, PATIENCE};
 use crate::on_sql::{Parts, add_missing_hashes};
-use crate::sql::MIGRATIONS;
+use crate::sql::{MIGRATIONS, tenants};
+use crate::{Objects, ObjectsError, StoreError};
 
 /// Readers beyond the number of cores only wait for each other; each is a thread and a cache of pages.
 const READERS: u32 = 4;
@@ -65,17 +65,32 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The place of objects cannot be used.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
 }
 
 impl SqliteStore {
     /// Opens the store in a directory, making both where they are missing and bringing an older database up to date.
-    /// Directory and files are for the owner alone.
+    /// Directory and files are for the owner alone. Objects lie in a folder of the directory.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub async fn open(data_dir: &Path) -> Result<Self, OpenError> {
+        Self::open_with(data_dir, None).await
+    }
+
+    /// The same with another place for objects, where one is given.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_with(data_dir: &Path, objects: Option<Objects>) -> Result<Self, OpenError> {
         let file = database_file(data_dir);
         let taken = prepare_files(data_dir, &file)?;
+        let objects = match objects {
+            Some(objects) => objects,
+            None => Objects::folder(&Self::objects_folder(data_dir))?,
+        };
         let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
         let write_options = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", WRITE_CACHE);
         let mut writer = write_options.connect().await.map_err(failed)?;
@@ -92,7 +107,13 @@ impl SqliteStore {
         let (writer, log) = (WriteConnection::new(write_options, writer), Arc::new(Log::of(&file)));
         let database = Arc::new(Database::Sqlite(Files { readers, writer, log }));
         add_missing_hashes(&database).await.map_err(|error| OpenError::Database { path: file.clone(), source: error.into() })?;
-        Ok(Self { parts: Parts::new(database), file, _taken: taken })
+        Ok(Self { parts: Parts::new(database, Some(objects)), file, _taken: taken })
+    }
+
+    /// Where the objects of a data directory lie unless another place is given.
+    #[must_use]
+    pub fn objects_folder(data_dir: &Path) -> PathBuf {
+        data_dir.join("objects")
     }
 
     /// Looks for damage in a directory that a node may be running on; changes nothing. Empty when sound.
@@ -107,6 +128,25 @@ impl SqliteStore {
         let findings = findings(&mut connection, &file).await.map_err(|error| failed(error.into()))?;
         connection.close().await.map_err(|error| failed(error.into()))?;
         Ok(findings)
+    }
+}
+
+impl SqliteStore {
+    /// Reads values that [`crate::Store::meta`] gives from a directory that a node may be running on; none where one was not set, or the database is of
+    /// a release that had none.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or read.
+    pub async fn values<const N: usize>(data_dir: &Path, keys: [&str; N]) -> Result<[Option<String>; N], OpenError> {
+        let file = database_file(data_dir);
+        let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
+        let mut connection = options(&file).read_only(true).connect().await.map_err(failed)?;
+        let mut values = [const { None }; N];
+        for (key, value) in keys.into_iter().zip(&mut values) {
+            *value = sqlx::query_scalar(tenants::GET_META).bind(key).fetch_optional(&mut connection).await.map_err(failed)?;
+        }
+        connection.close().await.map_err(failed)?;
+        Ok(values)
     }
 }
 

@@ -26,11 +26,20 @@ conformance!(super::fresh);
 /// The files as a process that is killed now would leave them.
 fn as_left_by_a_kill(directory: &Path) -> TempDir {
     let copy = TempDir::new().unwrap();
-    for entry in fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
+    copy_all(directory, copy.path());
     copy
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let (entry, to) = (entry.as_ref().unwrap().path(), to.join(entry.as_ref().unwrap().file_name()));
+        if entry.is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy_all(&entry, &to);
+        } else {
+            fs::copy(&entry, &to).unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates from the registry that exactly one of ours may name outside tests.
-const OWNED: [(&str, &str); 10] = [
+const OWNED: [(&str, &str); 11] = [
     ("wasmtime", "snaphook-sandbox"),
     ("wasmtime-wasi", "snaphook-sandbox"),
     ("wasmtime-wizer", "snaphook-compile"),
@@ -33,6 +33,7 @@ const OWNED: [(&str, &str); 10] = [
     ("reqwest", "snaphook-egress"),
     ("aes-gcm", "snaphook-egress"),
     ("sqlx", "snaphook-store"),
+    ("object_store", "snaphook-store"),
     ("axum", "snaphook-api"),
     ("figment", "snaphook"),
 ];

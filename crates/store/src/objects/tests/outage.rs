@@ -1,0 +1,116 @@
+//! The storage goes away, or a node does, at the worst moment.
+
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use snaphook_model::{Code, RunStatus};
+use snaphook_testkit::{Gate, Link};
+use tempfile::TempDir;
+
+use super::{Stored, opened};
+use crate::conformance::{at, deploy, ending, name, queued, recording, run, run_id, upload, with_tenant};
+use crate::objects::Objects;
+use crate::{AddedVersion, RunStore as _, ScriptStore as _, Store as _, StoreError};
+
+#[tokio::test]
+async fn without_the_storage_uploads_are_refused_and_recordings_are_kept() {
+    let (directory, s3) = (TempDir::new().unwrap(), snaphook_testkit::S3::start());
+    let link = Link::to(s3.address());
+    let objects = Objects::at(&s3.url("p"), s3.settings(link.address())).unwrap().with_large_bytes(0);
+    let store = opened(&directory, objects).await;
+    let acme = with_tenant(&store, "acme").await;
+    deploy(&store, &acme, "sign", "one").await;
+    link.take_down();
+    for error in [
+        store.add_version(&acme, upload("sign", "two")).await.unwrap_err(),
+        store.component(&acme, &name("sign"), 1).await.unwrap_err(),
+        store.source(&acme, &name("sign"), 1).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::ObjectsUnavailable(_)), "{error:?}");
+        assert_eq!((error.code(), error.may_pass()), (Code::StoreUnavailable, true));
+    }
+    assert_eq!(store.latest_version(&acme, &name("sign")).await.unwrap().unwrap().version, 1, "what was refused is not there");
+    store.ping().await.unwrap();
+
+    // Runs have ended, and nobody can be told that they have not: what replays them goes into the database.
+    store.record_run(&acme, &run(1, None, RunStatus::Succeeded), Some(recording("first"))).await.unwrap();
+    store.queue_run(&acme, &queued(2), None, 100).await.unwrap();
+    let lease = store.claim_due_runs(at(5), 1).await.unwrap().remove(0).lease;
+    let begun = Instant::now();
+    let ended = run(2, Some("orders"), RunStatus::Succeeded);
+    store.end_run(&acme, Some(&lease), ending(&ended, Some(&recording("second")), &[], None)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    link.mend();
+    assert_eq!(store.recording(&acme, run_id(1)).await.unwrap(), Some(recording("first")));
+    assert_eq!(store.recording(&acme, run_id(2)).await.unwrap(), Some(recording("second")));
+    assert_eq!(super::keys(&s3, "recordings"), Vec::<String>::new());
+    // Without a restart.
+    deploy(&store, &acme, "sign", "two").await;
+    assert_eq!(store.component(&acme, &name("sign"), 1).await.unwrap().unwrap().bytes, "wasm of one");
+}
+
+/// A folder that is not mounted any more has a path all the same.
+#[tokio::test]
+async fn a_folder_that_is_not_there_any_more_is_no_empty_one() {
+    let directory = TempDir::new().unwrap();
+    let folder = directory.path().join("shared");
+    let store = opened(&directory, Objects::folder(&folder).unwrap()).await;
+    let acme = with_tenant(&store, "acme").await;
+    deploy(&store, &acme, "sign", "one").await;
+    let aside = directory.path().join("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    for error in
+        [store.add_version(&acme, upload("sign", "two")).await.unwrap_err(), store.component(&acme, &name("sign"), 1).await.unwrap_err()]
+    {
+        assert!(matches!(error, StoreError::ObjectsUnavailable(_)), "{error:?}");
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing is written in its place");
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::rename(&aside, &folder).unwrap();
+    assert_eq!(store.component(&acme, &name("sign"), 1).await.unwrap().unwrap().bytes, "wasm of one");
+    deploy(&store, &acme, "sign", "two").await;
+}
+
+#[tokio::test]
+async fn a_row_is_written_after_its_object() {
+    let stored = Stored::in_storage(0).await;
+    let acme = with_tenant(&stored.store, "acme").await;
+    let (before, gate) = (stored.s3.puts(), Gate::closed());
+    stored.s3.answer_puts_after(&gate);
+    let mut adding = stored.store.add_version(&acme, upload("sign", "one"));
+    tokio::select! {
+        added = &mut adding => panic!("nobody has acknowledged the objects: {added:?}"),
+        () = stored.s3.have_been_put(before + 2) => {}
+    }
+    assert_eq!(stored.store.latest_version(&acme, &name("sign")).await.unwrap(), None);
+    // Whoever asked goes away, as at a kill: an object is left, and no row.
+    drop(adding);
+    gate.open();
+    assert_eq!(stored.store.latest_version(&acme, &name("sign")).await.unwrap(), None);
+    assert_eq!(stored.keys("components").len(), 1);
+    let added = stored.store.add_version(&acme, upload("sign", "one")).await.unwrap();
+    assert!(matches!(added, AddedVersion::Created(version) if version.version == 1));
+}
+
+#[tokio::test]
+async fn who_writes_does_not_wait_for_anothers_object() {
+    let stored = Stored::in_storage(0).await;
+    let acme = with_tenant(&stored.store, "acme").await;
+    let (before, gate) = (stored.s3.puts(), Gate::closed());
+    stored.s3.answer_puts_after(&gate);
+    let mut adding = stored.store.add_version(&acme, upload("sign", "one"));
+    assert!((&mut adding).now_or_never().is_none());
+    stored.store.record_run(&acme, &run(1, None, RunStatus::Succeeded), Some(recording("text"))).await.unwrap();
+    tokio::select! {
+        added = &mut adding => panic!("nobody has acknowledged the objects: {added:?}"),
+        () = stored.s3.have_been_put(before + 3) => {}
+    }
+    // Both are on their way, and the right to write is free.
+    with_tenant(&stored.store, "other").await;
+    stored.store.queue_run(&acme, &queued(2), Some(&recording("queued")), 100).await.unwrap();
+    gate.open();
+    adding.await.unwrap();
+    assert_eq!(stored.store.recording(&acme, run_id(1)).await.unwrap(), Some(recording("text")));
+    assert_eq!(stored.store.recording(&acme, run_id(2)).await.unwrap(), Some(recording("queued")));
+}

@@ -1,0 +1,18 @@
+//! Which objects belong to a row.
+
+/// Keys that [`used`] takes; fewer are filled up with empty ones.
+pub(crate) const AT_ONCE: usize = 64;
+
+/// Those of some keys that a row names. Each part has an index.
+pub(crate) fn used() -> String {
+    let keys = (1..=AT_ONCE).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
+    let part = |table: &str, column: &str| format!("SELECT {column} FROM {table} WHERE {column} IN ({keys})");
+    [part("script_bytes", "component_object"), part("script_bytes", "source_object"), part("run_recordings", "object")].join(" UNION ALL ")
+}
+
+/// Takes the recordings that are objects out of a tenant's rows, $2 at most.
+pub(crate) const TAKE_RECORDINGS: &str = "DELETE FROM run_recordings WHERE tenant = $1 AND id IN \
+     (SELECT o.id FROM run_recordings AS o WHERE o.tenant = $1 AND o.object IS NOT NULL LIMIT $2) RETURNING object";
+/// The bytes of a tenant's versions go with those; only rows with objects are gone through.
+pub(crate) const TAKE_BYTES: &str = "DELETE FROM script_bytes WHERE tenant = $1 AND (component_object IS NOT NULL OR source_object IS NOT NULL) \
+     RETURNING component_object, source_object";
