@@ -309,7 +309,9 @@ async fn a_node_with_another_place_does_not_start_and_says_what_to_do() {
         (with_objects(NodeOptions::default(), &s3, s3.address()), ["another database", s3.url("p").as_str(), "a place of its own"]),
     ] {
         let said = refusal(&options, directory.path());
-        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        // A narrow terminal breaks lines within names too.
+        let solid = |text: &str| text.replace(' ', "");
+        assert!(parts.iter().all(|part| solid(&said).contains(&solid(part))), "{said}");
     }
 
     let data_dir = own.data_dir().to_str().unwrap();

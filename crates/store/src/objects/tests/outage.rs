@@ -40,6 +40,8 @@ async fn without_the_storage_uploads_are_refused_and_recordings_are_kept() {
     let ended = run(2, Some("orders"), RunStatus::Succeeded);
     store.end_run(&acme, Some(&lease), ending(&ended, Some(&recording("second")), &[], None)).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // Both have found their place before there is another one.
+    store.flush().await.unwrap();
     link.mend();
     assert_eq!(store.recording(&acme, run_id(1)).await.unwrap(), Some(recording("first")));
     assert_eq!(store.recording(&acme, run_id(2)).await.unwrap(), Some(recording("second")));
