@@ -76,6 +76,22 @@ async fn scripts_in_a_storage_outlive_the_node() {
 }
 
 #[tokio::test]
+async fn a_storage_proves_who_it_is() {
+    let s3 = S3::start_tls();
+    let directory = tempfile::tempdir().unwrap();
+    let (arguments, settings) = (["--data-dir", "/nowhere", "--objects", &s3.url("p")], s3.settings(s3.address()));
+    let (sound, said) = doctor(&arguments, &settings);
+    assert!(!sound && said.contains("writing an object failed"), "nobody vouches for it: {said}");
+    assert_eq!(s3.puts(), 0);
+    let authorities = directory.path().join("authorities.pem");
+    std::fs::write(&authorities, s3.certificate().unwrap()).unwrap();
+    let trusted = [settings, vec![("SSL_CERT_FILE".to_owned(), authorities.display().to_string())]].concat();
+    let (_, said) = doctor(&arguments, &trusted);
+    assert!(said.contains("objects can be written, read and deleted in"), "{said}");
+    assert_eq!((s3.puts(), s3.keys().len()), (1, 0));
+}
+
+#[tokio::test]
 async fn nodes_on_one_database_share_a_storage() {
     let (url, s3) = (Cluster::shared().database(), S3::start());
     let options = with_objects(NodeOptions::on(&url), &s3, s3.address());

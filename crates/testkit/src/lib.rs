@@ -13,6 +13,7 @@ mod link;
 pub mod postgres;
 mod s3;
 mod serve;
+mod tls;
 mod upstream;
 
 pub use answer::Answer;

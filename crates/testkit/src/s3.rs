@@ -19,9 +19,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
-use crate::Gate;
+use crate::{Gate, tls};
 
 const BUCKET: &str = "objects";
 const ACCESS_KEY: &str = "access-key-of-the-tests";
@@ -34,6 +36,8 @@ const KEYS_ON_A_PAGE: usize = 40;
 #[derive(Debug)]
 pub struct S3 {
     address: SocketAddr,
+    /// PEM of the certificate; absent over plain HTTP.
+    certificate: Option<String>,
     state: Arc<State>,
     ended: watch::Sender<bool>,
     running: Option<JoinHandle<()>>,
@@ -62,6 +66,20 @@ impl S3 {
     /// When there is no free port.
     #[must_use]
     pub fn start() -> Self {
+        Self::listen(None)
+    }
+
+    /// The same over HTTPS. Its certificate is signed by itself: a client has to be given [`S3::certificate`].
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn start_tls() -> Self {
+        Self::listen(Some(tls::acceptor(&["127.0.0.1"], &["http/1.1"])))
+    }
+
+    fn listen(tls: Option<(TlsAcceptor, String)>) -> Self {
+        let (acceptor, certificate) = tls.unzip();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         let (state, ended) = (Arc::<State>::default(), watch::Sender::new(false));
@@ -70,18 +88,24 @@ impl S3 {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime can be made");
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(listener, shared) => {}
+                    () = accept(listener, acceptor, shared) => {}
                     _ = end.wait_for(|end| *end) => {}
                 }
             });
         });
-        Self { address, state, ended, running: Some(running) }
+        Self { address, certificate, state, ended, running: Some(running) }
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// PEM of the certificate, where it has one.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
     }
 
     /// A place in the bucket, as a node is told of it.
@@ -93,13 +117,14 @@ impl S3 {
     /// The settings with which a node reaches it, by way of this address.
     #[must_use]
     pub fn settings(&self, by: SocketAddr) -> Vec<(String, String)> {
-        let endpoint = format!("http://{by}");
+        let is_plain = self.certificate.is_none();
+        let endpoint = format!("http{}://{by}", if is_plain { "" } else { "s" });
         let settings = [
             ("AWS_ENDPOINT_URL", endpoint.as_str()),
             ("AWS_REGION", "eu-test-1"),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ALLOW_HTTP", if is_plain { "true" } else { "" }),
         ];
         settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }
@@ -172,20 +197,31 @@ impl State {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, state: Arc<State>) {
+async fn accept(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
     listener.set_nonblocking(true).expect("it is a socket");
     let listener = tokio::net::TcpListener::from_std(listener).expect("the runtime takes sockets");
     while let Ok((socket, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
+        let (tls, state) = (tls.clone(), Arc::clone(&state));
         tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let state = Arc::clone(&state);
-                async move { Ok::<_, Infallible>(answer(request, &state).await) }
-            });
-            // An error is the client going away.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+            match tls {
+                None => serve(socket, state).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(socket).await {
+                        serve(stream, state).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State>) {
+    let service = service_fn(|request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(answer(request, &state).await) }
+    });
+    // An error is the client going away.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(request: Request<Incoming>, state: &State) -> Response<Full<Bytes>> {

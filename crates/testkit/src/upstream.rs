@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustls::pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -14,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Answer;
 use crate::large::Skimmed;
-use crate::serve;
+use crate::{serve, tls};
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -115,18 +114,7 @@ impl Upstream {
     /// HTTPS on 127.0.0.1 with HTTP/2 and HTTP/1.1 by ALPN. The certificate is for `names`, each a host name or an address, and signed by itself: a client
     /// has to be given [`Upstream::certificate`] as a root.
     pub async fn start_tls(names: &[&str]) -> Self {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(names).expect("the names fit into a certificate");
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("the key was just written");
-        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider knows the default versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .expect("key and certificate belong together");
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Self::listen("127.0.0.1:0", Some((acceptor, made.cert.pem()))).await
+        Self::listen("127.0.0.1:0", Some(tls::acceptor(names, &["h2", "http/1.1"]))).await
     }
 
     async fn listen(address: &str, tls: Option<(TlsAcceptor, String)>) -> Self {

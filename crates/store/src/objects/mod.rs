@@ -154,13 +154,13 @@ impl Objects {
         let read = async {
             let found = match self.0.store.get(path).await {
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                found => found.map_err(|error| unavailable(error))?,
+                found => found.map_err(unavailable)?,
             };
             // Before all of it is in memory.
             if size.is_some_and(|size| size != found.meta.size) {
                 return Err(altered(path.as_ref()));
             }
-            found.bytes().await.map(Some).map_err(|error| unavailable(error))
+            found.bytes().await.map(Some).map_err(unavailable)
         };
         timeout(ANSWER_PATIENCE, read).await.unwrap_or_else(|_| Err(no_answer()))
     }
@@ -196,7 +196,7 @@ impl Objects {
     }
 
     async fn bounded<T>(&self, patience: Duration, answer: impl Future<Output = Result<T, object_store::Error>>) -> Result<T, StoreError> {
-        timeout(patience, answer).await.map_err(|_| no_answer())?.map_err(|error| unavailable(error))
+        timeout(patience, answer).await.map_err(|_| no_answer())?.map_err(unavailable)
     }
 
     fn away_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

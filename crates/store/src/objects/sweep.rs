@@ -39,7 +39,7 @@ pub(crate) async fn sweep(database: &Database, objects: &Objects, before: Timest
     if let Some(folder) = objects.0.folder.clone() {
         let rows = folder.join(ROWS);
         let swept = tokio::task::spawn_blocking(move || remove_unfinished(&rows, time(before)));
-        removed += swept.await.map_err(|error| unavailable(error))?;
+        removed += swept.await.map_err(unavailable)?;
     }
     Ok(removed)
 }
