@@ -151,7 +151,7 @@ async fn objects(args: &DoctorArgs, known: &[Option<String>]) -> Vec<Finding> {
         Err(StoreError::OtherObjects(why)) => other_place(&why),
         Err(error) => Finding::Bad(crate::problem::chain(&error)),
     };
-    vec![usable, belongs]
+    vec![usable, belongs].into_iter().chain(place.exposure().map(Finding::Note)).collect()
 }
 
 fn other_place(why: &ObjectsPlaceError) -> Finding {

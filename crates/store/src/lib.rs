@@ -1,4 +1,5 @@
-//! What is durable: tenants, tokens, scripts, documents, sealed secrets, subjects and runs, behind object-safe traits with SQL under them.
+//! What is durable: tenants, tokens, scripts, documents, sealed secrets, subjects and runs, behind object-safe traits with SQL under them,
+//! and [`Objects`] beside it: components of scripts, and payloads too large for a row.
 //!
 //! A method is one domain fact and one transaction. Every method takes the tenant first, except those of the operator and of the node itself;
 //! what another tenant owns looks the same as what does not exist: `Ok(None)` or `Ok(false)`. No SQL lives outside this crate, nothing is cached in it.

@@ -41,7 +41,10 @@ pub(crate) async fn keep_bytes(store: &dyn Store) {
     store.add_version(&acme, new).await.unwrap();
     assert_eq!(store.source(&acme, &name("sign"), 1).await.unwrap().unwrap(), all_bytes);
     let component = store.component(&acme, &name("sign"), 1).await.unwrap().unwrap();
+    let mark = store.component_mark(&acme, &name("sign"), 1).await.unwrap().unwrap();
+    assert_eq!((mark.hash, mark.interpreter), (blake3::hash(&all_bytes).to_string(), None));
     assert_eq!((component.bytes, component.interpreter), (Bytes::from(all_bytes), None));
+    assert_eq!(store.component_mark(&acme, &name("sign"), 2).await.unwrap(), None);
     assert_eq!(store.source(&acme, &name("sign"), 2).await.unwrap(), None);
     assert_eq!(store.component(&acme, &name("none"), 1).await.unwrap(), None);
 }

@@ -11,6 +11,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +41,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
 /// The same where the row will do as well.
 const BESIDE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// After a failure, what has another place to go goes there for so long without trying.
+/// After a failure, what can go elsewhere or be done later is not tried for so long.
 const AWAY: Duration = Duration::from_secs(5);
 
 /// Objects deleted at the same time.
@@ -84,6 +85,14 @@ impl Objects {
         &self.0.place
     }
 
+    /// Says when others than its owner can use the folder; none for what is no folder.
+    #[must_use]
+    pub fn exposure(&self) -> Option<String> {
+        let folder = self.0.folder.as_ref()?;
+        let mode = std::fs::metadata(folder).ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then(|| format!("others than its owner can use `{}` (mode {mode:o})", folder.display()))
+    }
+
     /// Writes, reads and deletes an object of its own, to find out whether the place can be used.
     ///
     /// # Errors
@@ -114,12 +123,11 @@ impl Objects {
 
     /// The same for what can lie in its row just as well: says quickly whether it was written.
     pub(crate) async fn put_or_leave(&self, key: &ObjectKey, bytes: Bytes) -> bool {
-        let now = Instant::now();
-        if self.away_until().is_some_and(|until| now < until) {
+        if self.is_away() {
             return false;
         }
         let put = self.put_within(BESIDE_PATIENCE, key, bytes).await;
-        *self.away_until() = put.is_err().then(|| now + AWAY);
+        *self.away_until() = put.is_err().then(|| Instant::now() + AWAY);
         if let Err(error) = &put {
             tracing::warn!(error = error as &dyn std::error::Error, "a large payload goes into the database instead of its own place");
         }
@@ -167,6 +175,18 @@ impl Objects {
 
     /// Deletes objects whose rows are gone. What cannot be deleted now is left to [`sweep`].
     pub(crate) async fn remove(&self, keys: &[String]) {
+        if !keys.is_empty()
+            && let Err(error) = self.removed(keys).await
+        {
+            *self.away_until() = Some(Instant::now() + AWAY);
+            tracing::warn!(error = &error as &dyn std::error::Error, objects = keys.len(), "objects that nobody needs stay for a while");
+        }
+    }
+
+    async fn removed(&self, keys: &[String]) -> Result<(), StoreError> {
+        if self.is_away() {
+            return Err(unavailable("it did not answer a moment ago"));
+        }
         let delete = async |key: &String| {
             let Ok(path) = Path::parse(key) else { return Ok(()) };
             match self.0.store.delete(&path).await {
@@ -181,12 +201,7 @@ impl Objects {
             }
             Ok::<(), object_store::Error>(())
         };
-        let failed = match timeout(ANSWER_PATIENCE, all).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => unavailable(error),
-            Err(_) => no_answer(),
-        };
-        tracing::warn!(error = &failed as &dyn std::error::Error, objects = keys.len(), "objects that nobody needs stay for a while");
+        timeout(ANSWER_PATIENCE, all).await.map_err(|_| no_answer())?.map_err(unavailable)
     }
 
     /// Whether the folder has lost the object by which it is known, as when it is not mounted any more.
@@ -197,6 +212,10 @@ impl Objects {
 
     async fn bounded<T>(&self, patience: Duration, answer: impl Future<Output = Result<T, object_store::Error>>) -> Result<T, StoreError> {
         timeout(patience, answer).await.map_err(|_| no_answer())?.map_err(unavailable)
+    }
+
+    fn is_away(&self) -> bool {
+        self.away_until().is_some_and(|until| Instant::now() < until)
     }
 
     fn away_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

@@ -32,8 +32,8 @@ pub(crate) async fn sweep(database: &Database, objects: &Objects, before: Timest
         // What was listed before the failure is looked at the next time.
         let keys = keys.map_err(|error| unavailable(error.1))?;
         let unused = unused_objects(database, &keys).await?;
+        objects.removed(&unused).await?;
         removed += unused.len() as u64;
-        objects.remove(&unused).await;
         tokio::time::sleep(PAUSE).await;
     }
     if let Some(folder) = objects.0.folder.clone() {

@@ -4,6 +4,8 @@ mod claimed;
 mod gone;
 mod outage;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -181,6 +183,17 @@ async fn what_is_altered_or_missing_is_refused() {
     let mark = stored.store.component_mark(&acme, &name("sign"), 1).await.unwrap().unwrap();
     assert_eq!(mark.hash, blake3::hash(b"wasm of one").to_string(), "known without the component");
     stored.store.delete_version(&acme, &name("sign"), 1).await.unwrap();
+}
+
+#[test]
+fn a_folder_is_for_its_owner_alone() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("made/here");
+    let url = format!("file://{}", path.display());
+    let objects = Objects::at(&url, []).unwrap();
+    assert_eq!((objects.exposure(), objects.place()), (None, format!("the folder {}", path.display()).as_str()));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+    assert!(Objects::at(&url, []).unwrap().exposure().unwrap().contains("mode 750"), "one that was there is left as it is");
 }
 
 #[test]
