@@ -14,20 +14,30 @@ typedef struct Entry {
 } Entry;
 
 typedef struct Scope {
-    snaphook_hook_variables_scope_t scope;
+    int scope;
     Entry *entries;
 } Scope;
+
+// Beside the scopes that the host numbers, the connection's fields look like one.
+enum { CONNECTION = SNAPHOOK_HOOK_VARIABLES_SCOPE_TENANT_STATE + 1, SCOPE_COUNT };
+
+static bool host_get(const int scope, Text *key, Text *value)
+{
+    return scope == CONNECTION ? snaphook_hook_connection_get(key, value)
+                               : snaphook_hook_variables_get((snaphook_hook_variables_scope_t)scope, key, value);
+}
 
 typedef struct Context {
     const ContextRecord *record;
     JSValue parms;
-    JSValue scopes[4];
+    JSValue scopes[SCOPE_COUNT];
     JSValue state;
 } Context;
 
 static JSClassID context_class, scope_class;
-static const char *const scope_names[] = {"variables", "meta", "config", "stepResults"};
-static Scope scopes[4];
+// The two of state have objects of their own; see state.c.
+static const char *const scope_names[SCOPE_COUNT] = {"variables", "meta", "config", "stepResults", NULL, NULL, "connection"};
+static Scope scopes[SCOPE_COUNT];
 
 static bool is_writable(const Scope *scope)
 {
@@ -71,7 +81,7 @@ static int find(Scope *scope, JSAtom atom, Entry **entry)
     *entry = seen(scope, atom);
     if (*entry != NULL)
         return !JS_IsUndefined((*entry)->value);
-    if (!key_of(atom, &key) || !snaphook_hook_variables_get(scope->scope, &key, &text))
+    if (!key_of(atom, &key) || !host_get(scope->scope, &key, &text))
         return 0;
     JSValue value = json_parse(text.ptr, text.len);
     if (JS_IsException(value) || (*entry = remember(scope, atom)) == NULL)
@@ -99,7 +109,10 @@ static int get_own_property_names(JSContext *ctx, JSPropertyEnum **table, uint32
 {
     Scope *scope = JS_GetOpaque(object, scope_class);
     hooks_list_string_t keys;
-    snaphook_hook_variables_keys(scope->scope, &keys);
+    if (scope->scope == CONNECTION)
+        snaphook_hook_connection_fields(&keys);
+    else
+        snaphook_hook_variables_keys((snaphook_hook_variables_scope_t)scope->scope, &keys);
     JSPropertyEnum *names = js_malloc(ctx, (keys.len + 1) * sizeof *names);
     if (names == NULL)
         return -1;
@@ -136,7 +149,7 @@ static int store(Scope *scope, JSAtom atom, JSValueConst value, Text *text)
         throw_contract("a symbol cannot be a key of context.%s", scope_names[scope->scope]);
         return -1;
     }
-    if (!snaphook_hook_variables_set(scope->scope, &key, text, &refusal))
+    if (!snaphook_hook_variables_set((snaphook_hook_variables_scope_t)scope->scope, &key, text, &refusal))
         return refused(scope, refusal);
     Entry *entry = remember(scope, atom);
     if (entry == NULL)
@@ -206,7 +219,9 @@ JSValue context_new(const ContextRecord *record)
     Context *context = heap_allocate(sizeof *context);
     JSValue object = context == NULL ? JS_ThrowOutOfMemory(js) : JS_NewObjectClass(js, (int)context_class);
     if (!JS_IsException(object)) {
-        *context = (Context){record, JS_UNDEFINED, {JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED}, JS_UNDEFINED};
+        *context = (Context){.record = record, .parms = JS_UNDEFINED, .state = JS_UNDEFINED};
+        for (int i = 0; i < SCOPE_COUNT; i++)
+            context->scopes[i] = JS_UNDEFINED;
         JS_SetOpaque(object, context);
     }
     return object;
@@ -316,6 +331,7 @@ static const JSCFunctionListEntry parts[] = {
     JS_CGETSET_MAGIC_DEF("meta", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_META),
     JS_CGETSET_MAGIC_DEF("config", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_CONFIG),
     JS_CGETSET_MAGIC_DEF("stepResults", get, NULL, SCOPES + SNAPHOOK_HOOK_VARIABLES_SCOPE_STEP_RESULTS),
+    JS_CGETSET_MAGIC_DEF("connection", get, NULL, SCOPES + CONNECTION),
     JS_CGETSET_MAGIC_DEF("state", get, NULL, STATE),
     JS_CFUNC_DEF("toJSON", 0, to_json),
 };
@@ -335,6 +351,6 @@ void context_define_classes(JSValueConst log)
     JS_SetClassProto(js, scope_class, JS_NewObject(js));
     define_class(&context_class, "Context", parts, sizeof parts / sizeof *parts);
     JS_DefinePropertyValueStr(js, JS_GetClassProto(js, context_class), "log", JS_DupValue(js, log), JS_PROP_C_W_E);
-    for (int i = 0; i < 4; i++)
-        scopes[i].scope = (snaphook_hook_variables_scope_t)i;
+    for (int i = 0; i < SCOPE_COUNT; i++)
+        scopes[i].scope = i;
 }

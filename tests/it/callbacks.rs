@@ -1,5 +1,7 @@
 //! Steps that end when their upstream calls back.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Upstream};
 use snaphook_tests::{NodeProcess, Response, Tenant};
@@ -21,7 +23,7 @@ on_both_databases! {
     f101_of_many_callbacks_one_counts_and_a_strange_one_is_unknown,
     f103_a_callback_may_come_before_the_request_is_answered,
     f104_a_callback_that_does_not_come_fails_the_run,
-    callbacks_need_their_scope,
+    f102_a_callback_needs_a_token_that_may_send_one,
 }
 
 /// A flow whose first step waits for a callback, and whose second one shows what came of it.
@@ -255,17 +257,30 @@ async fn f104_a_callback_that_does_not_come_fails_the_run() {
     assert_eq!((tenant.record_of(&run).await["status"].as_str(), after(&upstream).len()), (Some("failed"), 0));
 }
 
-async fn callbacks_need_their_scope() {
+async fn f102_a_callback_needs_a_token_that_may_send_one() {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({})).await;
-    let (run, correlation) = begun(&tenant, &upstream).await;
-    let with = async |scopes: Value| {
-        let token = tenant.client.post("/v1/tokens", &json!({"name": "t", "scopes": scopes})).await.expect(201).json();
-        let client = snaphook_tests::Client::new(&tenant.client.url, token["token"].as_str());
-        let headers = [("x-link-correlation-id", correlation.as_str()), ("x-link-status", "Ok")];
-        client.send("POST", "/v1/callbacks", &headers, "{}".into()).await
+    let token = async |scopes: Value| {
+        let made = tenant.client.post("/v1/tokens", &json!({"name": "t", "scopes": scopes})).await.expect(201).json();
+        made["token"].as_str().unwrap().to_owned()
     };
-    assert_eq!(problem(&with(json!(["deploy", "invoke", "read"])).await.expect(403)).0, "scope-missing");
-    let _ = with(json!(["callback"])).await.expect(200);
+    let anonymous = snaphook_tests::Client::new(&tenant.client.url, None);
+    let sent = async |correlation: &str, authorization: Option<&str>| {
+        let mut headers = vec![("x-link-correlation-id", correlation), ("x-link-status", "Ok")];
+        headers.extend(authorization.map(|authorization| ("authorization", authorization)));
+        anonymous.send("POST", "/v1/callbacks", &headers, "{}".into()).await
+    };
+    let (run, correlation) = begun(&tenant, &upstream).await;
+    assert_eq!(problem(&sent(&correlation, None).await.expect(401)).0, "unauthorized");
+    let basic = |token: &str| format!("Basic {}", STANDARD.encode(format!(":{token}")));
+    let without = token(json!(["deploy", "invoke", "read"])).await;
+    for authorization in [format!("Bearer {without}"), basic(&without)] {
+        assert_eq!(problem(&sent(&correlation, Some(&authorization)).await.expect(403)).0, "scope-missing");
+    }
+    let with = token(json!(["callback"])).await;
+    let _ = sent(&correlation, Some(&basic(&with))).await.expect(200);
+    assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
+    let (run, correlation) = begun(&tenant, &upstream).await;
+    let _ = sent(&correlation, Some(&format!("Bearer {with}"))).await.expect(200);
     assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
 }

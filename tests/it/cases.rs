@@ -186,7 +186,7 @@ async fn files_that_are_wrong_are_refused_with_path_and_place() {
     for (file, words) in [
         (case("inpt: {}"), vec!["unknown field `inpt`", "a.yaml:5:", "cases[0]"]),
         (case("input: {request: {verb: GET}}"), vec!["unknown field `verb`", "a.yaml:5:", "cases[0].input.request.verb"]),
-        (case("input: {connection: {}}"), vec!["not supported", "cases[0].input.connection"]),
+        (case("input: {connection: 5}"), vec!["invalid type", "cases[0].input.connection"]),
         (case("script: nobody"), vec!["there is no file `nobody`", "cases[0].script"]),
         (case("script: check@7"), vec!["there is no version 7", "a.yaml:4:"]),
         (case("hook: step"), vec!["has no `step`", "a.yaml:5:", "cases[0].hook"]),

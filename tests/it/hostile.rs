@@ -20,7 +20,7 @@ async fn faults(cases: &[(&str, &str)]) {
         let tenant = node().tenant_with(json!({"limits": limits, "egress": {"allow_private": ["127.0.0.0/8"]}})).await;
         let upstream = Upstream::start().await;
         upstream.on("/x", ok());
-        tenant.js("s", *source).await;
+        tenant.js("s", source).await;
         endpoint(&tenant, &upstream, json!({"pre-hook": [{"script": "s"}]}), json!({})).await;
         let (answer, ()) = tokio::join!(tenant.call("api/x", json!({"a": 1})), neighbour_is_answered());
         if problem(&answer).0 != *code {

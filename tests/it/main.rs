@@ -6,9 +6,11 @@
 mod braincloud;
 mod brought;
 mod callbacks;
+mod canary;
 mod cases;
 mod chaos;
 mod commands;
+mod connections;
 mod contract;
 mod crash;
 mod determinism;

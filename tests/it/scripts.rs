@@ -1,6 +1,6 @@
 //! Scripts: versions, test runs, and the limits that every script meets.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use snaphook_testkit::Upstream;
 
 use crate::support::{endpoint, messages, node, ok, problem, tenant};
@@ -136,6 +136,51 @@ async fn equal_uploads_are_one_version_and_bound_ones_stay() {
     let _ = tenant.client.delete("/v1/connectors/api").await.expect(204);
     let _ = tenant.client.delete("/v1/scripts/s/versions/1").await.expect(204);
     let _ = tenant.client.get("/v1/scripts/s/versions/1").await.expect(404);
+}
+
+#[tokio::test]
+async fn f009_an_earlier_version_is_put_back_in_use() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", ok());
+    let source = |text: &str| format!("export function preHook(call) {{ call.arguments.by = '{text}'; }}");
+    let sent = async |version: Value| {
+        endpoint(&tenant, &upstream, json!({"pre-hook": [{"script": "s", "version": version}]}), json!({})).await;
+        let _ = tenant.call("api/x", json!({})).await.expect(200);
+        upstream.last().json()["by"].clone()
+    };
+    assert_eq!((tenant.js("s", &source("one")).await, sent(Value::Null).await), (1, json!("one")));
+    assert_eq!((tenant.js("s", &source("two")).await, sent(Value::Null).await), (2, json!("two")));
+    assert_eq!(sent(json!(1)).await, "one");
+    let history = tenant.client.get("/v1/scripts/s").await.expect(200).json();
+    let versions: Vec<_> = history["versions"].as_array().unwrap().iter().map(|version| version["version"].as_u64().unwrap()).collect();
+    assert!(versions.contains(&1) && versions.contains(&2), "{versions:?}");
+    let kept = tenant.client.get("/v1/scripts/s/versions/2/source").await.expect(200);
+    assert_eq!(kept.text(), source("two"));
+}
+
+#[tokio::test]
+async fn f127_a_script_asks_the_tenants_connectors_and_nobody_else() {
+    let document = json!({"grants": {"fetch": true}, "egress": {"allow_private": ["127.0.0.0/8"]}});
+    let tenant = node().tenant_with(document).await;
+    let upstream = Upstream::start().await;
+    upstream.on("/x", ok());
+    endpoint(&tenant, &upstream, json!({}), json!({})).await;
+    let asking = "export default async (url) => {
+        try { return { status: (await fetch(url, { method: 'POST', body: '{}' })).status }; }
+        catch (error) { return { error: error.message }; }
+    };";
+    tenant.js("s", asking).await;
+    tenant.flow("f", json!({"steps": [{"script": "s"}]})).await;
+    let asked = async |url: String| tenant.run("f", json!(url)).await.expect(200).json();
+    assert_eq!(asked("api:/x".to_owned()).await, json!({"status": 200}));
+    for refused in
+        [upstream.url("/x"), "https://example.com/".to_owned(), "http://localhost/".to_owned(), "http://169.254.169.254/".to_owned()]
+    {
+        let answer = asked(refused.clone()).await;
+        assert!(answer["error"].as_str().is_some_and(|error| error.contains("connectors by name")), "{refused}: {answer}");
+    }
+    assert!(asked("unknown:/x".to_owned()).await["error"].as_str().is_some_and(|error| error.contains("unknown")));
+    assert_eq!(upstream.requests().len(), 1);
 }
 
 #[tokio::test]

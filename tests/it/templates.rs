@@ -285,8 +285,8 @@ async fn a_template_that_is_none_is_refused_when_it_is_saved() {
     let cases = [
         ("a\n {{ b", 2, "no template"),
         ("{{ b | nope }}", 1, "`nope`"),
-        ("{{ secrets.KEY }}", 1, "secrets"),
-        ("{{ connection.api_key }}", 1, "connection"),
+        ("{{ secrets }}", 1, "secrets.NAME"),
+        ("{{ secrets[payload.name] }}", 1, "secrets.NAME"),
     ];
     for (template, line, says) in cases {
         let refused = tenant.client.put("/v1/flows/f", &step(template)).await.expect(400).json();

@@ -174,6 +174,12 @@ impl NodeProcess {
         Client::new(&self.url, Some(OPERATOR))
     }
 
+    /// A client without a token.
+    #[must_use]
+    pub fn anonymous(&self) -> Client {
+        Client::new(&self.url, None)
+    }
+
     /// Makes a tenant that nobody else uses, with loopback allowed.
     pub async fn tenant(&self) -> Tenant {
         self.tenant_with(json!({"egress": {"allow_private": ["127.0.0.0/8"]}})).await

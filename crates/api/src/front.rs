@@ -44,7 +44,7 @@ impl Api {
         let id = self.ids.next();
         let answered = match self.admit(&request) {
             // What only reads may be given up with its client; what changes something is finished, with its permit.
-            Ok(permit) if request.method().is_safe() && !is_trigger(&request) => {
+            Ok(permit) if request.method().is_safe() && !comes_from_outside(&request) => {
                 AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind().await
             }
             Ok(permit) => {
@@ -67,7 +67,11 @@ impl Api {
 
     /// Room for the request. Probes and documentation need none: they must answer when the node is full.
     fn admit<B>(&self, request: &Request<B>) -> Result<Option<Permit>, Problem> {
-        if request.uri().path().starts_with("/v1/") || is_trigger(request) { self.core.admission.admit().map(Some) } else { Ok(None) }
+        if request.uri().path().starts_with("/v1/") || comes_from_outside(request) {
+            self.core.admission.admit().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     async fn route<B>(self, request: Request<B>, permit: Option<Permit>) -> Result<Response<Body>, Problem>
@@ -85,9 +89,10 @@ impl Api {
     }
 }
 
-/// A trigger runs its flow whatever the method.
-fn is_trigger<B>(request: &Request<B>) -> bool {
-    request.uri().path().starts_with(routes::triggers::PREFIX)
+/// A trigger runs its flow whatever the method, and a browser that comes back brings a token about.
+fn comes_from_outside<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    path.starts_with(routes::triggers::PREFIX) || path == routes::connections::CALLBACK
 }
 
 /// Names requests: chance of this process, then a count, which costs nothing and sorts in the log.

@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    callbacks, calls, connectors, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects, tenants, test_runs,
-    tokens, triggers, versions,
+    callbacks, calls, connections, connectors, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects, tenants,
+    test_runs, tokens, triggers, versions,
 };
 
 #[derive(OpenApi)]
@@ -22,6 +22,7 @@ use crate::routes::{
         versions::get, versions::source, versions::component, versions::delete, test_runs::test,
         connectors::put, connectors::get, connectors::list, connectors::delete,
         flows::put, flows::get, flows::get_version, flows::list, flows::delete,
+        connections::put, connections::get, connections::list, connections::delete, connections::authorize, connections::callback,
         secrets::put, secrets::list, secrets::delete,
         subjects::put, subjects::get, subjects::list, subjects::delete,
         calls::call, runs::start, runs::list, runs::get, run_events::events, run_control::cancel, run_control::retry, replays::replay,

@@ -26,6 +26,8 @@ pub struct ApiConfig {
     pub operator: TokenHash,
     /// Begins the addresses by which the outside world knows this node, without a slash at the end. Absent: they begin as a request says.
     pub public_url: Option<String>,
+    /// The same where there is none: this node's own address. Browsers are sent back there.
+    pub base_url: String,
     /// Connections open at once; further ones wait in the listener's own queue.
     pub max_connections: usize,
     /// Requests in flight at once; further ones are answered `overloaded`.
@@ -52,6 +54,7 @@ impl ApiConfig {
         Self {
             operator,
             public_url: None,
+            base_url: String::new(),
             // A connection costs some tens of kilobytes; 4,096 of them stay below the usual limit of open files with room for upstreams.
             max_connections: 4_096,
             // Far more than the cores can use: most requests in flight wait for an upstream.

@@ -5,7 +5,7 @@ use snaphook_model::Code;
 /// The status of an answer that reports this code. A rejection's own status stands over the one here.
 pub(crate) const fn of(code: Code) -> u16 {
     match code {
-        Code::Invalid | Code::Name | Code::CallbackHeader => 400,
+        Code::Invalid | Code::Name | Code::CallbackHeader | Code::OAuthState => 400,
         Code::Unauthorized | Code::Signature => 401,
         Code::ScopeMissing | Code::EgressRefused => 403,
         Code::NotFound => 404,
@@ -54,6 +54,8 @@ pub(crate) const fn of(code: Code) -> u16 {
         | Code::ResponseSize
         | Code::ResponseJson
         | Code::Reset
+        | Code::ConnectionBroken
+        | Code::TokenRefused
         | Code::Status => 502,
         Code::Overloaded | Code::StoreUnavailable => 503,
         Code::Timeout | Code::CallbackTimeout | Code::PollingExhausted => 504,

@@ -13,9 +13,11 @@ mod connect;
 mod fault;
 mod kept;
 mod message;
+mod oauth;
 mod permits;
 mod resolve;
 mod room;
+mod sealed;
 mod secrets;
 mod send;
 mod shares;
@@ -31,8 +33,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use snaphook_model::{EgressPolicy, Fault, HttpRequest, TenantName};
 
+pub use oauth::{Grant, Token, TokenFuture, TokenRequest, authorize_url, field_label, token_label};
 pub use resolve::{Resolver, Resolving, SystemResolver};
 pub use room::Room;
+pub use sealed::{Credentials, PLACEHOLDER, PLACEHOLDER_RANDOM, SealedValue, Secrets};
 pub use upload::{Piece, Upload};
 pub use vault::{MAX_SECRET_BYTES, Vault, VaultError};
 
@@ -107,6 +111,8 @@ pub struct Outbound<'a> {
     pub timeout: Duration,
     /// Of the body after decompression.
     pub max_response_bytes: u64,
+    /// What the request may use of the tenant's secrets.
+    pub secrets: Option<&'a Secrets>,
     /// Followed at most, for GET and HEAD only. With 0, and for other methods, a redirect is an answer like any other.
     pub redirects: u8,
 }

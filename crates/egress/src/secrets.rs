@@ -1,11 +1,17 @@
 //! What the rest of the node may do with secrets: have them sealed, and have them used.
 
 use jiff::Timestamp;
-use snaphook_model::{Fault, SealedSecret, SecretName, TenantName, TriggerRequest};
+use snaphook_model::{Fault, RunId, SealedSecret, SecretName, TenantName, TriggerRequest};
 
 use crate::{Egress, signature};
 
 impl Egress {
+    /// What stands for a secret within one run: not to be guessed, and the same on every node that works on the run.
+    #[must_use]
+    pub fn placeholder(&self, tenant: &TenantName, run: RunId, label: &str) -> String {
+        self.vault.placeholder(tenant, &run.to_string(), label)
+    }
+
     /// Seals the text of a secret for the store. Who hands it in wipes it afterwards.
     ///
     /// # Errors

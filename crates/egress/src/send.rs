@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::kept::Keeping;
 use crate::room::Room;
+use crate::sealed::fill_form;
 use crate::{Egress, Outbound, Streams, fault, message, target};
 
 /// A clock's arithmetic has an end; nobody waits longer than a day.
@@ -46,10 +47,16 @@ impl Egress {
     ///
     /// # Errors
     /// As [`Egress::send`], and what the sink ends a write with.
-    pub async fn send_streaming(&self, outbound: Outbound<'_>, mut streams: Streams<'_>) -> Result<HttpResponse, Fault> {
+    pub async fn send_streaming(&self, mut outbound: Outbound<'_>, mut streams: Streams<'_>) -> Result<HttpResponse, Fault> {
         let deadline = Instant::now() + outbound.timeout.min(LONGEST);
         let method = message::method(&outbound.request.method)?;
         let mut url = target::parse(&outbound.request.url)?;
+        let opened = outbound.secrets.map(|secrets| self.vault.open_all(outbound.tenant, secrets)).transpose()?;
+        if let Some(opened) = &opened {
+            opened.fill(&mut outbound.request, &url)?;
+            streams.upload = streams.upload.map(|upload| fill_form(opened, &upload, &url));
+            url = target::parse(&outbound.request.url)?;
+        }
         let mut own_origin = true;
         let mut redirects = if matches!(method, Method::GET | Method::HEAD) { outbound.redirects } else { 0 };
         loop {
@@ -64,7 +71,12 @@ impl Egress {
             let step = timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(timed_out(&url, outbound.timeout)))?;
             drop(permit);
             match step {
-                Step::Answer(response) => return Ok(response),
+                Step::Answer(mut response) => {
+                    if let Some(opened) = &opened {
+                        opened.mask(&mut response);
+                    }
+                    return Ok(response);
+                }
                 Step::Redirect(next) => {
                     check_redirect(&url, &next)?;
                     redirects = redirects.checked_sub(1).ok_or_else(|| too_many(&url, outbound.redirects))?;

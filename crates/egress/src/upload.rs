@@ -53,6 +53,11 @@ impl Upload {
         self.0.iter().map(bytes).sum()
     }
 
+    /// In order.
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
     /// The body for one request.
     pub(crate) fn body(&self) -> reqwest::Body {
         let reader = Reader { pieces: self.0.clone(), next: 0, file: None };

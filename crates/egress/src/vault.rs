@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use snaphook_model::{Code, Fault, SealedSecret, SecretName, TenantName};
 use zeroize::Zeroizing;
 
@@ -27,6 +29,8 @@ const HEAD_BYTES: usize = 1 + ID_BYTES + NONCE_BYTES;
 pub struct Vault {
     cipher: Aes256Gcm,
     id: [u8; ID_BYTES],
+    /// Of what must not be guessed, and must be the same on every node.
+    derived: Zeroizing<[u8; KEY_BYTES]>,
 }
 
 /// Why there is no key.
@@ -104,18 +108,28 @@ impl Vault {
     /// # Errors
     /// `invalid` when it is empty or longer than [`MAX_SECRET_BYTES`].
     pub fn seal(&self, tenant: &TenantName, name: &SecretName, text: &str) -> Result<SealedSecret, Fault> {
+        self.seal_as(tenant, name.as_str(), text)
+    }
+
+    /// Seals a text under any label: the name of a secret, or a connection's and its field's, which no secret has.
+    pub(crate) fn seal_as(&self, tenant: &TenantName, label: &str, text: &str) -> Result<SealedSecret, Fault> {
         if text.is_empty() || text.len() > MAX_SECRET_BYTES {
             return Err(Fault::new(Code::Invalid, format!("the text of a secret is 1 to {MAX_SECRET_BYTES} bytes long")));
         }
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|error| broken(&format!("no nonce: {error}")))?;
-        let payload = Payload { msg: text.as_bytes(), aad: &place(tenant, name) };
+        let payload = Payload { msg: text.as_bytes(), aad: &place(tenant, label) };
         let sealed = self.cipher.encrypt(&nonce.into(), payload).map_err(|_| broken("the cipher took no text"))?;
         Ok(SealedSecret([&[FORM], &self.id[..], &nonce[..], &sealed[..]].concat().into()))
     }
 
     /// Opens what was sealed for this tenant and name.
     pub(crate) fn unseal(&self, tenant: &TenantName, name: &SecretName, sealed: &SealedSecret) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        self.unseal_as(tenant, name.as_str(), sealed)
+    }
+
+    /// Opens what was sealed for this tenant under this label.
+    pub(crate) fn unseal_as(&self, tenant: &TenantName, label: &str, sealed: &SealedSecret) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let (head, text) = sealed.0.split_at_checked(HEAD_BYTES).ok_or_else(|| broken("a sealed secret is too short"))?;
         let (form, id, nonce) = (head[0], &head[1..=ID_BYTES], &head[1 + ID_BYTES..]);
         if form != FORM {
@@ -125,7 +139,7 @@ impl Vault {
             return Err(broken("a secret is sealed under another key than the one in the data directory"));
         }
         let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| broken("a sealed secret has no nonce"))?;
-        let payload = Payload { msg: text, aad: &place(tenant, name) };
+        let payload = Payload { msg: text, aad: &place(tenant, label) };
         let opened = self.cipher.decrypt(&nonce.into(), payload);
         opened.map(Zeroizing::new).map_err(|_| broken("a sealed secret was changed or moved"))
     }
@@ -133,7 +147,13 @@ impl Vault {
     fn of_key(key: &[u8; KEY_BYTES]) -> Self {
         let id = blake3::derive_key("snaphook 2026 id of the key of secrets", key);
         let id = std::array::from_fn(|i| id[i]);
-        Self { cipher: Aes256Gcm::new(key.into()), id }
+        let derived = Zeroizing::new(blake3::derive_key("snaphook 2026 placeholders of secrets", key));
+        Self { cipher: Aes256Gcm::new(key.into()), id, derived }
+    }
+
+    /// Letters of base64url that follow from a text and the key.
+    pub(crate) fn keyed(&self, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(blake3::keyed_hash(&self.derived, text.as_bytes()).as_bytes())
     }
 }
 
@@ -144,8 +164,8 @@ impl std::fmt::Debug for Vault {
 }
 
 /// What a sealed text is bound to. Neither kind of name holds a line break.
-fn place(tenant: &TenantName, name: &SecretName) -> Vec<u8> {
-    [tenant.as_str(), "\n", name.as_str()].concat().into_bytes()
+fn place(tenant: &TenantName, label: &str) -> Vec<u8> {
+    [tenant.as_str(), "\n", label].concat().into_bytes()
 }
 
 /// Something that no request can bring about: said to the log, to the caller in two words.

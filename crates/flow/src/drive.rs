@@ -13,26 +13,32 @@ mod trigger;
 mod values;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TriggerRequest, VariableWrite};
+use snaphook_model::{
+    Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TenantName, TriggerRequest, VariableScope,
+    VariableWrite,
+};
 use snaphook_store::{ClaimedRun, Lease, QueuedRun, Recording};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::connections::{CallSecrets, Uses};
 use crate::events;
 use crate::files::RunFiles;
 use crate::machine::{Arguments, Call, End, Failure, Repeat};
+use crate::mask::Masks;
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::record;
 use crate::recording::Recorder;
 use crate::retention;
 use crate::runner::{Inner, RunInput};
-use crate::template::RunValues;
+use crate::template::{RunValues, Values};
 use crate::variables::RunVariables;
 use checkpoint::Ledger;
 use ending::{blank_record, close_record, close_step, finish_run};
@@ -56,12 +62,53 @@ pub(crate) struct Scope<'a> {
     files: RunFiles,
     /// For templates.
     values: Arc<RunValues>,
+    /// What the requests of the call may use.
+    secrets: Option<CallSecrets>,
+    /// Placeholders of secrets by name, for templates.
+    named: Arc<BTreeMap<String, String>>,
+    /// What records show for the placeholders of all calls so far.
+    shown: Vec<(String, String)>,
     usage: RunUsage,
     /// What a replay will need.
     recorder: Recorder,
     ledger: Ledger,
     /// Somebody wants the run to end.
     cancel: CancellationToken,
+}
+
+impl Scope<'_> {
+    /// Reads what a call's requests may use, and shows placeholders of it to scripts and templates.
+    async fn open(&mut self, uses: &Uses) -> Result<(), Fault> {
+        if uses.is_empty() && self.secrets.is_none() {
+            return Ok(());
+        }
+        let secrets = CallSecrets::read(self.inner, &self.tenant.name, self.start.id, uses).await?;
+        let tenant = &self.tenant.name;
+        let of = |make: fn(&CallSecrets, &Inner, &TenantName) -> BTreeMap<String, String>| {
+            secrets.as_ref().map(|secrets| make(secrets, self.inner, tenant)).unwrap_or_default()
+        };
+        self.variables.replace_scope(VariableScope::Connection, of(CallSecrets::fields));
+        self.named = Arc::new(of(CallSecrets::named));
+        for shown in secrets.iter().flat_map(|secrets| secrets.shown(self.inner, tenant)) {
+            if !self.shown.contains(&shown) {
+                self.shown.push(shown);
+            }
+        }
+        self.secrets = secrets;
+        Ok(())
+    }
+
+    /// Makes sure that the call's connection has a token, or another one than it has. False: it is of a kind that has none.
+    async fn token(&mut self, renew: bool) -> Result<bool, Fault> {
+        let Some(secrets) = &mut self.secrets else { return Ok(false) };
+        secrets.ready(self.inner, self.tenant, self.deadline, renew).await?;
+        Ok(secrets.is_renewable())
+    }
+
+    /// What templates see.
+    fn template_values(&self, payload: Payload) -> Values {
+        Values::new(payload, self.variables.values().clone(), self.values.clone()).with_secrets(self.named.clone())
+    }
 }
 
 /// How a run of a flow begins.
@@ -168,6 +215,9 @@ pub(crate) async fn direct_call(
         variables: RunVariables::new(inner.no_variables.clone()),
         files: RunFiles::new(&inner.parts.files, tenant),
         values: inner.no_values.clone(),
+        secrets: None,
+        named: Arc::default(),
+        shown: Vec::new(),
         usage: RunUsage::default(),
         recorder: if retention::keeps_payloads(tenant, None) { Recorder::default() } else { Recorder::off() },
         ledger: Ledger::default(),
@@ -175,10 +225,11 @@ pub(crate) async fn direct_call(
     };
     let mut step = record::step(&endpoint.name);
     let call = Call::new(&endpoint.plan, Arguments::checked(arguments), false);
-    let end = match call::drive(&mut scope, endpoint, call, None, &mut step).await {
+    let mut end = match call::drive(&mut scope, endpoint, call, None, &mut step).await {
         call::Driven::Ended(ended) => ended.end,
         call::Driven::Parked => End::Failed(internal("a direct call waits for nothing")),
     };
+    Masks::of(&scope.values, &scope.shown).hide(&mut step, &mut end);
     close_step(&mut step, &end);
     let mut record = blank_record(&scope.start, scope.usage);
     record.call = Some(endpoint.name.clone());

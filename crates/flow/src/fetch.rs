@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use snaphook_egress::Outbound;
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
-use snaphook_model::{Code, Connector, Fault, HttpRequest, HttpResponse, Name, Tenant};
+use snaphook_model::{Code, Connector, Fault, HttpRequest, HttpResponse, Name, RunId, Tenant};
 use snaphook_sandbox::{GuestHttp, HttpFuture};
 use url::Url;
 
+use crate::connections::{CallSecrets, Uses, host_of};
 use crate::prepare::{DEFAULT_REDIRECTS, parse_url, read_connector};
 use crate::runner::Inner;
 use crate::template::{OwnHeaders, Values};
@@ -19,21 +20,22 @@ pub(crate) struct Fetch {
     tenant: Arc<Tenant>,
     /// For the templates of connectors' headers.
     values: Values,
+    run: RunId,
     /// The run's.
     deadline: Instant,
 }
 
 impl Fetch {
-    pub(crate) fn new(inner: &Arc<Inner>, tenant: &Arc<Tenant>, values: Values, deadline: Instant) -> Self {
-        Self { inner: inner.clone(), tenant: tenant.clone(), values, deadline }
+    pub(crate) fn new(inner: &Arc<Inner>, tenant: &Arc<Tenant>, values: Values, run: RunId, deadline: Instant) -> Self {
+        Self { inner: inner.clone(), tenant: tenant.clone(), values, run, deadline }
     }
 }
 
 impl GuestHttp for Fetch {
     fn start(&self, request: HttpRequest) -> HttpFuture {
-        let Self { inner, tenant, values, deadline } = self;
+        let Self { inner, tenant, values, run, deadline } = self;
         // Each request has a budget of its own.
-        Box::pin(send(inner.clone(), tenant.clone(), values.afresh(), *deadline, request))
+        Box::pin(send(inner.clone(), tenant.clone(), values.afresh(), (*run, *deadline), request))
     }
 }
 
@@ -41,10 +43,10 @@ async fn send(
     inner: Arc<Inner>,
     tenant: Arc<Tenant>,
     values: Values,
-    deadline: Instant,
+    (run, deadline): (RunId, Instant),
     mut request: HttpRequest,
 ) -> Result<HttpResponse, Fault> {
-    let mut timeout_s = None;
+    let (mut timeout_s, mut secrets) = (None, None);
     match target(&request.url)? {
         Target::Connector { name, path } => {
             let connector = read_connector(&*inner.parts.store, &tenant.name, &name).await?;
@@ -53,6 +55,14 @@ async fn send(
             // The guest's own stand over the connector's, as an endpoint's do.
             let wide = connector.headers.iter().filter(|(name, _)| request.headers.get(name).is_none());
             let headers = OwnHeaders::read(wide)?;
+            let uses =
+                Uses { connection: connector.connection.clone(), secrets: headers.secrets(), own_host: host_of(&connector.base_url) };
+            let mut values = values;
+            secrets = CallSecrets::read(&inner, &tenant.name, run, &uses).await?;
+            if let Some(secrets) = &mut secrets {
+                secrets.ready(&inner, &tenant, deadline, false).await?;
+                values = values.with_secrets(secrets.named(&inner, &tenant.name).into());
+            }
             for (name, value) in inner.fillings.fill(&values, deadline, |values| headers.render(values)).await?.0 {
                 if request.headers.get(&name).is_none() {
                     request.headers.0.push((name, value));
@@ -66,12 +76,14 @@ async fn send(
     if timeout.is_zero() {
         return Err(Fault::new(Code::Timeout, "the time for the whole run was over before the request could be sent"));
     }
+    let sealed = secrets.map(|secrets| secrets.sealed(&inner, &tenant.name));
     let outbound = Outbound {
         tenant: &tenant.name,
         request,
         policy: &tenant.egress,
         timeout,
         max_response_bytes: tenant.limits.response_body_bytes,
+        secrets: sealed.as_ref(),
         redirects: DEFAULT_REDIRECTS,
     };
     inner.parts.egress.send(outbound).await

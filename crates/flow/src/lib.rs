@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod authorize;
 mod awaiting;
 mod clock;
+mod connections;
 mod drive;
 mod driven;
 pub mod events;

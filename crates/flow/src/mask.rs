@@ -1,4 +1,5 @@
 //! Hides a run's generated values in what the run leaves behind: they are passwords mostly, and a record is read by more people than may log in.
+//! Placeholders of secrets become the names of what they stand for.
 
 use serde_json::Value;
 use snaphook_model::{BodyText, Invocation, StepRecord};
@@ -13,9 +14,15 @@ const SHORTEST: usize = 4;
 pub(crate) struct Masks(Vec<(String, String)>);
 
 impl Masks {
-    pub(crate) fn of(values: &RunValues) -> Self {
+    /// `sealed` are placeholders of secrets with what is shown for them.
+    pub(crate) fn of(values: &RunValues, sealed: &[(String, String)]) -> Self {
         let generated = values.generated.iter().map(|(name, json)| (json.trim_matches('"').to_owned(), format!("[{name}]")));
-        Self(generated.filter(|(value, _)| value.len() >= SHORTEST).collect())
+        let generated = generated.filter(|(value, _)| value.len() >= SHORTEST);
+        // In a URL and in a form a placeholder is percent-encoded.
+        let sealed = sealed
+            .iter()
+            .flat_map(|(placeholder, shown)| [placeholder.clone(), placeholder.replace(':', "%3A")].map(|form| (form, shown.clone())));
+        Self(generated.chain(sealed).collect())
     }
 
     /// Hides them in a step's requests, responses and failures, and in what its scripts said. What the run goes on with stays as it is.

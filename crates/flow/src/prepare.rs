@@ -14,6 +14,7 @@ use snaphook_model::{
 use snaphook_store::Store;
 use url::Url;
 
+use crate::connections::{Uses, host_of};
 use crate::machine::{Accept, BoundHooks, CallPlan, ResponsePath};
 use crate::prepared::{PreparedAction, PreparedBinding, PreparedEndpoint, PreparedFlow, PreparedStep, PreparedTrigger};
 use crate::programs::Programs;
@@ -64,7 +65,8 @@ pub(crate) async fn flow(
                 PreparedAction::Script(loader.binding(&binding).await.map_err(within)?, step.on_error.unwrap_or_default())
             }
         };
-        steps.push(PreparedStep { name: step.name().into(), key: result_key(step.name()), action });
+        let uses = Uses { connection: step.connection.clone(), ..Uses::default() };
+        steps.push(PreparedStep { name: step.name().into(), key: result_key(step.name()), uses, action });
     }
     let trigger = match &document.trigger {
         Some(trigger) => Some(loader.trigger(trigger).await.map_err(|fault| fault.in_field("trigger"))?),
@@ -147,6 +149,7 @@ impl Loader<'_> {
             retry: retry.unwrap_or(Retry::NONE),
             polling: step.and_then(|step| step.polling),
             awaits: step.and_then(|step| step.awaits),
+            renewable: document.connection.is_some(),
             idempotent: idempotent(found.idempotent, &found.method),
             accept: Accept::of_endpoint(found.status_code.as_ref()),
             payload_path: found.payload_path.as_deref().map(ResponsePath::parse),
@@ -156,7 +159,8 @@ impl Loader<'_> {
         };
         let redirects = found.redirects.unwrap_or(DEFAULT_REDIRECTS);
         let document_bytes = json_bytes(found) + json_bytes(&document.headers) + json_bytes(&document.hooks);
-        Ok(PreparedEndpoint { name, plan, hooks, timeout: seconds(timeout), redirects, document_bytes })
+        let uses = uses(document.connection.as_ref(), &plan, &document.base_url);
+        Ok(PreparedEndpoint { name, plan, uses, hooks, timeout: seconds(timeout), redirects, document_bytes })
     }
 
     /// A request written out in a step.
@@ -173,6 +177,7 @@ impl Loader<'_> {
             retry: step.retry.unwrap_or(Retry::NONE),
             polling: step.polling,
             awaits: step.awaits,
+            renewable: step.connection.is_some(),
             idempotent,
             accept: Accept::of_url_step(step.status_code.as_ref()),
             payload_path: None,
@@ -182,6 +187,7 @@ impl Loader<'_> {
         };
         Ok(PreparedEndpoint {
             name: step.name().to_owned(),
+            uses: uses(step.connection.as_ref(), &plan, url),
             plan,
             hooks,
             timeout: seconds(step.timeout_s),
@@ -343,6 +349,11 @@ fn is_of_encode(encode: Option<Encode>, name: &str) -> bool {
 fn file_plan(path: &str, sent: &BTreeMap<String, String>, encode: Option<Encode>, step: Option<(&str, &Step)>) -> Result<FilePlan, Fault> {
     let save_as = step.and_then(|(path, step)| Some((format!("{path}.save_as_file"), step.save_as_file.as_deref()?)));
     FilePlan::read(&format!("{path}.files"), sent, encode, save_as.as_ref().map(|(path, name)| (path.as_str(), *name)))
+}
+
+/// What the requests of a plan may use of the tenant's secrets.
+fn uses(connection: Option<&Name>, plan: &CallPlan, url: &str) -> Uses {
+    Uses { connection: connection.cloned(), secrets: plan.needs().secrets.into_iter().collect(), own_host: host_of(url) }
 }
 
 /// Methods whose repetition does no harm (RFC 9110, 9.2.2), where the document does not say otherwise.

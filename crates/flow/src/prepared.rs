@@ -9,6 +9,7 @@ use std::time::Duration;
 use snaphook_model::{Hook, Name, OnError, RetentionDocument, Retry, TriggerAuth, Variables};
 use snaphook_sandbox::Program;
 
+use crate::connections::Uses;
 use crate::machine::CallPlan;
 use crate::template::Needs;
 
@@ -18,6 +19,8 @@ pub struct PreparedEndpoint {
     /// `connector/endpoint` of a direct call; a step's name in a flow.
     pub(crate) name: String,
     pub(crate) plan: CallPlan,
+    /// What its requests may use of the tenant's secrets.
+    pub(crate) uses: Uses,
     /// Lists by hook, in the order of [`Hook::ALL`].
     pub(crate) hooks: [Vec<PreparedBinding>; 5],
     /// Of each request.
@@ -76,6 +79,8 @@ pub(crate) struct PreparedStep {
     pub(crate) name: Arc<str>,
     /// The name in camel case, under which scripts find the step's result.
     pub(crate) key: String,
+    /// Of a script; requests have their own.
+    pub(crate) uses: Uses,
     pub(crate) action: PreparedAction,
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::connections::Turns;
 use crate::drive::fill::LongFillings;
 use crate::driven::Driven;
 use crate::files::FileSpace;
@@ -89,6 +90,8 @@ pub(crate) struct Inner {
     /// Runs that go on when their caller has gone.
     pub(crate) tasks: TaskTracker,
     pub(crate) fillings: LongFillings,
+    /// Who fetches a token now.
+    pub(crate) turns: Turns,
     /// Direct calls begin with none; shared until a script writes one.
     pub(crate) no_variables: Arc<Variables>,
     /// Nor do they know anything of a run.
@@ -107,6 +110,7 @@ impl Runner {
                 driven: Driven::default(),
                 tasks: TaskTracker::new(),
                 fillings: LongFillings::default(),
+                turns: Turns::default(),
                 no_variables: Arc::default(),
                 no_values: Arc::default(),
             }),

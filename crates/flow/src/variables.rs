@@ -1,6 +1,6 @@
 //! A run's values by key, and which of them changed since they were last recorded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use snaphook_model::{VariableScope, VariableWrite, Variables};
@@ -38,6 +38,17 @@ impl RunVariables {
     /// Sets one value, as JSON text.
     pub(crate) fn set(&mut self, scope: VariableScope, key: &str, value: String) {
         self.apply(vec![VariableWrite { scope, key: key.to_owned(), value: Some(value) }]);
+    }
+
+    /// Puts other values in place of a scope's.
+    pub(crate) fn replace_scope(&mut self, scope: VariableScope, new: BTreeMap<String, String>) {
+        let write = |key: &String, value: Option<String>| VariableWrite { scope, key: key.clone(), value };
+        let before = self.values.scope(scope).into_iter().flatten();
+        let gone: Vec<_> = before.filter(|(key, _)| !new.contains_key(*key)).map(|(key, _)| write(key, None)).collect();
+        let same = |key: &str, value: &str| self.values.scope(scope).and_then(|values| values.get(key)).is_some_and(|old| old == value);
+        let other = new.iter().filter(|(key, value)| !same(key, value)).map(|(key, value)| write(key, Some(value.clone())));
+        let writes = gone.into_iter().chain(other).collect();
+        self.apply(writes);
     }
 
     /// Applies what an invocation wrote.

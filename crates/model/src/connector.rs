@@ -19,6 +19,9 @@ pub struct Connector {
     /// Sent with every request; an endpoint's headers of the same name win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// The tenant's credentials for the API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Name>,
     /// Of each request, for endpoints that set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<u32>,

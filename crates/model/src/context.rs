@@ -134,11 +134,14 @@ pub enum VariableScope {
     FlowState,
     /// State that all flows and direct calls of the tenant share; likewise.
     TenantState,
+    /// Fields of the connection that the call uses, with placeholders for secret ones.
+    Connection,
 }
 
 impl VariableScope {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Variables, Self::Meta, Self::Config, Self::StepResults, Self::FlowState, Self::TenantState];
+    pub const ALL: [Self; 7] =
+        [Self::Variables, Self::Meta, Self::Config, Self::StepResults, Self::FlowState, Self::TenantState, Self::Connection];
     /// Keys and values of `meta` together: the documented limit of the product whose scripts bring `meta` along.
     pub const META_BYTES: usize = 10_240;
     /// Keys and values of `variables` together. Generous for run data, small enough that a run record stays readable.
@@ -153,6 +156,8 @@ pub struct Variables {
     pub meta: BTreeMap<String, String>,
     pub config: BTreeMap<String, String>,
     pub step_results: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub connection: BTreeMap<String, String>,
     /// What the run has written into its flow's state and what is not kept yet.
     #[serde(default, skip_serializing_if = "StateChanges::is_empty")]
     pub flow_state: StateChanges,
@@ -170,6 +175,7 @@ impl Variables {
             VariableScope::Meta => Some(&self.meta),
             VariableScope::Config => Some(&self.config),
             VariableScope::StepResults => Some(&self.step_results),
+            VariableScope::Connection => Some(&self.connection),
             VariableScope::FlowState | VariableScope::TenantState => None,
         }
     }
@@ -230,6 +236,7 @@ impl Variables {
                 VariableScope::Meta => &mut self.meta,
                 VariableScope::Config => &mut self.config,
                 VariableScope::StepResults => &mut self.step_results,
+                VariableScope::Connection => &mut self.connection,
                 VariableScope::FlowState | VariableScope::TenantState => {
                     let flow = write.scope == VariableScope::FlowState;
                     let state = if flow { &mut self.flow_state } else { &mut self.tenant_state };

@@ -132,6 +132,9 @@ codes! {
     Reset "reset" Upstream "connection was reset" "The upstream closed the connection before its answer was whole. It may have done the work.";
     Timeout "timeout" Upstream "request timed out" "The upstream did not answer within `timeout_s`. It may have done the work.";
     Status "status" Upstream "status is not accepted" "The upstream's status is not among those accepted. `detail` names it and the list.";
+    ConnectionBroken "connection-broken" Upstream "connection cannot be used" "The connection that the endpoint or step names has no token that could be used. `detail` says why; its `status_detail` does too. Authorize it, or mend its fields.";
+    TokenRefused "token-refused" Upstream "token was refused" "The connection's token address gave no token. `detail` has what it said. Nothing was sent to the upstream.";
+    OAuthState "oauth-state" Caller "authorization is unknown or over" "The `state` belongs to no authorization that was begun in the last ten minutes and is not finished. Begin again with `POST /v1/connections/NAME/authorize`.";
     Overloaded "overloaded" Platform "node is at its limit" "This node takes no more work at the moment. Try again after the time in `Retry-After`.";
     StoreUnavailable "store-unavailable" Platform "store is not available" "The database, or the place where scripts and large payloads lie beside it, does not answer. Try again; the operator finds the reason in the node's log.";
     ObjectDamaged "object-damaged" Platform "stored bytes are damaged" "Bytes that were stored are missing, or are not what was stored, and so are not used. The operator puts the object that `detail` names back; a script may be uploaded again.";

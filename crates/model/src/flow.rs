@@ -111,6 +111,9 @@ pub struct Step {
     /// Of `url`: as in [`crate::Endpoint::idempotent`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotent: Option<bool>,
+    /// Of `url` and `script`: the tenant's credentials for what is asked there. Those of `call` are the connector's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Name>,
     /// Of `call` (in place of the endpoint's) and `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -260,7 +263,7 @@ impl Step {
             field => Invalid::new(format!("{path}.{field}"), error.detail),
         };
         match self.action().map_err(within)? {
-            StepAction::Call { .. } => self.refuse(path, &["script-only", "url-only"])?,
+            StepAction::Call { .. } => self.refuse(path, &["script-only", "url-only", "not-call"])?,
             StepAction::Url(url) => {
                 if !has_template(url) {
                     check_url(&format!("{path}.url"), url)?;
@@ -296,6 +299,12 @@ impl Step {
             ("script-only", "version", self.version.is_some(), "belongs to steps with `script`"),
             ("script-only", "parms", !self.parms.is_empty(), "belongs to steps with `script`"),
             ("script-only", "on_error", self.on_error.is_some(), "belongs to steps with `script`"),
+            (
+                "not-call",
+                "connection",
+                self.connection.is_some(),
+                "belongs to steps with `url` or `script`; the connector of a `call` names its own",
+            ),
             ("url-only", "method", self.method.is_some(), "belongs to steps with `url`"),
             ("url-only", "headers", !self.headers.is_empty(), "belongs to steps with `url`"),
             ("url-only", "data", self.data.is_some(), "belongs to steps with `url`"),

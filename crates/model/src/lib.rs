@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod body;
+mod connection;
 pub mod connector;
 mod context;
 mod decision;
@@ -37,6 +38,7 @@ mod trigger;
 mod waiting;
 
 pub use body::BodyText;
+pub use connection::{Connection, ConnectionDraft, ConnectionKind, ConnectionStatus, FieldRule, Place, TOKEN_HEADERS};
 pub use connector::{Binding, Connector, Endpoint, HookBindings, Retry};
 pub use context::{Context, Exchange, HookInput, LogEntry, LogLevel, Told, TriggerRequest, VariableScope, VariableWrite, Variables};
 pub use decision::{

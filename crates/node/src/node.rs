@@ -71,7 +71,7 @@ impl Node {
         let base = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let runner = Runner::new(parts, RunnerConfig { callback_url: format!("{base}/v1/callbacks"), ..RunnerConfig::default() });
         let api = Api::new(
-            ApiConfig { public_url: config.public_url.clone(), ..ApiConfig::new(operator) },
+            ApiConfig { public_url: config.public_url.clone(), base_url: base.clone(), ..ApiConfig::new(operator) },
             ApiParts { store: Arc::clone(&store), programs: Arc::clone(&programs), runner: runner.clone() },
         );
         let stopping = CancellationToken::new();

@@ -11,6 +11,7 @@ mod awaited;
 mod changes;
 #[cfg(test)]
 mod conformance;
+mod connections;
 mod database;
 mod documents;
 mod error;
@@ -37,6 +38,7 @@ use jiff::Timestamp;
 
 pub use awaited::{AwaitStore, AwaitedEnd};
 pub use changes::{Changes, Notice};
+pub use connections::{Authorization, ConnectionStore, FetchedToken, StoredConnection};
 pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
 pub use error::StoreError;
 pub use keys::{KeyStore, Keyed, KeyedRequest};
@@ -62,6 +64,7 @@ pub trait Store:
     + ScriptStore
     + DocumentStore
     + SecretStore
+    + ConnectionStore
     + RunStore
     + WaitStore
     + AwaitStore

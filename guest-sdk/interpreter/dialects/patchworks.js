@@ -12,9 +12,16 @@
   const text = () => (now.body === undefined ? (now.body = native.bodyText()) : now.body);
   const textOrNull = () => (text() === "" ? null : text());
 
-  // What was set up for the script where it is used, as texts.
+  // What was set up for the script where it is used, as texts, over what the connection gives: its fields, under the names that they have
+  // elsewhere too.
+  const ELSEWHERE = { api_key: "app_key", api_secret: "app_secret" };
+
   function variables() {
     const texts = {};
+    for (const [name, value] of Object.entries(now.context.connection)) {
+      texts[name] = typeof value === "string" ? value : JSON.stringify(value);
+      if (ELSEWHERE[name] !== undefined) texts[ELSEWHERE[name]] = texts[name];
+    }
     for (const [name, value] of entries(now.context.parms)) texts[name] = typeof value === "string" ? value : JSON.stringify(value);
     return texts;
   }

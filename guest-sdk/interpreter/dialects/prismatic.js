@@ -69,9 +69,20 @@
   }
 
   const states = fromEntries(keysOf(STATES).map((name) => [name, () => readState(name)]));
+
+  // A connection as it is elsewhere: its fields, and beside them its token. Under its name it stands among the configuration.
+  function connectionOf({ name, access_token, ...fields }) {
+    return { key: name, configVarKey: name, fields, token: access_token === undefined ? undefined : { access_token }, context: {} };
+  }
+
+  function configVars() {
+    const connection = now.context.connection;
+    return connection.name === undefined ? now.context.config : { ...now.context.config, [connection.name]: connectionOf(connection) };
+  }
+
   const itsContext = late({
     logger: () => now.context.log,
-    configVars: () => now.context.config,
+    configVars,
     stepId: () => now.context.step,
     ...circumstances,
     ...states,

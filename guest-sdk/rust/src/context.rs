@@ -37,6 +37,9 @@ pub struct Context {
     pub config: Config,
     /// Results of earlier steps, by camel-cased name.
     pub step_results: StepResults,
+    /// The connection that the call uses: its `name` and its fields, with placeholders for secret ones. The node puts a secret in where its
+    /// placeholder stands in a request to the connection's own hosts.
+    pub connection: Connection,
     /// Values that outlive the run.
     pub state: State,
     pub(crate) parms: String,
@@ -68,6 +71,7 @@ pub(crate) enum Scope {
     StepResults,
     FlowState,
     TenantState,
+    Connection,
 }
 
 /// Why the host did not take a value.
@@ -206,6 +210,17 @@ pub struct StepResults;
 
 impl StepResults {
     const SCOPE: Scope = Scope::StepResults;
+
+    readers!();
+}
+
+/// Fields of the connection that the call uses; read-only, and empty where it uses none.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Connection;
+
+impl Connection {
+    const SCOPE: Scope = Scope::Connection;
 
     readers!();
 }

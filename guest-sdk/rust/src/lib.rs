@@ -21,7 +21,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod bindings;
 
-pub use context::{Config, Context, FlowState, Meta, State, StepResults, TenantState, Variables};
+pub use context::{Config, Connection, Context, FlowState, Meta, State, StepResults, TenantState, Variables};
 pub use decision::{
     Failing, NewResponse, Payload, PostFailDecision, PostHookDecision, PostRequestDecision, PreHookDecision, PreRequestDecision,
     ReasonCode, Rejection, ReplacedFailure, TriggerDecision, TriggerResponse,

@@ -43,6 +43,7 @@ impl Test {
             meta: crate::context::Meta,
             config: crate::context::Config,
             step_results: crate::context::StepResults,
+            connection: crate::context::Connection,
             state: crate::context::State::default(),
             parms: "{}".to_owned(),
         };
@@ -129,6 +130,12 @@ impl Test {
     #[must_use]
     pub fn step_result(self, key: &str, value: &impl Serialize) -> Self {
         self.put(Scope::StepResults, key, value)
+    }
+
+    /// Prepares a field of the connection.
+    #[must_use]
+    pub fn connection(self, field: &str, value: &impl Serialize) -> Self {
+        self.put(Scope::Connection, field, value)
     }
 
     /// Prepares a value of the flow's state. It is seen in an invocation for a flow.

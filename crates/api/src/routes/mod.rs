@@ -12,6 +12,7 @@ use crate::shared::Shared;
 mod bindings;
 pub(crate) mod callbacks;
 pub(crate) mod calls;
+pub(crate) mod connections;
 pub(crate) mod connectors;
 pub(crate) mod flows;
 pub(crate) mod node;
@@ -58,6 +59,8 @@ fn plain() -> Router<Shared> {
         .route("/v1/runs/{run}/cancel", post(run_control::cancel))
         .route("/v1/runs/{run}/retry", post(run_control::retry))
         .route("/v1/callbacks", post(callbacks::call_back))
+        .route("/v1/connections/{connection}", put(connections::put).get(connections::get).delete(connections::delete))
+        .route("/v1/connections/{connection}/authorize", post(connections::authorize))
         .route("/v1/secrets/{secret}", put(secrets::put).delete(secrets::delete))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))
@@ -78,5 +81,7 @@ fn with_query() -> Router<Shared> {
         .route("/v1/runs", get(runs::list))
         .route("/v1/runs/{run}/events", get(run_events::events))
         .route("/v1/secrets", get(secrets::list))
+        .route("/v1/connections", get(connections::list))
+        .route(connections::CALLBACK, get(connections::callback))
         .route("/t/{*address}", any(triggers::trigger))
 }

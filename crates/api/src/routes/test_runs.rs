@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use snaphook_model::{Code, Context, DecisionRecord, Fault, Hook, Invalid, LogEntry, LogLevel, Name, RunId, Tenant, Usage};
+use snaphook_model::{Code, Context, DecisionRecord, Fault, Hook, LogEntry, LogLevel, Name, RunId, Tenant, Usage};
 use snaphook_sandbox::Invocation;
 
 use crate::ambient;
@@ -57,8 +57,9 @@ pub(crate) struct TestRun {
     /// What is kept when the hook begins.
     #[serde(default)]
     state: input::SampleState,
-    /// Not in this release.
-    connection: Option<Value>,
+    /// The connection's fields as a script sees them.
+    #[serde(default)]
+    connection: Map<String, Value>,
     /// From 1.
     attempt: Option<u32>,
 }
@@ -104,9 +105,6 @@ pub(crate) async fn test(
     At((name, version)): At<(Name, u32)>,
     Json(test): Json<TestRun>,
 ) -> Answer {
-    if test.connection.is_some() {
-        return Err(Invalid::new("connection", "not supported by this release").into());
-    }
     let program = core.programs.ready(&tenant.name, &name, version).await?;
     if !program.hooks().contains(test.hook) {
         let detail = format!("version {version} of script `{name}` has no `{}`", test.hook);

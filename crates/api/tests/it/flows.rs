@@ -159,7 +159,7 @@ async fn what_is_wrong_in_a_flow_is_named_by_its_path() {
       "status": 400,
       "code": "invalid",
       "blame": "caller",
-      "detail": "unknown field `foo`, expected one of `name`, `call`, `url`, `script`, `version`, `parms`, `on_error`, `method`, `headers`, `data`, `encode`, `cast_data_to_json`, `status_code`, `save_as_file`, `files`, `continue_if`, `store_data`, `polling`, `async`, `idempotent`, `retry`, `timeout_s`, `hooks`",
+      "detail": "unknown field `foo`, expected one of `name`, `call`, `url`, `script`, `version`, `parms`, `on_error`, `method`, `headers`, `data`, `encode`, `cast_data_to_json`, `status_code`, `save_as_file`, `files`, `continue_if`, `store_data`, `polling`, `async`, `idempotent`, `connection`, `retry`, `timeout_s`, `hooks`",
       "path": "steps[0].foo",
       "line": 1,
       "column": 32,

@@ -14,13 +14,15 @@ struct Operation {
 }
 
 /// Operations that answer another tenant something else than 404: they create or list what is the caller's own.
-const OWN: [(&str, &str); 13] = [
+const OWN: [(&str, &str); 15] = [
     ("PUT", "/v1/secrets/{secret}"),
     ("GET", "/v1/secrets"),
     ("PUT", "/v1/scripts/{script}"),
     ("PUT", "/v1/connectors/{connector}"),
     ("PUT", "/v1/flows/{flow}"),
     ("PUT", "/v1/subjects/{subject}"),
+    ("PUT", "/v1/connections/{connection}"),
+    ("GET", "/v1/connections"),
     ("GET", "/v1/subjects"),
     ("GET", "/v1/scripts"),
     ("GET", "/v1/connectors"),
@@ -59,6 +61,7 @@ fn filled(path: &str, run: &str, token: &str) -> String {
         ("endpoint", "send"),
         ("flow", "f"),
         ("secret", "KEY"),
+        ("connection", "link"),
         ("subject", "p-1"),
     ];
     let path = names.iter().fold(path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
@@ -68,11 +71,14 @@ fn filled(path: &str, run: &str, token: &str) -> String {
 #[test]
 fn the_description_is_whole() {
     let operations = operations();
-    assert_eq!(operations.len(), 50);
+    assert_eq!(operations.len(), 56);
     let open: Vec<_> = operations.iter().filter(|operation| operation.needs.is_none()).map(|operation| operation.path.as_str()).collect();
-    // A trigger asks for what its flow says; `triggers.rs` has that.
+    // A trigger asks for what its flow says; `triggers.rs` has that. A browser comes back with a state that nobody can guess.
     let trigger = "/t/{tenant}/{flow}";
-    assert_eq!(open, ["/errors/{code}", "/healthz", "/openapi.json", "/readyz", trigger, trigger, trigger, trigger, trigger]);
+    assert_eq!(
+        open,
+        ["/errors/{code}", "/healthz", "/oauth/callback", "/openapi.json", "/readyz", trigger, trigger, trigger, trigger, trigger]
+    );
 }
 
 #[tokio::test]
@@ -110,6 +116,9 @@ async fn what_is_another_tenants_does_not_exist() {
     let connector = json!({"base_url": upstream.url(""), "endpoints": {"send": {"method": "POST", "path": "/send"}}});
     acme.put("/v1/connectors/crm", connector).await.expect(201);
     acme.upload("/v1/secrets/KEY", "text/plain", "whsec_text").await.expect(201);
+    let fields =
+        json!({"authorize_url": "https://t.example/a", "token_url": "https://t.example/t", "client_id": "c", "client_secret": "s"});
+    acme.put("/v1/connections/link", json!({"kind": "oauth2-authorization-code", "fields": fields})).await.expect(201);
     acme.put("/v1/flows/f", json!({"steps": [{"call": "crm/send"}]})).await.expect(201);
     acme.put("/v1/subjects/p-1", json!({"values": {"name": "Ada"}})).await.expect(201);
     let run = acme.send("POST", "/v1/call/crm/send", json!({})).await.expect(200).header("x-run-id").unwrap().to_owned();

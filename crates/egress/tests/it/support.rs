@@ -69,6 +69,7 @@ impl Sender {
             policy: &self.policy,
             timeout: self.timeout,
             max_response_bytes: self.max_response_bytes,
+            secrets: None,
             redirects: self.redirects,
         };
         self.egress.send_streaming(outbound, streams).await

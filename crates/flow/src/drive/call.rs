@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Context, Decision, Fault, Hook, HookInput, Payload, RunId, StepRecord};
+use snaphook_model::{Code, Context, Decision, Fault, Hook, HookInput, Payload, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 use snaphook_store::Wake;
 
@@ -19,7 +19,6 @@ use crate::machine::{Action, Call, End, Event, Failure};
 use crate::prepared::{PreparedBinding, PreparedEndpoint};
 use crate::record;
 use crate::recording::Entry;
-use crate::template::Values;
 
 /// What became of a call.
 pub(super) enum Driven {
@@ -69,13 +68,16 @@ pub(super) async fn drive(
     mut sending: Option<Sending>,
     step: &mut StepRecord,
 ) -> Driven {
+    if let Err(fault) = scope.open(&endpoint.uses).await {
+        return Driven::failed(Failure::of(fault));
+    }
     let mut saved = None;
     let mut began = Instant::now();
     loop {
         let in_attempt = match call.next() {
             Action::RunHook { hook, .. } => matches!(hook, Hook::PreRequest | Hook::PostRequest),
             Action::FillRequest(..) | Action::SendRequest(_) => true,
-            Action::Wait(_) | Action::AwaitCallback(_) => false,
+            Action::Wait(_) | Action::AwaitCallback(_) | Action::Renew => false,
             Action::Finish(_) => break,
         };
         if in_attempt && step.attempts.len() < call.attempt() as usize {
@@ -86,7 +88,7 @@ pub(super) async fn drive(
             Action::Finish(_) => break,
             Action::RunHook { hook, index, input } => run_hook(scope, endpoint, &call, (hook, index, input), step).await,
             Action::FillRequest(plan, arguments) => {
-                let values = Values::new(arguments.clone(), scope.variables.values().clone(), scope.values.clone());
+                let values = scope.template_values(arguments.clone());
                 let fill = scope.inner.fillings.fill(&values, scope.deadline, |values| plan.fill(values));
                 match scope.cancel.run_until_cancelled(fill).await {
                     Some(filled) => Done::Event(filled.map_or_else(Event::NotFilled, Event::Filled)),
@@ -96,6 +98,7 @@ pub(super) async fn drive(
             Action::SendRequest(_) => send_request(scope, endpoint, &call, sending.take(), step, &mut saved).await,
             Action::Wait(delay) => wait(scope, &call, delay, step).await,
             Action::AwaitCallback(timeout) => await_callback(scope, &call, timeout, step).await,
+            Action::Renew => renew(scope).await,
         };
         if let (Some(attempt), true) = (step.attempts.last_mut(), in_attempt) {
             attempt.duration_ms = whole_ms(began.elapsed());
@@ -166,6 +169,20 @@ async fn run_hook(
     Done::Event(result.map_or_else(Event::Faulted, Event::Decided))
 }
 
+/// Has the connection's token renewed.
+async fn renew(scope: &mut Scope<'_>) -> Done {
+    let cancel = scope.cancel.clone();
+    let Some(renewed) = cancel.run_until_cancelled(Box::pin(scope.token(true))).await else { return Done::Broken(cancelled()) };
+    Done::Event(match renewed {
+        Ok(true) => Event::Renewed,
+        Ok(false) => {
+            let detail = "the script asked for a new authentication, but the connection is of a kind that has nothing to renew";
+            Event::NotRenewed(Fault::new(Code::ReauthenticateFailed, detail))
+        }
+        Err(fault) => Event::NotRenewed(fault),
+    })
+}
+
 async fn wait(scope: &mut Scope<'_>, call: &Call<'_>, delay: Duration, step: &mut StepRecord) -> Done {
     let under_way = || UnderWay::Call(Box::new(call.so_far().clone()), None);
     match scope.wait(delay, call.wait_reason(), step, under_way).await {
@@ -190,8 +207,8 @@ async fn await_callback(scope: &mut Scope<'_>, call: &Call<'_>, timeout: Duratio
 /// The way out for a script's own requests, where the tenant's scripts have one. What connectors' templates name is as the script began with it.
 pub(super) fn granted(scope: &Scope<'_>, payload: &Payload) -> Option<Arc<dyn GuestHttp>> {
     let fetch = || {
-        let values = Values::new(payload.clone(), scope.variables.values().clone(), scope.values.clone());
-        Arc::new(Fetch::new(scope.inner, scope.tenant, values, scope.deadline)) as Arc<dyn GuestHttp>
+        let values = scope.template_values(payload.clone());
+        Arc::new(Fetch::new(scope.inner, scope.tenant, values, scope.start.id, scope.deadline)) as Arc<dyn GuestHttp>
     };
     scope.tenant.grants.fetch.then(fetch)
 }

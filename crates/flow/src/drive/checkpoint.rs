@@ -159,7 +159,7 @@ impl Scope<'_> {
         if let Some(mut step) = step.cloned() {
             step.status = if status == RunStatus::Waiting { StepStatus::Waiting } else { StepStatus::Running };
             // It has not ended; there is nothing of its end to hide.
-            Masks::of(&self.values).hide(&mut step, &mut End::Succeeded(Payload::default()));
+            Masks::of(&self.values, &self.shown).hide(&mut step, &mut End::Succeeded(Payload::default()));
             record.steps.push(step);
         }
         if !retention::keeps_payloads(self.tenant, self.flow) {

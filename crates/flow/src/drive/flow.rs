@@ -129,7 +129,25 @@ pub(super) fn scope<'a>(
     let recorder = if retention::keeps_payloads(tenant, Some(flow)) { Recorder::resumed(before) } else { Recorder::off() };
     let ledger = Ledger { lease: start.lease.take(), ..Ledger::default() };
     let flow = Some(flow);
-    Scope { inner, tenant, start, flow, step: None, step_index: 0, deadline, variables, files, values, usage, recorder, ledger, cancel }
+    Scope {
+        inner,
+        tenant,
+        start,
+        flow,
+        step: None,
+        step_index: 0,
+        deadline,
+        variables,
+        files,
+        values,
+        secrets: None,
+        named: Arc::default(),
+        shown: Vec::new(),
+        usage,
+        recorder,
+        ledger,
+        cancel,
+    }
 }
 
 /// Brings the scope to where the run begins, or goes on.
@@ -194,7 +212,7 @@ async fn drive_steps<'a>(scope: &mut Scope<'a>, flow: &'a PreparedFlow) -> Came 
             end = End::Failed(Failure::of(fault));
         }
         if let Some(record) = scope.ledger.steps.last_mut() {
-            Masks::of(&scope.values).hide(record, &mut end);
+            Masks::of(&scope.values, &scope.shown).hide(record, &mut end);
             close_step(record, &end);
         }
         if let Err(error) = run.step_ended(end) {
@@ -228,6 +246,10 @@ async fn drive_step<'a>(
             }
         }
         PreparedAction::Script(binding, on_error) => {
+            if let Err(fault) = scope.open(&step.uses).await {
+                scope.ledger.steps.push(record);
+                return Some(End::Failed(Failure::of(fault)));
+            }
             let step = match under_way {
                 UnderWay::Script(step) => *step,
                 UnderWay::No | UnderWay::Call(..) => ScriptStep::new(*on_error, payload),

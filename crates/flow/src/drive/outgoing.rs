@@ -28,12 +28,17 @@ pub(super) async fn send_request(
         let detail = "the node went down between sending the request and writing down its answer; it was not sent again";
         return Done::Event(Event::NotAnswered(Fault::new(Code::OutcomeUnknown, detail)));
     }
+    let cancel = scope.cancel.clone();
+    match cancel.run_until_cancelled(Box::pin(scope.token(false))).await {
+        Some(Ok(_)) => {}
+        Some(Err(fault)) => return Done::Event(Event::NotAnswered(fault)),
+        None => return Done::Broken(cancelled()),
+    }
     if scope.ledger.lease.is_some()
         && let Err(fault) = intend(scope, call, unknown, &mut request, step).await
     {
         return Done::Event(Event::NotAnswered(fault));
     }
-    let cancel = scope.cancel.clone();
     let send = Box::pin(send::send(scope, endpoint, call, request, step.attempts.last_mut()));
     let Some(answered) = cancel.run_until_cancelled(send).await else { return Done::Broken(cancelled()) };
     *saved = answered.saved;

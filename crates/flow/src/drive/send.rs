@@ -77,12 +77,14 @@ async fn exchange(
     if left.is_zero() {
         return Err(Fault::new(Code::Timeout, "the run timed out: its time was over before the request could be sent"));
     }
+    let sealed = scope.secrets.as_ref().map(|secrets| secrets.sealed(scope.inner, &scope.tenant.name));
     let outbound = Outbound {
         tenant: &scope.tenant.name,
         request,
         policy: &scope.tenant.egress,
         timeout: endpoint.timeout.min(left),
         max_response_bytes: scope.tenant.limits.response_body_bytes,
+        secrets: sealed.as_ref(),
         redirects: endpoint.redirects,
     };
     let egress = &scope.inner.parts.egress;

@@ -5,6 +5,7 @@
 //! - A guest fault in `post-hook` or `post-fail` ends the call with that fault; the failure before it stays in its attempt's record.
 
 mod decide;
+mod ends;
 mod settle;
 
 use std::time::Duration;
@@ -40,6 +41,9 @@ pub struct SoFar {
     attempt: u32,
     /// How many of them were made because one before had failed.
     retries: u32,
+    /// After how many of those a token was renewed for the last time.
+    #[serde(default)]
+    renewed_after: Option<u32>,
     /// Of the latest attempt.
     request: HttpRequest,
     /// What files the latest attempt sends and keeps.
@@ -74,6 +78,8 @@ enum Stage {
     /// Before the next attempt. The failure is final where there is no time to wait.
     Wait(Duration, Fault),
     Callback(AsyncStep),
+    /// A new token, before the request is sent again.
+    Renew,
     Done(End),
 }
 
@@ -98,6 +104,8 @@ pub enum Action<'c> {
     Wait(Duration),
     /// Wait for the upstream's callback, at most so long: [`Event::CalledBack`] or [`Event::NotCalledBack`].
     AwaitCallback(Duration),
+    /// Have the connection's token renewed and tell what became of it: [`Event::Renewed`] or [`Event::NotRenewed`].
+    Renew,
     /// Nothing: the call has ended.
     Finish(&'c End),
 }
@@ -128,6 +136,10 @@ pub enum Event {
     CalledBack(Callback),
     /// It did not.
     NotCalledBack,
+    /// There is a new token.
+    Renewed,
+    /// There is none.
+    NotRenewed(Fault),
 }
 
 /// How a call ended.
@@ -198,6 +210,7 @@ impl<'p> Call<'p> {
             arguments,
             attempt: 0,
             retries: 0,
+            renewed_after: None,
             request: HttpRequest::default(),
             files: FilledFiles::default(),
             expected: None,
@@ -243,6 +256,7 @@ impl<'p> Call<'p> {
             Stage::Request => Action::SendRequest(&self.so_far.request),
             Stage::Wait(delay, _) => Action::Wait(*delay),
             Stage::Callback(waits) => Action::AwaitCallback(Duration::from_secs(waits.timeout_s.into())),
+            Stage::Renew => Action::Renew,
             Stage::Done(end) => Action::Finish(end),
         }
     }
@@ -319,7 +333,7 @@ impl<'p> Call<'p> {
     pub fn into_end(self) -> Option<End> {
         match self.so_far.stage {
             Stage::Done(end) => Some(end),
-            Stage::Hook(..) | Stage::Fill | Stage::Request | Stage::Wait(..) | Stage::Callback(_) => None,
+            Stage::Hook(..) | Stage::Fill | Stage::Request | Stage::Wait(..) | Stage::Callback(_) | Stage::Renew => None,
         }
     }
 
@@ -357,6 +371,11 @@ impl<'p> Call<'p> {
                 let detail = format!("the upstream did not call back within {} s", waits.timeout_s);
                 self.failed(Failure::of(Fault::new(Code::CallbackTimeout, detail)));
             }
+            (Stage::Renew, Event::Renewed) => self.begin_attempt(),
+            (Stage::Renew, Event::NotRenewed(fault)) => {
+                self.so_far.errors.pop();
+                self.request_failed(Failure::of(fault));
+            }
             (_, event) => return Err(self.illegal(event.kind())),
         }
         Ok(())
@@ -369,6 +388,7 @@ impl<'p> Call<'p> {
             Stage::Request => "the answer to a request".to_owned(),
             Stage::Wait(..) => "the end of a wait".to_owned(),
             Stage::Callback(_) => "a callback".to_owned(),
+            Stage::Renew => "a new token".to_owned(),
             Stage::Done(_) => "nothing".to_owned(),
         };
         IllegalEvent::new(awaited, happened)
@@ -429,45 +449,6 @@ impl<'p> Call<'p> {
         self.so_far.expected = expected;
         self.so_far.files = files;
         self.enter(Hook::PreRequest);
-    }
-}
-
-impl End {
-    /// The payload for the next step. An answer that a hook made itself is its step's payload, whatever its status.
-    #[must_use]
-    pub fn payload(&self) -> Option<Payload> {
-        match self {
-            Self::Succeeded(payload) | Self::Ignored(_, payload) => Some(payload.clone()),
-            Self::Responded(NewResponse { headers, body, .. }) => Some(answered(headers, body)),
-            Self::Rejected(_) | Self::Failed(_) => None,
-        }
-    }
-}
-
-impl Failure {
-    /// A failure that no script decided.
-    pub(crate) const fn of(fault: Fault) -> Self {
-        Self { fault, reason: None, repeat: Repeat::AsPolicy, document: None }
-    }
-}
-
-impl IllegalEvent {
-    pub(super) const fn new(awaited: String, happened: &'static str) -> Self {
-        Self { awaited, happened }
-    }
-}
-
-impl Event {
-    const fn kind(&self) -> &'static str {
-        match self {
-            Self::Decided(_) => "a decision",
-            Self::Faulted(_) => "a script's failure",
-            Self::Filled(_) | Self::NotFilled(_) => "a request's templates",
-            Self::Responded(_) | Self::Saved(..) => "a response",
-            Self::NotAnswered(_) => "a request's failure",
-            Self::Waited | Self::NoTime => "the end of a wait",
-            Self::CalledBack(_) | Self::NotCalledBack => "the end of the wait for a callback",
-        }
     }
 }
 

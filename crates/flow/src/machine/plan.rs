@@ -25,6 +25,8 @@ pub struct CallPlan {
     pub polling: Option<Polling>,
     /// The call ends when the upstream calls back.
     pub awaits: Option<AsyncStep>,
+    /// Whether it has a connection, whose token may be renewed.
+    pub renewable: bool,
     /// Whether the same request twice does no harm, or the upstream knows it again by its `Idempotency-Key`.
     pub idempotent: bool,
     /// Which statuses succeed where no script decides.

@@ -182,7 +182,7 @@ impl Names {
 
     /// The value of a name. A large one is made once for all templates of the request.
     fn value(&self, name: &str) -> Result<Option<Value>, TooMany> {
-        let Some(root) = Root::of(name) else { return Ok(None) };
+        let root = Root::of(name);
         if let Some(made) = self.values.filling.made(name) {
             return Ok(Some(made));
         }

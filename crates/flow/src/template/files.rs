@@ -68,8 +68,8 @@ impl FilePlan {
     }
 
     /// What its templates look at.
-    pub(crate) const fn needs(&self) -> Needs {
-        self.needs
+    pub(crate) fn needs(&self) -> Needs {
+        self.needs.clone()
     }
 
     /// Takes the data out of a request where they are part of a form; one without files becomes the request's body at once. A form says

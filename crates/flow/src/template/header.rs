@@ -2,9 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use snaphook_egress::PLACEHOLDER;
 use snaphook_model::connector::is_framing_header;
 use snaphook_model::request::has_template;
-use snaphook_model::{Fault, Headers};
+use snaphook_model::{Fault, Headers, SecretName};
 
 use super::engine::Place;
 use super::text::Field;
@@ -46,7 +47,8 @@ impl HeaderTemplate {
             return Err(self.value.refuse("the template became a header with a line break or another control character"));
         }
         let is_authorization = name.eq_ignore_ascii_case("authorization");
-        let value = if self.basic && is_authorization { encoded_basic(&value) } else { value.into_owned() };
+        // A placeholder is put into plain text, and what becomes of it is encoded where it is put in.
+        let value = if self.basic && is_authorization && !value.contains(PLACEHOLDER) { encoded_basic(&value) } else { value.into_owned() };
         Ok((name.to_ascii_lowercase(), value))
     }
 }
@@ -56,16 +58,23 @@ impl HeaderTemplate {
 pub(crate) struct OwnHeaders {
     literal: Headers,
     templates: Option<Vec<HeaderTemplate>>,
+    secrets: Vec<SecretName>,
 }
 
 impl OwnHeaders {
+    /// Secrets that they name.
+    pub(crate) fn secrets(&self) -> Vec<SecretName> {
+        self.secrets.clone()
+    }
+
     /// Reads headers as those of an endpoint are read.
     ///
     /// # Errors
     /// `invalid` with path, line and column where a template is none.
     pub(crate) fn read<'h>(headers: impl Iterator<Item = (&'h String, &'h String)>) -> Result<Self, Fault> {
-        let (literal, templates) = read_headers(&[("headers".to_owned(), headers.collect())], &mut Needs::default())?;
-        Ok(Self { literal, templates })
+        let mut needs = Needs::default();
+        let (literal, templates) = read_headers(&[("headers".to_owned(), headers.collect())], &mut needs)?;
+        Ok(Self { literal, templates, secrets: needs.secrets.into_iter().collect() })
     }
 
     /// The headers for these values.

@@ -3,10 +3,14 @@
 use minijinja::Error;
 use minijinja::machinery::ast::{CallArg, CallType, Expr, Stmt};
 use minijinja::machinery::{Span, parse};
+use snaphook_model::SecretName;
 
 use super::engine::{self, Place, Program, Whole};
 use super::text::{Part, Text};
 use super::values::{Needs, Reference, Root};
+
+/// Which secrets a request uses is known when its document is saved.
+const WHOLE_SECRETS: &str = "secrets are named one by one, as in `secrets.NAME`";
 
 /// A template is not one, or wants what is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +76,7 @@ fn part(statement: &Stmt<'_>) -> Option<Part> {
 fn reference(expr: &Expr<'_>) -> Option<Reference> {
     match expr {
         Expr::Var(var) => {
-            let root = Root::of(var.id)?;
+            let root = Root::of(var.id);
             let segments = if root == Root::Bare { vec![var.id.into()] } else { Vec::new() };
             Some(Reference { root, segments })
         }
@@ -218,7 +222,12 @@ impl<'t> Check<'t, '_> {
                 self.expr(&test.expr)?;
                 self.arguments(&test.args)
             }
+            Expr::GetAttr(attr) if self.are_secrets(&attr.expr) => self.secret(attr.name, attr.span()),
             Expr::GetAttr(attr) => self.expr(&attr.expr),
+            Expr::GetItem(item) if self.are_secrets(&item.expr) => match &item.subscript_expr {
+                Expr::Const(key) => self.secret(key.value.as_str().unwrap_or_default(), item.span()),
+                _ => Err(self.bad(item.span(), WHOLE_SECRETS.to_owned())),
+            },
             Expr::GetItem(item) => {
                 self.expr(&item.expr)?;
                 self.expr(&item.subscript_expr)
@@ -256,18 +265,24 @@ impl<'t> Check<'t, '_> {
             return Ok(());
         }
         match Root::of(name) {
-            Some(root) => {
+            Root::Secrets if !self.set.contains(&name) => Err(self.bad(span, WHOLE_SECRETS.to_owned())),
+            root => {
                 // A value that bears a function's name stands before it.
-                *self.needs = self.needs.and(root.needs());
+                *self.needs = std::mem::take(self.needs).and(root.needs());
                 Ok(())
             }
-            None if engine::has_function(name) => Ok(()),
-            None if self.set.contains(&name) => Ok(()),
-            None => {
-                Err(self
-                    .bad(span, format!("`{name}` has no values in this release: connections and secrets reach templates in a later one")))
-            }
         }
+    }
+
+    /// Whether an expression is the tenant's secrets, and no value of the template's own.
+    fn are_secrets(&self, expr: &Expr<'t>) -> bool {
+        matches!(expr, Expr::Var(var) if Root::of(var.id) == Root::Secrets && !self.bound.contains(&var.id) && !self.set.contains(&var.id))
+    }
+
+    fn secret(&mut self, name: &str, span: Span) -> Result<(), BadTemplate> {
+        let name = SecretName::new(name).map_err(|error| self.bad(span, error.to_string()))?;
+        self.needs.secrets.insert(name);
+        Ok(())
     }
 
     fn bad(&self, span: Span, detail: String) -> BadTemplate {

@@ -125,7 +125,7 @@ impl RequestTemplate {
     /// What its templates look at.
     #[must_use]
     pub fn needs(&self) -> Needs {
-        self.templates.as_ref().map_or_else(Needs::default, |templates| templates.needs)
+        self.templates.as_ref().map_or_else(Needs::default, |templates| templates.needs.clone())
     }
 
     /// The request for these arguments, of a template without templates. A body without a `content-type` gets that of its source.
@@ -202,8 +202,8 @@ impl Condition {
 
     /// What its template looks at.
     #[must_use]
-    pub const fn needs(&self) -> Needs {
-        self.needs
+    pub fn needs(&self) -> Needs {
+        self.needs.clone()
     }
 
     /// Whether what is expected has to be filled in.

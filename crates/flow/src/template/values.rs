@@ -1,12 +1,12 @@
 //! What templates can name, and where it is found.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use snaphook_model::{Fault, Payload, Variables};
+use snaphook_model::{Fault, Payload, SecretName, Variables};
 
 use super::filling::{Filling, INDEXED_BYTES, REQUEST_WORK};
 use super::json;
@@ -17,6 +17,8 @@ pub struct Values {
     payload: Payload,
     pub(super) variables: Arc<Variables>,
     pub(super) run: Arc<RunValues>,
+    /// Placeholders by name.
+    secrets: Arc<BTreeMap<String, String>>,
     /// Shared by clones, which belong to the same request.
     pub(super) filling: Arc<Filling>,
 }
@@ -59,6 +61,8 @@ pub(super) enum Root {
     Config,
     Responses,
     Steps,
+    Connection,
+    Secrets,
     /// The first segment is looked for in all of a run's values.
     Bare,
 }
@@ -71,8 +75,10 @@ pub(super) struct Reference {
 }
 
 /// What a definition's templates look at, so that nothing else is kept for them, and how many they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// Secrets, which have placeholders in templates.
+    pub secrets: BTreeSet<SecretName>,
     /// The subject's values.
     pub subject: bool,
     /// Responses to earlier requests.
@@ -88,8 +94,10 @@ pub struct Needs {
 impl Needs {
     /// What either looks at.
     #[must_use]
-    pub const fn and(self, other: Self) -> Self {
+    pub fn and(mut self, other: Self) -> Self {
+        self.secrets.extend(other.secrets);
         Self {
+            secrets: self.secrets,
             subject: self.subject || other.subject,
             responses: self.responses || other.responses,
             steps: self.steps || other.steps,
@@ -100,9 +108,9 @@ impl Needs {
 }
 
 impl Root {
-    /// What a name at the beginning of a template means; none for words that this release has nothing for.
-    pub(super) fn of(name: &str) -> Option<Self> {
-        Some(match name {
+    /// What a name at the beginning of a template means.
+    pub(super) fn of(name: &str) -> Self {
+        match name {
             "payload" => Self::Payload,
             "subject" => Self::Subject,
             "variables" => Self::Variables,
@@ -110,13 +118,15 @@ impl Root {
             "config" => Self::Config,
             "responses" => Self::Responses,
             "steps" => Self::Steps,
-            "connection" | "secrets" => return None,
+            "connection" => Self::Connection,
+            "secrets" => Self::Secrets,
             _ => Self::Bare,
-        })
+        }
     }
 
     pub(super) const fn needs(self) -> Needs {
         Needs {
+            secrets: BTreeSet::new(),
             subject: matches!(self, Self::Subject | Self::Bare),
             responses: matches!(self, Self::Responses),
             steps: matches!(self, Self::Steps),
@@ -131,7 +141,13 @@ impl Values {
     /// another's.
     #[must_use]
     pub fn new(payload: Payload, variables: Arc<Variables>, run: Arc<RunValues>) -> Self {
-        Self { payload, variables, run, filling: Arc::new(Filling::new(REQUEST_WORK)) }
+        Self { payload, variables, run, secrets: Arc::default(), filling: Arc::new(Filling::new(REQUEST_WORK)) }
+    }
+
+    /// The same with the placeholders of secrets, as JSON texts.
+    #[must_use]
+    pub(crate) fn with_secrets(self, secrets: Arc<BTreeMap<String, String>>) -> Self {
+        Self { secrets, ..self }
     }
 
     /// The same for another try, which may spend so much.
@@ -238,6 +254,8 @@ impl Values {
             Root::Meta => Some(&self.variables.meta),
             Root::Config => Some(&self.variables.config),
             Root::Steps => Some(&self.variables.step_results),
+            Root::Connection => Some(&self.variables.connection),
+            Root::Secrets => Some(&self.secrets),
             Root::Payload | Root::Responses | Root::Bare => None,
         }
     }

@@ -19,6 +19,7 @@ pub(crate) const OFFERED: &[(&str, &str)] = &[
     ("snaphook:hook/input", "0.1."),
     ("snaphook:hook/log", "0.1."),
     ("snaphook:hook/variables", "0.1."),
+    ("snaphook:hook/connection", "0.1."),
     ("snaphook:hook/http", "0.1."),
     ("snaphook:hook/crypto", "0.1."),
     ("wasi:cli/environment", "0.2."),

@@ -46,10 +46,25 @@ pub(crate) fn add(linker: &mut Linker<Data>) -> wasmtime::Result<()> {
                 data.variables.keys(scope)
             };
             // A string is made of each of them, however short.
-            spend_on(&mut store, keys.iter().map(|key| key.len() + size_of::<String>()).sum())?;
+            spend_on(&mut store, bytes_of(&keys))?;
             Ok((keys,))
         })
+    })?;
+    let mut connection = linker.instance("snaphook:hook/connection@0.1.0")?;
+    connection.func_wrap("get", |mut store: StoreContextMut<'_, Data>, (field,): (String,)| {
+        let value = store.data().variables.get(VariableScope::Connection, &field).map(str::to_owned);
+        spend_on(&mut store, field.len() + value.as_ref().map_or(0, String::len))?;
+        Ok((value,))
+    })?;
+    connection.func_wrap("fields", |mut store: StoreContextMut<'_, Data>, (): ()| {
+        let fields = store.data().variables.keys(VariableScope::Connection);
+        spend_on(&mut store, bytes_of(&fields))?;
+        Ok((fields,))
     })
+}
+
+fn bytes_of(keys: &[String]) -> usize {
+    keys.iter().map(|key| key.len() + size_of::<String>()).sum()
 }
 
 const fn is_state(scope: VariableScope) -> bool {

@@ -197,6 +197,7 @@ values! {
     u32 => number => Value::Number(Some(number.into()));
     Option<i64> => number => Value::Number(number);
     &'q [u8] => bytes => Value::Bytes(Some(Cow::Borrowed(bytes)));
+    Option<&'q [u8]> => bytes => Value::Bytes(bytes.map(Cow::Borrowed));
     Option<Vec<u8>> => bytes => Value::Bytes(bytes.map(Cow::Owned));
     Option<Arc<[u8]>> => bytes => Value::SharedBytes(bytes);
 }

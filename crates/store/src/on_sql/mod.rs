@@ -1,6 +1,7 @@
 //! The methods of the traits, written once over [`Database`], and the queue of run records with the task that empties it.
 
 mod awaited;
+mod connections;
 mod documents;
 mod keys;
 mod objects;

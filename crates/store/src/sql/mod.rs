@@ -1,6 +1,7 @@
 //! The statements, one text for both databases: numbered parameters, `ON CONFLICT`, `RETURNING`. What only one of them reads is in [`postgres`].
 
 pub(crate) mod awaited;
+pub(crate) mod connections;
 pub(crate) mod documents;
 pub(crate) mod keys;
 pub(crate) mod objects;

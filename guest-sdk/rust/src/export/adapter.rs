@@ -6,7 +6,7 @@ use std::panic::{self, PanicHookInfo};
 use crate::bindings::host::snaphook::hook::types as wit;
 use crate::bindings::{post_fail, post_hook, post_request, pre_hook, pre_request, step, trigger};
 use crate::{
-    Call, CallResult, Config, Context, Error, ErrorKind, Failing, Failure, Meta, NewResponse, Payload, PostFail, PostFailDecision,
+    Call, CallResult, Config, Connection, Context, Error, ErrorKind, Failing, Failure, Meta, NewResponse, Payload, PostFail, PostFailDecision,
     PostHook, PostHookDecision, PostRequest, PostRequestDecision, PreHook, PreHookDecision, PreRequest, PreRequestDecision, ReasonCode,
     Rejection, Request, Response, State, Step, StepInput, StepResults, Trigger, TriggerRequest, Variables, log,
 };
@@ -147,6 +147,7 @@ impl From<wit::Context> for Context {
             meta: Meta,
             config: Config,
             step_results: StepResults,
+            connection: Connection,
             state: State::default(),
             parms: given.parms,
         }

@@ -82,7 +82,7 @@ pub(crate) mod calls {
             Scope::Meta => META_BYTES,
             Scope::FlowState if !with(|host| host.has_flow) => return Err(Refusal::ReadOnly),
             Scope::FlowState | Scope::TenantState => STATE_BYTES,
-            Scope::Config | Scope::StepResults => return Err(Refusal::ReadOnly),
+            Scope::Config | Scope::StepResults | Scope::Connection => return Err(Refusal::ReadOnly),
         };
         if matches!(scope, Scope::FlowState | Scope::TenantState) && (key.len() > STATE_KEY_BYTES || key.contains('\0')) {
             return Err(Refusal::Invalid);

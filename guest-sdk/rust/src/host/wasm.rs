@@ -32,25 +32,31 @@ pub(crate) fn log(level: Level, message: &str) {
     wit::log::write(level, message);
 }
 
-fn scope_of(scope: Scope) -> wit::variables::Scope {
+/// The scope as the contract numbers it; the connection has an interface of its own.
+fn scope_of(scope: Scope) -> Option<wit::variables::Scope> {
     use wit::variables::Scope as S;
-    match scope {
+    Some(match scope {
         Scope::Variables => S::Variables,
         Scope::Meta => S::Meta,
         Scope::Config => S::Config,
         Scope::StepResults => S::StepResults,
         Scope::FlowState => S::FlowState,
         Scope::TenantState => S::TenantState,
-    }
+        Scope::Connection => return None,
+    })
 }
 
 pub(crate) fn get(scope: Scope, key: &str) -> Option<String> {
-    wit::variables::get(scope_of(scope), key)
+    match scope_of(scope) {
+        Some(scope) => wit::variables::get(scope, key),
+        None => wit::connection::get(key),
+    }
 }
 
 pub(crate) fn set(scope: Scope, key: &str, value: Option<&str>) -> Result<(), Refusal> {
     use wit::variables::Refusal as R;
-    wit::variables::set(scope_of(scope), key, value).map_err(|refusal| match refusal {
+    let Some(scope) = scope_of(scope) else { return Err(Refusal::ReadOnly) };
+    wit::variables::set(scope, key, value).map_err(|refusal| match refusal {
         R::ReadOnly => Refusal::ReadOnly,
         R::Invalid => Refusal::Invalid,
         R::TooLarge => Refusal::TooLarge,
@@ -58,7 +64,10 @@ pub(crate) fn set(scope: Scope, key: &str, value: Option<&str>) -> Result<(), Re
 }
 
 pub(crate) fn keys(scope: Scope) -> Vec<String> {
-    wit::variables::keys(scope_of(scope))
+    match scope_of(scope) {
+        Some(scope) => wit::variables::keys(scope),
+        None => wit::connection::fields(),
+    }
 }
 
 pub(crate) fn http_start(request: http::Request) -> Result<u32, http::Failure> {

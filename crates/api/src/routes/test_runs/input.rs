@@ -136,6 +136,7 @@ pub(super) fn variables(test: &TestRun) -> Variables {
         meta: test.meta.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()).to_string())).collect(),
         config: texts(&test.config),
         step_results: texts(&test.step_results),
+        connection: texts(&test.connection),
         ..Variables::default()
     }
 }

@@ -46,7 +46,7 @@ impl Written {
                 VariableScope::Meta => written.meta.insert(key, value),
                 VariableScope::FlowState => written.state.flow.insert(key, value),
                 VariableScope::TenantState => written.state.tenant.insert(key, value),
-                VariableScope::Config | VariableScope::StepResults => None,
+                VariableScope::Config | VariableScope::StepResults | VariableScope::Connection => None,
             };
         }
         written

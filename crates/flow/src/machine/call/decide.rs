@@ -76,11 +76,7 @@ impl Call<'_> {
                 let fault = Fault::new(Code::ScriptFailed, message.unwrap_or_else(|| "the script decided that the step failed".to_owned()));
                 return self.request_failed(Failure { reason: code, repeat: Repeat::Never, ..Failure::of(fault) });
             }
-            PostRequestDecision::Reauthenticate(message) => {
-                let detail = with_message("the script asked for a new authentication, but there is no connection to renew", message);
-                let fault = Fault::new(Code::ReauthenticateFailed, detail);
-                return self.request_failed(Failure::of(fault));
-            }
+            PostRequestDecision::Reauthenticate(message) => return self.reauthenticate(message),
         };
         if payload.is_some() {
             self.so_far.returned = payload;
@@ -100,6 +96,22 @@ impl Call<'_> {
         };
         let fault = Fault::new(Code::RetriesUsed, with_message(&why, message));
         self.request_failed(Failure::of(fault));
+    }
+
+    /// The request once more under a new token, which is fetched once for each attempt that `retry` allows.
+    fn reauthenticate(&mut self, message: Option<String>) {
+        let why = if !self.plan.renewable {
+            "the script asked for a new authentication, but there is no connection to renew"
+        } else if self.so_far.renewed_after == Some(self.so_far.retries) {
+            "the script asked for a new authentication, but it was renewed already for this attempt"
+        } else {
+            let detail = with_message("the script asked for a new authentication", message);
+            self.so_far.renewed_after = Some(self.so_far.retries);
+            self.so_far.errors.push(Some(Fault::new(Code::ScriptFailed, detail)));
+            self.so_far.stage = Stage::Renew;
+            return;
+        };
+        self.request_failed(Failure::of(Fault::new(Code::ReauthenticateFailed, with_message(why, message))));
     }
 
     fn post_hook(&mut self, index: usize, decision: PostHookDecision) {

@@ -26,6 +26,7 @@ pub(super) fn plan(bound: &[(Hook, usize)]) -> CallPlan {
         retry: Retry::NONE,
         polling: None,
         awaits: None,
+        renewable: false,
         idempotent: false,
         accept: Accept::Success,
         payload_path: None,

@@ -24,6 +24,8 @@ fn answer(action: &Action<'_>, choice: u8) -> Option<Event> {
         Action::Finish(_) => return None,
         Action::Wait(_) => return Some(if choice > 220 { Event::NoTime } else { Event::Waited }),
         Action::AwaitCallback(_) => return Some(called_back(choice)),
+        Action::Renew if choice > 200 => return Some(Event::NotRenewed(Fault::new(Code::TokenRefused, "no"))),
+        Action::Renew => return Some(Event::Renewed),
         Action::FillRequest(..) if choice > 200 => return Some(Event::NotFilled(Fault::new(Code::Template, "no"))),
         Action::FillRequest(plan, arguments) => {
             let values = Values::new((*arguments).clone(), Arc::default(), Arc::default());
@@ -94,8 +96,8 @@ fn any_plan() -> impl Strategy<Value = CallPlan> {
     let accept = prop_oneof![Just(Accept::Success), Just(Accept::Any), Just(Accept::Listed(vec![200, 404]))];
     let path = prop_oneof![Just(None), Just(Some("a.0")), Just(Some("missing"))];
     let condition = prop_oneof![Just(None), Just(Some("1")), Just(Some("{{ payload.a }}"))];
-    (prop::array::uniform5(0..4_usize), any_waits(), accept, path, any::<bool>(), condition).prop_map(
-        |(bound, (retry, polling, awaits), accept, path, templated, condition)| {
+    (prop::array::uniform5(0..4_usize), any_waits(), accept, path, any::<[bool; 2]>(), condition).prop_map(
+        |(bound, (retry, polling, awaits), accept, path, [templated, renewable], condition)| {
             let bound: Vec<_> = Hook::ALL.into_iter().zip(bound).collect();
             let mut plan = plan(&bound);
             if templated {
@@ -104,7 +106,7 @@ fn any_plan() -> impl Strategy<Value = CallPlan> {
             let condition = condition.map(|value| ContinueIf { response_notation: "a.0".to_owned(), value: value.into() });
             plan.condition = condition.map(|condition| Condition::read("steps[0]", &condition).unwrap());
             let polling = polling.filter(|_| plan.condition.is_some());
-            CallPlan { retry, polling, awaits, accept, payload_path: path.map(ResponsePath::parse), ..plan }
+            CallPlan { retry, polling, awaits, renewable, accept, payload_path: path.map(ResponsePath::parse), ..plan }
         },
     )
 }
@@ -142,7 +144,9 @@ fn tell(plan: &CallPlan, choices: &[u8], may_repeat: bool) -> Result<(), TestCas
         Some(polling) => polling.amount,
         None => plan.retry.attempts + 1,
     };
-    // Before each attempt but the first there may be a wait, and one for the callback.
+    // A token is renewed once for each attempt that `retry` allows, and the request sent once more for it.
+    let attempts = if plan.renewable { attempts + plan.retry.attempts + 1 } else { attempts };
+    // Before each attempt but the first there may be a wait or a new token, and a wait for the callback.
     let most = bound(Hook::PreHook) + attempts as usize * (per_attempt + 1) + bound(Hook::PostHook).max(bound(Hook::PostFail));
     while let Some(event) = answer(&call.next(), choices.get(events % choices.len().max(1)).copied().unwrap_or(0)) {
         match call.next() {
@@ -151,7 +155,7 @@ fn tell(plan: &CallPlan, choices: &[u8], may_repeat: bool) -> Result<(), TestCas
                 *ran.entry(hook).or_default() += 1;
             }
             Action::SendRequest(_) => requests += 1,
-            Action::FillRequest(..) | Action::Wait(_) | Action::AwaitCallback(_) | Action::Finish(_) => {}
+            Action::FillRequest(..) | Action::Wait(_) | Action::AwaitCallback(_) | Action::Renew | Action::Finish(_) => {}
         }
         call = written_down(plan, call)?;
         prop_assert!(call.apply(event).is_ok());
@@ -184,7 +188,7 @@ proptest! {
             let wrong = match call.next() {
                 Action::FillRequest(..) | Action::SendRequest(_) => Event::Faulted(Fault::new(Code::Fuel, "")),
                 Action::RunHook { .. } => Event::Decided(Decision::Step(snaphook_model::StepDecision(None))),
-                Action::Finish(_) | Action::Wait(_) | Action::AwaitCallback(_) => Event::NotAnswered(Fault::new(Code::Dns, "")),
+                Action::Finish(_) | Action::Wait(_) | Action::AwaitCallback(_) | Action::Renew => Event::NotAnswered(Fault::new(Code::Dns, "")),
             };
             prop_assert!(call.apply(wrong).is_err());
             prop_assert_eq!(format!("{:?}", call.next()), before);

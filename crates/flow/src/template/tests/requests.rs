@@ -187,9 +187,9 @@ fn what_is_no_template_is_refused_with_its_place() {
         ("{{ a is nope }}", 1, "there is no test `nope`"),
         ("{{ nope() }}", 1, "there is no function `nope`"),
         ("{{ a.upper() }}", 1, "no methods"),
-        ("x {{ secrets.KEY }}", 1, "`secrets` has no values in this release"),
-        ("{{ connection.api_key }}", 1, "`connection` has no values in this release"),
-        ("{% if a %}{{ secrets }}{% endif %}", 1, "`secrets`"),
+        ("x {{ secrets[payload.name] }}", 1, "secrets are named one by one"),
+        ("{{ secrets }}", 1, "secrets are named one by one"),
+        ("{% if a %}{{ secrets }}{% endif %}", 1, "secrets.NAME"),
         ("{{ a | safe }}", 1, "there is no filter `safe`"),
         ("{% include 'a' %}", 1, "unknown statement"),
         ("{% autoescape false %}{{ a }}{% endautoescape %}", 1, "no `autoescape`"),
@@ -202,7 +202,7 @@ fn what_is_no_template_is_refused_with_its_place() {
     }
     let fault = read("https://a.example/", &[], Some(&json!({"x {{ a": 1})), None).unwrap_err();
     assert_eq!(fault.path.as_deref(), Some("steps[0].data.x {{ a"));
-    let fault = read("https://a.example/x {{ secrets.KEY }}", &[], None, None).unwrap_err();
+    let fault = read("https://a.example/x {{ secrets }}", &[], None, None).unwrap_err();
     assert_eq!((fault.path.as_deref(), fault.column), (Some("steps[0].url"), Some(24)));
     for url in ["a.example/{{ x }}", "ftp://{{ x }}/", "{% if a %}http://a.example/{% endif %}", "ht{{ x }}"] {
         assert_eq!(read(url, &[], None, None).unwrap_err().path.as_deref(), Some("steps[0].url"), "{url}");
@@ -215,11 +215,11 @@ fn what_a_template_looks_at_is_known() {
         |text: &str| Needs { templates: 0, programs: 0, ..read("https://a.example/", &[], Some(&json!(text)), None).unwrap().needs() };
     let none = Needs::default();
     assert_eq!(needs("{{ payload.a }}{{ config.b }}"), none);
-    assert_eq!(needs("{{ a }}"), Needs { subject: true, ..none });
-    assert_eq!(needs("{% if responses.0.a %}{{ steps.b | upper }}{% endif %}"), Needs { responses: true, steps: true, ..none });
+    assert_eq!(needs("{{ a }}"), Needs { subject: true, ..none.clone() });
+    assert_eq!(needs("{% if responses.0.a %}{{ steps.b | upper }}{% endif %}"), Needs { responses: true, steps: true, ..none.clone() });
     assert_eq!(needs("{% for x in payload %}{{ x }}{{ loop.index }}{{ range(3) }}{% endfor %}"), none);
     // A name that the template gives only sometimes, or only elsewhere, is the run's.
-    let subject = Needs { subject: true, ..none };
+    let subject = Needs { subject: true, ..none.clone() };
     for text in [
         "{% if payload.email %}{% set email = payload.email %}{% endif %}{{ email }}",
         "{% for email in payload %}{{ email }}{% else %}{{ email }}{% endfor %}",
@@ -230,6 +230,8 @@ fn what_a_template_looks_at_is_known() {
     }
     assert_eq!(needs("{% with x = 1 %}{% for y, z in payload %}{{ x }}{{ y }}{{ z }}{% endfor %}{% endwith %}"), none);
     assert_eq!(needs("{% set secrets = 1 %}{{ secrets }}"), none);
+    let secrets = ["A", "B"].map(|name| snaphook_model::SecretName::new(name).unwrap());
+    assert_eq!(needs("{{ secrets.A }}{{ secrets['B'] }}{{ connection.api_key }}"), Needs { secrets: secrets.into(), ..none.clone() });
     let counted = read("https://a.example/{{ a }}", &[], Some(&json!(["{{ a }}", "{{ a | upper }}", "x{% if a %}{% endif %}"])), None)
         .unwrap()
         .needs();

@@ -1,0 +1,146 @@
+//! Placeholders in a request become texts, each as the place that it stands in wants it.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use snaphook_model::{Code, Fault, HttpRequest};
+use url::Url;
+
+use super::{Opened, PLACEHOLDER, PLACEHOLDER_RANDOM};
+use crate::upload::{Piece, Upload};
+
+/// What stands before the credentials of Basic authentication, which are sent in base64.
+const BASIC: &str = "Basic ";
+/// A placeholder in a URL or a form, where its colon may not stand.
+const ENCODED: &str = "sealed%3A";
+
+/// The values that may go where a request goes.
+pub(crate) struct Filling<'a> {
+    values: Vec<(&'a str, &'a str, &'a str)>,
+}
+
+/// How a text is written in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    /// Of URLs and forms.
+    Percent,
+    /// Inside of a JSON string.
+    Json,
+}
+
+impl<'a> Filling<'a> {
+    pub(super) fn new(opened: &'a Opened<'_>, url: &Url) -> Self {
+        Self { values: opened.allowed(url).map(|(value, text)| (value.placeholder.as_str(), value.name.as_str(), text)).collect() }
+    }
+
+    /// Fills a request in.
+    pub(super) fn request(&self, request: &mut HttpRequest) -> Result<(), Fault> {
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        if let Cow::Owned(url) = self.text(&request.url, Form::Percent) {
+            request.url = url;
+        }
+        let form = body_form(request.headers.get("content-type").unwrap_or_default());
+        for (name, value) in &mut request.headers.0 {
+            let Cow::Owned(filled) = self.text(value, Form::Plain) else { continue };
+            if let Some((_, secret, _)) = self.values.iter().find(|(_, _, text)| filled.contains(text) && !header_takes(text)) {
+                let detail = format!("the secret `{secret}` holds characters that header `{name}` cannot have");
+                return Err(Fault::new(Code::ScriptContract, detail));
+            }
+            let credentials = filled.strip_prefix(BASIC).filter(|_| name.eq_ignore_ascii_case("authorization"));
+            *value = match credentials {
+                Some(credentials) => format!("{BASIC}{}", STANDARD.encode(credentials)),
+                None => filled,
+            };
+        }
+        request.body = self.bytes(std::mem::take(&mut request.body), form);
+        Ok(())
+    }
+
+    fn bytes(&self, bytes: Bytes, form: Form) -> Bytes {
+        // A body that is no text holds no placeholder that anybody could have put there.
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => match self.text(text, form) {
+                Cow::Owned(filled) => filled.into(),
+                Cow::Borrowed(_) => bytes,
+            },
+            Err(_) => bytes,
+        }
+    }
+
+    /// The text with every placeholder that is known replaced; what is filled in is not looked into again.
+    fn text<'t>(&self, text: &'t str, form: Form) -> Cow<'t, str> {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((at, length)) = next(rest, form) {
+            let random = rest.get(at + length..at + length + PLACEHOLDER_RANDOM);
+            let known =
+                random.and_then(|random| self.values.iter().find(|(placeholder, ..)| placeholder.get(PLACEHOLDER.len()..) == Some(random)));
+            let Some((_, _, value)) = known else {
+                out.push_str(&rest[..at + length]);
+                rest = &rest[at + length..];
+                continue;
+            };
+            out.push_str(&rest[..at]);
+            match form {
+                Form::Plain => out.push_str(value),
+                Form::Percent => {
+                    out.extend(url::form_urlencoded::byte_serialize(value.as_bytes()).map(|part| if part == "+" { "%20" } else { part }))
+                }
+                Form::Json => out.push_str(json_inside(value).as_str()),
+            }
+            rest = &rest[at + length + PLACEHOLDER_RANDOM..];
+        }
+        if rest.len() == text.len() {
+            return Cow::Borrowed(text);
+        }
+        out.push_str(rest);
+        Cow::Owned(out)
+    }
+}
+
+/// Where the next placeholder begins, and how long what stands before its letters is.
+fn next(text: &str, form: Form) -> Option<(usize, usize)> {
+    let plain = text.find(PLACEHOLDER).map(|at| (at, PLACEHOLDER.len()));
+    if form != Form::Percent {
+        return plain;
+    }
+    let encoded = [ENCODED, "sealed%3a"].into_iter().filter_map(|encoded| Some((text.find(encoded)?, encoded.len())));
+    encoded.chain(plain).min()
+}
+
+/// How texts are written in a body of this media type.
+fn body_form(content_type: &str) -> Form {
+    let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media == "application/x-www-form-urlencoded" {
+        Form::Percent
+    } else if media.ends_with("/json") || media.ends_with("+json") {
+        Form::Json
+    } else {
+        Form::Plain
+    }
+}
+
+/// A text as it stands between the quotes of a JSON string.
+fn json_inside(text: &str) -> zeroize::Zeroizing<String> {
+    let quoted = zeroize::Zeroizing::new(serde_json::Value::from(text).to_string());
+    zeroize::Zeroizing::new(quoted[1..quoted.len() - 1].to_owned())
+}
+
+fn header_takes(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= 0x20 && byte != 0x7f || byte == b'\t')
+}
+
+/// The same for the texts of a form that is sent in pieces; files are sent as they are.
+pub(crate) fn fill_form(opened: &Opened<'_>, upload: &Upload, url: &Url) -> Upload {
+    let filling = Filling::new(opened, url);
+    let piece = |piece: &Piece| match piece {
+        Piece::Bytes(bytes) => Piece::Bytes(filling.bytes(bytes.clone(), Form::Plain)),
+        Piece::File { .. } => piece.clone(),
+    };
+    Upload::new(upload.pieces().iter().map(piece).collect())
+}

@@ -1,0 +1,106 @@
+//! Connections, whose secret parts the store keeps as they are handed in.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use snaphook_model::{Connection, ConnectionDraft, ConnectionStatus, SealedSecret};
+
+use super::secrets::sealed;
+use super::{all, at, name, tenant, with_tenant};
+use crate::{Authorization, Change, FetchedToken, PageRequest, Store};
+
+fn bearer() -> (Connection, BTreeMap<String, SealedSecret>) {
+    let draft = ConnectionDraft::parse(json!({"kind": "bearer", "fields": {"token": "t"}, "hosts": ["a.example"]})).unwrap();
+    (draft.connection, BTreeMap::from([("token".to_owned(), sealed("t"))]))
+}
+
+fn fetched(token: Option<&str>, status: ConnectionStatus) -> FetchedToken {
+    FetchedToken { token: token.map(sealed), expires_at: Some(at(100)), status, status_detail: Some("why".to_owned()) }
+}
+
+pub(crate) async fn are_put_and_read(store: &dyn Store) {
+    let (acme, crm) = (with_tenant(store, "acme").await, name("crm"));
+    let (connection, texts) = bearer();
+    let put = async |status, now| store.put_connection(&acme, &crm, (&connection, &texts), status, at(now)).await.unwrap();
+    assert_eq!(store.connection(&acme, &crm).await.unwrap(), None);
+    assert_eq!(put(Some(ConnectionStatus::Unauthorized), 1).await, Change::Created);
+    let stored = store.connection(&acme, &crm).await.unwrap().unwrap();
+    assert_eq!((&stored.connection, &stored.sealed, stored.status), (&connection, &texts, ConnectionStatus::Unauthorized));
+    assert!(store.end_fetching(&acme, &crm, stored.revision, &fetched(Some("one"), ConnectionStatus::Ok)).await.unwrap());
+
+    // The same credentials keep the token, others do not.
+    assert_eq!(put(None, 2).await, Change::Changed);
+    let stored = store.connection(&acme, &crm).await.unwrap().unwrap();
+    assert_eq!((stored.token, stored.token_expires_at, stored.status), (Some(sealed("one")), Some(at(100)), ConnectionStatus::Ok));
+    assert_eq!(stored.updated_at, at(2));
+    put(Some(ConnectionStatus::Unauthorized), 3).await;
+    let stored = store.connection(&acme, &crm).await.unwrap().unwrap();
+    assert_eq!((stored.token, stored.token_expires_at, stored.status_detail), (None, None, None));
+    assert!(store.delete_connection(&acme, &crm).await.unwrap());
+    assert!(!store.delete_connection(&acme, &crm).await.unwrap());
+    for other in ["c", "a", "b"] {
+        store.put_connection(&acme, &name(other), (&connection, &texts), None, at(1)).await.unwrap();
+    }
+    let listed = all(2, async |page| store.connections(&acme, page).await.unwrap()).await;
+    assert_eq!(listed.iter().map(|stored| stored.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+}
+
+pub(crate) async fn one_node_fetches_a_token(store: &dyn Store) {
+    let (acme, crm) = (with_tenant(store, "acme").await, name("crm"));
+    let (connection, texts) = bearer();
+    store.put_connection(&acme, &crm, (&connection, &texts), None, at(1)).await.unwrap();
+    let revision = async || store.connection(&acme, &crm).await.unwrap().unwrap().revision;
+    let first = revision().await;
+    let begin = async |revision, now| store.begin_fetching(&acme, &crm, revision, (at(now), at(now + 10))).await.unwrap();
+    assert!(begin(first, 10).await);
+    assert!(!begin(first, 15).await, "another is at it");
+    assert!(begin(first, 21).await, "which has died");
+    assert!(store.end_fetching(&acme, &crm, first, &fetched(Some("one"), ConnectionStatus::Ok)).await.unwrap());
+    assert!(!begin(first, 22).await, "it is another connection by now");
+    assert!(!store.end_fetching(&acme, &crm, first, &fetched(Some("late"), ConnectionStatus::Ok)).await.unwrap());
+    let second = revision().await;
+    assert!(begin(second, 22).await);
+    // A failure keeps what there is, and says why.
+    assert!(store.end_fetching(&acme, &crm, second, &fetched(None, ConnectionStatus::Broken)).await.unwrap());
+    let stored = store.connection(&acme, &crm).await.unwrap().unwrap();
+    assert_eq!(
+        (stored.token, stored.status, stored.status_detail.as_deref()),
+        (Some(sealed("one")), ConnectionStatus::Broken, Some("why"))
+    );
+    assert!(begin(stored.revision, 23).await);
+    store.put_connection(&acme, &crm, (&connection, &texts), Some(ConnectionStatus::Ok), at(24)).await.unwrap();
+    assert!(!store.end_fetching(&acme, &crm, stored.revision, &fetched(Some("of the old"), ConnectionStatus::Ok)).await.unwrap());
+    assert_eq!(store.connection(&acme, &crm).await.unwrap().unwrap().token, None);
+}
+
+pub(crate) async fn authorizations_are_taken_once(store: &dyn Store) {
+    let (acme, crm) = (with_tenant(store, "acme").await, name("crm"));
+    let (connection, texts) = bearer();
+    store.put_connection(&acme, &crm, (&connection, &texts), None, at(1)).await.unwrap();
+    let authorization = Authorization { tenant: acme.clone(), connection: crm.clone(), verifier: sealed("proof") };
+    let begin = async |state, now| store.begin_authorization(state, &authorization, (at(now), at(now + 600))).await.unwrap();
+    begin("one", 1).await;
+    begin("two", 1).await;
+    assert_eq!(store.take_authorization("three", at(2)).await.unwrap(), None);
+    assert_eq!(store.take_authorization("one", at(2)).await.unwrap(), Some(authorization.clone()));
+    assert_eq!(store.take_authorization("one", at(2)).await.unwrap(), None, "once");
+    assert_eq!(store.take_authorization("two", at(601)).await.unwrap(), None, "it has expired");
+    begin("three", 1000).await;
+    assert!(store.delete_connection(&acme, &crm).await.unwrap());
+    assert_eq!(store.take_authorization("three", at(1001)).await.unwrap(), None, "it goes with its connection");
+}
+
+pub(crate) async fn belong_to_their_tenant(store: &dyn Store) {
+    let (a, b, crm) = (with_tenant(store, "a").await, with_tenant(store, "b").await, name("crm"));
+    let (connection, texts) = bearer();
+    store.put_connection(&a, &crm, (&connection, &texts), None, at(1)).await.unwrap();
+    assert_eq!(store.connection(&b, &crm).await.unwrap(), None);
+    assert_eq!(store.connections(&b, &PageRequest::first(5)).await.unwrap().items, []);
+    assert!(!store.delete_connection(&b, &crm).await.unwrap());
+    assert!(!store.begin_fetching(&b, &crm, 1, (at(1), at(2))).await.unwrap());
+    assert!(store.delete_tenant(&a).await.unwrap());
+    with_tenant(store, "a").await;
+    assert_eq!(store.connection(&a, &crm).await.unwrap(), None);
+    let refused = store.put_connection(&tenant("nobody"), &crm, (&connection, &texts), None, at(1)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "tenant `nobody` does not exist");
+}
