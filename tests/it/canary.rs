@@ -1,0 +1,184 @@
+//! Many secrets of many shapes, in every kind of connection and in templates, sent to an upstream that repeats all that it gets. Then whatever the
+//! node has, keeps and says is searched for each of them, in every form that a text may have on its way.
+
+use std::path::{Path, PathBuf};
+
+use aho_corasick::AhoCorasick;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use snaphook_testkit::{Answer, Upstream};
+use snaphook_tests::{NodeProcess, Tenant};
+
+use crate::support::binary;
+
+/// Secrets of shapes that real ones have, and of some that they should not have.
+fn secrets() -> Vec<String> {
+    let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let odd = "ABab01+/=&%?#\"'\\<>{}$ äß€;:,.~!*()";
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap_or_default() % below
+    };
+    let made = (0..36).map(|number| {
+        let from: Vec<char> = if number % 2 == 0 { letters } else { odd }.chars().collect();
+        let length = [8, 12, 16, 22, 32, 40, 64, 128, 200][number % 9];
+        let text: String = (0..length).map(|_| from[next(from.len())]).collect();
+        // Whatever chance makes of it, it ends in something to search for.
+        format!("{}c4n4ry{number}", text.trim())
+    });
+    made.chain(["sk_live_c4n4ryA", "ghp_c4n4ryB/x+y", "eyJhbGciOiJub25lIn0.c4n4ryC.", "p@ss:w0rd c4n4ryD"].map(str::to_owned)).collect()
+}
+
+/// A secret in plain, percent-encoded, in base64 of both alphabets, and escaped as JSON and as a debug print have it.
+fn forms(secret: &str) -> Vec<String> {
+    let percent: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let json = json!(secret).to_string();
+    vec![
+        secret.to_owned(),
+        percent.replace('+', "%20"),
+        percent,
+        STANDARD_NO_PAD.encode(secret),
+        URL_SAFE_NO_PAD.encode(secret),
+        json[1..json.len() - 1].to_owned(),
+        format!("{secret:?}").trim_matches('"').to_owned(),
+        secret.bytes().map(|byte| format!("{byte:02x}")).collect(),
+    ]
+}
+
+/// Searches for all forms of all secrets at once.
+struct Search {
+    forms: Vec<String>,
+    found: AhoCorasick,
+}
+
+impl Search {
+    fn new(secrets: &[String]) -> Self {
+        let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+        let found = AhoCorasick::new(&forms).expect("texts can be searched for");
+        Self { forms, found }
+    }
+
+    fn assert_clean(&self, place: &str, bytes: &[u8]) {
+        if let Some(found) = self.found.find(bytes) {
+            panic!("{place} holds `{}`", self.forms[found.pattern().as_usize()]);
+        }
+    }
+}
+
+/// One connection of each kind, with secrets of the list, and the fields that are no secrets.
+fn connections(upstream: &Upstream, secrets: &mut impl Iterator<Item = String>) -> Vec<Value> {
+    let mut secret = || secrets.next().expect("there are enough");
+    let oauth = |secret: String| json!({"kind": "oauth2-client-credentials", "fields": {"token_url": upstream.url("/token"), "client_id": "id", "client_secret": secret}});
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(json!({"kind": "api-key", "fields": {"api_key": secret()}, "place": {"query": "key"}}));
+        made.push(json!({"kind": "api-key", "fields": {"api_key": secret()}}));
+        made.push(json!({"kind": "api-key-secret", "fields": {"api_key": secret(), "api_secret": secret()}}));
+        made.push(json!({"kind": "basic", "fields": {"username": "ada", "password": secret()}}));
+        made.push(json!({"kind": "private-key", "fields": {"private_key": secret()}}));
+        made.push(oauth(secret()));
+    }
+    made
+}
+
+/// Puts everything that it sees into everything that it can reach.
+const NOSY: &str = "
+    const all = (context) => JSON.stringify([context.connection, context.variables, context.meta, context.stepResults]);
+    export function preHook(call, context) { context.log.info(all(context)); context.variables.seen = all(context); }
+    export function preRequest(request, context) {
+        context.log.info(request.url + request.text() + JSON.stringify([...request.headers]));
+        request.headers.set('x-seen', encodeURIComponent(all(context)));
+        const body = request.json();
+        for (const [name, value] of Object.entries(context.connection)) body[name] = [value, btoa(unescape(encodeURIComponent(String(value))))];
+        request.body = body;
+    }
+    export function postRequest(response, context) {
+        context.log.warn(response.text() + JSON.stringify([...response.headers]));
+        context.variables.echo = response.text();
+        context.meta.echo = response.text().slice(0, 2000);
+        context.state.tenant.set('echo', response.text());
+        if (context.parms.fail) throw new Error(response.text());
+    }
+    export function postHook(result, context) { return { result: result.payload, seen: all(context) }; }
+    export function postFail(failure, context) { context.log.error(failure.message + all(context)); }
+    export default (payload, context) => ({ payload, seen: all(context) });
+";
+
+async fn calls(tenant: &Tenant, upstream: &Upstream, number: usize, connection: &Value, said: &mut Vec<String>) {
+    let name = format!("c{number}");
+    said.push(tenant.client.put(&format!("/v1/connections/{name}"), connection).await.expect(201).text());
+    for fail in [false, true] {
+        let hook = json!([{"script": "nosy", "parms": {"fail": fail}}]);
+        let hooks: serde_json::Map<String, Value> = ["pre-hook", "pre-request", "post-request", "post-hook", "post-fail"]
+            .map(|at| (at.to_owned(), hook.clone()))
+            .into_iter()
+            .collect();
+        let endpoint = json!({"method": "POST", "path": "/echo", "headers": {"x-secret": "{{ secrets.ONE }}"}, "hooks": hooks,
+            "data": {"field": "{{ connection.api_secret }}{{ connection.password }}", "named": "{{ secrets.ONE }}"}});
+        let connector = json!({"base_url": upstream.url(""), "connection": name, "endpoints": {"x": endpoint}});
+        tenant.connector("api", connector).await;
+        tenant.flow("f", json!({"steps": [{"call": "api/x"}, {"script": "nosy", "connection": name}]})).await;
+        for answer in [tenant.call("api/x", json!({})).await, tenant.run("f", json!({})).await] {
+            assert!(matches!(answer.status, 200 | 422), "{}", answer.text());
+            said.push(answer.text());
+            let run =
+                answer.header("x-run-id").map(str::to_owned).or_else(|| answer.json()["run"].as_str().map(str::to_owned)).expect("a run");
+            for path in ["", "/events"] {
+                said.push(tenant.client.get(&format!("/v1/runs/{run}{path}")).await.expect(200).text());
+            }
+            said.push(tenant.client.post(&format!("/v1/runs/{run}/replay"), &json!({})).await.expect(200).text());
+        }
+    }
+    said.push(tenant.client.get(&format!("/v1/connections/{name}")).await.expect(200).text());
+}
+
+#[tokio::test]
+async fn no_secret_is_found_where_none_should_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let secrets = secrets();
+    let mut said = Vec::new();
+    let received = {
+        let node = NodeProcess::start_in(binary(), &data);
+        let tenant = node.tenant().await;
+        let upstream = Upstream::start().await;
+        upstream.on_request("/echo", |request| {
+            let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
+            let body = request.text();
+            let forms = [STANDARD.encode(&body), URL_SAFE.encode(&body), body.clone(), request.path.clone()];
+            Answer::json(json!({"forms": forms, "authorization": header("authorization"), "x-secret": header("x-secret")}))
+        });
+        let token = secrets[0].clone();
+        upstream.on_request("/token", move |_| Answer::json(json!({"access_token": token, "token_type": "bearer", "expires_in": 3600})));
+        tenant.js("nosy", NOSY).await;
+        let one: String = secrets[2].clone();
+        let _ = tenant.client.send("PUT", "/v1/secrets/ONE", &[("content-type", "text/plain")], one.into()).await.expect(201);
+        let mut rest = secrets[3..].iter().filter(|secret| secret.is_ascii()).chain(&secrets[3..]).cloned();
+        for (number, connection) in connections(&upstream, &mut rest).iter().enumerate() {
+            calls(&tenant, &upstream, number, connection, &mut said).await;
+        }
+        said.push(tenant.client.get("/v1/runs?limit=200").await.expect(200).text());
+        upstream
+            .requests()
+            .iter()
+            .map(|request| request.path.clone() + &request.text() + &format!("{:?}", request.headers))
+            .collect::<String>()
+    };
+    // They did go out.
+    assert!(received.contains("c4n4ry"));
+    assert!(Search::new(&secrets).found.is_match(&received));
+    let search = Search::new(&secrets);
+    for text in &said {
+        search.assert_clean("what the node said", text.as_bytes());
+    }
+    for file in files(&data) {
+        search.assert_clean(&file.display().to_string(), &std::fs::read(&file).unwrap());
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
