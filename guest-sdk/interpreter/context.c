@@ -269,7 +269,7 @@ static JSValue get(JSContext *ctx, JSValueConst this, int magic)
     if (context == NULL)
         return JS_EXCEPTION;
     const ContextRecord *record = context->record;
-    switch ((Field)magic) {
+    switch (magic) {
     case TENANT:
         return string_of(record->tenant);
     case FLOW:
@@ -300,6 +300,13 @@ static JSValue get(JSContext *ctx, JSValueConst this, int magic)
             context->state = state;
         }
         return JS_DupValue(ctx, context->state);
+    case SCOPES + CONNECTION: {
+        // Most calls use none, and then there is nothing to make an object for.
+        Text name = {(uint8_t *)"name", 4}, text;
+        if (JS_IsUndefined(context->scopes[CONNECTION]) && !host_get(CONNECTION, &name, &text))
+            return JS_UNDEFINED;
+        return scope_object(context, CONNECTION);
+    }
     default:
         return scope_object(context, magic - SCOPES);
     }

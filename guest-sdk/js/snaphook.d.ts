@@ -142,9 +142,9 @@ declare module "snaphook" {
     readonly config: Readonly<Record<string, any>>;
     /**
      * The connection that the call uses: its `name` and its fields. A secret one is a placeholder, `sealed:` and 22 letters; the node puts the
-     * secret in where that stands in a URL, header or body of a request to the connection's own hosts. Empty where no connection is used.
+     * secret in where that stands in a URL, header or body of a request to the connection's own hosts. Absent where no connection is used.
      */
-    readonly connection: Readonly<Record<string, any>>;
+    readonly connection?: Readonly<Record<string, any>>;
     /** Values of the run, by key: later hooks and steps see what is written. Only what is asked for crosses. */
     readonly variables: Record<string, any>;
     /** Texts of the run, at most 10,240 bytes of keys and values together. */

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,7 +32,7 @@ fn main() {
     };
     let sandbox = Sandbox::new(config).expect("the machine has room for a sandbox");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let bench = Bench { sandbox, interpreter, runtime, count, variables: Arc::new(variables()) };
+    let bench = Bench { sandbox, interpreter, runtime, count, variables: Arc::new(variables()), parms: Cell::new(CHANGE) };
 
     let constant = bench.js("export function preHook() { return { answer: 42 }; }");
     bench.measure("JavaScript, constant", Some(15.0), &constant, &pre_hook(json!({})));
@@ -45,6 +46,9 @@ fn main() {
         let wasm = std::fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
         let rust = bench.program(Language::Wasm, Dialect::Native, wasm.into());
         bench.measure("Rust, constant", None, &rust, &pre_hook(json!({})));
+        bench.parms.set("{\"act\":\"headers\"}");
+        bench.measure("Rust, headers only", None, &rust, &pre_request());
+        bench.parms.set(CHANGE);
         bench.measure("Rust, 1 KB JSON changed", None, &rust, &pre_hook(items(8)));
         bench.measure("Rust, 100 KB JSON changed", None, &rust, &pre_hook(items(1000)));
     }
@@ -56,7 +60,11 @@ struct Bench {
     runtime: tokio::runtime::Runtime,
     count: usize,
     variables: Arc<Variables>,
+    /// What the guest in Rust is to do.
+    parms: Cell<&'static str>,
 }
+
+const CHANGE: &str = "{\"act\":\"change\"}";
 
 impl Bench {
     fn js(&self, source: &'static str) -> Program {
@@ -128,7 +136,7 @@ impl Bench {
     fn once(&self, program: &Program, input: &HookInput) -> f64 {
         let invocation = Invocation {
             input: input.clone(),
-            context: context(),
+            context: context(self.parms.get()),
             limits: Limits::default(),
             deadline: None,
             variables: Arc::clone(&self.variables),
@@ -143,7 +151,7 @@ impl Bench {
     }
 }
 
-fn context() -> Context {
+fn context(parms: &str) -> Context {
     Context {
         tenant: TenantName::new("bench").expect("the name is one"),
         flow: None,
@@ -153,7 +161,7 @@ fn context() -> Context {
         started_at_ms: 1_700_000_000_000,
         now_ms: 1_700_000_000_000,
         seed: 7,
-        parms: "{\"act\":\"change\"}".into(),
+        parms: parms.into(),
         test_run: false,
     }
 }

@@ -17,6 +17,9 @@ use crate::{prepare, record, retention};
 /// How long a run that another process queued may lie unnoticed past its time. One indexed look-up a second costs nothing.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long after it was heard of a run of another node is looked for.
+const HEARD: Duration = Duration::from_millis(50);
+
 /// When the store did not answer: time for it to come back.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -167,7 +170,9 @@ async fn watch(inner: Arc<Inner>) {
     let hear = async {
         while let Some(notice) = changes.next().await {
             if let Notice::Queued(due) = notice {
-                inner.due.at(due);
+                // Whoever queued it takes it up at once; others look when that node has had time to. Else every run would be asked for by all.
+                let now = inner.parts.clock.now();
+                inner.due.at(now.saturating_add(HEARD).map_or(due, |look| due.max(look)));
             }
         }
     };

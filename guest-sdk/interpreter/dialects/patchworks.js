@@ -18,7 +18,7 @@
 
   function variables() {
     const texts = {};
-    for (const [name, value] of Object.entries(now.context.connection)) {
+    for (const [name, value] of Object.entries(now.context.connection ?? {})) {
       texts[name] = typeof value === "string" ? value : JSON.stringify(value);
       if (ELSEWHERE[name] !== undefined) texts[ELSEWHERE[name]] = texts[name];
     }

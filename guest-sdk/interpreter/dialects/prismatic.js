@@ -77,7 +77,7 @@
 
   function configVars() {
     const connection = now.context.connection;
-    return connection.name === undefined ? now.context.config : { ...now.context.config, [connection.name]: connectionOf(connection) };
+    return connection === undefined ? now.context.config : { ...now.context.config, [connection.name]: connectionOf(connection) };
   }
 
   const itsContext = late({
