@@ -239,6 +239,30 @@ async fn many_calls_at_once_fetch_one_token() {
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test]
+async fn many_calls_at_once_hear_of_one_refusal() {
+    let (tenant, upstream) = tenant().await;
+    let count = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&count);
+    upstream.on_request("/token", move |_| {
+        counting.fetch_add(1, Ordering::SeqCst);
+        Answer::json(json!({"error": "invalid_client"})).with_status(401)
+    });
+    let fields = json!({"token_url": upstream.url("/token"), "client_id": "client", "client_secret": "cl1ent-s3cret"});
+    connected(&tenant, &upstream, json!({"kind": "oauth2-client-credentials", "fields": fields}), json!({})).await;
+    let refused = async || {
+        let calls = (0..30).map(|_| tenant.call("api/x", json!({})));
+        for answer in futures_util::future::join_all(calls).await {
+            assert_eq!(problem(&answer.expect(502)).0, "token-refused");
+        }
+        count.load(Ordering::SeqCst)
+    };
+    let first = refused().await;
+    assert!(first < 30, "30 calls at once asked {first} times");
+    assert!(refused().await > first, "later calls try again");
+    assert_eq!(requests(&upstream, "/x").len(), 0);
+}
+
 /// A connection that is agreed to in a browser; its authorization address and its token address are the upstream's.
 fn agreed(upstream: &Upstream) -> Value {
     let fields = json!({"authorize_url": upstream.url("/authorize"), "token_url": upstream.url("/token"), "scopes": "read write", "client_id": "client",

@@ -227,6 +227,11 @@ async fn fetch(inner: &Inner, tenant: &Tenant, used: &StoredConnection, renew: b
         if is_fresh(&stored, clock.now()) && (!renew || stored.revision != used.revision) {
             return Ok(stored);
         }
+        // Those who waited meanwhile are told the same, and do not ask once more each.
+        if stored.revision != used.revision && stored.status == ConnectionStatus::Broken {
+            let why = stored.status_detail.as_deref().unwrap_or("its token was refused");
+            return Err(Fault::new(Code::TokenRefused, format!("connection `{}`: {why}", stored.name)));
+        }
         let grant = grant(inner, &tenant.name, &stored)?;
         let now = clock.now();
         let until = now.saturating_add(FETCH).map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
