@@ -1,5 +1,7 @@
 //! Templates: what they name, and that what they are filled with stays a value.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use snaphook_tests::Response;
 
@@ -304,4 +306,35 @@ async fn a_template_that_is_none_is_refused_when_it_is_saved() {
     let yaml = "execute:\n  - url: https://a.example/\n    data:\n      a: '{{ b'\n";
     let refused = tenant.client.send("PUT", "/v1/flows/f", &[("content-type", "application/yaml")], yaml.into()).await.expect(400).json();
     assert_eq!(refused["path"], "execute[0].data.a");
+}
+
+#[tokio::test]
+async fn templates_name_secrets_and_fields_of_a_connection() {
+    let (tenant, upstream) = tenant().await;
+    let text = tenant.client.send("PUT", "/v1/secrets/PIN", &[("content-type", "text/plain")], "p1n \"x\"&/".into()).await;
+    let _ = text.expect(201);
+    let connection = json!({"kind": "api-key-secret", "fields": {"api_key": "k3y", "api_secret": "s3cret-text"}});
+    let _ = tenant.client.put("/v1/connections/crm", &connection).await.expect(201);
+    let step = json!({"url": upstream.url("/x/{{ secrets.PIN }}?k={{ connection.api_secret }}"), "method": "POST", "connection": "crm",
+        "headers": {"authorization": "Basic {{ connection.api_key }}:{{ secrets.PIN }}", "content-type": "application/json"},
+        "data": {"pin": "<{{ secrets.PIN }}>", "key": "{{ connection.api_secret }}"}, "status_code": [404]});
+    tenant.flow("f", json!({"steps": [step]})).await;
+    let answer = tenant.run("f", json!({})).await.expect(200);
+    let request = upstream.last();
+    let url = url::Url::parse(&format!("http://u{}", request.path)).unwrap();
+    let segments: Vec<_> = url.path_segments().unwrap().collect();
+    assert_eq!((segments.len(), url.query_pairs().next().unwrap().1.as_ref()), (2, "s3cret-text"));
+    assert_eq!(percent_encoding::percent_decode_str(segments[1]).decode_utf8().unwrap(), "p1n \"x\"&/");
+    assert_eq!(request.header("authorization"), Some(format!("Basic {}", STANDARD.encode("k3y:p1n \"x\"&/")).as_str()));
+    assert_eq!(request.json(), json!({"pin": "<p1n \"x\"&/>", "key": "s3cret-text"}));
+    let record = tenant.record(&answer).await.to_string();
+    assert!(record.contains("[PIN]") && record.contains("[crm.api_secret]") && !record.contains("s3cret-text"), "{record}");
+    let refused =
+        tenant.client.put("/v1/flows/g", &json!({"steps": [{"url": upstream.url("/x"), "data": "{{ secrets }}"}]})).await.expect(400);
+    assert!(problem(&refused).1.contains("secrets.NAME"), "{}", refused.text());
+    // A secret that is gone is named before anything is sent.
+    let _ = tenant.client.delete("/v1/secrets/PIN").await.expect(204);
+    let before = upstream.requests().len();
+    assert!(problem(&tenant.run("f", json!({})).await.expect(400)).1.contains("`PIN`"));
+    assert_eq!(upstream.requests().len(), before);
 }
