@@ -6,9 +6,10 @@ use std::panic::{self, PanicHookInfo};
 use crate::bindings::host::snaphook::hook::types as wit;
 use crate::bindings::{post_fail, post_hook, post_request, pre_hook, pre_request, step, trigger};
 use crate::{
-    Call, CallResult, Config, Connection, Context, Error, ErrorKind, Failing, Failure, Meta, NewResponse, Payload, PostFail, PostFailDecision,
-    PostHook, PostHookDecision, PostRequest, PostRequestDecision, PreHook, PreHookDecision, PreRequest, PreRequestDecision, ReasonCode,
-    Rejection, Request, Response, State, Step, StepInput, StepResults, Trigger, TriggerRequest, Variables, log,
+    Call, CallResult, Config, Connection, Context, Error, ErrorKind, Failing, Failure, Meta, NewResponse, Payload, PostFail,
+    PostFailDecision, PostHook, PostHookDecision, PostRequest, PostRequestDecision, PreHook, PreHookDecision, PreRequest,
+    PreRequestDecision, ReasonCode, Rejection, Request, Response, State, Step, StepInput, StepResults, Trigger, TriggerRequest, Variables,
+    log,
 };
 
 /// Implements the generated traits for whatever hooks `T` has.
