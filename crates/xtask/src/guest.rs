@@ -51,10 +51,21 @@ pub(crate) fn native_tests() -> Vec<Command> {
     native(&["test", "--no-fail-fast"])
 }
 
-/// Format and lints of the same; warnings are errors.
+/// Lints of the same; warnings are errors.
 pub(crate) fn lint() -> Result<(), String> {
-    let lints = native(&["clippy", "--all-targets", "--", "-D", "warnings"]);
-    native(&["fmt", "--check"]).into_iter().chain(lints).try_for_each(|mut command| run(&mut command))
+    run_each(native(&["clippy", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Rewrites the sources of the workspace and of all that is outside it; with `--check` fails on what would be rewritten.
+pub(crate) fn format(arguments: &[String]) -> Result<(), String> {
+    let arguments: Vec<&str> = ["fmt", "--all"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let mut workspace = cargo();
+    workspace.current_dir(root()).args(&arguments);
+    run_each([workspace].into_iter().chain(native(&arguments)))
+}
+
+fn run_each(commands: impl IntoIterator<Item = Command>) -> Result<(), String> {
+    commands.into_iter().try_for_each(|mut command| run(&mut command))
 }
 
 /// Cargo in each of the packages that are no members of the workspace, on this machine's own target.

@@ -1,4 +1,4 @@
-//! Chores: `cargo xtask demo | test | tidy | guests | bench | gen | setup`.
+//! Chores: `cargo xtask demo | test | format | tidy | guests | bench | gen | setup`.
 
 #![forbid(unsafe_code)]
 
@@ -16,8 +16,9 @@ usage: cargo xtask COMMAND
 
   demo [--stay]   install what is missing, build, start a node and an upstream, deploy the examples, call them
   test            everything: unit, contract, black-box and guest tests; ends with one line of counts
+  format          the workspace, the guest SDK and the guests; `--check` rewrites nothing
   tidy            arrows, sizes, conformance rows, limits
-  guests          format and lints of the guest SDK and the guests, which are no members of the workspace
+  guests          lints of the guest SDK and the guests, which are no members of the workspace
   bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`
   gen             write the generated files that are committed (OpenAPI)
   setup           install what is missing on this machine, or say how
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "tidy" => tidy::tidy(),
+        "format" => guest::format(rest),
         "guests" => guest::lint(),
         "bench" => demo::bench(rest),
         "gen" => test::generate(),
