@@ -10,6 +10,7 @@ mod canary;
 mod cases;
 mod chaos;
 mod commands;
+mod connection_failures;
 mod connections;
 mod contract;
 mod crash;

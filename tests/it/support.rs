@@ -1,6 +1,6 @@
 //! One node for all tests of this binary, and a second one on PostgreSQL; each test makes tenants of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -130,4 +130,10 @@ pub(crate) async fn ended(tenant: &Tenant, id: &str) -> Value {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("run {id} does not end");
+}
+
+/// All files in a folder and below it.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder is there").flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

@@ -1,5 +1,6 @@
 //! Tokens of OAuth 2.0 (RFC 6749): fetched, renewed and agreed to. What comes back is sealed before it leaves this crate.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use snaphook_model::{Code, Connection, EgressPolicy, Fault, Headers, HttpRequest
 use tokio::sync::{mpsc, oneshot};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::sealed::Mask;
 use crate::{Egress, Outbound};
 
 /// Of a token's address. Tokens are some kilobytes.
@@ -185,8 +187,38 @@ impl Egress {
             answered = answered => answered?,
             () = ask => return Err(Fault::new(Code::Internal, "nobody asks for the token any more")),
         };
-        let answer = answered.map_err(refused)?;
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err(error) => return Err(refused(error, &self.sent(asked, grant)?)),
+        };
         self.seal_token(tenant, name, before, &answer)
+    }
+
+    /// What a token's address was sent and may repeat, as its answers are shown.
+    fn sent(&self, asked: TokenRequest<'_>, grant: Grant<'_>) -> Result<Mask, Fault> {
+        let TokenRequest { tenant, name, client_secret, .. } = asked;
+        let mut texts = Vec::new();
+        if let Some(sealed) = client_secret {
+            texts.push((self.text(tenant, &field_label(name, "client_secret"), sealed)?, "[client_secret]"));
+        }
+        match grant {
+            Grant::ClientCredentials => {}
+            Grant::Refresh(token) => {
+                let token = self.text(tenant, &token_label(name), token)?;
+                let members: BTreeMap<String, Value> = serde_json::from_str(&token).unwrap_or_default();
+                for (member, shown) in
+                    [("refresh_token", "[refresh_token]"), ("access_token", "[access_token]"), ("id_token", "[id_token]")]
+                {
+                    let text = members.get(member).and_then(Value::as_str).unwrap_or_default();
+                    texts.push((Zeroizing::new(text.to_owned()), shown));
+                }
+            }
+            Grant::Code { code, verifier, .. } => {
+                texts.push((Zeroizing::new(code.to_owned()), "[code]"));
+                texts.push((self.text(tenant, &verifier_label(name), verifier)?, "[code_verifier]"));
+            }
+        }
+        Mask::new(texts.iter().map(|(text, shown)| (text.as_str(), *shown)))
     }
 
     /// Whether a token can be renewed without anybody.
@@ -241,6 +273,11 @@ impl Egress {
             redirects: 0,
         };
         let response = self.send(outbound).await.map_err(Failed)?;
+        // Whoever is busy or broken says nothing about the credentials.
+        if response.status >= 500 || matches!(response.status, 408 | 429) {
+            let detail = format!("the token's address answered with status {}", response.status);
+            return Err(Failed(Fault::new(Code::Status, detail)));
+        }
         let mut answer = http::Response::builder().status(response.status);
         for (name, value) in response.headers.iter() {
             answer = answer.header(name, value);
@@ -280,15 +317,26 @@ impl<'c> AsyncHttpClient<'c> for Asking {
 #[error("{0}")]
 struct Failed(Fault);
 
-fn refused(error: RequestTokenError<Failed, BasicErrorResponse>) -> Fault {
+/// Letters of what a token's address says that are kept.
+const MOST_SAID: usize = 500;
+
+/// The failure for an answer without a token. What was sent is not shown again, and of an answer that cannot be read, nothing.
+fn refused(error: RequestTokenError<Failed, BasicErrorResponse>, sent: &Mask) -> Fault {
     let detail = match error {
         RequestTokenError::Request(Failed(fault)) => return fault,
         RequestTokenError::ServerResponse(answer) => {
-            let said = answer.error_description().map(|text| format!(": {text}")).unwrap_or_default();
-            format!("the token's address refuses with `{}`{said}", answer.error().as_ref())
+            let error = answer.error().as_ref();
+            let description = answer.error_description().map(|text| format!(": {text}")).unwrap_or_default();
+            let said: String = sent.text(&format!("`{error}`{description}")).chars().take(MOST_SAID).collect();
+            if matches!(error, "server_error" | "temporarily_unavailable") {
+                return Fault::new(Code::Status, format!("the token's address has no token at the moment: {said}"));
+            }
+            format!("the token's address refuses with {said}")
         }
-        // The answer itself is not shown, since it may hold a token.
-        RequestTokenError::Parse(error, _) => format!("the token's address answered with something that is no token: {}", error.inner()),
+        RequestTokenError::Parse(error, _) => {
+            let (line, column) = (error.inner().line(), error.inner().column());
+            format!("the token's address answered with something that is no token, at line {line}, column {column}")
+        }
         RequestTokenError::Other(text) => format!("the token's address cannot be used: {text}"),
     };
     Fault::new(Code::TokenRefused, detail)

@@ -3,6 +3,7 @@
 
 mod fill;
 mod mask;
+mod spellings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::vault::Vault;
 
 pub(crate) use fill::{Filling, fill_form};
+pub(crate) use mask::Mask;
 
 /// How a placeholder begins; [`PLACEHOLDER_RANDOM`] letters follow.
 pub const PLACEHOLDER: &str = "sealed:";
@@ -67,6 +69,7 @@ pub struct Secrets {
 pub(crate) struct Opened<'a> {
     secrets: &'a Secrets,
     texts: Vec<Zeroizing<String>>,
+    mask: Mask,
 }
 
 impl Vault {
@@ -78,8 +81,9 @@ impl Vault {
     }
 
     pub(crate) fn open_all<'a>(&self, tenant: &TenantName, secrets: &'a Secrets) -> Result<Opened<'a>, Fault> {
-        let texts = secrets.values.iter().map(|value| self.text_of(tenant, value)).collect::<Result<_, _>>()?;
-        Ok(Opened { secrets, texts })
+        let texts = secrets.values.iter().map(|value| self.text_of(tenant, value)).collect::<Result<Vec<_>, _>>()?;
+        let mask = mask(secrets, &texts)?;
+        Ok(Opened { secrets, texts, mask })
     }
 
     fn text_of(&self, tenant: &TenantName, value: &SealedValue) -> Result<Zeroizing<String>, Fault> {
@@ -105,7 +109,7 @@ impl Opened<'_> {
     /// Puts texts in where placeholders stand and the URL's host may have them, and adds the credentials.
     ///
     /// # Errors
-    /// `script-contract` when a text cannot stand where its placeholder does.
+    /// `script-contract` when a text cannot stand where its placeholder does, `connection-broken` when it cannot stand where the connection puts it.
     pub(crate) fn fill(&self, request: &mut HttpRequest, url: &Url) -> Result<(), Fault> {
         Filling::new(self, url).request(request)?;
         self.add_credentials(request, url)
@@ -127,14 +131,19 @@ impl Opened<'_> {
         let text = |field: &str| credentials.fields.get(field).and_then(|&at| self.texts.get(at)).map(|text| text.as_str());
         // What a template or a script has put there stands.
         let mut header = |name: &str, value: Zeroizing<String>| {
+            if !fill::header_takes(&value) {
+                let detail = format!("what the connection puts into header `{name}` holds characters that a header cannot have");
+                return Err(Fault::new(Code::ConnectionBroken, detail));
+            }
             if request.headers.get(name).is_none() {
                 request.headers.set(name, value.as_str());
             }
+            Ok(())
         };
         match (credentials.kind, &credentials.place) {
             (ConnectionKind::ApiKey, Some(Place::Header { header: name, prefix })) => {
                 if let Some(key) = text("api_key") {
-                    header(name, Zeroizing::new(format!("{prefix}{key}")));
+                    header(name, Zeroizing::new(format!("{prefix}{key}")))?;
                 }
             }
             (ConnectionKind::ApiKey, Some(Place::Query { query })) => {
@@ -149,24 +158,24 @@ impl Opened<'_> {
             (ConnectionKind::ApiKeySecret, Some(Place::Headers { header: name, secret_header })) => {
                 for (name, field) in [(name, "api_key"), (secret_header, "api_secret")] {
                     if let Some(key) = text(field) {
-                        header(name, Zeroizing::new(key.to_owned()));
+                        header(name, Zeroizing::new(key.to_owned()))?;
                     }
                 }
             }
             (ConnectionKind::Basic, _) => {
                 if let Some(password) = text("password") {
                     let pair = Zeroizing::new(format!("{}:{password}", credentials.username.as_deref().unwrap_or_default()));
-                    header("authorization", Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))));
+                    header("authorization", Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))))?;
                 }
             }
             (ConnectionKind::Bearer, _) => {
                 if let Some(token) = text("token") {
-                    header("authorization", Zeroizing::new(format!("Bearer {token}")));
+                    header("authorization", Zeroizing::new(format!("Bearer {token}")))?;
                 }
             }
             (ConnectionKind::OAuth2ClientCredentials | ConnectionKind::OAuth2AuthorizationCode, _) => {
                 if let Some(token) = text("access_token") {
-                    header("authorization", Zeroizing::new(format!("Bearer {token}")));
+                    header("authorization", Zeroizing::new(format!("Bearer {token}")))?;
                 }
             }
             (ConnectionKind::ApiKey | ConnectionKind::ApiKeySecret | ConnectionKind::PrivateKey, _) => {}
@@ -175,17 +184,30 @@ impl Opened<'_> {
     }
 
     /// Puts placeholders in place of texts that an answer repeats, so that no script and no record ever has one.
-    pub(crate) fn mask(&self, response: &mut HttpResponse) {
-        let pairs = self.secrets.values.iter().zip(&self.texts).map(|(value, text)| (text.as_str(), value.placeholder.as_str()));
-        let username = self.secrets.credentials.as_ref().and_then(|credentials| credentials.username.as_deref());
-        let password = self.secrets.credentials.as_ref().and_then(|credentials| credentials.fields.get("password"));
-        let basic = password.and_then(|&at| {
-            let pair = format!("{}:{}", username.unwrap_or_default(), self.texts.get(at)?.as_str());
-            Some((Zeroizing::new(pair), self.secrets.values.get(at)?.placeholder.as_str()))
-        });
-        let pairs = pairs.chain(basic.iter().map(|(text, placeholder)| (text.as_str(), *placeholder)));
-        mask::response(response, pairs);
+    ///
+    /// # Errors
+    /// `response-size` when that makes it too large.
+    pub(crate) fn mask(&self, response: &mut HttpResponse, max_bytes: u64) -> Result<(), Fault> {
+        self.mask.response(response, max_bytes)
     }
+
+    /// Whether a URL holds the text of a secret.
+    pub(crate) fn stand_in(&self, url: &Url) -> bool {
+        self.mask.is_in(url.as_str())
+    }
+}
+
+/// Finds the texts, and a user's name and password as Basic authentication has them together.
+fn mask(secrets: &Secrets, texts: &[Zeroizing<String>]) -> Result<Mask, Fault> {
+    // What goes nowhere comes back from nowhere.
+    let sent = secrets.values.iter().zip(texts).filter(|(value, _)| !value.hosts.is_empty());
+    let pairs = sent.map(|(value, text)| (text.as_str(), value.placeholder.as_str()));
+    let basic = secrets.credentials.as_ref().and_then(|credentials| {
+        let at = *credentials.fields.get("password")?;
+        let pair = format!("{}:{}", credentials.username.as_deref().unwrap_or_default(), texts.get(at)?.as_str());
+        Some((Zeroizing::new(pair), secrets.values.get(at)?.placeholder.as_str()))
+    });
+    Mask::new(pairs.chain(basic.iter().map(|(text, placeholder)| (text.as_str(), *placeholder))))
 }
 
 /// The host as rules have it, and the port.

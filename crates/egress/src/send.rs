@@ -73,14 +73,23 @@ impl Egress {
             match step {
                 Step::Answer(mut response) => {
                     if let Some(opened) = &opened {
-                        opened.mask(&mut response);
+                        opened.mask(&mut response, outbound.max_response_bytes)?;
                     }
                     return Ok(response);
                 }
                 Step::Redirect(next) => {
                     check_redirect(&url, &next)?;
                     redirects = redirects.checked_sub(1).ok_or_else(|| too_many(&url, outbound.redirects))?;
-                    own_origin &= target::same_origin(&url, &next);
+                    let same_origin = target::same_origin(&url, &next);
+                    if !same_origin && opened.as_ref().is_some_and(|opened| opened.stand_in(&next)) {
+                        let detail = format!(
+                            "`{}` redirects to `{}` with a secret in the address, which is not followed",
+                            target::label(&url),
+                            target::label(&next)
+                        );
+                        return Err(Fault::new(Code::Redirects, detail));
+                    }
+                    own_origin &= same_origin;
                     url = next;
                 }
             }

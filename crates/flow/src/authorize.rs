@@ -6,7 +6,6 @@ use std::time::Duration;
 use snaphook_egress::{Grant, authorize_url};
 use snaphook_model::{Code, ConnectionDraft, ConnectionKind, ConnectionStatus, Fault, Invalid, Name, Tenant, TenantName};
 use snaphook_store::{Authorization, Change, FetchedToken, StoredConnection};
-use zeroize::Zeroize as _;
 
 use crate::connections::{asked, outcome};
 use crate::record::store_fault;
@@ -19,10 +18,12 @@ impl Runner {
     /// Seals the new secrets of a connection and stores it. Its token stays where the credentials are the same.
     ///
     /// # Errors
-    /// `invalid` where a field is to keep a value that it does not have, `store-unavailable` when the store does not answer.
+    /// `invalid` where a field is to keep a value that it does not have, `conflict` when it was changed meanwhile, `store-unavailable` when the store
+    /// does not answer.
     pub async fn put_connection(&self, tenant: &TenantName, name: &Name, draft: ConnectionDraft) -> Result<Change, Fault> {
         let parts = &self.inner.parts;
         let before = parts.store.connection(tenant, name).await.map_err(store_fault)?;
+        let revision = before.as_ref().map(|before| before.revision);
         let mut sealed = BTreeMap::new();
         for field in &draft.kept {
             let missing = || Invalid::new(format!("fields.{field}"), "has no value that it could keep");
@@ -31,10 +32,8 @@ impl Runner {
             sealed.insert((*field).to_owned(), kept.clone());
         }
         let others = !draft.secrets.is_empty();
-        for (field, mut text) in draft.secrets {
-            let made = parts.egress.seal_field(tenant, name.as_str(), field, &text);
-            text.zeroize();
-            sealed.insert(field.to_owned(), made?);
+        for (field, text) in &draft.secrets {
+            sealed.insert((*field).to_owned(), parts.egress.seal_field(tenant, name.as_str(), field, text)?);
         }
         let same = before.is_some_and(|before| {
             let (old, new) = (&before.connection, &draft.connection);
@@ -46,7 +45,9 @@ impl Runner {
             _ => Some(ConnectionStatus::Ok),
         };
         let document = (&draft.connection, &sealed);
-        parts.store.put_connection(tenant, name, document, begins_as, parts.clock.now()).await.map_err(store_fault)
+        let put =
+            parts.store.put_connection(tenant, name, document, (revision, begins_as), parts.clock.now()).await.map_err(store_fault)?;
+        put.ok_or_else(|| Fault::new(Code::Conflict, format!("connection `{name}` was changed at the same time; look at it and try again")))
     }
 
     /// Begins an authorization: the address to open in a browser, once, within ten minutes.

@@ -101,8 +101,7 @@ impl CallSecrets {
             Some(name) => Some(read(inner, tenant, name).await?),
             None => None,
         };
-        let hosts = connection.as_ref().map(|stored| stored.connection.host_rules()).transpose()?.flatten();
-        let hosts = hosts.map_or_else(|| own_hosts.clone(), Into::into);
+        let hosts = hosts_of(connection.as_ref(), &own_hosts)?;
         let mut secrets = Vec::with_capacity(uses.secrets.len());
         for name in &uses.secrets {
             let sealed = inner.parts.store.secret(tenant, name).await.map_err(store_fault)?;
@@ -116,20 +115,30 @@ impl CallSecrets {
     ///
     /// # Errors
     /// `connection-broken`, `token-refused`, or what the token's address ends with.
-    pub(crate) async fn ready(&mut self, inner: &Inner, tenant: &Tenant, deadline: Instant, renew: bool) -> Result<(), Fault> {
+    pub(crate) async fn ready(&mut self, inner: &Arc<Inner>, tenant: &Arc<Tenant>, deadline: Instant, renew: bool) -> Result<(), Fault> {
         let Some(stored) = &mut self.connection else { return Ok(()) };
         if !stored.connection.kind.is_oauth2() || (!renew && is_fresh(stored, inner.parts.clock.now())) {
             return Ok(());
         }
-        let turn = inner.turns.of(&tenant.name, &stored.name);
-        let fetched = async {
-            let _turn = turn.lock().await;
-            fetch(inner, tenant, stored, renew).await
+        // In a task of its own: who waits may be cancelled, and what comes may be the only token that the next one is got with.
+        let fetching = tokio::spawn(fetch_in_turn(inner.clone(), tenant.clone(), stored.clone(), renew));
+        let fetched = match tokio::time::timeout_at(deadline.into(), fetching).await {
+            Ok(Ok(fetched)) => fetched,
+            Ok(Err(error)) => Err(Fault::new(Code::Internal, error.to_string())),
+            Err(_) => Err(Fault::new(Code::Timeout, format!("no token for connection `{}` came in time", stored.name))),
         };
-        let name = stored.name.clone();
-        let late = || Fault::new(Code::Timeout, format!("no token for connection `{name}` came in time"));
-        let fetched = tokio::time::timeout_at(deadline.into(), fetched).await;
-        *stored = fetched.unwrap_or_else(|_| Err(late()))?;
+        match fetched {
+            Ok(fetched) => *stored = fetched,
+            Err(fault) => {
+                // Another try begins with what this one left.
+                if let Ok(left) = read(inner, &tenant.name, &stored.name).await {
+                    *stored = left;
+                }
+                return Err(fault);
+            }
+        }
+        // It may have been replaced meanwhile, and have other hosts.
+        self.hosts = hosts_of(self.connection.as_ref(), &self.own_hosts)?;
         Ok(())
     }
 
@@ -143,8 +152,7 @@ impl CallSecrets {
         let Some(stored) = &self.connection else { return BTreeMap::new() };
         let mut fields: BTreeMap<_, _> = stored.connection.fields.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
         fields.insert("name".to_owned(), Value::from(stored.name.as_str()).to_string());
-        for value in self.of_connection(inner, tenant, stored) {
-            let field = value.name.rsplit('.').next().unwrap_or_default().to_owned();
+        for (field, value) in self.of_connection(inner, tenant, stored) {
             fields.insert(field, Value::from(value.placeholder).to_string());
         }
         fields
@@ -160,14 +168,19 @@ impl CallSecrets {
     pub(crate) fn sealed(&self, inner: &Inner, tenant: &TenantName) -> Secrets {
         let mut values: Vec<_> = self.secrets.iter().map(|(name, sealed)| self.of_secret(inner, tenant, name, sealed)).collect();
         let credentials = self.connection.as_ref().map(|stored| {
-            let first = values.len();
-            values.extend(self.of_connection(inner, tenant, stored).into_iter().filter(|value| !value.sealed.0.is_empty()));
-            let field = |(at, value): (usize, &SealedValue)| (value.name.rsplit('.').next().unwrap_or_default().to_owned(), first + at);
+            let mut fields = BTreeMap::new();
+            for (field, value) in self.of_connection(inner, tenant, stored) {
+                // A token that was never fetched has a placeholder and nothing behind it.
+                if !value.sealed.0.is_empty() {
+                    fields.insert(field, values.len());
+                    values.push(value);
+                }
+            }
             Credentials {
                 kind: stored.connection.kind,
                 place: stored.connection.place.clone(),
                 username: stored.connection.text("username").map(str::to_owned),
-                fields: values[first..].iter().enumerate().map(field).collect(),
+                fields,
                 hosts: self.hosts.clone(),
             }
         });
@@ -187,14 +200,13 @@ impl CallSecrets {
     }
 
     /// The secret fields that are for requests: a client's secret is for the token's address alone.
-    fn of_connection(&self, inner: &Inner, tenant: &TenantName, stored: &StoredConnection) -> Vec<SealedValue> {
-        let value = |field: &str, label: String, sealed: SealedSecret, member: Option<&str>| SealedValue {
-            placeholder: inner.parts.egress.placeholder(tenant, self.run, &format!("{label}.{field}")),
-            name: format!("{}.{field}", stored.name),
-            label,
-            sealed,
-            member: member.map(str::to_owned),
-            hosts: self.hosts.clone(),
+    fn of_connection(&self, inner: &Inner, tenant: &TenantName, stored: &StoredConnection) -> Vec<(String, SealedValue)> {
+        // A private key is for signatures; it goes nowhere.
+        let hosts: Arc<[HostRule]> = if stored.connection.kind == ConnectionKind::PrivateKey { Arc::default() } else { self.hosts.clone() };
+        let value = |field: &str, label: String, sealed: SealedSecret, member: Option<&str>| {
+            let placeholder = inner.parts.egress.placeholder(tenant, self.run, &format!("{label}.{field}"));
+            let (name, member) = (format!("{}.{field}", stored.name), member.map(str::to_owned));
+            (field.to_owned(), SealedValue { placeholder, name, label, sealed, member, hosts: hosts.clone() })
         };
         let name = stored.name.as_str();
         if stored.connection.kind.is_oauth2() {
@@ -206,6 +218,18 @@ impl CallSecrets {
             |(field, sealed): (&String, &SealedSecret)| value(field, snaphook_egress::field_label(name, field), sealed.clone(), None);
         stored.sealed.iter().map(sealed).collect()
     }
+}
+
+/// Where a connection's secrets may go: its own hosts, else that of the definition that names it.
+fn hosts_of(connection: Option<&StoredConnection>, own: &Arc<[HostRule]>) -> Result<Arc<[HostRule]>, Fault> {
+    let hosts = connection.map(|stored| stored.connection.host_rules()).transpose()?.flatten();
+    Ok(hosts.map_or_else(|| own.clone(), Into::into))
+}
+
+async fn fetch_in_turn(inner: Arc<Inner>, tenant: Arc<Tenant>, used: StoredConnection, renew: bool) -> Result<StoredConnection, Fault> {
+    let turn = inner.turns.of(&tenant.name, &used.name);
+    let _turn = turn.lock().await;
+    fetch(&inner, &tenant, &used, renew).await
 }
 
 async fn read(inner: &Inner, tenant: &TenantName, name: &Name) -> Result<StoredConnection, Fault> {
@@ -224,13 +248,13 @@ async fn fetch(inner: &Inner, tenant: &Tenant, used: &StoredConnection, renew: b
     loop {
         let stored = read(inner, &tenant.name, &used.name).await?;
         // Somebody else may have been quicker.
-        if is_fresh(&stored, clock.now()) && (!renew || stored.revision != used.revision) {
+        if is_fresh(&stored, clock.now()) && (!renew || stored.token != used.token) {
             return Ok(stored);
         }
-        // Those who waited meanwhile are told the same, and do not ask once more each.
-        if stored.revision != used.revision && stored.status == ConnectionStatus::Broken {
-            let why = stored.status_detail.as_deref().unwrap_or("its token was refused");
-            return Err(Fault::new(Code::TokenRefused, format!("connection `{}`: {why}", stored.name)));
+        // Those who waited while another failed are told the same, and do not ask once more each.
+        if let (true, Some(why)) = (stored.revision != used.revision, &stored.status_detail) {
+            let code = if stored.status == ConnectionStatus::Broken { Code::TokenRefused } else { Code::ConnectionBroken };
+            return Err(Fault::new(code, format!("connection `{}`: {why}", stored.name)));
         }
         let grant = grant(inner, &tenant.name, &stored)?;
         let now = clock.now();

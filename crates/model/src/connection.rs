@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::connector::{check_headers, from_document, is_framing_header};
 use crate::{HostRule, Invalid};
@@ -141,8 +142,8 @@ pub struct Connection {
 pub struct ConnectionDraft {
     /// What is stored as it stands.
     pub connection: Connection,
-    /// Texts of secret fields that are new. Whoever takes them wipes them.
-    pub secrets: Vec<(&'static str, String)>,
+    /// Texts of secret fields that are new; wiped when they are dropped.
+    pub secrets: Vec<(&'static str, Zeroizing<String>)>,
     /// Secret fields that keep the value that they have.
     pub kept: BTreeSet<&'static str>,
 }
@@ -173,7 +174,7 @@ impl ConnectionDraft {
                 None | Some(Value::Null) => {}
                 Some(Value::String(text)) if rule.secret => match text.is_empty() {
                     true => return Err(Invalid::new(path, "must not be empty; leave it out to remove it")),
-                    false => secrets.push((rule.name, text)),
+                    false => secrets.push((rule.name, Zeroizing::new(text))),
                 },
                 Some(value) if rule.secret && keeps(&value) => drop(kept.insert(rule.name)),
                 Some(_) if rule.secret => {
@@ -338,7 +339,7 @@ mod tests {
             let draft = ConnectionDraft::parse(document.clone()).unwrap_or_else(|error| panic!("{document}: {error}"));
             let shown = serde_json::to_string(&draft.connection).unwrap();
             for (field, text) in &draft.secrets {
-                assert!(!shown.contains(&format!("\"{field}\"")) && !shown.contains(&format!("\"{text}\"")), "{shown}");
+                assert!(!shown.contains(&format!("\"{field}\"")) && !shown.contains(&format!("\"{}\"", text.as_str())), "{shown}");
             }
             assert_eq!(serde_json::from_str::<super::Connection>(&shown).unwrap(), draft.connection);
         }
@@ -369,6 +370,6 @@ mod tests {
         let draft =
             ConnectionDraft::parse(json!({"kind": "api-key-secret", "fields": {"api_key": {"set": true}, "api_secret": "new"}})).unwrap();
         assert_eq!(draft.kept.into_iter().collect::<Vec<_>>(), ["api_key"]);
-        assert_eq!(draft.secrets, [("api_secret", "new".to_owned())]);
+        assert_eq!(draft.secrets, [("api_secret", zeroize::Zeroizing::new("new".to_owned()))]);
     }
 }

@@ -50,18 +50,11 @@ pub(crate) async fn token(command: TokenCommand) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Follows a list's cursor to its end.
+/// The whole of a list.
 async fn all(client: &Client, path: &str) -> Result<Vec<Value>, CliError> {
     let mut items = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let page = client.get(&format!("{path}?limit=200{cursor}")).await?.checked()?.json();
-        items.extend(page["items"].as_array().cloned().unwrap_or_default());
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return Ok(items),
-        }
-    }
+    client.each(path, usize::MAX, |item| items.push(item)).await?;
+    Ok(items)
 }
 
 fn print_json(value: &Value) {

@@ -15,6 +15,9 @@ use crate::problem::{CliError, Problem, chain};
 /// Longest wait for an answer: an upload may compile for ten seconds, a flow may take its request timeouts.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
+/// A node gives no more of a list at once.
+const PAGE: usize = 200;
+
 /// A node and the token to use there.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -54,6 +57,23 @@ impl Client {
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, CliError> {
         self.send("GET", path, None, Bytes::new()).await
+    }
+
+    /// Follows a list's cursor until its end, or until `take` has had so many items. The path may have a query.
+    pub(crate) async fn each(&self, path: &str, most: usize, mut take: impl FnMut(Value)) -> Result<(), CliError> {
+        let start = if path.contains('?') { '&' } else { '?' };
+        let (mut left, mut cursor) = (most, String::new());
+        while left > 0 {
+            let mut page = self.get(&format!("{path}{start}limit={}{cursor}", left.min(PAGE))).await?.checked()?.json();
+            let items = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            left = left.saturating_sub(items.len());
+            items.into_iter().for_each(&mut take);
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        Ok(())
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Answer, CliError> {

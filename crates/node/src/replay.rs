@@ -12,6 +12,7 @@ use crate::cli::ReplayArgs;
 use crate::client::Client;
 use crate::problem::{CliError, Problem};
 use crate::progress;
+use crate::runs::query;
 use report::{Fate, Report};
 
 /// Replays under way at once. A node answers others meanwhile; more of them only wait for its cores.
@@ -19,9 +20,6 @@ const AT_ONCE: usize = 4;
 
 /// How often a run is asked for again where the node is busy, each time after a longer wait.
 const BUSY_TRIES: u32 = 6;
-
-/// Items of a page of runs: records may be large, and a page is read whole.
-const PAGE: usize = 100;
 
 pub(crate) async fn run(args: ReplayArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
@@ -82,26 +80,17 @@ struct Recorded {
 
 /// The newest runs of a flow, or calls of an endpoint.
 async fn newest(client: &Client, args: &ReplayArgs) -> Result<Vec<Recorded>, CliError> {
-    let query = match (&args.flow, &args.call) {
-        (Some(flow), _) => format!("flow={flow}"),
-        (None, Some(call)) => format!("call={call}"),
-        (None, None) => return Err(CliError::Usage("name a run, or --flow or --call".to_owned())),
-    };
     let mut runs: Vec<Recorded> = Vec::new();
-    let mut cursor = String::new();
-    loop {
-        let wanted = (args.last - runs.len()).min(PAGE);
-        let page = client.get(&format!("/v1/runs?{query}&limit={wanted}{cursor}")).await?.checked()?.json();
-        runs.extend(list(&page["items"]).map(|run| Recorded {
+    let filter = query([("flow", &args.flow), ("call", &args.call)]);
+    let take = |run: Value| {
+        runs.push(Recorded {
             id: run["id"].as_str().unwrap_or_default().to_owned(),
             ended: !run["ended_at"].is_null(),
-            used: used(run).into_iter().map(str::to_owned).collect(),
-        }));
-        match page["next_cursor"].as_str() {
-            Some(next) if runs.len() < args.last => cursor = format!("&cursor={next}"),
-            _ => return Ok(runs),
-        }
-    }
+            used: used(&run).into_iter().map(str::to_owned).collect(),
+        });
+    };
+    client.each(&format!("/v1/runs?{filter}"), args.last, take).await?;
+    Ok(runs)
 }
 
 /// What becomes of one run; an error when no node answers.

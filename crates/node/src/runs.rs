@@ -8,9 +8,6 @@ use crate::client::Client;
 use crate::problem::CliError;
 use crate::timeline;
 
-/// The node gives no more at once.
-const PAGE: usize = 200;
-
 pub(crate) async fn list(args: RunsArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
     let runs = newest(&client, &args).await?;
@@ -46,27 +43,16 @@ pub(crate) async fn show(args: RunArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-/// As many as are asked for, page by page.
+/// As many as are asked for.
 async fn newest(client: &Client, args: &RunsArgs) -> Result<Vec<Value>, CliError> {
-    let mut filter = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in [("flow", &args.flow), ("call", &args.call), ("status", &args.status), ("since", &args.since)] {
-        if let Some(value) = value {
-            filter.append_pair(name, value);
-        }
-    }
-    let filter = filter.finish();
-    let mut runs: Vec<Value> = Vec::new();
-    let mut cursor = String::new();
-    while runs.len() < args.last {
-        let wanted = (args.last - runs.len()).min(PAGE);
-        let mut page = client.get(&format!("/v1/runs?limit={wanted}&{filter}{cursor}")).await?.checked()?.json();
-        if let Value::Array(items) = page["items"].take() {
-            runs.extend(items);
-        }
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
-        }
-    }
+    let filter = query([("flow", &args.flow), ("call", &args.call), ("status", &args.status), ("since", &args.since)]);
+    let mut runs = Vec::new();
+    client.each(&format!("/v1/runs?{filter}"), args.last, |run| runs.push(run)).await?;
     Ok(runs)
+}
+
+/// A query of those that are given.
+pub(crate) fn query<const N: usize>(pairs: [(&str, &Option<String>); N]) -> String {
+    let given = pairs.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish()
 }

@@ -49,15 +49,16 @@ pub struct Authorization {
 
 /// Connections of a tenant. Durable, against power loss too, when a method that writes returns.
 pub trait ConnectionStore: Send + Sync {
-    /// Creates or replaces a connection. With a status to begin as, its credentials are others: the token that was fetched with the ones before goes.
+    /// Creates a connection, or replaces the one of this revision. With a status to begin as, its credentials are others: the token that was fetched with
+    /// the ones before goes, and so do authorizations that were begun with them. None: it is at another revision, or there is none, or one by now.
     fn put_connection<'a>(
         &'a self,
         tenant: &'a TenantName,
         name: &'a Name,
         document: (&'a Connection, &'a BTreeMap<String, SealedSecret>),
-        begins_as: Option<ConnectionStatus>,
+        replaces_as: (Option<i64>, Option<ConnectionStatus>),
         now: Timestamp,
-    ) -> StoreFuture<'a, Change>;
+    ) -> StoreFuture<'a, Option<Change>>;
 
     /// A connection by name.
     fn connection<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, Option<StoredConnection>>;

@@ -131,8 +131,9 @@ fn json_inside(text: &str) -> zeroize::Zeroizing<String> {
     zeroize::Zeroizing::new(quoted[1..quoted.len() - 1].to_owned())
 }
 
-fn header_takes(text: &str) -> bool {
-    text.bytes().all(|byte| byte >= 0x20 && byte != 0x7f || byte == b'\t')
+/// Whether a header takes a text: what is beyond ASCII means different things to different servers.
+pub(super) fn header_takes(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'\t' | 0x20..0x7f))
 }
 
 /// The same for the texts of a form that is sent in pieces; files are sent as they are.

@@ -120,15 +120,44 @@ fn an_answer_that_repeats_a_text_has_its_placeholder() {
         STANDARD.encode(format!("us:{text}:more")),
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("u{text}")),
     ];
+    // An upstream that puts what it got into a string of its JSON, writers that escape more than they must, and other alphabets of URLs.
+    let json = serde_json::json!({"key": text}).to_string();
+    forms.extend([serde_json::Value::from(json.as_str()).to_string(), STANDARD.encode(&json), STANDARD.encode(&percent)]);
+    forms.push(text.replace('ü', "\\u00fc").replace('"', "\\\""));
+    forms.push(text.replace('ü', "\\u00FC").replace('"', "\\\"").replace('/', "\\/"));
+    forms.push("s3cr%22t%2F%C3%BC%2Bx%20y-long-enough".to_owned());
     forms.push(forms.join(" | "));
     for form in forms {
         let mut headers = Headers::default();
         headers.set("x-echo", form.as_str());
         let mut response = HttpResponse { status: 200, headers, body: Bytes::from(format!("<{form}> 123")) };
-        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response);
+        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20).unwrap();
         let body = String::from_utf8_lossy(&response.body).into_owned();
         assert!(body.contains(&placeholder) && response.headers.get("x-echo").unwrap().contains(&placeholder), "{form}: {body}");
         assert!(!body.contains("long-enough") && !body.contains(&STANDARD.encode(text)[4..20]), "{form}: {body}");
         assert!(body.ends_with("> 123"), "what is short is left: {body}");
     }
+}
+
+#[test]
+fn every_alphabet_of_a_url_and_of_json_is_known() {
+    let (vault, tenant, secrets) = secrets(&[("KEY", "a!b'(c)*~ <d>&e")]);
+    for form in [
+        "a!b'(c)*~%20%3Cd%3E%26e",
+        "a%21b%27%28c%29*%7E+%3Cd%3E%26e",
+        "a%21b%27%28c%29%2A~%20%3Cd%3E%26e",
+        "a!b'(c)*~ \\u003cd\\u003e\\u0026e",
+    ] {
+        let mut response = HttpResponse { status: 200, headers: Headers::default(), body: Bytes::from(form.to_owned()) };
+        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20).unwrap();
+        assert_eq!(response.body, secrets.values[0].placeholder, "{form}");
+    }
+}
+
+#[test]
+fn what_stands_for_texts_makes_no_answer_larger_than_it_may_be() {
+    let (vault, tenant, secrets) = secrets(&[("KEY", "aaaa")]);
+    let mut response = HttpResponse { status: 200, headers: Headers::default(), body: Bytes::from("a".repeat(4000)) };
+    let fault = vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 20_000).unwrap_err();
+    assert_eq!((fault.code, fault.used), (Code::ResponseSize, Some(29_000)));
 }

@@ -21,25 +21,32 @@ fn fetched(token: Option<&str>, status: ConnectionStatus) -> FetchedToken {
 pub(crate) async fn are_put_and_read(store: &dyn Store) {
     let (acme, crm) = (with_tenant(store, "acme").await, name("crm"));
     let (connection, texts) = bearer();
-    let put = async |status, now| store.put_connection(&acme, &crm, (&connection, &texts), status, at(now)).await.unwrap();
+    let put =
+        async |revision, status, now| store.put_connection(&acme, &crm, (&connection, &texts), (revision, status), at(now)).await.unwrap();
+    let revision = async || store.connection(&acme, &crm).await.unwrap().map(|stored| stored.revision);
     assert_eq!(store.connection(&acme, &crm).await.unwrap(), None);
-    assert_eq!(put(Some(ConnectionStatus::Unauthorized), 1).await, Change::Created);
+    assert_eq!(put(None, Some(ConnectionStatus::Unauthorized), 1).await, Some(Change::Created));
+    // Who has seen another one, or none, replaces nothing.
+    assert_eq!(
+        (put(None, None, 1).await, put(Some(7), None, 1).await, put(Some(7), Some(ConnectionStatus::Ok), 1).await),
+        (None, None, None)
+    );
     let stored = store.connection(&acme, &crm).await.unwrap().unwrap();
     assert_eq!((&stored.connection, &stored.sealed, stored.status), (&connection, &texts, ConnectionStatus::Unauthorized));
     assert!(store.end_fetching(&acme, &crm, stored.revision, &fetched(Some("one"), ConnectionStatus::Ok)).await.unwrap());
 
     // The same credentials keep the token, others do not.
-    assert_eq!(put(None, 2).await, Change::Changed);
+    assert_eq!(put(revision().await, None, 2).await, Some(Change::Changed));
     let stored = store.connection(&acme, &crm).await.unwrap().unwrap();
     assert_eq!((stored.token, stored.token_expires_at, stored.status), (Some(sealed("one")), Some(at(100)), ConnectionStatus::Ok));
     assert_eq!(stored.updated_at, at(2));
-    put(Some(ConnectionStatus::Unauthorized), 3).await;
+    assert_eq!(put(revision().await, Some(ConnectionStatus::Unauthorized), 3).await, Some(Change::Changed));
     let stored = store.connection(&acme, &crm).await.unwrap().unwrap();
     assert_eq!((stored.token, stored.token_expires_at, stored.status_detail), (None, None, None));
     assert!(store.delete_connection(&acme, &crm).await.unwrap());
     assert!(!store.delete_connection(&acme, &crm).await.unwrap());
     for other in ["c", "a", "b"] {
-        store.put_connection(&acme, &name(other), (&connection, &texts), None, at(1)).await.unwrap();
+        store.put_connection(&acme, &name(other), (&connection, &texts), (None, None), at(1)).await.unwrap();
     }
     let listed = all(2, async |page| store.connections(&acme, page).await.unwrap()).await;
     assert_eq!(listed.iter().map(|stored| stored.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
@@ -48,7 +55,7 @@ pub(crate) async fn are_put_and_read(store: &dyn Store) {
 pub(crate) async fn one_node_fetches_a_token(store: &dyn Store) {
     let (acme, crm) = (with_tenant(store, "acme").await, name("crm"));
     let (connection, texts) = bearer();
-    store.put_connection(&acme, &crm, (&connection, &texts), None, at(1)).await.unwrap();
+    store.put_connection(&acme, &crm, (&connection, &texts), (None, None), at(1)).await.unwrap();
     let revision = async || store.connection(&acme, &crm).await.unwrap().unwrap().revision;
     let first = revision().await;
     let begin = async |revision, now| store.begin_fetching(&acme, &crm, revision, (at(now), at(now + 10))).await.unwrap();
@@ -68,15 +75,22 @@ pub(crate) async fn one_node_fetches_a_token(store: &dyn Store) {
         (Some(sealed("one")), ConnectionStatus::Broken, Some("why"))
     );
     assert!(begin(stored.revision, 23).await);
-    store.put_connection(&acme, &crm, (&connection, &texts), Some(ConnectionStatus::Ok), at(24)).await.unwrap();
+    let replaces = (Some(stored.revision), Some(ConnectionStatus::Ok));
+    assert!(store.put_connection(&acme, &crm, (&connection, &texts), replaces, at(24)).await.unwrap().is_some());
     assert!(!store.end_fetching(&acme, &crm, stored.revision, &fetched(Some("of the old"), ConnectionStatus::Ok)).await.unwrap());
     assert_eq!(store.connection(&acme, &crm).await.unwrap().unwrap().token, None);
+    // Nor is it stored with another one of the same name.
+    let first = revision().await;
+    assert!(begin(first, 40).await);
+    assert!(store.delete_connection(&acme, &crm).await.unwrap());
+    store.put_connection(&acme, &crm, (&connection, &texts), (None, None), at(41)).await.unwrap();
+    assert!(!store.end_fetching(&acme, &crm, first, &fetched(Some("of another"), ConnectionStatus::Ok)).await.unwrap());
 }
 
 pub(crate) async fn authorizations_are_taken_once(store: &dyn Store) {
     let (acme, crm) = (with_tenant(store, "acme").await, name("crm"));
     let (connection, texts) = bearer();
-    store.put_connection(&acme, &crm, (&connection, &texts), None, at(1)).await.unwrap();
+    store.put_connection(&acme, &crm, (&connection, &texts), (None, None), at(1)).await.unwrap();
     let authorization = Authorization { tenant: acme.clone(), connection: crm.clone(), verifier: sealed("proof") };
     let begin = async |state, now| store.begin_authorization(state, &authorization, (at(now), at(now + 600))).await.unwrap();
     begin("one", 1).await;
@@ -85,6 +99,17 @@ pub(crate) async fn authorizations_are_taken_once(store: &dyn Store) {
     assert_eq!(store.take_authorization("one", at(2)).await.unwrap(), Some(authorization.clone()));
     assert_eq!(store.take_authorization("one", at(2)).await.unwrap(), None, "once");
     assert_eq!(store.take_authorization("two", at(601)).await.unwrap(), None, "it has expired");
+    // Other credentials are to be agreed to anew, other hosts are not.
+    begin("four", 700).await;
+    let change = async |status, now| {
+        let revision = store.connection(&acme, &crm).await.unwrap().unwrap().revision;
+        store.put_connection(&acme, &crm, (&connection, &texts), (Some(revision), status), at(now)).await.unwrap()
+    };
+    assert!(change(None, 701).await.is_some());
+    assert_eq!(store.take_authorization("four", at(702)).await.unwrap(), Some(authorization.clone()));
+    begin("five", 703).await;
+    assert!(change(Some(ConnectionStatus::Unauthorized), 704).await.is_some());
+    assert_eq!(store.take_authorization("five", at(705)).await.unwrap(), None);
     begin("three", 1000).await;
     assert!(store.delete_connection(&acme, &crm).await.unwrap());
     assert_eq!(store.take_authorization("three", at(1001)).await.unwrap(), None, "it goes with its connection");
@@ -93,7 +118,7 @@ pub(crate) async fn authorizations_are_taken_once(store: &dyn Store) {
 pub(crate) async fn belong_to_their_tenant(store: &dyn Store) {
     let (a, b, crm) = (with_tenant(store, "a").await, with_tenant(store, "b").await, name("crm"));
     let (connection, texts) = bearer();
-    store.put_connection(&a, &crm, (&connection, &texts), None, at(1)).await.unwrap();
+    store.put_connection(&a, &crm, (&connection, &texts), (None, None), at(1)).await.unwrap();
     assert_eq!(store.connection(&b, &crm).await.unwrap(), None);
     assert_eq!(store.connections(&b, &PageRequest::first(5)).await.unwrap().items, []);
     assert!(!store.delete_connection(&b, &crm).await.unwrap());
@@ -101,6 +126,6 @@ pub(crate) async fn belong_to_their_tenant(store: &dyn Store) {
     assert!(store.delete_tenant(&a).await.unwrap());
     with_tenant(store, "a").await;
     assert_eq!(store.connection(&a, &crm).await.unwrap(), None);
-    let refused = store.put_connection(&tenant("nobody"), &crm, (&connection, &texts), None, at(1)).await.unwrap_err();
+    let refused = store.put_connection(&tenant("nobody"), &crm, (&connection, &texts), (None, None), at(1)).await.unwrap_err();
     assert_eq!(refused.to_string(), "tenant `nobody` does not exist");
 }

@@ -22,9 +22,9 @@ impl<S: OnSql> ConnectionStore for S {
         tenant: &'a TenantName,
         name: &'a Name,
         (connection, sealed): (&'a Connection, &'a BTreeMap<String, SealedSecret>),
-        begins_as: Option<ConnectionStatus>,
+        (replaces, begins_as): (Option<i64>, Option<ConnectionStatus>),
         now: Timestamp,
-    ) -> StoreFuture<'a, Change> {
+    ) -> StoreFuture<'a, Option<Change>> {
         Box::pin(async move {
             let document = to_json(CONNECTION, connection)?;
             let texts: BTreeMap<_, _> = sealed.iter().map(|(field, sealed)| (field, STANDARD.encode(&sealed.0))).collect();
@@ -33,18 +33,18 @@ impl<S: OnSql> ConnectionStore for S {
             let at = now.as_microsecond();
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
-            let first = put(sql::INSERT).bind(begins_as.unwrap_or(ConnectionStatus::Ok).as_str()).bind(at);
-            let created = first.execute(&mut transaction).await.map_err(|error| write_error(tenant, error))? > 0;
-            if !created {
-                let change = match begins_as {
-                    Some(status) => put(sql::REPLACE).bind(status.as_str()).bind(at),
-                    None => put(sql::CHANGE).bind(at),
-                };
-                change.execute(&mut transaction).await?;
+            let put = match (replaces, begins_as) {
+                (None, begins_as) => put(sql::INSERT).bind(begins_as.unwrap_or(ConnectionStatus::Ok).as_str()).bind(at),
+                (Some(revision), Some(status)) => put(sql::REPLACE).bind(status.as_str()).bind(at).bind(revision),
+                (Some(revision), None) => put(sql::CHANGE).bind(at).bind(revision),
+            };
+            let written = put.execute(&mut transaction).await.map_err(|error| write_error(tenant, error))? > 0;
+            if written && replaces.is_some() && begins_as.is_some() {
+                query(sql::FORGET_AUTHORIZATIONS).bind(tenant.as_str()).bind(name.as_str()).execute(&mut transaction).await?;
             }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
-            Ok(if created { Change::Created } else { Change::Changed })
+            Ok(written.then_some(if replaces.is_none() { Change::Created } else { Change::Changed }))
         })
     }
 

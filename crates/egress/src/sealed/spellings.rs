@@ -1,0 +1,90 @@
+//! How upstreams write a text that they repeat: as it is, as JSON of several writers has it, once and within a string of JSON, percent-encoded by
+//! several alphabets, and any of these in base64.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Letters of base64 that a value must be recognised by: fewer stand in many a text by chance.
+const SHORTEST_BASE64: usize = 8;
+
+/// What RFC 3986 leaves as it is, what `encodeURIComponent` does, and what forms do (the URL standard).
+const ALPHABETS: [&AsciiSet; 3] = [
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~'),
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*'),
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*'),
+];
+
+/// What a writer of JSON writes as `\u` and digits beside what every one must.
+const JSON_WRITERS: [fn(char) -> bool; 4] = [|_| false, |c| !c.is_ascii(), |c| "<>&".contains(c), |c| !c.is_ascii() || "<>&'".contains(c)];
+
+/// A text in every spelling that is looked for.
+pub(super) fn of(text: &str) -> BTreeSet<String> {
+    let mut plain = BTreeSet::from([text.to_owned()]);
+    for alphabet in ALPHABETS {
+        let percent = utf8_percent_encode(text, alphabet).to_string();
+        for percent in [percent.replace("%20", "+"), percent] {
+            plain.insert(small_digits(&percent, "%", 2));
+            plain.insert(percent);
+        }
+    }
+    for writer in JSON_WRITERS {
+        let json = json(text, writer);
+        let twice = self::json(&json, |_| false);
+        for json in [json.replace('/', "\\/"), twice.replace('/', "\\/"), twice, json] {
+            plain.insert(small_digits(&json, "\\u", 4));
+            plain.insert(json);
+        }
+    }
+    let encoded: Vec<String> = plain.iter().flat_map(|spelling| base64(spelling)).collect();
+    plain.extend(encoded);
+    plain
+}
+
+/// A text in base64 as it stands within a longer one: it begins at any of three places of a group, and the letters at its edges depend on its
+/// neighbours.
+fn base64(text: &str) -> Vec<String> {
+    let mut cores = Vec::new();
+    for before in 0..3 {
+        for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+            let shifted = engine.encode([&vec![0; before][..], text.as_bytes()].concat());
+            let (from, to) = ((before * 8).div_ceil(6), (before + text.len()) * 8 / 6);
+            cores.extend(shifted.get(from..to).filter(|core| core.len() >= SHORTEST_BASE64).map(str::to_owned));
+        }
+    }
+    cores
+}
+
+/// A text as it stands between the quotes of a JSON string, of a writer that escapes more than it must.
+fn json(text: &str, escapes: fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if escapes(letter) {
+            let mut units = [0; 2];
+            for unit in letter.encode_utf16(&mut units) {
+                // A String takes every text.
+                let _ = write!(out, "\\u{unit:04X}");
+            }
+        } else {
+            let quoted = serde_json::Value::from(letter.to_string()).to_string();
+            out.push_str(&quoted[1..quoted.len() - 1]);
+        }
+    }
+    out
+}
+
+/// The same with small hexadecimal digits behind each mark.
+fn small_digits(text: &str, mark: &str, digits: usize) -> String {
+    let mut parts = text.split(mark);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(mark);
+        let end = part.floor_char_boundary(digits);
+        out.push_str(&part[..end].to_ascii_lowercase());
+        out.push_str(&part[end..]);
+    }
+    out
+}
