@@ -59,7 +59,7 @@ impl FromRequestParts<Shared> for Operator {
 }
 
 async fn caller(parts: &mut Parts, core: &Shared, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
-    let tenant = core.caller(&parts.headers, scope).await?;
+    let tenant = core.caller(parts, scope).await?;
     let limit = BodyLimit::request(tenant.limits.request_body_bytes);
     parts.extensions.insert(Expected { limit, sender: Sender::Tenant(tenant.name.clone()) });
     Ok(tenant)

@@ -74,12 +74,16 @@ impl Api {
         }
     }
 
-    async fn route<B>(self, request: Request<B>, permit: Option<Permit>) -> Result<Response<Body>, Problem>
+    async fn route<B>(self, mut request: Request<B>, permit: Option<Permit>) -> Result<Response<Body>, Problem>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: fmt::Display + Into<axum::BoxError>,
     {
-        let _permit = permit;
+        // Held until the answer is there, and known to whoever finds out whose request it is.
+        let permit = permit.map(Arc::new);
+        if let Some(permit) = &permit {
+            request.extensions_mut().insert(Arc::clone(permit));
+        }
         // The hot path goes around the router, which boxes and copies on the way.
         if request.method() == Method::POST && routes::calls::is_call(request.uri()) {
             return routes::calls::answer(&self.core, request).await;

@@ -28,6 +28,7 @@ mod page;
 mod prefer;
 mod problem;
 mod programs;
+mod quotas;
 mod room;
 mod routes;
 mod serve;

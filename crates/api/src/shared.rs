@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::request::Parts;
 use snaphook_flow::Runner;
 use snaphook_model::{Tenant, TokenScope};
 use snaphook_store::{Store, TokenHash};
@@ -17,6 +17,7 @@ use crate::body::{self, BodyLimit, ReadBody};
 use crate::definitions::Definitions;
 use crate::problem::Problem;
 use crate::programs::Programs;
+use crate::quotas::Kind;
 use crate::room::Sender;
 
 /// Bounds of the front end. All of them are promises to the node: what is beyond is refused, not queued.
@@ -112,12 +113,14 @@ impl Core {
         }
     }
 
-    /// The tenant behind a request, if its token has a scope.
-    pub(crate) async fn caller(&self, headers: &HeaderMap, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
-        let known = self.auth.tenant(headers, scope).await?;
+    /// The tenant behind a request, if its token has a scope and its quota a place.
+    pub(crate) async fn caller(&self, request: &Parts, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
+        let known = self.auth.tenant(&request.headers, scope).await?;
         let tenant = self.programs.tenants().get(&known.tenant).await?;
         // The token went with its tenant; it was known a moment ago.
-        tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))
+        let tenant = tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))?;
+        self.admission.admit_for(&tenant, Kind::of(scope), &request.extensions)?;
+        Ok(tenant)
     }
 
     /// Reads a body inside its bounds.

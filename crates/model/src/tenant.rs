@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Limits, LimitsChange, Retention, RetentionDocument, TenantName};
+use crate::{Invalid, Limits, LimitsChange, Quota, QuotaChange, Retention, RetentionDocument, TenantName, Weight};
 
 /// A tenant as the operator writes it; every key is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,12 @@ pub struct TenantDocument {
     /// Changes to the default limits.
     #[serde(default)]
     pub limits: LimitsChange,
+    /// Changes to the default quota.
+    #[serde(default, skip_serializing_if = "QuotaChange::is_empty")]
+    pub quota: QuotaChange,
+    /// The tenant's part of the processor; 1 where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Weight>,
     /// Capabilities that scripts of the tenant may be lent.
     #[serde(default)]
     pub grants: Grants,
@@ -130,6 +136,8 @@ pub struct EgressPolicy {
 pub struct Tenant {
     pub name: TenantName,
     pub limits: Limits,
+    pub quota: Quota,
+    pub weight: Weight,
     pub grants: Grants,
     pub egress: EgressPolicy,
     pub document: TenantDocument,
@@ -143,6 +151,9 @@ impl Tenant {
     pub fn new(name: TenantName, document: TenantDocument) -> Result<Self, Invalid> {
         let limits = document.limits.applied();
         check_limits(&limits)?;
+        document.quota.check()?;
+        let weight = document.weight.unwrap_or_default();
+        weight.check()?;
         document.retention.check("retention")?;
         let allow = document.egress.allow.as_ref().map(|rules| {
             let parsed =
@@ -150,7 +161,7 @@ impl Tenant {
             parsed.collect::<Result<Vec<_>, _>>()
         });
         let egress = EgressPolicy { allow: allow.transpose()?, allow_private: document.egress.allow_private.clone() };
-        Ok(Self { name, limits, grants: document.grants, egress, document })
+        Ok(Self { name, limits, quota: document.quota.applied(), weight, grants: document.grants, egress, document })
     }
 
     /// How long what its runs leave behind is kept, where their flow does not say otherwise.

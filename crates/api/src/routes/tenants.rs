@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
-use snaphook_model::{Grants, Limits, Retention, Tenant, TenantDocument};
+use snaphook_model::{Grants, Limits, Quota, Retention, Tenant, TenantDocument};
 use snaphook_store::{Change, StoredTenant};
 
 use crate::ambient;
@@ -13,7 +13,7 @@ use crate::answer::{self, Answer};
 use crate::extract::{self, At, Operator, Query, Raw, TenantAt};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
-use crate::shared::Shared;
+use crate::shared::{Core, Shared};
 
 /// A tenant as it is in force.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -22,11 +22,17 @@ pub(crate) struct TenantAnswer {
     /// Every limit, changed or not.
     #[schema(value_type = Object)]
     limits: Limits,
+    /// `concurrency` and `rate_per_s`, changed or not.
+    #[schema(value_type = Object)]
+    quota: Quota,
+    /// The tenant's part of the processor beside others who want it at the same time.
+    weight: u32,
     #[schema(value_type = Object)]
     grants: Grants,
     /// How long what runs leave behind is kept, in seconds.
     #[schema(value_type = Object)]
     retention: Retention,
+    usage: TenantUsage,
     /// As the operator wrote it.
     egress: serde_json::Value,
     #[schema(value_type = String, format = DateTime)]
@@ -35,12 +41,19 @@ pub(crate) struct TenantAnswer {
     updated_at: jiff::Timestamp,
 }
 
+/// What a tenant uses of this node now.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct TenantUsage {
+    /// Requests in flight that count against `quota.concurrency`.
+    concurrency: u32,
+}
+
 /// Create or change a tenant
 ///
 /// The document replaces the one before; every key is optional, and what is left out is at its default.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}", tag = "tenants", security(("operator" = [])),
     params(("tenant" = String, Path)),
-    request_body(content = Object, description = "limits, grants, egress, retention"),
+    request_body(content = Object, description = "limits, quota, weight, grants, egress, retention"),
     responses((status = 201, body = TenantAnswer), (status = 200, body = TenantAnswer), (status = 400, body = ProblemDetails<'static>)))]
 pub(crate) async fn put(State(core): State<Shared>, _: Operator, At(name): TenantAt, Raw(body): Raw) -> Answer {
     // No body at all is a tenant with nothing but defaults.
@@ -51,7 +64,7 @@ pub(crate) async fn put(State(core): State<Shared>, _: Operator, At(name): Tenan
     core.programs.tenants().forget(&tenant.name);
     let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     let stored = core.store.tenant(&tenant.name).await?.ok_or_else(|| unknown(&tenant.name))?;
-    answer::json(status, &wire(stored))
+    answer::json(status, &wire(&core, stored))
 }
 
 /// Read a tenant
@@ -60,14 +73,14 @@ pub(crate) async fn put(State(core): State<Shared>, _: Operator, At(name): Tenan
     responses((status = 200, body = TenantAnswer), (status = 404, body = ProblemDetails<'static>)))]
 pub(crate) async fn get(State(core): State<Shared>, _: Operator, At(name): TenantAt) -> Answer {
     let stored = core.store.tenant(&name).await?.ok_or_else(|| unknown(&name))?;
-    answer::ok(&wire(stored))
+    answer::ok(&wire(&core, stored))
 }
 
 /// List tenants
 #[utoipa::path(get, path = "/v1/tenants", tag = "tenants", security(("operator" = [])), params(PageQuery),
     responses((status = 200, body = page::List<TenantAnswer>)))]
 pub(crate) async fn list(State(core): State<Shared>, _: Operator, Query(query): Query<PageQuery>) -> Answer {
-    page::list(core.store.tenants(&query.request()?).await?, wire)
+    page::list(core.store.tenants(&query.request()?).await?, |stored| wire(&core, stored))
 }
 
 /// Delete a tenant with everything that belongs to it
@@ -86,11 +99,15 @@ pub(crate) async fn delete(State(core): State<Shared>, _: Operator, At(name): Te
     if deleted { answer::nothing() } else { Err(unknown(&name)) }
 }
 
-fn wire(stored: StoredTenant) -> TenantAnswer {
+fn wire(core: &Core, stored: StoredTenant) -> TenantAnswer {
     let StoredTenant { name, document, created_at, updated_at } = stored;
+    let usage = TenantUsage { concurrency: core.admission.quotas().at_work(&name) };
     TenantAnswer {
+        usage,
         name: name.to_string(),
         limits: document.limits.applied(),
+        quota: document.quota.applied(),
+        weight: document.weight.unwrap_or_default().0,
         grants: document.grants,
         retention: document.retention.applied(Retention::default()),
         egress: serde_json::to_value(&document.egress).unwrap_or_default(),
