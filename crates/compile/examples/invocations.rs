@@ -11,7 +11,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::json;
 use snaphook_compile::{Interpreter, Upload, compile_here, prepare_interpreter};
-use snaphook_model::{Context, Dialect, Headers, HookInput, HttpRequest, Language, Limits, Name, Payload, RunId, TenantName, Variables};
+use snaphook_model::{
+    Context, Dialect, Headers, HookInput, HttpRequest, Language, Limits, Name, Payload, RunId, TenantName, Variables, Weight,
+};
 use snaphook_sandbox::{InterpreterCode, Invocation, Program, Sandbox, SandboxConfig};
 
 /// The node's, whose work is measured here.
@@ -137,6 +139,7 @@ impl Bench {
         let invocation = Invocation {
             input: input.clone(),
             context: context(self.parms.get()),
+            weight: Weight::default(),
             limits: Limits::default(),
             deadline: None,
             variables: Arc::clone(&self.variables),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use snaphook_model::{
-    Blame, Code, Decision, Fault, Hook, HookInput, HttpRequest, Limits, Name, RunId, RunRecord, Tenant, VariableWrite, Variables,
+    Blame, Code, Decision, Fault, Hook, HookInput, HttpRequest, Limits, Name, RunId, RunRecord, Tenant, VariableWrite, Variables, Weight,
 };
 use snaphook_sandbox::{Invocation, Program, Recorded as Told};
 use snaphook_store::Recording;
@@ -202,7 +202,7 @@ async fn again(
         limits.fuel = fuel.max(1);
     }
     let requests = exchanges.iter().map(|exchange| exchange.request.clone()).collect();
-    let invocation = Invocation { input, context, limits, deadline: None, variables, state: None, http: None };
+    let invocation = Invocation { input, context, weight: Weight::default(), limits, deadline: None, variables, state: None, http: None };
     let outcome = inner.parts.sandbox.replay(program, invocation, Told { granted, exchanges, state }, deadline).await;
     if Instant::now() >= deadline {
         return Err(Fault::new(Code::Overloaded, "the replay did not end within the time that a request may take"));

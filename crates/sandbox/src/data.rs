@@ -47,6 +47,9 @@ pub(crate) enum Stop {
     /// The node has no memory left that the guest could grow into.
     #[error("the node has no memory left")]
     NoMemoryLeft,
+    /// The tenant's other invocations have all that a node gives to one.
+    #[error("the tenant has no memory left")]
+    NoMemoryForTenant,
     /// More requests than the limit allows.
     #[error("too many host calls")]
     HostCalls,

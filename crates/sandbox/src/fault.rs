@@ -76,6 +76,9 @@ fn of_stop(stop: &Stop, data: &Data, limits: &Limits, spent: Duration) -> Fault 
     match stop {
         Stop::Deadline => deadline(limits, spent),
         Stop::NoMemoryLeft => Fault::new(Code::Overloaded, "the node has no memory left for invocations"),
+        Stop::NoMemoryForTenant => {
+            Fault::new(Code::Overloaded, "the tenant's invocations have all the memory that this node gives to one tenant")
+        }
         Stop::HostCalls => {
             let limit = u64::from(limits.host_calls);
             let detail = format!("the invocation made more than {limit} HTTP requests");

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{
-    Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, StateSeen, TriggerRequest, Usage, VariableWrite, Variables,
+    Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, StateSeen, TenantName, TriggerRequest, Usage, VariableWrite,
+    Variables, Weight,
 };
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmCoreDump};
@@ -20,6 +21,7 @@ use crate::abi::{
     ContextIn, FailureIn, FaultOut, PostFailOut, PostHookOut, PostRequestOut, PreHookOut, PreRequestOut, RequestIn, ResponseIn, StepOut,
     TriggerOut, TriggerRequestIn,
 };
+use crate::background::Running;
 use crate::chance::Chance;
 use crate::check;
 use crate::convert::Decided;
@@ -30,6 +32,7 @@ use crate::host::state::{GuestState, Kept, State};
 use crate::host::variables::Overlay;
 use crate::log::Log;
 use crate::meter::Meter;
+use crate::parts::Part;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
 
@@ -39,6 +42,8 @@ pub struct Invocation {
     pub input: HookInput,
     /// Circumstances; the guest's clock and chance come from here.
     pub context: Context,
+    /// The tenant's part of the processor beside other tenants' long invocations.
+    pub weight: Weight,
     /// Budgets. A memory limit beyond [`crate::Settings::max_memory_bytes`] is that.
     pub limits: Limits,
     /// The call's own deadline. The invocation ends then, or when `limits.wall_ms` are over, whichever is first.
@@ -93,6 +98,26 @@ struct Told {
     kept: Kept,
 }
 
+/// An invocation that has a place.
+struct Begun {
+    program: Program,
+    invocation: Invocation,
+    told: Told,
+    limits: Limits,
+    deadline: Instant,
+    started_at: Timestamp,
+    held: Held,
+}
+
+/// What an invocation holds until nothing is left of it.
+struct Held {
+    /// Among the tenant's, and among all.
+    _places: [OwnedSemaphorePermit; 2],
+    part: Arc<Part>,
+}
+
+/// So much of the processor an invocation has on the task that awaits it. Nearly all need less.
+const SHORT: Duration = Duration::from_millis(1);
 /// Beyond its deadline, a guest that waits where only the engine knows is dropped after this.
 const GRACE: Duration = Duration::from_millis(5);
 /// What a guest may pass to the host at once, besides what its memory can hold: nothing. Overlapping lists could be endless.
@@ -103,7 +128,8 @@ const MAX_HANDLES: usize = 4096;
 impl Sandbox {
     /// Calls one hook of a program in a fresh sandbox. Never fails: what goes wrong is in the outcome.
     ///
-    /// Runs on the task that awaits it, and lets others run at every millisecond. Dropping the future ends the invocation.
+    /// Begins on the task that awaits it. What takes longer than a short while goes on elsewhere, in turns with other tenants' long invocations.
+    /// Dropping the future ends the invocation, at its next tick at the latest.
     pub async fn invoke(&self, program: &Program, invocation: Invocation) -> Outcome {
         let wall = Instant::now() + Duration::from_millis(invocation.limits.wall_ms);
         let deadline = invocation.deadline.map_or(wall, |deadline| deadline.min(wall));
@@ -128,43 +154,39 @@ impl Sandbox {
         let begun = Instant::now();
         let mut limits = invocation.limits;
         limits.memory_bytes = limits.memory_bytes.min(self.settings().max_memory_bytes);
-        let mut outcome = match self.permit(deadline).await {
-            Some(_permit) => self.run(program, invocation, told, limits, deadline, started_at).await,
-            None => Outcome {
-                result: Err(fault::overloaded()),
-                usage: Usage { fuel_limit: limits.fuel, memory_limit_bytes: limits.memory_bytes, ..Usage::default() },
-                logs: Vec::new(),
-                writes: Vec::new(),
-                duration_us: 0,
-                started_at,
-                exchanges: Some(Vec::new()),
-                state: StateSeen::default(),
-                input: invocation.input,
-                context: invocation.context,
-            },
+        let mut outcome = match self.hold(&invocation.context.tenant, deadline).await {
+            Some(held) => self.drive(Begun { program: program.clone(), invocation, told, limits, deadline, started_at, held }).await,
+            None => refused(invocation, &limits, started_at),
         };
         outcome.duration_us = micros(begun.elapsed());
         outcome
     }
 
     /// A place to run, as soon as there is one before the deadline.
-    async fn permit(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
-        let permits = self.permits();
-        match permits.try_acquire() {
-            Ok(permit) => Some(permit),
-            Err(_) => timeout_at(deadline.into(), permits.acquire()).await.ok()?.ok(),
-        }
+    async fn hold(&self, tenant: &TenantName, deadline: Instant) -> Option<Held> {
+        let part = self.parts().of(tenant);
+        let of_tenant = place(part.places(), deadline).await?;
+        let of_all = place(self.permits(), deadline).await?;
+        Some(Held { _places: [of_tenant, of_all], part })
     }
 
-    async fn run(
-        &self,
-        program: &Program,
-        invocation: Invocation,
-        told: Told,
-        limits: Limits,
-        deadline: Instant,
-        started_at: Timestamp,
-    ) -> Outcome {
+    /// Runs an invocation here while it is short, and in the background from then on.
+    async fn drive(&self, begun: Begun) -> Outcome {
+        let (tenant, weight, program) = (begun.invocation.context.tenant.clone(), begun.invocation.weight, begun.program.clone());
+        let sandbox = self.clone();
+        let mut running: Running<Outcome> = Box::pin(async move { sandbox.run(begun).await });
+        let short = if program.is_long() { None } else { while_short(&mut running).await };
+        let moved = short.is_none();
+        let outcome = match short {
+            Some(outcome) => outcome,
+            None => self.background().run(&tenant, weight, running).await,
+        };
+        program.took(outcome.usage.fuel, moved && outcome.usage.wall_us >= micros(SHORT));
+        outcome
+    }
+
+    async fn run(&self, begun: Begun) -> Outcome {
+        let Begun { program, invocation, told, limits, deadline, started_at, held } = begun;
         let Invocation { input, context, variables, .. } = invocation;
         let (body, arguments) = large(&input);
         let data = Data {
@@ -178,23 +200,23 @@ impl Sandbox {
             variables: Overlay::new(variables),
             requests: Requests::new(told.source, &limits),
             chance: Chance::new(context.seed, "snaphook random 1"),
-            meter: Meter::new(Arc::clone(self.pool()), limits.memory_bytes),
+            meter: Meter::new(Arc::clone(self.pool()), Some(Arc::clone(&held.part)), limits.memory_bytes),
             deadline,
             now_ms: context.now_ms,
             wasi: None,
         };
         let begun = Instant::now();
         let mut store = self.store(data, &limits);
-        let called = before(deadline + GRACE, call(&mut store, program, &input, &context, &limits)).await;
+        let called = before(deadline + GRACE, call(&mut store, &program, &input, &context, &limits)).await;
         let called = called.unwrap_or_else(|| Err((Phase::Calling, Stop::Deadline.into())));
         let spent = begun.elapsed();
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         let result = match called {
             Ok(Ok(decision)) => check::decision(decision, limits.output_bytes),
-            Ok(Err(report)) => Err(fault::reported(report, program, &store, &limits, spent)),
+            Ok(Err(report)) => Err(fault::reported(report, &program, &store, &limits, spent)),
             Err((phase, error)) => {
                 let fault = fault::of_error(&error, phase, store.data(), &limits, spent);
-                Err(self.located(fault, &error, program, &mut store).await)
+                Err(self.located(fault, &error, &program, &mut store).await)
             }
         };
         let data = store.into_data();
@@ -245,6 +267,46 @@ impl Sandbox {
             Some(stood) => program.place(stood.line.zip(stood.column), &stood.stack).of(fault),
             None => fault,
         }
+    }
+}
+
+/// A place, as soon as there is one before the deadline.
+async fn place(places: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
+    match Arc::clone(places).try_acquire_owned() {
+        Ok(place) => Some(place),
+        Err(_) => timeout_at(deadline.into(), Arc::clone(places).acquire_owned()).await.ok()?.ok(),
+    }
+}
+
+/// What an invocation gives while it is short; nothing once it has had that time.
+async fn while_short(running: &mut Running<Outcome>) -> Option<Outcome> {
+    let mut spent = Duration::ZERO;
+    poll_fn(|context| {
+        let begun = Instant::now();
+        let polled = running.as_mut().poll(context);
+        spent += begun.elapsed();
+        match polled {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if spent >= SHORT => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// An invocation that found no place.
+fn refused(invocation: Invocation, limits: &Limits, started_at: Timestamp) -> Outcome {
+    Outcome {
+        result: Err(fault::overloaded()),
+        usage: Usage { fuel_limit: limits.fuel, memory_limit_bytes: limits.memory_bytes, ..Usage::default() },
+        logs: Vec::new(),
+        writes: Vec::new(),
+        duration_us: 0,
+        started_at,
+        exchanges: Some(Vec::new()),
+        state: StateSeen::default(),
+        input: invocation.input,
+        context: invocation.context,
     }
 }
 

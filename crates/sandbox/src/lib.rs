@@ -9,6 +9,7 @@
 
 mod abi;
 mod artifact;
+mod background;
 mod chance;
 mod check;
 mod code;
@@ -22,6 +23,7 @@ mod inspect;
 mod invoke;
 mod log;
 mod meter;
+mod parts;
 mod positions;
 mod post_mortem;
 mod program;

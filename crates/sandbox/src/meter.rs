@@ -7,6 +7,7 @@ use wasmtime::ResourceLimiter;
 
 use crate::data::Stop;
 use crate::engine::{KEEP_RESIDENT_BYTES, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
+use crate::parts::Part;
 
 /// Linear memory of all invocations together.
 pub(crate) struct MemoryPool {
@@ -57,6 +58,8 @@ pub(crate) enum Refused {
 /// What one invocation has taken.
 pub(crate) struct Meter {
     pool: Arc<MemoryPool>,
+    /// The tenant's; none where the host itself looks at something.
+    part: Option<Arc<Part>>,
     limit: u64,
     used: u64,
     refused: Option<Refused>,
@@ -65,8 +68,8 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) const fn new(pool: Arc<MemoryPool>, limit: u64) -> Self {
-        Self { pool, limit, used: 0, refused: None, made_good: false }
+    pub(crate) const fn new(pool: Arc<MemoryPool>, part: Option<Arc<Part>>, limit: u64) -> Self {
+        Self { pool, part, limit, used: 0, refused: None, made_good: false }
     }
 
     /// Bytes of linear memory. A memory never shrinks, so this is also the most there ever was.
@@ -84,6 +87,12 @@ impl Meter {
         self.refused.filter(|_| !self.made_good)
     }
 
+    fn give_back_part(&self, bytes: u64) {
+        if let Some(part) = &self.part {
+            part.give_back(bytes);
+        }
+    }
+
     const fn refuse(&mut self, why: Refused) {
         self.refused = Some(why);
         self.made_good = false;
@@ -99,7 +108,11 @@ impl ResourceLimiter for Meter {
             return Ok(false);
         }
         // What the node has left is no affair of the guest's: a script that saw it could answer differently under load.
+        if self.part.as_ref().is_some_and(|part| !part.take(more)) {
+            return Err(Stop::NoMemoryForTenant.into());
+        }
         if !self.pool.take(more, wanted) {
+            self.give_back_part(more);
             return Err(Stop::NoMemoryLeft.into());
         }
         self.used = wanted;
@@ -131,5 +144,6 @@ impl ResourceLimiter for Meter {
 impl Drop for Meter {
     fn drop(&mut self) {
         self.pool.give_back(self.used);
+        self.give_back_part(self.used);
     }
 }

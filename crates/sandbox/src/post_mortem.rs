@@ -96,7 +96,7 @@ impl PostMortem {
 
     /// Its memory comes from the pool of all guests. Where that has none left, nothing is said of the place.
     fn store(&self, engine: &Engine) -> wasmtime::Result<Store<Looking>> {
-        let meter = Meter::new(Arc::clone(&self.pool), MAX_BYTES as u64);
+        let meter = Meter::new(Arc::clone(&self.pool), None, MAX_BYTES as u64);
         let mut store = Store::new(engine, Looking { meter, turns: TURNS });
         store.limiter(|looking| &mut looking.meter);
         store.set_fuel(FUEL)?;

@@ -1,6 +1,7 @@
 //! A component that is compiled, checked and linked: ready to be instantiated.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use snaphook_model::{Hook, HookSet};
 use wasmtime::component::{ComponentExportIndex, InstancePre};
@@ -24,14 +25,21 @@ struct Inner {
     is_script: bool,
     /// Memory that it takes, about.
     bytes: usize,
+    /// Fuel that its latest invocations took, each counting an eighth less than the one after it.
+    usual_fuel: AtomicU64,
 }
+
+/// Fuel of about a millisecond. A program that usually takes more begins among the long ones at once.
+const LONG_FUEL: u64 = 1_000_000;
 
 impl Program {
     pub(crate) fn new(linked: Linked, map: &[u8], is_script: bool, code_bytes: usize) -> Self {
         // A map in an uploaded component is its author's text, which nobody asked for.
         let positions = if is_script { Positions::new(map) } else { None };
         let bytes = code_bytes + positions.as_ref().map_or(0, Positions::bytes);
-        Self { inner: Arc::new(Inner { pre: linked.pre, exports: linked.exports, positions, is_script, bytes }) }
+        Self {
+            inner: Arc::new(Inner { pre: linked.pre, exports: linked.exports, positions, is_script, bytes, usual_fuel: AtomicU64::new(0) }),
+        }
     }
 
     /// The hooks that may be invoked.
@@ -52,6 +60,19 @@ impl Program {
 
     pub(crate) fn export(&self, hook: Hook) -> Option<&ComponentExportIndex> {
         self.inner.exports.of(hook)
+    }
+
+    /// Whether its invocations usually take more than a short one's time.
+    pub(crate) fn is_long(&self) -> bool {
+        self.inner.usual_fuel.load(Ordering::Relaxed) > LONG_FUEL
+    }
+
+    /// After an invocation that took so much fuel; `moved` says that it also took more than a short one's time.
+    pub(crate) fn took(&self, fuel: u64, moved: bool) {
+        let fuel = if moved { fuel.max(2 * LONG_FUEL) } else { fuel };
+        let usual = self.inner.usual_fuel.load(Ordering::Relaxed);
+        // Two at once may lose one of their changes, which changes little.
+        self.inner.usual_fuel.store(usual - usual / 8 + fuel / 8, Ordering::Relaxed);
     }
 
     pub(crate) fn is_script(&self) -> bool {

@@ -11,12 +11,14 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::artifact;
+use crate::background::Background;
 use crate::code::{self, CodeStore, Kind, Loaded};
 use crate::data::Data;
 use crate::engine::{self, Settings};
 use crate::error::chain;
 use crate::inspect::{self, InterpreterCode};
 use crate::meter::MemoryPool;
+use crate::parts::Parts;
 use crate::post_mortem::PostMortem;
 use crate::program::Program;
 use crate::ticker::Ticker;
@@ -50,7 +52,11 @@ struct Inner {
     programs: Cache<ProgramKey, Program>,
     pool: Arc<MemoryPool>,
     /// One permit per invocation, so that the pool is never asked for more than it has.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    /// What each tenant has of them, and of the pool.
+    parts: Parts,
+    /// Where long invocations go on.
+    background: Background,
     settings: Settings,
     build: String,
     /// Dropped with the rest.
@@ -94,6 +100,7 @@ impl Sandbox {
             .build();
         let build = build(&engine, interpreter.as_ref());
         let ticker = Ticker::start(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
+        let background = Background::start().map_err(|error| SandboxError::Engine(error.to_string()))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
@@ -102,7 +109,9 @@ impl Sandbox {
                 codes,
                 programs,
                 pool,
-                permits: Semaphore::new(settings.slots as usize),
+                permits: Arc::new(Semaphore::new(settings.slots as usize)),
+                parts: Parts::new(settings.slots as usize, settings.pool_bytes),
+                background,
                 settings,
                 build,
                 _ticker: ticker,
@@ -210,7 +219,15 @@ impl Sandbox {
         &self.inner.pool
     }
 
-    pub(crate) fn permits(&self) -> &Semaphore {
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.inner.parts
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.inner.background
+    }
+
+    pub(crate) fn permits(&self) -> &Arc<Semaphore> {
         &self.inner.permits
     }
 

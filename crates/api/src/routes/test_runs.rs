@@ -140,6 +140,7 @@ fn prepare(test: &TestRun, tenant: &Tenant) -> Result<(snaphook_model::HookInput
     let invocation = Invocation {
         input: given.clone(),
         context,
+        weight: tenant.weight,
         limits: tenant.limits,
         deadline: None,
         variables: Arc::new(input::variables(test)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use snaphook_compile::{CompileError, Compiled, Compiler, CompilerConfig, Interpreter, Turn, Upload, compile_here, prepare_interpreter};
 use snaphook_model::{
-    Context, Decision, Dialect, Fault, HookInput, Language, Limits, Name, Payload, RunId, StepDecision, TenantName, Variables,
+    Context, Decision, Dialect, Fault, HookInput, Language, Limits, Name, Payload, RunId, StepDecision, TenantName, Variables, Weight,
 };
 use snaphook_sandbox::{InterpreterCode, Invocation, Outcome, Sandbox, SandboxConfig};
 use tempfile::TempDir;
@@ -96,7 +96,19 @@ pub(crate) async fn invoke_with(compiled: &Compiled, input: HookInput, variables
     };
     let variables = Arc::new(variables);
     sandbox
-        .invoke(&program, Invocation { input, context, limits: Limits::default(), deadline: None, variables, state: None, http: None })
+        .invoke(
+            &program,
+            Invocation {
+                input,
+                context,
+                weight: Weight::default(),
+                limits: Limits::default(),
+                deadline: None,
+                variables,
+                state: None,
+                http: None,
+            },
+        )
         .await
 }
 

@@ -239,7 +239,8 @@ pub(super) async fn invoke(
     let granted = http.is_some();
     let variables = scope.variables.values().clone();
     let state = Some(state::kept(scope));
-    let invocation = Invocation { input, context, limits, deadline: Some(scope.deadline), variables, state, http };
+    let weight = scope.tenant.weight;
+    let invocation = Invocation { input, context, weight, limits, deadline: Some(scope.deadline), variables, state, http };
     let mut outcome = parts.sandbox.invoke(&binding.program, invocation).await;
     let record = record::invocation(binding, hook, &mut outcome, &limits, &mut scope.usage);
     if scope.recorder.wants(&outcome.result)

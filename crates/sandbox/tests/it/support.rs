@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use snaphook_model::{Code, Context, Decision, Fault, HookInput, Limits, Payload, RunId, StepDecision, TenantName, Variables};
+use snaphook_model::{Code, Context, Decision, Fault, HookInput, Limits, Payload, RunId, StepDecision, TenantName, Variables, Weight};
 use snaphook_sandbox::{InterpreterCode, Invocation, Outcome, Program, Sandbox, SandboxConfig, check_component};
 use tempfile::TempDir;
 
@@ -54,6 +54,12 @@ pub(crate) fn step(limits: Limits) -> Invocation {
     with_input(HookInput::Step { payload: Payload::json("{\"a\":1}") }, limits)
 }
 
+/// The same of another tenant.
+pub(crate) fn of_tenant(tenant: &str, mut invocation: Invocation) -> Invocation {
+    invocation.context.tenant = TenantName::new(tenant).expect("a name");
+    invocation
+}
+
 pub(crate) fn with_input(input: HookInput, limits: Limits) -> Invocation {
     Invocation {
         input,
@@ -69,6 +75,7 @@ pub(crate) fn with_input(input: HookInput, limits: Limits) -> Invocation {
             parms: "{}".into(),
             test_run: false,
         },
+        weight: Weight::default(),
         limits,
         deadline: None,
         variables: Arc::new(Variables::default()),

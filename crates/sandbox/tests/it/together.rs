@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use snaphook_model::{Code, Limits};
 
 use crate::guests::{KEEP, stepper};
-use crate::support::{Bench, code, limits, step, within};
+use crate::support::{Bench, code, limits, of_tenant, step, within};
 
 #[tokio::test(flavor = "current_thread")]
 async fn an_endless_loop_holds_up_nobody_on_the_same_thread() {
@@ -47,7 +47,9 @@ async fn without_a_place_before_the_deadline_the_node_is_overloaded() {
     let bench = Bench::new();
     let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
     let forever = Limits { fuel: u64::MAX, wall_ms: 2_000, ..limits() };
-    let occupy = futures_util::future::join_all((0..32).map(|_| bench.sandbox.invoke(&endless, step(forever))));
+    // One tenant has half of the places at most.
+    let of = |number: usize| of_tenant(if number % 2 == 0 { "even" } else { "odd" }, step(forever));
+    let occupy = futures_util::future::join_all((0..32).map(|number| bench.sandbox.invoke(&endless, of(number))));
     let one_more = async {
         // Each of them has its two pages of memory as soon as it has a place.
         while bench.sandbox.pool_used_bytes() < 32 * (128 << 10) {
@@ -63,6 +65,27 @@ async fn without_a_place_before_the_deadline_the_node_is_overloaded() {
 }
 
 #[tokio::test]
+async fn one_tenants_invocations_leave_places_to_another() {
+    let bench = Bench::new();
+    let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
+    let quick = bench.program(&stepper(&[], "", KEEP));
+    let forever = Limits { fuel: u64::MAX, wall_ms: 1_000, ..limits() };
+    let occupy = futures_util::future::join_all((0..64).map(|_| bench.sandbox.invoke(&endless, of_tenant("greedy", step(forever)))));
+    let other = async {
+        while bench.sandbox.pool_used_bytes() < 16 * (128 << 10) {
+            tokio::task::yield_now().await;
+        }
+        let mut invocation = of_tenant("quiet", step(limits()));
+        invocation.deadline = Some(Instant::now() + Duration::from_millis(500));
+        bench.sandbox.invoke(&quick, invocation).await
+    };
+    let (occupied, quiet) = tokio::join!(occupy, other);
+    assert!(quiet.result.is_ok(), "{:?}", quiet.result);
+    let ran = occupied.iter().filter(|outcome| code(outcome) == Code::Deadline && outcome.usage.fuel > 0).count();
+    assert_eq!(ran, 16, "half of the places");
+}
+
+#[tokio::test]
 async fn an_invocation_that_is_dropped_gives_everything_back() {
     let bench = Bench::new();
     let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
@@ -71,7 +94,13 @@ async fn an_invocation_that_is_dropped_gives_everything_back() {
         let invocation = bench.sandbox.invoke(&endless, step(forever));
         assert!(tokio::time::timeout(Duration::from_millis(3), invocation).await.is_err());
     }
-    assert_eq!(bench.sandbox.pool_used_bytes(), 0);
+    // One that is on another thread ends at its next tick.
+    within(Duration::from_secs(10), async {
+        while bench.sandbox.pool_used_bytes() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let quick = bench.step(&stepper(&[], "", KEEP), limits()).await;
     assert!(quick.result.is_ok());
 }

@@ -1,0 +1,241 @@
+//! Where long invocations go on: threads of low priority, which tenants share in turns.
+//!
+//! An invocation begins on the task that awaits it, since nearly all end within their first millisecond. What takes longer is moved here, so that
+//! the threads that read requests and begin invocations are never behind it: they have the processor whenever they want it, and what is left is
+//! shared by deficit round robin (Shreedhar and Varghese, 1995) over the tenants that have something to run. The unit is the time of the
+//! processor rather than fuel, since faults of pages and copies cost the neighbours as well.
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_task::{Builder, Runnable};
+use rustix::process::setpriority_process;
+use rustix::time::{ClockId, clock_gettime};
+use snaphook_model::{TenantName, Weight};
+use tokio::runtime::Handle;
+
+/// What a tenant of weight one may run before the next one's turn: about a slice, since guests yield at every tick.
+const QUANTUM: Duration = Duration::from_millis(1);
+
+/// How nice the threads are to the others of the process, as `setpriority` counts. Ten is a tenth of the weight of an ordinary thread: enough to
+/// get on beside a node that is full of short invocations, and little enough to make way for them.
+const NICENESS: i32 = 10;
+
+/// A future that may be polled on any thread.
+pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The threads and what they have to do.
+pub(crate) struct Background {
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    lanes: Mutex<Lanes>,
+    filled: Condvar,
+}
+
+/// What is ready to run, by tenant.
+#[derive(Default)]
+struct Lanes {
+    of: HashMap<TenantName, Lane>,
+    /// Tenants with something to run, the next one in front.
+    turns: VecDeque<TenantName>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    ready: VecDeque<Runnable>,
+    /// What it may still run in this turn, in nanoseconds; less than nothing when its last slice was longer than that.
+    credit: i64,
+    weight: Weight,
+    /// Its futures that have not ended, ready or not. A lane without any is forgotten, and what it owes with it.
+    futures: u32,
+}
+
+impl Background {
+    /// Starts as many threads as the machine has processors. They end some time after this is dropped.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let queue = Arc::<Queue>::default();
+        for number in 0..std::thread::available_parallelism()?.get() {
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new().name(format!("snaphook-long-{number}")).spawn(move || work(&queue))?;
+        }
+        Ok(Self { queue })
+    }
+
+    /// Runs a future here that was begun elsewhere, in the runtime of whoever calls. Dropping what is returned ends it.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        tenant: &TenantName,
+        weight: Weight,
+        future: Running<T>,
+    ) -> impl Future<Output = T> + use<T> {
+        let member = Member::join(&self.queue, tenant, weight);
+        let queue = Arc::downgrade(&self.queue);
+        let tenant = tenant.clone();
+        let schedule = move |runnable| {
+            // Once the threads are gone nobody awaits anything of theirs; dropped, the future ends.
+            if let Some(queue) = queue.upgrade() {
+                queue.push(&tenant, runnable);
+            }
+        };
+        let future = Entered { runtime: Handle::current(), future, _member: member };
+        let (runnable, task) = Builder::new().propagate_panic(true).spawn(|()| future, schedule);
+        runnable.schedule();
+        task
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.queue.lanes().closed = true;
+        self.queue.filled.notify_all();
+    }
+}
+
+/// A thread's whole life.
+fn work(queue: &Queue) {
+    if let Err(error) = setpriority_process(None, NICENESS) {
+        tracing::warn!(%error, "long invocations have the priority of short ones");
+    }
+    while let Some((tenant, runnable)) = queue.next() {
+        let before = processor_time();
+        runnable.run();
+        queue.charge(&tenant, processor_time().saturating_sub(before));
+    }
+}
+
+/// What this thread has had of the processor.
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+impl Queue {
+    fn push(&self, tenant: &TenantName, runnable: Runnable) {
+        let mut lanes = self.lanes();
+        if lanes.closed {
+            drop(lanes);
+            return drop(runnable);
+        }
+        lanes.push(tenant, runnable);
+        drop(lanes);
+        self.filled.notify_one();
+    }
+
+    /// Whose turn it is, as soon as there is anybody. None when all is over.
+    fn next(&self) -> Option<(TenantName, Runnable)> {
+        let mut lanes = self.lanes();
+        loop {
+            if let Some(next) = lanes.next() {
+                return Some(next);
+            }
+            if lanes.closed {
+                return None;
+            }
+            lanes = self.filled.wait(lanes).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn charge(&self, tenant: &TenantName, spent: Duration) {
+        if let Some(lane) = self.lanes().of.get_mut(tenant) {
+            lane.credit = lane.credit.saturating_sub(nanos(spent));
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        // Nothing that runs under the lock can leave the lanes half changed.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lanes {
+    fn push(&mut self, tenant: &TenantName, runnable: Runnable) {
+        let lane = self.of.entry(tenant.clone()).or_default();
+        if lane.ready.is_empty() {
+            // Who had nothing to run saves nothing for later, and still owes what it owes.
+            lane.credit = lane.credit.min(0);
+            self.turns.push_back(tenant.clone());
+        }
+        lane.ready.push_back(runnable);
+    }
+
+    fn next(&mut self) -> Option<(TenantName, Runnable)> {
+        loop {
+            let tenant = self.turns.front()?;
+            let Some(lane) = self.of.get_mut(tenant) else {
+                self.turns.pop_front();
+                continue;
+            };
+            if lane.credit <= 0 {
+                lane.credit = lane.credit.saturating_add(nanos(QUANTUM * lane.weight.0));
+                self.turns.rotate_left(1);
+                continue;
+            }
+            let tenant = tenant.clone();
+            let runnable = lane.ready.pop_front();
+            if lane.ready.is_empty() {
+                self.turns.pop_front();
+            }
+            if let Some(runnable) = runnable {
+                return Some((tenant, runnable));
+            }
+        }
+    }
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A future's part in its tenant's lane.
+struct Member {
+    queue: Arc<Queue>,
+    tenant: TenantName,
+}
+
+impl Member {
+    fn join(queue: &Arc<Queue>, tenant: &TenantName, weight: Weight) -> Self {
+        let mut lanes = queue.lanes();
+        let lane = lanes.of.entry(tenant.clone()).or_default();
+        lane.weight = weight;
+        lane.futures += 1;
+        drop(lanes);
+        Self { queue: Arc::clone(queue), tenant: tenant.clone() }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let mut lanes = self.queue.lanes();
+        let Some(lane) = lanes.of.get_mut(&self.tenant) else { return };
+        lane.futures -= 1;
+        if lane.futures == 0 && lane.ready.is_empty() {
+            lanes.of.remove(&self.tenant);
+        }
+    }
+}
+
+/// A future that finds the runtime that it was begun in: its timers, and whoever sends its requests.
+struct Entered<T> {
+    runtime: Handle,
+    future: Running<T>,
+    _member: Member,
+}
+
+impl<T> Future for Entered<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let this = &mut *self;
+        let _entered = this.runtime.enter();
+        this.future.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests;

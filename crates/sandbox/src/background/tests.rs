@@ -1,0 +1,96 @@
+//! Turns are taken on real threads; what each tenant had is counted in slices of equal length.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use snaphook_model::{TenantName, Weight};
+
+use super::{Background, Queue, processor_time};
+
+fn tenant(name: &str) -> TenantName {
+    TenantName::new(name).unwrap()
+}
+
+/// Works for about a millisecond of the processor at a time until it is told to stop, and counts how often it did.
+fn busy(stop: &Arc<AtomicBool>, slices: &Arc<AtomicU64>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let (stop, slices) = (Arc::clone(stop), Arc::clone(slices));
+    Box::pin(std::future::poll_fn(move |context| {
+        let until = processor_time() + Duration::from_millis(1);
+        while processor_time() < until {}
+        slices.fetch_add(1, Ordering::Relaxed);
+        if stop.load(Ordering::Relaxed) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }))
+}
+
+/// The slices that each of some tenants had, given their weights and how many futures each brought, until there were so many in all.
+async fn shares(tenants: &[(&str, u32, usize)], total: u64) -> Vec<u64> {
+    let background = Background::start().unwrap();
+    let stop = Arc::<AtomicBool>::default();
+    let counts: Vec<_> = tenants.iter().map(|_| Arc::<AtomicU64>::default()).collect();
+    let mut tasks = Vec::new();
+    for (&(name, weight, futures), slices) in tenants.iter().zip(&counts) {
+        tasks.extend((0..futures).map(|_| background.run(&tenant(name), Weight(weight), busy(&stop, slices))));
+    }
+    let all = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
+    let seen = loop {
+        let seen = all();
+        if seen.iter().sum::<u64>() >= total {
+            break seen;
+        }
+        tokio::task::yield_now().await;
+    };
+    stop.store(true, Ordering::Relaxed);
+    futures_util::future::join_all(tasks).await;
+    seen
+}
+
+#[tokio::test]
+async fn who_brings_more_gets_no_more() {
+    // At least as many futures as threads on both sides: one alone could not use its part.
+    let few = std::thread::available_parallelism().unwrap().get();
+    let had = shares(&[("many", 1, 16 * few), ("few", 1, few)], 300).await;
+    assert!(had[1] * 10 >= had[0] * 7 && had[0] * 10 >= had[1] * 7, "{had:?}");
+}
+
+#[tokio::test]
+async fn a_heavier_tenant_gets_more() {
+    let futures = 4 * std::thread::available_parallelism().unwrap().get();
+    let had = shares(&[("light", 1, futures), ("heavy", 3, futures)], 300).await;
+    assert!(had[1] * 10 >= had[0] * 22 && had[1] * 10 <= had[0] * 40, "{had:?}");
+}
+
+#[tokio::test]
+async fn a_future_that_is_let_go_of_ends_and_leaves_nothing() {
+    let background = Background::start().unwrap();
+    let (stop, slices) = (Arc::default(), Arc::<AtomicU64>::default());
+    let task = background.run(&tenant("acme"), Weight(1), busy(&stop, &slices));
+    while slices.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(task);
+    let queue: &Queue = &background.queue;
+    let begun = Instant::now();
+    while !queue.lanes().of.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the lane is still there");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn timers_and_panics_are_those_of_whoever_waits() {
+    let background = Background::start().unwrap();
+    let slept = background.run(&tenant("acme"), Weight(1), Box::pin(tokio::time::sleep(Duration::from_millis(1))));
+    slept.await;
+    let task = background.run(&tenant("acme"), Weight(1), Box::pin(async { panic!("on purpose") }));
+    let joined: Result<(), _> = tokio::spawn(task).await;
+    assert!(joined.unwrap_err().is_panic());
+    // The threads live on.
+    background.run(&tenant("acme"), Weight(1), Box::pin(async {})).await;
+}
