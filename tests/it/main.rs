@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test relies on, it may unwrap")]
 
+mod audit;
 mod braincloud;
 mod brought;
 mod callbacks;
@@ -43,6 +44,7 @@ mod prismatic;
 mod replay;
 mod replay_many;
 mod retention;
+mod rights;
 mod runs;
 mod saving;
 mod scripts;

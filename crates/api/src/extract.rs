@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, RawQuery, Request};
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::de::DeserializeOwned;
 use snaphook_model::strict::{self, NotStrict};
-use snaphook_model::{Code, Fault, Invalid, PlaceOf, Tenant, TenantName, TokenScope};
+use snaphook_model::{Author, Code, Fault, Invalid, PlaceOf, Tenant, TenantName, TokenScope, Who};
 
+use crate::ambient;
+use crate::auth::Known;
 use crate::body::{BodyLimit, ReadBody};
 use crate::problem::Problem;
 use crate::room::Sender;
@@ -46,6 +48,47 @@ struct Expected {
     sender: Sender,
 }
 
+/// Names the request.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub(crate) HeaderValue);
+
+/// Whose token it is.
+#[derive(Clone)]
+enum Asks {
+    Tenant(Arc<Known>),
+    Operator,
+}
+
+/// Who makes the change that is asked for; taken after who asks.
+pub(crate) struct By(pub(crate) Author);
+
+impl FromRequestParts<Shared> for By {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        let who = match parts.extensions.get::<Asks>() {
+            Some(Asks::Tenant(known)) => known.who(),
+            Some(Asks::Operator) => Who::Operator,
+            None => return Err(Problem::internal("a route notes a change before it knows whose")),
+        };
+        Ok(Self(author(parts, who)))
+    }
+}
+
+/// A browser that comes back makes the change.
+pub(crate) struct ByBrowser(pub(crate) Author);
+
+impl FromRequestParts<Shared> for ByBrowser {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        Ok(Self(author(parts, Who::Browser)))
+    }
+}
+
+fn author(parts: &Parts, who: Who) -> Author {
+    let id = parts.extensions.get::<RequestId>().and_then(|id| id.0.to_str().ok());
+    Author { who, at: ambient::now(), request_id: id.unwrap_or_default().to_owned() }
+}
+
 /// The operator asks.
 pub(crate) struct Operator;
 
@@ -53,13 +96,15 @@ impl FromRequestParts<Shared> for Operator {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Problem> {
         core.auth.operator(&parts.headers).await?;
+        parts.extensions.insert(Asks::Operator);
         parts.extensions.insert(Expected { limit: BodyLimit::request(DOCUMENT_BYTES), sender: Sender::Operator });
         Ok(Self)
     }
 }
 
 async fn caller(parts: &mut Parts, core: &Shared, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
-    let tenant = core.caller(&parts.headers, scope).await?;
+    let (known, tenant) = core.known_caller(&parts.headers, scope).await?;
+    parts.extensions.insert(Asks::Tenant(known));
     let limit = BodyLimit::request(tenant.limits.request_body_bytes);
     parts.extensions.insert(Expected { limit, sender: Sender::Tenant(tenant.name.clone()) });
     Ok(tenant)

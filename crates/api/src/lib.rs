@@ -35,6 +35,7 @@ mod shared;
 mod status;
 mod taken;
 mod tenants;
+mod uses;
 
 pub use auth::{new_token, token_hash};
 pub use front::Api;

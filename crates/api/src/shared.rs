@@ -12,7 +12,7 @@ use snaphook_store::{Store, TokenHash};
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
-use crate::auth::Auth;
+use crate::auth::{Auth, Known};
 use crate::body::{self, BodyLimit, ReadBody};
 use crate::definitions::Definitions;
 use crate::problem::Problem;
@@ -114,10 +114,16 @@ impl Core {
 
     /// The tenant behind a request, if its token has a scope.
     pub(crate) async fn caller(&self, headers: &HeaderMap, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
+        self.known_caller(headers, scope).await.map(|(_, tenant)| tenant)
+    }
+
+    /// The same with the token.
+    pub(crate) async fn known_caller(&self, headers: &HeaderMap, scope: TokenScope) -> Result<(Arc<Known>, Arc<Tenant>), Problem> {
         let known = self.auth.tenant(headers, scope).await?;
         let tenant = self.programs.tenants().get(&known.tenant).await?;
         // The token went with its tenant; it was known a moment ago.
-        tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))
+        let tenant = tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))?;
+        Ok((known, tenant))
     }
 
     /// Reads a body inside its bounds.

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Limits, LimitsChange, Retention, RetentionDocument, TenantName};
+use crate::{Invalid, Limits, LimitsChange, Retention, TenantName, TenantRetention};
 
 /// A tenant as the operator writes it; every key is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +21,9 @@ pub struct TenantDocument {
     /// Where requests may go.
     #[serde(default)]
     pub egress: EgressDocument,
-    /// How long what runs leave behind is kept.
-    #[serde(default, skip_serializing_if = "RetentionDocument::is_empty")]
-    pub retention: RetentionDocument,
+    /// How long what runs leave behind, and records of changes, are kept.
+    #[serde(default, skip_serializing_if = "TenantRetention::is_empty")]
+    pub retention: TenantRetention,
     /// Statuses of documents that the tenant knows beside those that every one has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub document_statuses: Vec<String>,
@@ -156,7 +156,7 @@ impl Tenant {
     /// How long what its runs leave behind is kept, where their flow does not say otherwise.
     #[must_use]
     pub fn retention(&self) -> Retention {
-        self.document.retention.applied(Retention::default())
+        self.document.retention.of_runs()
     }
 }
 

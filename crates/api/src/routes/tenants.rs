@@ -5,12 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
-use snaphook_model::{Grants, Limits, Retention, Tenant, TenantDocument};
+use snaphook_model::{Grants, Limits, Retention, Tenant, TenantDocument, TenantRetention};
 use snaphook_store::{Change, StoredTenant};
 
-use crate::ambient;
 use crate::answer::{self, Answer};
-use crate::extract::{self, At, Operator, Query, Raw, TenantAt};
+use crate::extract::{self, At, By, Operator, Query, Raw, TenantAt};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::Shared;
@@ -24,15 +23,29 @@ pub(crate) struct TenantAnswer {
     limits: Limits,
     #[schema(value_type = Object)]
     grants: Grants,
-    /// How long what runs leave behind is kept, in seconds.
-    #[schema(value_type = Object)]
-    retention: Retention,
+    /// How long what runs leave behind, and the records of changes, are kept, in seconds.
+    retention: RetentionAnswer,
     /// As the operator wrote it.
     egress: serde_json::Value,
     #[schema(value_type = String, format = DateTime)]
     created_at: jiff::Timestamp,
     #[schema(value_type = String, format = DateTime)]
     updated_at: jiff::Timestamp,
+}
+
+/// How long things are kept, in seconds.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RetentionAnswer {
+    logs_s: u32,
+    payloads_s: u32,
+    audit_s: u32,
+}
+
+impl RetentionAnswer {
+    fn of(document: &TenantRetention) -> Self {
+        let Retention { logs_s, payloads_s } = document.of_runs();
+        Self { logs_s, payloads_s, audit_s: document.audit_s() }
+    }
 }
 
 /// Create or change a tenant
@@ -42,12 +55,12 @@ pub(crate) struct TenantAnswer {
     params(("tenant" = String, Path)),
     request_body(content = Object, description = "limits, grants, egress, retention"),
     responses((status = 201, body = TenantAnswer), (status = 200, body = TenantAnswer), (status = 400, body = ProblemDetails<'static>)))]
-pub(crate) async fn put(State(core): State<Shared>, _: Operator, At(name): TenantAt, Raw(body): Raw) -> Answer {
+pub(crate) async fn put(State(core): State<Shared>, _: Operator, By(author): By, At(name): TenantAt, Raw(body): Raw) -> Answer {
     // No body at all is a tenant with nothing but defaults.
     let document: TenantDocument =
         if body.bytes.is_empty() { TenantDocument::default() } else { extract::shaped(extract::from_json(&body.bytes)?)? };
     let tenant = Tenant::new(name, document)?;
-    let change = core.store.put_tenant(&tenant.name, &tenant.document, ambient::now()).await?;
+    let change = core.store.by(&author).put_tenant(&tenant.name, &tenant.document, author.at).await?;
     core.programs.tenants().forget(&tenant.name);
     let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     let stored = core.store.tenant(&tenant.name).await?.ok_or_else(|| unknown(&tenant.name))?;
@@ -74,7 +87,7 @@ pub(crate) async fn list(State(core): State<Shared>, _: Operator, Query(query): 
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "tenants", security(("operator" = [])),
     params(("tenant" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
-pub(crate) async fn delete(State(core): State<Shared>, _: Operator, At(name): TenantAt) -> Answer {
+pub(crate) async fn delete(State(core): State<Shared>, _: Operator, By(author): By, At(name): TenantAt) -> Answer {
     let code = core.programs.code_of_tenant(&name).await?;
     let deleted = core.store.delete_tenant(&name).await?;
     core.auth.forget_tenant(&name);
@@ -83,7 +96,12 @@ pub(crate) async fn delete(State(core): State<Shared>, _: Operator, At(name): Te
     // A tenant may have had thousands of versions; nobody waits for their files.
     let programs = Arc::clone(&core.programs);
     core.tasks.spawn(async move { programs.discard_unused(&code).await });
-    if deleted { answer::nothing() } else { Err(unknown(&name)) }
+    if !deleted {
+        return Err(unknown(&name));
+    }
+    // The tenant's own record of it went with the tenant.
+    tracing::info!(tenant = %name, request = author.request_id, "the operator deleted a tenant");
+    answer::nothing()
 }
 
 fn wire(stored: StoredTenant) -> TenantAnswer {
@@ -92,7 +110,7 @@ fn wire(stored: StoredTenant) -> TenantAnswer {
         name: name.to_string(),
         limits: document.limits.applied(),
         grants: document.grants,
-        retention: document.retention.applied(Retention::default()),
+        retention: RetentionAnswer::of(&document.retention),
         egress: serde_json::to_value(&document.egress).unwrap_or_default(),
         created_at,
         updated_at,

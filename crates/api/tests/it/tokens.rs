@@ -94,6 +94,7 @@ async fn an_expired_token_is_unknown() {
         scopes: snaphook_model::TokenScopes(vec![snaphook_model::TokenScope::Read]),
         created_at: "2020-01-01T00:00:00Z".parse().unwrap(),
         expires_at: Some("2020-01-02T00:00:00Z".parse().unwrap()),
+        last_used_at: None,
     };
     use snaphook_store::TenantStore as _;
     node.store.add_token(&acme.tenant_name(), &record, snaphook_api::token_hash("snap_old")).await.unwrap();
