@@ -184,7 +184,7 @@ async fn the_list_is_filtered_and_asks_for_admin() {
     assert_eq!(names(&format!("since={between}")).await, ["secret.put B"]);
     assert_eq!(names("since=2199-01-01T00:00:00Z").await, [""; 0]);
     for (query, path) in
-        [("action=flow.paint", "action"), ("since=yesterday", "since"), ("limit=0", "limit"), ("cursor=x", ""), ("who=me", "who")]
+        [("action=flow.paint", "action"), ("since=yesterday", "since"), ("limit=0", "limit"), ("cursor=x", "cursor"), ("who=me", "who")]
     {
         let refused = get(query).await.expect(400).json();
         assert_eq!(refused["path"].as_str().unwrap_or_default(), path, "{refused}");

@@ -191,7 +191,8 @@ async fn what_is_another_tenants_does_not_exist() {
     upstream.on("/x", ok());
     a.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
     let _ = a.client.send("PUT", "/v1/secrets/KEY", &[], "whsec_text".into()).await.expect(201);
-    let fields = json!({"authorize_url": "https://t.example/a", "token_url": "https://t.example/t", "client_id": "c", "client_secret": "s"});
+    let fields =
+        json!({"authorize_url": "https://t.example/a", "token_url": "https://t.example/t", "client_id": "c", "client_secret": "s"});
     let connection = json!({"kind": "oauth2-authorization-code", "fields": fields});
     let _ = a.client.put("/v1/connections/link", &connection).await.expect(201);
     let _ = a.client.put("/v1/subjects/p-1", &json!({"values": {"name": "Ada"}})).await.expect(201);
@@ -222,11 +223,11 @@ async fn what_is_another_tenants_does_not_exist() {
         assert_eq!((theirs.status, problem(&theirs).0.as_str()), (404, "not-found"), "{name}: {}", theirs.text());
         tried += 1;
     }
-    assert!(tried > 25, "{tried} operations were tried");
+    assert!(tried > 20, "{tried} operations were tried");
     for own in OWN.iter().filter_map(|own| own.strip_prefix("GET ")) {
         let listed = b.client.get(own).await.expect(200).text();
         for theirs in [a.name.as_str(), made["id"].as_str().unwrap(), run.as_str(), "KEY", "link", "p-1"] {
-            assert!(!listed.contains(theirs), "{own}: {listed}");
+            assert!(!listed.contains(&format!("\"{theirs}\"")), "{own}: {listed}");
         }
     }
     // All of it is still there.

@@ -21,6 +21,7 @@ async fn a_token_is_made_used_and_deleted() {
       ],
       "created_at": "[created_at]",
       "expires_at": "[expires_at]",
+      "last_used_at": null,
       "token": "[token]"
     }
     "#);
@@ -36,7 +37,8 @@ async fn a_token_is_made_used_and_deleted() {
             "admin"
           ],
           "created_at": "[created_at]",
-          "expires_at": null
+          "expires_at": null,
+          "last_used_at": "[last_used_at]"
         },
         {
           "id": "[id]",
@@ -46,7 +48,8 @@ async fn a_token_is_made_used_and_deleted() {
             "read"
           ],
           "created_at": "[created_at]",
-          "expires_at": "[expires_at]"
+          "expires_at": "[expires_at]",
+          "last_used_at": null
         }
       ],
       "next_cursor": null
