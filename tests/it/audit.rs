@@ -124,7 +124,7 @@ async fn tokens_runs_and_authorizations_are_in_the_audit() {
     // A run that waits is cancelled in the store, one that runs in its process.
     tenant.flow("w", json!({"steps": [{"url": upstream.url("/x"), "async": {"timeout_s": 600}}]})).await;
     let waiting = tenant.client.post("/v1/flows/w/runs", &json!({})).await.expect(202).json()["run"].as_str().unwrap().to_owned();
-    ci.post(&format!("/v1/runs/{waiting}/cancel"), &json!({})).await.expect(200);
+    let _ = ci.post(&format!("/v1/runs/{waiting}/cancel"), &json!({})).await.expect(200);
     assert_eq!(problem(&ci.post(&format!("/v1/runs/{waiting}/cancel"), &json!({})).await.expect(409)).0, "run-ended");
     let gate = Gate::closed();
     upstream.on("/held", ok().after(&gate));
@@ -133,9 +133,9 @@ async fn tokens_runs_and_authorizations_are_in_the_audit() {
     let begun = tenant.client.send("POST", "/v1/flows/h/runs", &[("prefer", "respond-async")], "{}".into()).await.expect(202).json();
     upstream.received(before + 1).await;
     let held = begun["run"].as_str().unwrap();
-    ci.post(&format!("/v1/runs/{held}/cancel"), &json!({})).await.expect(200);
+    let _ = ci.post(&format!("/v1/runs/{held}/cancel"), &json!({})).await.expect(200);
     gate.open();
-    tenant.client.delete(&format!("/v1/tokens/{id}")).await.expect(204);
+    let _ = tenant.client.delete(&format!("/v1/tokens/{id}")).await.expect(204);
     let records = audit(&tenant).await;
     let of = |action: &str| records.iter().filter(|record| record["action"] == action).cloned().collect::<Vec<_>>();
     assert_eq!(of("token.create").len(), 2, "the operator's and the tenant's");
@@ -155,7 +155,7 @@ async fn an_authorization_is_noted_when_it_is_begun_and_when_it_is_done() {
     tokens(&upstream, |_| json!({}));
     let fields =
         json!({"authorize_url": upstream.url("/agree"), "token_url": upstream.url("/token"), "client_id": "c", "client_secret": "s"});
-    tenant.client.put("/v1/connections/crm", &json!({"kind": "oauth2-authorization-code", "fields": fields})).await.expect(201);
+    let _ = tenant.client.put("/v1/connections/crm", &json!({"kind": "oauth2-authorization-code", "fields": fields})).await.expect(201);
     let url = tenant.client.post("/v1/connections/crm/authorize", &json!({})).await.expect(200).json()["url"].as_str().unwrap().to_owned();
     let url = url::Url::parse(&url).unwrap();
     let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
@@ -171,7 +171,7 @@ async fn an_authorization_is_noted_when_it_is_begun_and_when_it_is_done() {
 async fn the_list_is_filtered_and_asks_for_admin() {
     let tenant = node().tenant().await;
     for name in ["A", "B"] {
-        tenant.client.send("PUT", &format!("/v1/secrets/{name}"), &[], "text".into()).await.expect(201);
+        let _ = tenant.client.send("PUT", &format!("/v1/secrets/{name}"), &[], "text".into()).await.expect(201);
     }
     let between = audit(&tenant).await[3]["at"].as_str().unwrap().to_owned();
     let get = async |query: &str| tenant.client.get(&format!("/v1/audit?{query}")).await;
@@ -245,7 +245,7 @@ async fn a_tokens_last_use_is_shown() {
     let before = jiff::Timestamp::now().as_second() / 60 * 60;
     let second = snaphook_tests::Client::new(node().url(), made["token"].as_str());
     // Refused for its scope, it was used all the same.
-    second.get("/v1/tokens").await.expect(403);
+    let _ = second.get("/v1/tokens").await.expect(403);
     let at = used("second").await.expect("it was used");
     assert!(at.as_second() % 60 == 0 && (before..before + 120).contains(&at.as_second()), "{at}");
     assert!(used("test").await.is_some());

@@ -30,7 +30,8 @@ async fn a_tenant_is_created_changed_and_deleted() {
       },
       "retention": {
         "logs_s": 604800,
-        "payloads_s": 259200
+        "payloads_s": 259200,
+        "audit_s": 31536000
       },
       "egress": {},
       "created_at": "[created_at]",
@@ -60,7 +61,8 @@ async fn a_tenant_is_created_changed_and_deleted() {
       },
       "retention": {
         "logs_s": 604800,
-        "payloads_s": 259200
+        "payloads_s": 259200,
+        "audit_s": 31536000
       },
       "egress": {
         "allow": [
