@@ -196,6 +196,22 @@ async fn the_list_is_filtered_and_asks_for_admin() {
     assert_eq!(node().operator().get("/v1/audit").await.status, 403, "the operator reads nothing inside a tenant");
 }
 
+#[tokio::test]
+async fn records_go_when_they_have_had_their_time() {
+    let document = json!({"retention": {"audit_s": 1}});
+    let tenant = node().tenant_with(document).await;
+    let kept = node().tenant().await;
+    // A node looks every few seconds.
+    for _ in 0..600 {
+        if audit(&tenant).await.is_empty() {
+            assert_eq!(audit(&kept).await.len(), 2, "others are kept for a year");
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("the records stay: {:?}", audit(&tenant).await);
+}
+
 /// A new route that writes must be decided about: it is noted, or stands above.
 #[tokio::test]
 async fn every_operation_that_writes_is_noted_or_stands_in_a_list() {

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 
 use crate::admission::Permit;
 use crate::answer::REQUEST_ID;
-use crate::extract::RequestId;
+use crate::author::RequestId;
 use crate::finish::Finish;
 use crate::problem::Problem;
 use crate::shared::{ApiConfig, ApiParts, Core, Shared};

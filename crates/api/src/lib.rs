@@ -11,6 +11,7 @@ mod admission;
 mod ambient;
 mod answer;
 mod auth;
+mod author;
 mod body;
 mod cache;
 mod compiled;

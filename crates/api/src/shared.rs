@@ -39,7 +39,7 @@ pub struct ApiConfig {
     pub head_timeout: Duration,
     /// How long a client may take for a body.
     pub body_timeout: Duration,
-    /// How long a client may go without taking anything of an answer.
+    /// How long a client may let an answer wait in all, beyond what the bytes that it takes pay for.
     pub write_timeout: Duration,
     /// How long a call or a run that somebody waits for may take.
     pub run_deadline: Duration,

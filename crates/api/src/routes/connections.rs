@@ -8,7 +8,8 @@ use snaphook_model::{Code, ConnectionDraft, ConnectionStatus, Name, Tenant};
 use snaphook_store::{Change, StoredConnection};
 
 use crate::answer::{self, Answer};
-use crate::extract::{At, By, ByBrowser, Deploy, Document, Query, Read};
+use crate::author::{By, ByBrowser};
+use crate::extract::{At, Deploy, Document, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::{Core, Shared};

@@ -9,7 +9,8 @@ use snaphook_model::{Author, Binding, Connector, Flow, Hook, Invalid, Name, Step
 use snaphook_store::{Change, NewDocument, Store, StoredFlow};
 
 use crate::answer::{self, Answer};
-use crate::extract::{At, By, Deploy, Document, Query, Read};
+use crate::author::By;
+use crate::extract::{At, Deploy, Document, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::routes::bindings::Pinner;

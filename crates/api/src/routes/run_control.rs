@@ -5,7 +5,8 @@ use http::StatusCode;
 use snaphook_model::RunStatus;
 
 use crate::answer::{self, Answer};
-use crate::extract::{At, By, Invoke};
+use crate::author::By;
+use crate::extract::{At, Invoke};
 use crate::outcome::{self, StartedAnswer};
 use crate::problem::ProblemDetails;
 use crate::routes::runs::run_id;

@@ -7,8 +7,9 @@ use snaphook_model::{Code, Dialect, Invalid, Language, Name, ScriptVersion};
 use snaphook_store::AddedVersion;
 
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::body::BodyLimit;
-use crate::extract::{At, By, Deploy, Query, Read};
+use crate::extract::{At, Deploy, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::programs;

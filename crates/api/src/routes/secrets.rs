@@ -7,7 +7,8 @@ use snaphook_model::{Code, SecretName};
 use snaphook_store::{Change, StoredSecret};
 
 use crate::answer::{self, Answer};
-use crate::extract::{At, By, Deploy, Query, Raw, Read};
+use crate::author::By;
+use crate::extract::{At, Deploy, Query, Raw, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::Shared;

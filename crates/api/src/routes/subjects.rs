@@ -10,7 +10,8 @@ use snaphook_model::{Code, Invalid, Subject, SubjectId, SubjectValues};
 use snaphook_store::{Change, StoredSubject};
 
 use crate::answer::{self, Answer};
-use crate::extract::{At, By, Deploy, Query, Raw, Read, not_json};
+use crate::author::By;
+use crate::extract::{At, Deploy, Query, Raw, Read, not_json};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::routes::calls::check_json;

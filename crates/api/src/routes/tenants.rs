@@ -9,7 +9,8 @@ use snaphook_model::{Grants, Limits, Retention, Tenant, TenantDocument, TenantRe
 use snaphook_store::{Change, StoredTenant};
 
 use crate::answer::{self, Answer};
-use crate::extract::{self, At, By, Operator, Query, Raw, TenantAt};
+use crate::author::By;
+use crate::extract::{self, At, Operator, Query, Raw, TenantAt};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::Shared;

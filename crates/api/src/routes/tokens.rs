@@ -9,7 +9,8 @@ use snaphook_model::{Author, Invalid, TenantName, TokenRecord, TokenScope, Token
 use crate::ambient;
 use crate::answer::{self, Answer};
 use crate::auth;
-use crate::extract::{Admin, At, By, Json, Operator, Query, TenantAt};
+use crate::author::By;
+use crate::extract::{Admin, At, Json, Operator, Query, TenantAt};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::{Core, Shared};

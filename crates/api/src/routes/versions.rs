@@ -6,7 +6,8 @@ use snaphook_model::{Code, Fault, Language, Name};
 use snaphook_store::DeletedVersion;
 
 use crate::answer::{self, Answer};
-use crate::extract::{At, By, Deploy, Read};
+use crate::author::By;
+use crate::extract::{At, Deploy, Read};
 use crate::problem::{Problem, ProblemDetails};
 use crate::routes::scripts::VersionAnswer;
 use crate::shared::Shared;

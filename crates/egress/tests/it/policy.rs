@@ -72,7 +72,7 @@ async fn a_peer_that_drips_its_answer_is_cut() {
         let dripping = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
-            stream.read(&mut request).await.unwrap();
+            assert!(stream.read(&mut request).await.unwrap() > 0);
             stream.write_all(head.as_bytes()).await.unwrap();
             let mut ticks = tokio::time::interval(Duration::from_millis(20));
             // Until the other end is gone.
