@@ -210,6 +210,7 @@ async fn no_secret_is_found_where_none_should_be() {
             calls(&tenant, &upstream, number, connection, &mut said).await;
         }
         said.push(tenant.client.get("/v1/runs?limit=200").await.expect(200).text());
+        said.push(tenant.client.get("/v1/audit?limit=200").await.expect(200).text());
         upstream
             .requests()
             .iter()

@@ -11,6 +11,7 @@ mod admission;
 mod ambient;
 mod answer;
 mod auth;
+mod author;
 mod body;
 mod cache;
 mod compiled;
@@ -36,6 +37,7 @@ mod shared;
 mod status;
 mod taken;
 mod tenants;
+mod uses;
 
 pub use auth::{new_token, token_hash};
 pub use front::Api;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::activity::{Activity, Answering};
 use crate::front::Api;
 use crate::taken::Taken;
+use crate::uses;
 
 /// How long a connection that idles when the shutdown begins may bring one more request. What a balancer has sent on its way to a connection that
 /// is being closed is lost, and it may not send it again; the answer to a last request tells it that the connection closes.
@@ -40,6 +41,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
             drop(permit);
         });
     };
+    tokio::spawn(note_uses(api.clone(), stopping.clone()));
     let mut shutdown = pin!(shutdown);
     loop {
         let accept = async {
@@ -74,7 +76,15 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     if tokio::time::timeout(config.drain, api.core.tasks.wait()).await.is_err() {
         tracing::warn!("work in flight did not end in time and is given up");
     }
+    api.core.auth.write_uses().await;
     Ok(())
+}
+
+/// Writes down which tokens were used, again and again until the shutdown.
+async fn note_uses(api: Api, stopping: CancellationToken) {
+    while stopping.run_until_cancelled(tokio::time::sleep(uses::PAUSE)).await.is_some() {
+        api.core.auth.write_uses().await;
+    }
 }
 
 /// Closes the listener. The kernel resets connections that it has made and nobody has accepted, so these are taken first: a balancer that has

@@ -35,7 +35,8 @@ async fn a_tenant_is_created_changed_and_deleted() {
       },
       "retention": {
         "logs_s": 604800,
-        "payloads_s": 259200
+        "payloads_s": 259200,
+        "audit_s": 31536000
       },
       "usage": {
         "concurrency": 0
@@ -73,7 +74,8 @@ async fn a_tenant_is_created_changed_and_deleted() {
       },
       "retention": {
         "logs_s": 604800,
-        "payloads_s": 259200
+        "payloads_s": 259200,
+        "audit_s": 31536000
       },
       "usage": {
         "concurrency": 0
