@@ -55,4 +55,5 @@ mod subjects;
 mod support;
 mod templates;
 mod tenancy;
+mod tls;
 mod triggers;

@@ -35,6 +35,7 @@ mod shared;
 mod status;
 mod taken;
 mod tenants;
+mod tls;
 
 pub use auth::{new_token, token_hash};
 pub use front::Api;
@@ -42,3 +43,4 @@ pub use openapi::openapi_json;
 pub use programs::{Programs, ProgramsParts};
 pub use serve::serve;
 pub use shared::{ApiConfig, ApiParts};
+pub use tls::{Identity, IdentityError, Tls};

@@ -29,6 +29,7 @@ mod runs;
 mod scripts;
 mod serve;
 mod timeline;
+mod tls;
 
 use std::process::ExitCode;
 

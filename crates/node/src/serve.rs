@@ -32,7 +32,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
         println!("operator  {token}  (made now and shown this once; it manages tenants)");
     }
     let stop = stop_signal()?;
-    println!("listening on http://{}", node.address());
+    println!("listening on {}", node.url());
     stop.await;
     let again = stop_signal()?;
     tracing::info!("stopping: what is under way ends first; a second signal ends at once");

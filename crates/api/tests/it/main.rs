@@ -14,5 +14,6 @@ mod rights;
 mod runs;
 mod support;
 mod tenants;
+mod tls;
 mod tokens;
 mod versions;
