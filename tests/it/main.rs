@@ -46,6 +46,7 @@ mod retention;
 mod runs;
 mod saving;
 mod scripts;
+mod second_wall;
 mod shared_database;
 mod signatures;
 mod ssrf;

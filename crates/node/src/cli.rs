@@ -70,6 +70,10 @@ pub(crate) struct ServeArgs {
     /// PEM file with the certificate's private key, without a password [env: SNAPHOOK_TLS_KEY].
     #[arg(long, value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Whether the process gives up what it does not need, for good: files and ports that are not its own, system calls of administrators. `on` takes what
+    /// the kernel has and says what it lacks, `require` does not start without all of it, `off` [env: SNAPHOOK_SECOND_WALL] [default: on].
+    #[arg(long, value_name = "off|on|require")]
+    pub(crate) second_wall: Option<String>,
     /// Directory for the database, compiled code and keys [env: SNAPHOOK_DATA_DIR] [default: ./snaphook-data]. No two nodes share one.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data_dir: Option<PathBuf>,

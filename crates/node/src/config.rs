@@ -7,6 +7,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
+use snaphook_wall::Mode;
 
 use crate::cli::ServeArgs;
 use crate::problem::CliError;
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     /// PEM with its private key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Whether the process gives up what it does not need, and its children likewise.
+    pub(crate) second_wall: Mode,
     /// Holds the database, compiled code and keys; made with mode 0700.
     pub(crate) data_dir: PathBuf,
     /// PostgreSQL that several nodes share, with its password. Absent: SQLite in the data directory.
@@ -85,6 +88,7 @@ impl Config {
             "public_url",
             "tls_cert",
             "tls_key",
+            "second_wall",
             "data_dir",
             "database_url",
             "database_connections",
@@ -126,6 +130,7 @@ impl Config {
             public_url: None,
             tls_cert: None,
             tls_key: None,
+            second_wall: Mode::On,
             data_dir,
             database_url: None,
             database_connections: 16,
@@ -154,6 +159,7 @@ fn flags(args: &ServeArgs) -> Vec<(&'static str, Value)> {
         ("public_url", args.public_url.clone().map(Value::from)),
         ("tls_cert", args.tls_cert.as_deref().map(path)),
         ("tls_key", args.tls_key.as_deref().map(path)),
+        ("second_wall", args.second_wall.clone().map(Value::from)),
         ("data_dir", args.data_dir.as_deref().map(path)),
         ("database_url", args.database.clone().map(Value::from)),
         ("objects", args.objects.clone().map(Value::from)),

@@ -21,7 +21,7 @@ enum Finding {
 }
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<(), CliError> {
-    let mut findings = vec![kernel(), memory()];
+    let mut findings = vec![kernel(), memory(), second_wall()];
     if args.data_dir.exists() {
         findings.push(rights(&args.data_dir));
         // A node on PostgreSQL has none there.
@@ -78,6 +78,16 @@ fn memory() -> Finding {
         Finding::Good(format!("{budget} MiB for sandboxes by default"))
     } else {
         Finding::Note(format!("only {budget} MiB for sandboxes by default; fewer invocations will run at once"))
+    }
+}
+
+/// What a node would be confined by, and what this kernel lacks.
+fn second_wall() -> Finding {
+    let offered = snaphook_wall::offered();
+    if offered.missing.is_empty() {
+        Finding::Good(format!("the second wall is whole: {offered}"))
+    } else {
+        Finding::Note(format!("the second wall is not whole: {offered}"))
     }
 }
 

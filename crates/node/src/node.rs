@@ -55,7 +55,7 @@ impl Node {
         let sandbox = sandbox(&config, &interpreter)?;
         let settings = sandbox.settings();
         let (operator, new_operator_token) = agree::operator_token(store.as_ref(), config.operator_token.as_deref()).await?;
-        let compiler = compiler(&config.data_dir);
+        let compiler = compiler(&config);
         let programs = Arc::new(Programs::new(ProgramsParts {
             store: Arc::clone(&store),
             compiler: compiler.clone(),
@@ -159,8 +159,9 @@ async fn egress(config: &Config, store: &dyn Store) -> Result<Egress, CliError> 
 }
 
 /// Children run what this process runs, also when the file of that name is another build by now: the kernel's link follows the process.
-fn compiler(data_dir: &Path) -> Compiler {
-    Compiler::new(CompilerConfig::new("/proc/self/exe".into(), vec!["compile-child".into()], data_dir.to_owned()))
+fn compiler(config: &Config) -> Compiler {
+    let itself = CompilerConfig::new("/proc/self/exe".into(), vec!["compile-child".into()], config.data_dir.clone());
+    Compiler::new(CompilerConfig { second_wall: config.second_wall, ..itself })
 }
 
 /// Files of runs; what a killed process left there is removed, since this one has the data directory to itself.

@@ -5,18 +5,28 @@ use serde_json::Value;
 use crate::run::{cargo, output};
 
 /// Ours, and which of ours each may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("snaphook-model", &[]),
     ("snaphook-interpreter", &[]),
+    ("snaphook-wall", &[]),
     ("snaphook-sandbox", &["snaphook-model"]),
     ("snaphook-egress", &["snaphook-model"]),
     ("snaphook-store", &["snaphook-model"]),
-    ("snaphook-compile", &["snaphook-interpreter", "snaphook-model", "snaphook-sandbox"]),
+    ("snaphook-compile", &["snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-wall"]),
     ("snaphook-flow", &["snaphook-egress", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
     ("snaphook-api", &["snaphook-compile", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
     (
         "snaphook",
-        &["snaphook-api", "snaphook-compile", "snaphook-egress", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"],
+        &[
+            "snaphook-api",
+            "snaphook-compile",
+            "snaphook-egress",
+            "snaphook-flow",
+            "snaphook-model",
+            "snaphook-sandbox",
+            "snaphook-store",
+            "snaphook-wall",
+        ],
     ),
     ("snaphook-testkit", &[]),
     ("snaphook-tests", &["snaphook-testkit"]),
@@ -24,7 +34,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates from the registry that exactly one of ours may name outside tests.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 13] = [
     ("wasmtime", "snaphook-sandbox"),
     ("wasmtime-wasi", "snaphook-sandbox"),
     ("wasmtime-wizer", "snaphook-compile"),
@@ -36,6 +46,8 @@ const OWNED: [(&str, &str); 11] = [
     ("object_store", "snaphook-store"),
     ("axum", "snaphook-api"),
     ("figment", "snaphook"),
+    ("landlock", "snaphook-wall"),
+    ("seccompiler", "snaphook-wall"),
 ];
 
 /// Crates that do I/O or run tasks; the model has none of them.
