@@ -197,10 +197,8 @@ const MISSING: &str = "seccomp, so system calls are not confined";
 /// The bits of a socket's type that are no flags.
 const SOCKET_TYPE: i32 = 0xf;
 /// What a forbidden call fails with.
-#[expect(clippy::cast_sign_loss, reason = "numbers of errors are positive")]
 const FORBIDDEN: u32 = libc::EPERM as u32;
 /// What a kernel without `clone3` says. Its flags lie in memory, where no filter can look; the C library falls back on `clone`.
-#[expect(clippy::cast_sign_loss, reason = "numbers of errors are positive")]
 const UNKNOWN: u32 = libc::ENOSYS as u32;
 
 fn apply(
