@@ -89,6 +89,7 @@ fn a_closed_process_reaches_nothing() {
         return;
     }
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = elsewhere.local_addr().unwrap();
     // Under a node's wall, as the child of a node is.
     confine(Mode::Require, &Allowed { read: vec!["/".into()], ..allowed(Path::new("/tmp")) }).unwrap();
     assert!(File::open("/etc/passwd").is_ok());
@@ -100,7 +101,7 @@ fn a_closed_process_reaches_nothing() {
     assert!(File::create("/tmp/snaphook-wall-test").is_err());
     assert!(fs::metadata("/etc/passwd").is_err());
     assert!(fs::read_dir("/tmp").is_err());
-    assert!(TcpStream::connect(elsewhere.local_addr().unwrap()).is_err());
+    assert!(TcpStream::connect(address).is_err());
     assert!(TcpListener::bind("127.0.0.1:0").is_err());
     assert!(UdpSocket::bind("127.0.0.1:0").is_err());
     assert!(UnixStream::pair().is_err());
