@@ -60,7 +60,7 @@ async fn a_redirect_takes_no_secret_elsewhere() {
     let caught = elsewhere.url("/caught");
     upstream.on_request("/x", move |request| {
         let next = request.path.split("next=").nth(1).unwrap_or_default();
-        Answer::status(302).header("location", &format!("{caught}?k={next}"))
+        Answer::status(302).header("location", format!("{caught}?k={next}"))
     });
     let refused = tenant.call("api/x", json!({})).await.expect(502);
     assert_eq!(problem(&refused).0, "redirects");

@@ -19,8 +19,8 @@ pub fn templates(bytes: &[u8]) {
     for encode in ["json", "form", "text"] {
         one(url, header, &data, encode, &payload);
     }
-    // The URL's own text again, where it can do no more than fill in.
-    one(&format!("https://a.example/b/{{{{ payload }}}}?q={{{{ payload.v }}}}"), header, &data, "json", &payload);
+    // Whatever the payload is, it stays one segment and one value.
+    one("https://a.example/b/{{ payload }}?q={{ payload.v }}", header, &data, "json", &payload);
 }
 
 fn one(url: &str, header: &str, data: &Value, encode: &str, payload: &str) {
