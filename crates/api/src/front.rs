@@ -9,7 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use snaphook_model::Code;
 use tower::ServiceExt as _;
 
 use crate::admission::Permit;
@@ -64,6 +65,20 @@ impl Api {
             response.headers_mut().extend(allow.map(|methods| (header::ALLOW, methods)));
         }
         response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    /// Answers HTTP that came without TLS to an address where TLS is spoken. What the request asks for is not looked at: it went over the network
+    /// for all to read, and so would its answer.
+    pub(crate) fn refuse_plain<B>(&self, request: &Request<B>) -> Response<Body> {
+        let id = self.ids.next();
+        let problem = Problem::new(Code::Invalid, "this address speaks TLS; begin it with https://");
+        let mut response = problem.render(id.to_str().unwrap_or_default());
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        if request.version() < Version::HTTP_2 {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 

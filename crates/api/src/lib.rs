@@ -37,6 +37,7 @@ mod shared;
 mod status;
 mod taken;
 mod tenants;
+mod tls;
 mod uses;
 
 pub use auth::{new_token, token_hash};
@@ -45,3 +46,4 @@ pub use openapi::openapi_json;
 pub use programs::{Programs, ProgramsParts};
 pub use serve::serve;
 pub use shared::{ApiConfig, ApiParts};
+pub use tls::{Identity, IdentityError, Tls};

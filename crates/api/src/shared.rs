@@ -19,6 +19,7 @@ use crate::problem::Problem;
 use crate::programs::Programs;
 use crate::quotas::Kind;
 use crate::room::Sender;
+use crate::tls::Tls;
 
 /// Bounds of the front end. All of them are promises to the node: what is beyond is refused, not queued.
 #[derive(Debug, Clone)]
@@ -29,6 +30,10 @@ pub struct ApiConfig {
     pub public_url: Option<String>,
     /// The same where there is none: this node's own address. Browsers are sent back there.
     pub base_url: String,
+    /// The certificate that clients are shown. Absent: HTTP without TLS.
+    pub tls: Option<Tls>,
+    /// How long a client may take for the TLS handshake.
+    pub handshake_timeout: Duration,
     /// Connections open at once; further ones wait in the listener's own queue.
     pub max_connections: usize,
     /// Requests in flight at once; further ones are answered `overloaded`.
@@ -56,6 +61,9 @@ impl ApiConfig {
             operator,
             public_url: None,
             base_url: String::new(),
+            tls: None,
+            // Far more than two round trips over the worst of networks, and less than what makes holding connections open cheap.
+            handshake_timeout: Duration::from_secs(10),
             // A connection costs some tens of kilobytes; 4,096 of them stay below the usual limit of open files with room for upstreams.
             max_connections: 4_096,
             // Far more than the cores can use: most requests in flight wait for an upstream.
@@ -135,6 +143,11 @@ impl Core {
         B::Error: std::fmt::Display,
     {
         body::read(body, limit, self.admission.room(sender), self.config.body_timeout).await
+    }
+
+    /// How the addresses of this node begin, as a client sees them that asks it directly.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.config.tls.is_some() { "https" } else { "http" }
     }
 
     /// When a run that begins now must have ended.

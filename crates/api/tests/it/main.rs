@@ -13,5 +13,6 @@ mod openapi;
 mod runs;
 mod support;
 mod tenants;
+mod tls;
 mod tokens;
 mod versions;
