@@ -196,45 +196,88 @@ async fn a_rolling_restart_fails_no_request() {
 
 #[tokio::test]
 async fn a_rolling_restart_behind_the_documented_nginx_fails_no_request() {
-    let nginx = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|path| Path::new(path).is_file());
-    let Some(nginx) = nginx else {
+    let Some(nginx) = installed("nginx") else {
         return eprintln!("skipped: nginx is not installed (apt-get install nginx-light)");
     };
-    restarted_one_by_one(async |addresses| Nginx::start(nginx, addresses).await).await;
+    restarted_one_by_one(async |addresses| Balancer::nginx(&nginx, addresses).await).await;
 }
 
-/// nginx as `docs/many-nodes.md` has it, in front of nodes of this machine. Ends when it is dropped.
-struct Nginx {
+#[tokio::test]
+async fn a_rolling_restart_behind_the_documented_haproxy_fails_no_request() {
+    let Some(haproxy) = installed("haproxy") else {
+        return eprintln!("skipped: HAProxy is not installed (apt-get install haproxy)");
+    };
+    restarted_one_by_one(async |addresses| Balancer::haproxy(&haproxy, addresses).await).await;
+}
+
+/// Where a program lies that a package has brought.
+fn installed(program: &str) -> Option<String> {
+    let places = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(|directory| format!("{directory}/{program}"));
+    places.into_iter().find(|path| Path::new(path).is_file())
+}
+
+/// The configuration that `docs/many-nodes.md` has for a balancer, in front of nodes of this machine.
+fn documented(language: &str, addresses: &[SocketAddr]) -> String {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/many-nodes.md")).unwrap();
+    let mut configuration = page.split(&format!("```{language}\n")).nth(1).unwrap().split("```").next().unwrap().to_owned();
+    for (documented, address) in ["10.0.0.1:7070", "10.0.0.2:7070", "10.0.0.3:7070"].iter().zip(addresses) {
+        assert_eq!(configuration.matches(documented).count(), 1);
+        configuration = configuration.replace(documented, &address.to_string());
+    }
+    configuration
+}
+
+/// Puts something else where the documentation has what is not for a test.
+fn instead(configuration: &str, documented: &str, here: &str) -> String {
+    assert_eq!(configuration.matches(documented).count(), 1, "{documented}");
+    configuration.replace(documented, here)
+}
+
+/// A balancer as `docs/many-nodes.md` has it. Ends when it is dropped.
+struct Balancer {
     process: Child,
     _directory: tempfile::TempDir,
 }
 
-impl Nginx {
-    async fn start(program: &str, addresses: &[SocketAddr]) -> (String, Self) {
-        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/many-nodes.md")).unwrap();
-        let mut configuration = page.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap().to_owned();
-        for (documented, address) in ["10.0.0.1:7070", "10.0.0.2:7070", "10.0.0.3:7070"].iter().zip(addresses) {
-            assert_eq!(configuration.matches(documented).count(), 1);
-            configuration = configuration.replace(documented, &address.to_string());
-        }
+impl Balancer {
+    async fn nginx(program: &str, addresses: &[SocketAddr]) -> (String, Self) {
         let directory = tempfile::tempdir().unwrap();
-        let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let here = directory.path().display();
         // Where a package's nginx would have its own places and the machine's port.
         let places = format!("http {{ access_log off; client_body_temp_path {here}/body; proxy_temp_path {here}/proxy;");
-        configuration = configuration.replace("listen 80;", &format!("listen {listen};")).replacen("http {", &places, 1);
-        let file = directory.path().join("nginx.conf");
+        let configuration = instead(&documented("nginx", addresses), "http {", &places);
+        let globals = format!("daemon off; pid {here}/pid; error_log stderr crit;");
+        let prefix = here.to_string();
+        let arguments = ["-e", "stderr", "-p", &prefix, "-g", &globals, "-c"];
+        Self::start(program, &arguments, &configuration, ("listen 80;", "listen ADDRESS;"), directory).await
+    }
+
+    async fn haproxy(program: &str, addresses: &[SocketAddr]) -> (String, Self) {
+        let configuration = documented("haproxy", addresses);
+        let arguments = ["-db", "-q", "-f"];
+        Self::start(program, &arguments, &configuration, ("bind :80", "bind ADDRESS"), tempfile::tempdir().unwrap()).await
+    }
+
+    /// Starts one on a free port. The last argument is the file of its configuration.
+    async fn start(
+        program: &str,
+        arguments: &[&str],
+        configuration: &str,
+        (documented, port): (&str, &str),
+        directory: tempfile::TempDir,
+    ) -> (String, Self) {
+        let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let configuration = instead(configuration, documented, &port.replace("ADDRESS", &listen.to_string()));
+        let file = directory.path().join("configuration");
         std::fs::write(&file, configuration).unwrap();
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", program, "-e", "stderr", "-p"]).arg(directory.path()).arg("-c").arg(&file);
-        let globals = format!("daemon off; pid {here}/pid; error_log stderr crit;");
-        let process = command.args(["-g", &globals]).spawn().unwrap();
-        until("nginx listens", async || tokio::net::TcpStream::connect(listen).await.is_ok()).await;
+        let process = command.args(["--pdeathsig", "TERM", program]).args(arguments).arg(&file).spawn().unwrap();
+        until("the balancer listens", async || tokio::net::TcpStream::connect(listen).await.is_ok()).await;
         (format!("http://{listen}"), Self { process, _directory: directory })
     }
 }
 
-impl Drop for Nginx {
+impl Drop for Balancer {
     fn drop(&mut self) {
         // In order, so that its workers end as well.
         drop(Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status());

@@ -9,11 +9,13 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use snaphook_model::Code;
 use tower::ServiceExt as _;
 
 use crate::admission::Permit;
 use crate::answer::REQUEST_ID;
+use crate::author::RequestId;
 use crate::finish::Finish;
 use crate::problem::Problem;
 use crate::shared::{ApiConfig, ApiParts, Core, Shared};
@@ -45,10 +47,11 @@ impl Api {
         let answered = match self.admit(&request) {
             // What only reads may be given up with its client; what changes something is finished, with its permit.
             Ok(permit) if request.method().is_safe() && !comes_from_outside(&request) => {
-                AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind().await
+                AssertUnwindSafe(self.clone().route(request, permit, &id)).catch_unwind().await
             }
             Ok(permit) => {
-                let work = AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind();
+                let (api, id) = (self.clone(), id.clone());
+                let work = AssertUnwindSafe(async move { api.route(request, permit, &id).await }).catch_unwind();
                 Finish::new(&self.core.tasks, work).await
             }
             Err(problem) => Ok(Err(problem)),
@@ -65,6 +68,20 @@ impl Api {
         response
     }
 
+    /// Answers HTTP that came without TLS to an address where TLS is spoken. What the request asks for is not looked at: it went over the network
+    /// for all to read, and so would its answer.
+    pub(crate) fn refuse_plain<B>(&self, request: &Request<B>) -> Response<Body> {
+        let id = self.ids.next();
+        let problem = Problem::new(Code::Invalid, "this address speaks TLS; begin it with https://");
+        let mut response = problem.render(id.to_str().unwrap_or_default());
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        if request.version() < Version::HTTP_2 {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
     /// Room for the request. Probes and documentation need none: they must answer when the node is full.
     fn admit<B>(&self, request: &Request<B>) -> Result<Option<Permit>, Problem> {
         if request.uri().path().starts_with("/v1/") || comes_from_outside(request) {
@@ -74,7 +91,7 @@ impl Api {
         }
     }
 
-    async fn route<B>(self, mut request: Request<B>, permit: Option<Permit>) -> Result<Response<Body>, Problem>
+    async fn route<B>(self, mut request: Request<B>, permit: Option<Permit>, id: &HeaderValue) -> Result<Response<Body>, Problem>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: fmt::Display + Into<axum::BoxError>,
@@ -88,6 +105,7 @@ impl Api {
         if request.method() == Method::POST && routes::calls::is_call(request.uri()) {
             return routes::calls::answer(&self.core, request).await;
         }
+        request.extensions_mut().insert(RequestId(id.clone()));
         let response = self.router.oneshot(request.map(Body::new)).await;
         Ok(response.unwrap_or_else(|never| match never {}))
     }

@@ -7,18 +7,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::Request;
+use axum::body::Body;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::{Activity, Answering};
 use crate::front::Api;
+use crate::shared::ApiConfig;
 use crate::taken::Taken;
+use crate::tls::Tls;
+use crate::uses;
+
+type Builder = auto::Builder<TokioExecutor>;
 
 /// How long a connection that idles when the shutdown begins may bring one more request. What a balancer has sent on its way to a connection that
 /// is being closed is lost, and it may not send it again; the answer to a last request tells it that the connection closes.
@@ -40,6 +48,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
             drop(permit);
         });
     };
+    tokio::spawn(note_uses(api.clone(), stopping.clone()));
     let mut shutdown = pin!(shutdown);
     loop {
         let accept = async {
@@ -74,7 +83,15 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     if tokio::time::timeout(config.drain, api.core.tasks.wait()).await.is_err() {
         tracing::warn!("work in flight did not end in time and is given up");
     }
+    api.core.auth.write_uses().await;
     Ok(())
+}
+
+/// Writes down which tokens were used, again and again until the shutdown.
+async fn note_uses(api: Api, stopping: CancellationToken) {
+    while stopping.run_until_cancelled(tokio::time::sleep(uses::PAUSE)).await.is_some() {
+        api.core.auth.write_uses().await;
+    }
 }
 
 /// Closes the listener. The kernel resets connections that it has made and nobody has accepted, so these are taken first: a balancer that has
@@ -91,8 +108,8 @@ fn last_connections(listener: TcpListener, mut take: impl FnMut(TcpStream)) {
     }
 }
 
-fn protocol(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn protocol(head_timeout: Duration) -> Builder {
+    let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(head_timeout).pipeline_flush(true);
     // A connection's streams share its permit; the bound on requests in flight holds for all. Pings find peers that have gone.
     builder
@@ -105,21 +122,71 @@ fn protocol(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn connection(stream: TcpStream, api: Api, builder: Arc<auto::Builder<TokioExecutor>>, stopping: CancellationToken) {
+async fn connection(stream: TcpStream, api: Api, builder: Arc<Builder>, stopping: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection broke at once");
         return;
     }
-    let head_timeout = api.core.config.head_timeout;
-    let stream = Taken::new(stream, api.core.config.write_timeout);
+    let ApiConfig { head_timeout, write_timeout, ref tls, .. } = api.core.config;
+    let Some(tls) = tls.clone() else {
+        let answer = move |request| answer(api.clone(), request);
+        return exchange(Taken::new(stream, write_timeout), answer, &builder, head_timeout, stopping).await;
+    };
+    let opened = tokio::select! {
+        opened = open(stream, &tls, &api) => opened,
+        // On the way down a handshake has as long as a request that comes late.
+        () = async { stopping.cancelled().await; tokio::time::sleep(LAST_REQUEST).await } => return,
+    };
+    match opened {
+        Ok(Opened::Tls(stream)) => exchange(stream, move |request| answer(api.clone(), request), &builder, head_timeout, stopping).await,
+        Ok(Opened::Plain(stream)) => exchange(stream, move |request| refuse(api.clone(), request), &builder, head_timeout, stopping).await,
+        Err(error) => tracing::debug!(%error, "a connection ended before its TLS handshake did"),
+    }
+}
+
+/// What a client of an address with TLS turned out to speak.
+enum Opened {
+    Tls(Box<TlsStream<Taken<TcpStream>>>),
+    /// HTTP without TLS, which is told so.
+    Plain(Taken<TcpStream>),
+}
+
+/// The handshake, within its time.
+async fn open(stream: TcpStream, tls: &Tls, api: &Api) -> io::Result<Opened> {
+    let config = &api.core.config;
+    let handshake = async {
+        let mut first = [0];
+        let plain = stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase();
+        let stream = Taken::new(stream, config.write_timeout);
+        // No record of TLS begins with a letter, and every request of HTTP does.
+        if plain { Ok(Opened::Plain(stream)) } else { Ok(Opened::Tls(Box::new(tls.accept(stream).await?))) }
+    };
+    tokio::time::timeout(config.handshake_timeout, handshake).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn answer(api: Api, request: Request<Incoming>) -> Response<Body> {
+    api.answer(request).await
+}
+
+async fn refuse(api: Api, request: Request<Incoming>) -> Response<Body> {
+    api.refuse_plain(&request)
+}
+
+/// Requests and answers on a connection until it ends.
+async fn exchange<S, A, F>(stream: S, answer: A, builder: &Builder, head_timeout: Duration, stopping: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let activity = Arc::new(Activity::default());
     let service = {
         let activity = Arc::clone(&activity);
         service_fn(move |request: Request<Incoming>| {
             let in_flight = activity.begin(request.version());
-            let api = api.clone();
+            let answer = answer(request);
             async move {
-                let response = api.answer(request).await;
+                let response = answer.await;
                 Ok::<_, Infallible>(match in_flight {
                     Some(in_flight) => response.map(|body| Answering::body(body, in_flight)),
                     None => response,

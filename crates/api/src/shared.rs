@@ -12,13 +12,14 @@ use snaphook_store::{Store, TokenHash};
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
-use crate::auth::Auth;
+use crate::auth::{Auth, Known};
 use crate::body::{self, BodyLimit, ReadBody};
 use crate::definitions::Definitions;
 use crate::problem::Problem;
 use crate::programs::Programs;
 use crate::quotas::Kind;
 use crate::room::Sender;
+use crate::tls::Tls;
 
 /// Bounds of the front end. All of them are promises to the node: what is beyond is refused, not queued.
 #[derive(Debug, Clone)]
@@ -29,6 +30,10 @@ pub struct ApiConfig {
     pub public_url: Option<String>,
     /// The same where there is none: this node's own address. Browsers are sent back there.
     pub base_url: String,
+    /// The certificate that clients are shown. Absent: HTTP without TLS.
+    pub tls: Option<Tls>,
+    /// How long a client may take for the TLS handshake.
+    pub handshake_timeout: Duration,
     /// Connections open at once; further ones wait in the listener's own queue.
     pub max_connections: usize,
     /// Requests in flight at once; further ones are answered `overloaded`.
@@ -40,7 +45,7 @@ pub struct ApiConfig {
     pub head_timeout: Duration,
     /// How long a client may take for a body.
     pub body_timeout: Duration,
-    /// How long a client may go without taking anything of an answer.
+    /// How long a client may let an answer wait in all, beyond what the bytes that it takes pay for.
     pub write_timeout: Duration,
     /// How long a call or a run that somebody waits for may take.
     pub run_deadline: Duration,
@@ -56,6 +61,9 @@ impl ApiConfig {
             operator,
             public_url: None,
             base_url: String::new(),
+            tls: None,
+            // Far more than two round trips over the worst of networks, and less than what makes holding connections open cheap.
+            handshake_timeout: Duration::from_secs(10),
             // A connection costs some tens of kilobytes; 4,096 of them stay below the usual limit of open files with room for upstreams.
             max_connections: 4_096,
             // Far more than the cores can use: most requests in flight wait for an upstream.
@@ -115,12 +123,17 @@ impl Core {
 
     /// The tenant behind a request, if its token has a scope and its quota a place.
     pub(crate) async fn caller(&self, request: &Parts, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
+        self.known_caller(request, scope).await.map(|(_, tenant)| tenant)
+    }
+
+    /// The same with the token.
+    pub(crate) async fn known_caller(&self, request: &Parts, scope: TokenScope) -> Result<(Arc<Known>, Arc<Tenant>), Problem> {
         let known = self.auth.tenant(&request.headers, scope).await?;
         let tenant = self.programs.tenants().get(&known.tenant).await?;
         // The token went with its tenant; it was known a moment ago.
         let tenant = tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))?;
         self.admission.admit_for(&tenant, Kind::of(scope), &request.extensions)?;
-        Ok(tenant)
+        Ok((known, tenant))
     }
 
     /// Reads a body inside its bounds.
@@ -130,6 +143,11 @@ impl Core {
         B::Error: std::fmt::Display,
     {
         body::read(body, limit, self.admission.room(sender), self.config.body_timeout).await
+    }
+
+    /// How the addresses of this node begin, as a client sees them that asks it directly.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.config.tls.is_some() { "https" } else { "http" }
     }
 
     /// When a run that begins now must have ended.

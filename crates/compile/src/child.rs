@@ -34,6 +34,8 @@ fn work(from: &mut impl Read, to: &mut impl io::Write) -> io::Result<()> {
     // An idle child has everything at hand when its job comes.
     let ready = prepare_interpreter(&setup.data_dir).map_err(|error| error.to_string());
     let ready = ready.and_then(|interpreter| Workshop::new(&interpreter).map_err(|error| error.to_string()));
+    // From here on everything that comes is a tenant's, and nothing of the machine is at hand: no file, no network, no other program.
+    snaphook_wall::close(setup.wall).map_err(io::Error::other)?;
     let Some(job) = frame::read::<Job>(from)? else { return Ok(()) };
     let mut bytes = Vec::new();
     from.by_ref().take(job.bytes).read_to_end(&mut bytes)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use snaphook_model::{Code, Fault};
+use snaphook_wall::Mode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -35,13 +36,15 @@ pub struct CompilerConfig {
     pub memory_bytes: u64,
     /// Time from a job's start to its answer, and of waiting for a place before.
     pub wall: Duration,
+    /// Whether children close themselves to files, network and everything else before they see an upload.
+    pub second_wall: Mode,
 }
 
 impl CompilerConfig {
     /// The default limits.
     #[must_use]
     pub fn new(executable: PathBuf, arguments: Vec<OsString>, data_dir: PathBuf) -> Self {
-        Self { executable, arguments, data_dir, cpu_s: 10, memory_bytes: 512 << 20, wall: Duration::from_secs(30) }
+        Self { executable, arguments, data_dir, cpu_s: 10, memory_bytes: 512 << 20, wall: Duration::from_secs(30), second_wall: Mode::On }
     }
 }
 
@@ -170,7 +173,8 @@ struct Worker {
 
 impl Worker {
     async fn start(config: &CompilerConfig) -> io::Result<Self> {
-        let setup = Setup { data_dir: config.data_dir.clone(), cpu_s: config.cpu_s, memory_bytes: config.memory_bytes };
+        let setup =
+            Setup { data_dir: config.data_dir.clone(), cpu_s: config.cpu_s, memory_bytes: config.memory_bytes, wall: config.second_wall };
         let child = Command::new(&config.executable)
             .args(&config.arguments)
             .env_clear()

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use snaphook_model::{Dialect, Fault, HookSet, Import, Language, Limits, Name, ScriptKind, Warning};
+use snaphook_wall::Mode;
 
 use crate::library::{LibraryScript, Wanted};
 
@@ -17,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) cpu_s: u64,
     /// Private memory beyond what it begins with.
     pub(crate) memory_bytes: u64,
+    /// Whether it closes itself before its job comes.
+    pub(crate) wall: Mode,
 }
 
 /// Second word to a child, with the upload or component behind it.

@@ -29,3 +29,4 @@ pub use job::{CompileError, Compiled, Upload, compile_here};
 pub use library::{EmptyLibrary, Library, LibraryFuture, LibraryScript};
 pub use places::Turn;
 pub use script::{ImportStatement, KNOWN_GLOBALS, imports};
+pub use upload::as_component;

@@ -15,10 +15,7 @@ pub(crate) struct Accepted {
 
 /// Checks an upload and completes it where needed.
 pub(crate) fn accept(bytes: Vec<u8>) -> Result<Accepted, Fault> {
-    let component = match encoding(&bytes)? {
-        Encoding::Component => bytes,
-        Encoding::Module => complete(&bytes)?,
-    };
+    let component = as_component(bytes)?;
     let checked = check_component(&component, None).map_err(|error| match error {
         ComponentError::Imports(names) => imports(&names),
         other => invalid(&other.to_string()),
@@ -27,6 +24,17 @@ pub(crate) fn accept(bytes: Vec<u8>) -> Result<Accepted, Fault> {
         return Err(Fault::new(Code::ScriptNoHook, "the component exports no hook interface of `snaphook:hook`"));
     }
     Ok(Accepted { component, checked })
+}
+
+/// The component that an upload is or can be made into. Whether it may be deployed is another question.
+///
+/// # Errors
+/// `component-invalid` or `component-imports` for bytes that are neither.
+pub fn as_component(bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    match encoding(&bytes)? {
+        Encoding::Component => Ok(bytes),
+        Encoding::Module => complete(&bytes),
+    }
 }
 
 fn imports(names: &[String]) -> Fault {

@@ -43,7 +43,8 @@ pub fn from_json(text: &[u8]) -> Result<Value, NotStrict> {
         let message = error.to_string();
         let detail = message.split(" at line ").next().unwrap_or(&message).to_owned();
         let path = reader.refused.get().then(|| shown(&reader.path.borrow()));
-        NotStrict { path, detail, line: error.line(), column: error.column() }
+        // Of a line's end it says that nothing of the next line was read.
+        NotStrict { path, detail, line: error.line().max(1), column: error.column().max(1) }
     })
 }
 

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 mod client;
 
 pub(crate) use client::{
-    CallArgs, DeployArgs, ImportArgs, OperatorTarget, Overrides, ReplayArgs, RunArgs, RunsArgs, TenantCommand, TestArgs, TokenCommand,
+    AuditArgs, CallArgs, DeployArgs, ImportArgs, OperatorTarget, Overrides, ReplayArgs, RunArgs, RunsArgs, TenantCommand, TestArgs,
+    TokenCommand,
 };
 
 /// Runs users' scripts around HTTP calls, each in a fresh WebAssembly sandbox.
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Show what happened in a run: hooks and requests in order, with decision, fuel and time.
     Run(RunArgs),
+    /// List the changes of the tenant, the newest first: who did what, and when (needs a token with the scope admin).
+    Audit(AuditArgs),
     /// Manage tenants (needs the operator's token).
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -63,6 +66,17 @@ pub(crate) struct ServeArgs {
     /// Where the outside world reaches this node, such as https://hooks.example.com [env: SNAPHOOK_PUBLIC_URL] [default: as each request says].
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// PEM file with this node's certificate and those that lead to its root; from then on it speaks HTTPS. The file is read again when it changes
+    /// and on SIGHUP [env: SNAPHOOK_TLS_CERT] [default: HTTP without TLS].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key, without a password [env: SNAPHOOK_TLS_KEY].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Whether the process gives up what it does not need, for good: files and ports that are not its own, system calls of administrators. `on` takes what
+    /// the kernel has and says what it lacks, `require` does not start without all of it, `off` [env: SNAPHOOK_SECOND_WALL] [default: on].
+    #[arg(long, value_name = "off|on|require")]
+    pub(crate) second_wall: Option<String>,
     /// Directory for the database, compiled code and keys [env: SNAPHOOK_DATA_DIR] [default: ./snaphook-data]. No two nodes share one.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -132,6 +146,12 @@ pub(crate) struct DoctorArgs {
     /// The place of objects to check as well, as for `serve`: whether one can be written, read and deleted there, and whether it is the database's.
     #[arg(long, env = "SNAPHOOK_OBJECTS", value_name = "URL")]
     pub(crate) objects: Option<String>,
+    /// The certificate to check as well: whether it can be read, is the key's, and how long it is good.
+    #[arg(long, env = "SNAPHOOK_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key.
+    #[arg(long, env = "SNAPHOOK_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
+use snaphook_wall::Mode;
 
 use crate::cli::ServeArgs;
 use crate::problem::CliError;
+use crate::tls::TlsFiles;
 
 /// What a node needs to know to start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +22,14 @@ pub(crate) struct Config {
     /// Begins the addresses by which the outside world knows this node, without a slash at the end. Absent: they begin as a request says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) public_url: Option<String>,
+    /// PEM with this node's certificate and those that lead to its root. Absent: HTTP without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// PEM with its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Whether the process gives up what it does not need, and its children likewise.
+    pub(crate) second_wall: Mode,
     /// Holds the database, compiled code and keys; made with mode 0700.
     pub(crate) data_dir: PathBuf,
     /// PostgreSQL that several nodes share, with its password. Absent: SQLite in the data directory.
@@ -76,6 +86,9 @@ impl Config {
         figment = figment.merge(Env::prefixed("SNAPHOOK_").only(&[
             "listen",
             "public_url",
+            "tls_cert",
+            "tls_key",
+            "second_wall",
             "data_dir",
             "database_url",
             "database_connections",
@@ -95,6 +108,10 @@ impl Config {
         let mut config: Self = figment.extract().map_err(|error| CliError::Usage(format!("configuration: {error}")))?;
         // An environment variable that is set to nothing names no place.
         config.objects = config.objects.filter(|place| !place.trim().is_empty());
+        for file in [&mut config.tls_cert, &mut config.tls_key] {
+            *file = file.take().filter(|file| !file.as_os_str().is_empty());
+        }
+        TlsFiles::named(config.tls_cert.as_deref(), config.tls_key.as_deref())?;
         config.public_url = config.public_url.as_deref().map(public_url).transpose()?;
         let within = |what: &str, value: u64, range: std::ops::RangeInclusive<u64>| match range.contains(&value) {
             true => Ok(()),
@@ -111,6 +128,9 @@ impl Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             public_url: None,
+            tls_cert: None,
+            tls_key: None,
+            second_wall: Mode::On,
             data_dir,
             database_url: None,
             database_connections: 16,
@@ -137,6 +157,9 @@ fn flags(args: &ServeArgs) -> Vec<(&'static str, Value)> {
     let flags = [
         ("listen", args.listen.clone().map(Value::from)),
         ("public_url", args.public_url.clone().map(Value::from)),
+        ("tls_cert", args.tls_cert.as_deref().map(path)),
+        ("tls_key", args.tls_key.as_deref().map(path)),
+        ("second_wall", args.second_wall.clone().map(Value::from)),
         ("data_dir", args.data_dir.as_deref().map(path)),
         ("database_url", args.database.clone().map(Value::from)),
         ("objects", args.objects.clone().map(Value::from)),

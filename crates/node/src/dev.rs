@@ -32,7 +32,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
     crate::serve::raise_open_files();
     crate::serve::survive_full_files();
     let node = Node::start(config).await?;
-    let url = format!("http://{}", node.address());
+    let url = node.url().to_owned();
     let token = prepare_tenant(&url, &operator_token, &data_dir).await?;
     let client = Client::new(&url, &token);
 

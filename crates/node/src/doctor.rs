@@ -10,6 +10,7 @@ use crate::cli::DoctorArgs;
 use crate::config::Config;
 use crate::node::Node;
 use crate::problem::CliError;
+use crate::tls::TlsFiles;
 use crate::{agree, database};
 
 /// One check: fine, or not quite, or broken.
@@ -20,7 +21,7 @@ enum Finding {
 }
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<(), CliError> {
-    let mut findings = vec![kernel(), memory()];
+    let mut findings = vec![kernel(), memory(), second_wall()];
     if args.data_dir.exists() {
         findings.push(rights(&args.data_dir));
         // A node on PostgreSQL has none there.
@@ -39,6 +40,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), CliError> {
         known.extend(values);
     }
     findings.extend(objects(&args, &known).await);
+    findings.extend(tls(&args).await);
     findings.push(node_starts().await);
     let mut broken = 0;
     for finding in &findings {
@@ -76,6 +78,16 @@ fn memory() -> Finding {
         Finding::Good(format!("{budget} MiB for sandboxes by default"))
     } else {
         Finding::Note(format!("only {budget} MiB for sandboxes by default; fewer invocations will run at once"))
+    }
+}
+
+/// What a node would be confined by, and what this kernel lacks.
+fn second_wall() -> Finding {
+    let offered = snaphook_wall::offered();
+    if offered.missing.is_empty() {
+        Finding::Good(format!("the second wall is whole: {offered}"))
+    } else {
+        Finding::Note(format!("the second wall is not whole: {offered}"))
     }
 }
 
@@ -152,6 +164,31 @@ async fn objects(args: &DoctorArgs, known: &[Option<String>]) -> Vec<Finding> {
         Err(error) => Finding::Bad(crate::problem::chain(&error)),
     };
     vec![usable, belongs].into_iter().chain(place.exposure().map(Finding::Note)).collect()
+}
+
+/// Fewer days than this are worth a word: what renews certificates does it about a month before.
+const DAYS: i64 = 14;
+
+/// The certificate of the front end, where one is named.
+async fn tls(args: &DoctorArgs) -> Vec<Finding> {
+    let files = match TlsFiles::named(args.tls_cert.as_deref(), args.tls_key.as_deref()) {
+        Ok(Some(files)) => files,
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![Finding::Bad(error.to_string())],
+    };
+    let (identity, validity) = match files.read().await {
+        Ok(read) => read,
+        Err(why) => return vec![Finding::Bad(why)],
+    };
+    let file = files.certificate().display();
+    let days = validity.days_left();
+    let validity = match (validity.state(), days) {
+        (Err(why), _) => Finding::Bad(format!("{file}: {why}")),
+        (Ok(()), ..DAYS) => Finding::Note(format!("{file} is good for {days} more days; renew it, and a running node reads it by itself")),
+        (Ok(()), _) => Finding::Good(format!("{file} is good for {days} more days")),
+    };
+    drop(identity);
+    vec![Finding::Good(format!("{file} can be read, and the key is its own")), validity]
 }
 
 fn other_place(why: &ObjectsPlaceError) -> Finding {

@@ -7,6 +7,7 @@
 
 mod admin;
 mod agree;
+mod audit;
 mod bundle;
 mod call;
 mod cases;
@@ -29,6 +30,8 @@ mod runs;
 mod scripts;
 mod serve;
 mod timeline;
+mod tls;
+mod wall;
 
 use std::process::ExitCode;
 
@@ -47,10 +50,10 @@ fn main() -> ExitCode {
         // Before anything else starts: the child gives up what it does not need at once.
         return snaphook_compile::child_main();
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(command)),
-        Err(error) => Err(CliError::Start(format!("cannot start the runtime: {error}"))),
+    let outcome = match command {
+        // While there is one thread: what a process gives up, it gives up for those that come.
+        Command::Serve(args) => serve::prepare(&args).and_then(|prepared| on_runtime(serve::run(prepared))),
+        command => on_runtime(run(command)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,9 +69,14 @@ fn main() -> ExitCode {
     }
 }
 
+fn on_runtime(command: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| CliError::Start(format!("cannot start the runtime: {error}")))?.block_on(command)
+}
+
 async fn run(command: Command) -> Result<(), CliError> {
     match command {
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => serve::run(serve::prepare(&args)?).await,
         Command::Dev(args) => dev::run(args).await,
         Command::Deploy(args) => deploy::run(args).await,
         Command::Import(args) => import::run(args).await,
@@ -77,6 +85,7 @@ async fn run(command: Command) -> Result<(), CliError> {
         Command::Replay(args) => replay::run(args).await,
         Command::Runs(args) => runs::list(args).await,
         Command::Run(args) => runs::show(args).await,
+        Command::Audit(args) => audit::list(args).await,
         Command::Tenant(command) => admin::tenant(command).await,
         Command::Token(command) => admin::token(command).await,
         Command::Doctor(args) => doctor::run(args).await,

@@ -1,6 +1,5 @@
 //! Puts the parts together: from a configuration to a listening node, and back down in order.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +20,11 @@ use crate::database::{self, Opened};
 use crate::objects;
 use crate::problem::CliError;
 use crate::progress;
+use crate::tls::TlsFiles;
 
 /// A node that listens.
 pub(crate) struct Node {
-    address: SocketAddr,
+    url: String,
     settings: Settings,
     new_operator_token: Option<String>,
     database: String,
@@ -42,6 +42,11 @@ impl Node {
     /// # Errors
     /// When the data directory or the database cannot be used, the address is taken, or the machine has no place for the sandboxes.
     pub(crate) async fn start(config: Config) -> Result<Self, CliError> {
+        let stopping = CancellationToken::new();
+        let tls = match TlsFiles::named(config.tls_cert.as_deref(), config.tls_key.as_deref())? {
+            Some(files) => Some(files.show(stopping.clone()).await?),
+            None => None,
+        };
         let Opened { store, shown: database, objects: place_of_objects, data_dir } = database::open(&config).await?;
         agree::objects(store.as_ref()).await?;
         // Asked for before anything is read: what changes from here on is heard of.
@@ -50,7 +55,7 @@ impl Node {
         let sandbox = sandbox(&config, &interpreter)?;
         let settings = sandbox.settings();
         let (operator, new_operator_token) = agree::operator_token(store.as_ref(), config.operator_token.as_deref()).await?;
-        let compiler = compiler(&config.data_dir);
+        let compiler = compiler(&config);
         let programs = Arc::new(Programs::new(ProgramsParts {
             store: Arc::clone(&store),
             compiler: compiler.clone(),
@@ -68,36 +73,25 @@ impl Node {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.map_err(|error| CliError::Start(format!("cannot listen on {}: {error}", config.listen)))?;
         let address = listener.local_addr().map_err(start_error)?;
-        let base = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let url = format!("{}://{address}", if config.tls_cert.is_some() { "https" } else { "http" });
+        let base = config.public_url.clone().unwrap_or_else(|| url.clone());
         let runner = Runner::new(parts, RunnerConfig { callback_url: format!("{base}/v1/callbacks"), ..RunnerConfig::default() });
         let api = Api::new(
-            ApiConfig { public_url: config.public_url.clone(), base_url: base.clone(), ..ApiConfig::new(operator) },
+            ApiConfig { public_url: config.public_url.clone(), base_url: base.clone(), tls, ..ApiConfig::new(operator) },
             ApiParts { store: Arc::clone(&store), programs: Arc::clone(&programs), runner: runner.clone() },
         );
-        let stopping = CancellationToken::new();
         tokio::spawn(api.clone().follow(changes));
         let serving = tokio::spawn(serve(listener, api, stopping.clone().cancelled_owned()));
         let requeue = tokio::spawn(runner.requeue(stopping.clone()));
         tokio::spawn(refresh(programs, stopping.clone()));
         tokio::spawn(objects::sweep_always(Arc::clone(&store), stopping.clone()));
         tokio::spawn(async move { compiler.warm().await });
-        Ok(Self {
-            address,
-            settings,
-            new_operator_token,
-            database,
-            place_of_objects,
-            store,
-            _data_dir: data_dir,
-            stopping,
-            serving,
-            requeue,
-        })
+        Ok(Self { url, settings, new_operator_token, database, place_of_objects, store, _data_dir: data_dir, stopping, serving, requeue })
     }
 
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens, as a URL.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Which database it is on, for people; no password.
@@ -165,8 +159,9 @@ async fn egress(config: &Config, store: &dyn Store) -> Result<Egress, CliError> 
 }
 
 /// Children run what this process runs, also when the file of that name is another build by now: the kernel's link follows the process.
-fn compiler(data_dir: &Path) -> Compiler {
-    Compiler::new(CompilerConfig::new("/proc/self/exe".into(), vec!["compile-child".into()], data_dir.to_owned()))
+fn compiler(config: &Config) -> Compiler {
+    let itself = CompilerConfig::new("/proc/self/exe".into(), vec!["compile-child".into()], config.data_dir.clone());
+    Compiler::new(CompilerConfig { second_wall: config.second_wall, ..itself })
 }
 
 /// Files of runs; what a killed process left there is removed, since this one has the data directory to itself.

@@ -1,16 +1,33 @@
 //! `snaphook serve`: a node until a signal says stop.
 
+use snaphook_wall::InForce;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::ServeArgs;
 use crate::config::{Config, LogFormat};
 use crate::node::{Node, start_error};
 use crate::problem::CliError;
+use crate::wall;
 
-pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
-    let config = Config::load(&args)?;
+/// What a node needs to know to start, in a process that has given up what a node does not need.
+pub(crate) struct Prepared {
+    config: Config,
+    wall: InForce,
+}
+
+/// Everything that is done before there is more than one thread.
+///
+/// # Errors
+/// When the configuration does not fit, or the wall is required and the kernel has not all of it.
+pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared, CliError> {
+    let config = Config::load(args)?;
     start_log(config.log_format, "info");
     raise_open_files();
+    let wall = wall::raise(&config)?;
+    Ok(Prepared { config, wall })
+}
+
+pub(crate) async fn run(Prepared { config, wall }: Prepared) -> Result<(), CliError> {
     survive_full_files();
     let data_dir = config.data_dir.clone();
     let response_bytes = config.response_memory_bytes;
@@ -28,11 +45,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), CliError> {
         if settings.pagemap_scan { "on" } else { "not offered by this kernel" },
     );
     println!("responses {} MiB for upstreams' bodies together, half of it for one tenant", response_bytes >> 20);
+    println!("wall      {wall}");
     if let Some(token) = node.new_operator_token() {
         println!("operator  {token}  (made now and shown this once; it manages tenants)");
     }
     let stop = stop_signal()?;
-    println!("listening on http://{}", node.address());
+    println!("listening on {}", node.url());
     stop.await;
     let again = stop_signal()?;
     tracing::info!("stopping: what is under way ends first; a second signal ends at once");

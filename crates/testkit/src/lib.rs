@@ -21,4 +21,5 @@ pub use gate::Gate;
 pub use large::{Skimmed, pattern};
 pub use link::{Link, Replacement};
 pub use s3::S3;
+pub use tls::Certificate;
 pub use upstream::{Recorded, Upstream};

@@ -100,6 +100,13 @@ impl Cluster {
         url.replace(&format!("127.0.0.1:{}", self.port), &link.address().to_string())
     }
 
+    /// The same URL by way of the server's socket in the file system.
+    #[must_use]
+    pub fn over_socket(&self, url: &str) -> String {
+        let directory = self.directory.display().to_string().replace('/', "%2F");
+        url.replace(&format!("127.0.0.1:{}", self.port), &format!("{directory}:{}", self.port))
+    }
+
     /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -1,8 +1,9 @@
-//! Chores: `cargo xtask demo | test | format | tidy | guests | bench | gen | setup`.
+//! Chores: `cargo xtask demo | test | format | tidy | deny | guests | bench | gen | setup`.
 
 #![forbid(unsafe_code)]
 
 mod demo;
+mod deny;
 mod guest;
 mod run;
 mod setup;
@@ -18,6 +19,7 @@ usage: cargo xtask COMMAND
   test            everything: unit, contract, black-box and guest tests; ends with one line of counts
   format          the workspace, the guest SDK and the guests; `--check` rewrites nothing
   tidy            arrows, sizes, conformance rows, limits
+  deny            licences, sources and doubled crates as deny.toml has them; advisories too where cargo-deny is installed
   guests          lints of the guest SDK and the guests, which are no members of the workspace
   bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`
   gen             write the generated files that are committed (OpenAPI)
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "tidy" => tidy::tidy(),
+        "deny" => deny::deny(),
         "format" => guest::format(rest),
         "guests" => guest::lint(),
         "bench" => demo::bench(rest),

@@ -10,7 +10,7 @@ pub(crate) fn everything() -> Result<(), String> {
     clang()?;
     postgres()?;
     if std::env::var_os("CI").is_some() {
-        nginx();
+        balancers();
     }
     guest::prepare()
 }
@@ -24,13 +24,16 @@ fn postgres() -> Result<(), String> {
     install(&["postgresql"], "tests of several nodes run a PostgreSQL of their own")
 }
 
-/// Only where everything must be tested: its package starts a server of the machine's. Without it, the test that needs it says that it was left out.
-fn nginx() {
-    if works("nginx", &["-v"]) || works("/usr/sbin/nginx", &["-v"]) {
-        return;
-    }
-    if let Err(message) = install(&["nginx-light"], "a test runs the balancer of docs/many-nodes.md") {
-        println!("{message}");
+/// The balancers of docs/many-nodes.md. Only where everything must be tested: their packages start servers of the machine's. Without them, the
+/// tests that need them say that they were left out.
+fn balancers() {
+    for (program, package) in [("nginx", "nginx-light"), ("haproxy", "haproxy")] {
+        if works(program, &["-v"]) || works(&format!("/usr/sbin/{program}"), &["-v"]) {
+            continue;
+        }
+        if let Err(message) = install(&[package], "a test runs the balancer of docs/many-nodes.md") {
+            println!("{message}");
+        }
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Ans
     let mut body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes), sender).await?;
     let request = TriggerRequest {
         method: parts.method.as_str().to_owned(),
-        url: url(&parts, core.config.public_url.as_deref()),
+        url: url(&parts, core.config.public_url.as_deref(), core.scheme()),
         path: below.to_owned(),
         headers: headers(&parts.headers, by_token),
         body: body.bytes.clone(),
@@ -114,7 +114,7 @@ fn place(path: &str) -> Option<(TenantName, Name, &str)> {
 }
 
 /// The address as the caller wrote it. What stands between us and the caller may have changed how it began, which the node's own setting says.
-fn url(parts: &Parts, public_url: Option<&str>) -> String {
+fn url(parts: &Parts, public_url: Option<&str>, scheme: &str) -> String {
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     if let Some(public_url) = public_url {
         return format!("{public_url}{path}");
@@ -122,7 +122,7 @@ fn url(parts: &Parts, public_url: Option<&str>) -> String {
     let host = || parts.headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok();
     let authority = parts.uri.authority().cloned().or_else(host);
     let authority = authority.as_ref().map_or("localhost", Authority::as_str);
-    format!("http://{authority}{path}")
+    format!("{scheme}://{authority}{path}")
 }
 
 /// What a script sees of the headers: not those between us and the next hop, and not the token that let the caller in.
@@ -158,8 +158,8 @@ mod tests {
         let request = Request::post("/t/a/f/x?q=1&q=2").header("host", "hooks.example:8080").header("authorization", "Bearer t");
         let request = request.header("connection", "close").header("te", "trailers").header("content-length", "3").header("X-A", "b");
         let (parts, ()) = request.body(()).expect("a request").into_parts();
-        assert_eq!(url(&parts, None), "http://hooks.example:8080/t/a/f/x?q=1&q=2");
-        assert_eq!(url(&parts, Some("https://public.example/in")), "https://public.example/in/t/a/f/x?q=1&q=2");
+        assert_eq!(url(&parts, None, "https"), "https://hooks.example:8080/t/a/f/x?q=1&q=2");
+        assert_eq!(url(&parts, Some("https://public.example/in"), "http"), "https://public.example/in/t/a/f/x?q=1&q=2");
         let names = |by_token| headers(&parts.headers, by_token).0.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(true), ["host", "content-length", "x-a"]);
         assert_eq!(names(false), ["host", "authorization", "content-length", "x-a"]);

@@ -220,12 +220,13 @@ impl Answered {
 }
 
 fn redact(value: &mut Value) {
-    const VOLATILE: [&str; 13] = [
+    const VOLATILE: [&str; 14] = [
         "id",
         "token",
         "request_id",
         "run",
         "created_at",
+        "last_used_at",
         "updated_at",
         "expires_at",
         "started_at",

@@ -25,12 +25,21 @@ async fn a_tenant_is_created_changed_and_deleted() {
         "response_body_bytes": 16777216,
         "state_bytes": 4194304
       },
+      "quota": {
+        "concurrency": 16,
+        "rate_per_s": 100
+      },
+      "weight": 1,
       "grants": {
         "fetch": false
       },
       "retention": {
         "logs_s": 604800,
-        "payloads_s": 259200
+        "payloads_s": 259200,
+        "audit_s": 31536000
+      },
+      "usage": {
+        "concurrency": 0
       },
       "egress": {},
       "created_at": "[created_at]",
@@ -55,12 +64,21 @@ async fn a_tenant_is_created_changed_and_deleted() {
         "response_body_bytes": 16777216,
         "state_bytes": 4194304
       },
+      "quota": {
+        "concurrency": 16,
+        "rate_per_s": 100
+      },
+      "weight": 1,
       "grants": {
         "fetch": true
       },
       "retention": {
         "logs_s": 604800,
-        "payloads_s": 259200
+        "payloads_s": 259200,
+        "audit_s": 31536000
+      },
+      "usage": {
+        "concurrency": 0
       },
       "egress": {
         "allow": [

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use snaphook_compile::{CompileError, Compiler, CompilerConfig, EmptyLibrary};
 use snaphook_model::{Code, Language};
+use snaphook_wall::Mode;
 use wasm_encoder::{BlockType, CodeSection, Component, Function, FunctionSection, Module, ModuleSection, TypeSection, ValType};
 
 use crate::support::{compiler, data_dir, fault, js, step, turn, upload};
@@ -108,4 +109,46 @@ async fn our_own_failures_are_not_blamed_on_the_upload() {
         let failed = compiler.compile(turn(), upload(Language::JavaScript, SCRIPT), &EmptyLibrary).await;
         assert!(matches!(failed, Err(CompileError::Failed(_))), "{executable}: {:?}", failed.err());
     }
+}
+
+/// The states in which the kernel has the threads of a child that was started with this argument: whether it filters their system calls, and
+/// whether they may gain privileges.
+fn filtered(argument: &str) -> Vec<(bool, bool)> {
+    let is_ours = |process: &std::path::Path| {
+        let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|part| part == argument.as_bytes())
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).filter(|process| is_ours(process));
+    let threads = processes.flat_map(|process| std::fs::read_dir(process.join("task")).into_iter().flatten().flatten());
+    let state = |thread: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        Some((status.contains("Seccomp:\t2"), status.contains("NoNewPrivs:\t1")))
+    };
+    threads.filter_map(state).collect()
+}
+
+#[tokio::test]
+async fn a_child_that_waits_for_an_upload_is_closed_already() {
+    if !snaphook_wall::offered().missing.is_empty() {
+        return eprintln!("skipped: this kernel has not all of the second wall");
+    }
+    let closed = compiler(|config| config.arguments = vec!["a-child-that-is-closed".into()]);
+    let open = compiler(|config| {
+        config.arguments = vec!["a-child-that-is-open".into()];
+        config.second_wall = Mode::Off;
+    });
+    closed.warm().await;
+    open.warm().await;
+    for _ in 0..400 {
+        let threads = filtered("a-child-that-is-closed");
+        if !threads.is_empty() && threads.iter().all(|state| *state == (true, true)) {
+            let open = filtered("a-child-that-is-open");
+            assert!(open.iter().all(|state| *state == (false, false)), "a wall that is switched off stands: {open:?}");
+            let compiled = closed.compile(turn(), upload(Language::JavaScript, SCRIPT), &EmptyLibrary).await.unwrap();
+            assert_eq!(step(&compiled, "[1]").await.unwrap(), "[1]");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the child is not closed: {:?}", filtered("a-child-that-is-closed"));
 }

@@ -205,6 +205,8 @@ fn options(file: &Path) -> SqliteConnectOptions {
         .busy_timeout(PATIENCE)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .pragma("journal_size_limit", LOG_BYTES)
+        // What a statement sets aside stays in memory: beside the data directory a node has no place to write to.
+        .pragma("temp_store", "MEMORY")
         // Rows of a page may be megabytes each, so few of them wait in memory for whoever reads them.
         .row_buffer_size(4)
         .thread_name(|number| format!("store-{number}"))

@@ -122,3 +122,18 @@ proptest! {
         prop_assert_eq!(yaml(&once.to_string()).unwrap().to_string(), once.to_string());
     }
 }
+
+#[test]
+fn deep_nesting_is_refused_before_it_takes_a_threads_stack() {
+    // Half of what a thread of a node has.
+    let read = |text: String| {
+        let thread = std::thread::Builder::new().stack_size(1 << 20);
+        thread.spawn(move || from_yaml(text.as_bytes()).map(|_| ())).unwrap().join().expect("it was read or refused")
+    };
+    for (open, close) in [("[", "]"), ("{a: ", "}"), ("{? [", "]}")] {
+        let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+        assert!(read(nested(1_000)).is_err());
+        let _ = read(nested(64));
+    }
+    assert_eq!(read(format!("{}1{}", "[".repeat(60), "]".repeat(60))), Ok(()));
+}
