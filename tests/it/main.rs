@@ -18,6 +18,7 @@ mod crash;
 mod determinism;
 mod examples;
 mod failures;
+mod fairness;
 mod files;
 mod folders;
 mod full_disk;

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod examples;
+pub mod neighbours;
 pub mod node;
 pub mod process;
 

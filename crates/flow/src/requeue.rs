@@ -13,6 +13,9 @@ use tokio_util::task::TaskTracker;
 use crate::drive::{self, Start};
 use crate::runner::Inner;
 use crate::{prepare, record, retention};
+use turns::{Held, Turns};
+
+mod turns;
 
 /// How long a run that another process queued may lie unnoticed past its time. One indexed look-up a second costs nothing.
 const LOOK: Duration = Duration::from_secs(1);
@@ -22,6 +25,9 @@ const HEARD: Duration = Duration::from_millis(50);
 
 /// When the store did not answer: time for it to come back.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How long until tenants who have all they may are looked at again, should nothing wake us before.
+const FULL: Duration = Duration::from_millis(500);
 
 /// How often files are looked for whose runs have ended elsewhere, or went with their tenant.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -35,6 +41,11 @@ pub(crate) struct Due {
 }
 
 impl Due {
+    /// Somebody may begin who had no place before.
+    pub(crate) fn look(&self) {
+        self.changed.notify_one();
+    }
+
     /// A run was queued for this time.
     pub(crate) fn at(&self, time: Timestamp) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +71,8 @@ impl Due {
 
 /// One round: takes what is due, drives it to its end, says how many there were.
 pub(crate) async fn run_due(inner: &Arc<Inner>) -> Result<usize, Fault> {
-    let claimed = claim(inner, inner.config.queued_at_once).await?;
+    let claimed = inner.parts.store.claim_due_runs(inner.parts.clock.now(), inner.config.queued_at_once).await;
+    let claimed = claimed.map_err(record::store_fault)?;
     let count = claimed.len();
     let shutdown = CancellationToken::new();
     futures_util::future::join_all(claimed.into_iter().map(|run| Box::pin(begin(inner, run, &shutdown)))).await;
@@ -83,11 +95,12 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
     let watched = inner.clone();
     tokio::spawn(async move { watching.run_until_cancelled(watch(watched)).await });
     let places = Arc::new(Semaphore::new(inner.config.queued_at_once as usize));
+    let mut turns = Turns::new(inner.config.queued_at_once);
     let under_way = TaskTracker::new();
     while !shutdown.is_cancelled() {
         let pause = tokio::select! {
             () = shutdown.cancelled() => break,
-            pause = round(&inner, &places, &under_way, &shutdown) => pause,
+            pause = round(&inner, &mut turns, &places, &under_way, &shutdown) => pause,
         };
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -180,7 +193,13 @@ async fn watch(inner: Arc<Inner>) {
 }
 
 /// Waits for room, fills it with what is due, and says how long to wait for the next round.
-async fn round(inner: &Arc<Inner>, places: &Arc<Semaphore>, under_way: &TaskTracker, shutdown: &CancellationToken) -> Duration {
+async fn round(
+    inner: &Arc<Inner>,
+    turns: &mut Turns,
+    places: &Arc<Semaphore>,
+    under_way: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Duration {
     let Ok(first) = places.clone().acquire_owned().await else { return PAUSE };
     let mut room = vec![first];
     while let Ok(place) = places.clone().try_acquire_owned() {
@@ -188,12 +207,19 @@ async fn round(inner: &Arc<Inner>, places: &Arc<Semaphore>, under_way: &TaskTrac
     }
     // Asked before the claim: what becomes due after it is in the next round.
     let wait = inner.due.wait(inner.parts.clock.now());
-    match claim(inner, u32::try_from(room.len()).unwrap_or(u32::MAX)).await {
-        Err(_) => PAUSE,
-        Ok(claimed) if claimed.is_empty() => wait.min(until_next(inner).await),
+    match turns.claim(&*inner.parts.store, inner.parts.clock.now(), u32::try_from(room.len()).unwrap_or(u32::MAX)).await {
+        Err(error) => {
+            record::store_fault(error);
+            PAUSE
+        }
+        // What is due may be of tenants alone who have all they may; they are looked at again when one of their runs has ended.
+        Ok(claimed) if claimed.is_empty() => {
+            wait.min(until_next(inner).await).max(if turns.anybody_full() { FULL } else { Duration::ZERO })
+        }
         Ok(claimed) => {
             for (run, place) in claimed.into_iter().zip(room) {
-                under_way.spawn(begin_in(inner.clone(), run, shutdown.clone(), place));
+                let held = turns.hold(&run.tenant, Arc::clone(inner));
+                under_way.spawn(begin_in(inner.clone(), run, shutdown.clone(), (place, held)));
             }
             // There may be more than there was room for.
             Duration::ZERO
@@ -240,12 +266,8 @@ async fn sweep(inner: &Inner) {
     }
 }
 
-async fn begin_in(inner: Arc<Inner>, run: ClaimedRun, shutdown: CancellationToken, _place: OwnedSemaphorePermit) {
+async fn begin_in(inner: Arc<Inner>, run: ClaimedRun, shutdown: CancellationToken, _place: (OwnedSemaphorePermit, Held)) {
     begin(&inner, run, &shutdown).await;
-}
-
-async fn claim(inner: &Inner, limit: u32) -> Result<Vec<ClaimedRun>, Fault> {
-    inner.parts.store.claim_due_runs(inner.parts.clock.now(), limit).await.map_err(record::store_fault)
 }
 
 /// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone. A store that is away is waited for, unless the run's

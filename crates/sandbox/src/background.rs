@@ -2,8 +2,9 @@
 //!
 //! An invocation begins on the task that awaits it, since nearly all end within their first millisecond. What takes longer is moved here, so that
 //! the threads that read requests and begin invocations are never behind it: they have the processor whenever they want it, and what is left is
-//! shared by deficit round robin (Shreedhar and Varghese, 1995) over the tenants that have something to run. The unit is the time of the
-//! processor rather than fuel, since faults of pages and copies cost the neighbours as well.
+//! shared by start-time fair queueing (Goyal, Vin and Cheng, 1996) over the tenants that have something to run: next is who has had the least for
+//! its weight. A round robin with deficits would pass by a tenant whose few invocations are all under way on other threads. The unit is the time of
+//! the processor rather than fuel, since faults of pages and copies cost the neighbours as well.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -17,8 +18,8 @@ use rustix::time::{ClockId, clock_gettime};
 use snaphook_model::{TenantName, Weight};
 use tokio::runtime::Handle;
 
-/// What a tenant of weight one may run before the next one's turn: about a slice, since guests yield at every tick.
-const QUANTUM: Duration = Duration::from_millis(1);
+/// What a slice is taken to cost until it has ended: guests yield at every tick.
+const SLICE: Duration = Duration::from_millis(1);
 
 /// How nice the threads are to the others of the process, as `setpriority` counts. Ten is a tenth of the weight of an ordinary thread: enough to
 /// get on beside a node that is full of short invocations, and little enough to make way for them.
@@ -38,23 +39,25 @@ struct Queue {
     filled: Condvar,
 }
 
-/// What is ready to run, by tenant.
+/// What is there to run, by tenant.
 #[derive(Default)]
 struct Lanes {
     of: HashMap<TenantName, Lane>,
-    /// Tenants with something to run, the next one in front.
-    turns: VecDeque<TenantName>,
+    /// What the lane that ran last had had then. Who comes anew begins there: being away saves nothing.
+    clock: u64,
     closed: bool,
 }
 
 #[derive(Default)]
 struct Lane {
     ready: VecDeque<Runnable>,
-    /// What it may still run in this turn, in nanoseconds; less than nothing when its last slice was longer than that.
-    credit: i64,
+    /// What it has had of the processor, in nanoseconds by its weight, counted from where it began. Slices under way are in it.
+    had: u64,
     weight: Weight,
-    /// Its futures that have not ended, ready or not. A lane without any is forgotten, and what it owes with it.
+    /// Its futures that have not ended. A lane without any is forgotten.
     futures: u32,
+    /// Those that are on a thread.
+    running: u32,
 }
 
 impl Background {
@@ -106,7 +109,7 @@ fn work(queue: &Queue) {
     while let Some((tenant, runnable)) = queue.next() {
         let before = processor_time();
         runnable.run();
-        queue.charge(&tenant, processor_time().saturating_sub(before));
+        queue.ran(&tenant, processor_time().saturating_sub(before));
     }
 }
 
@@ -141,9 +144,10 @@ impl Queue {
         }
     }
 
-    fn charge(&self, tenant: &TenantName, spent: Duration) {
+    fn ran(&self, tenant: &TenantName, spent: Duration) {
         if let Some(lane) = self.lanes().of.get_mut(tenant) {
-            lane.credit = lane.credit.saturating_sub(nanos(spent));
+            lane.running = lane.running.saturating_sub(1);
+            lane.had = lane.had.saturating_sub(lane.cost(SLICE)).saturating_add(lane.cost(spent));
         }
     }
 
@@ -156,40 +160,28 @@ impl Queue {
 impl Lanes {
     fn push(&mut self, tenant: &TenantName, runnable: Runnable) {
         let lane = self.of.entry(tenant.clone()).or_default();
-        if lane.ready.is_empty() {
-            // Who had nothing to run saves nothing for later, and still owes what it owes.
-            lane.credit = lane.credit.min(0);
-            self.turns.push_back(tenant.clone());
+        if lane.ready.is_empty() && lane.running == 0 {
+            lane.had = lane.had.max(self.clock);
         }
         lane.ready.push_back(runnable);
     }
 
+    /// What runs next, counted as if it had run a whole slice already, so that the next thread chooses somebody else.
     fn next(&mut self) -> Option<(TenantName, Runnable)> {
-        loop {
-            let tenant = self.turns.front()?;
-            let Some(lane) = self.of.get_mut(tenant) else {
-                self.turns.pop_front();
-                continue;
-            };
-            if lane.credit <= 0 {
-                lane.credit = lane.credit.saturating_add(nanos(QUANTUM * lane.weight.0));
-                self.turns.rotate_left(1);
-                continue;
-            }
-            let tenant = tenant.clone();
-            let runnable = lane.ready.pop_front();
-            if lane.ready.is_empty() {
-                self.turns.pop_front();
-            }
-            if let Some(runnable) = runnable {
-                return Some((tenant, runnable));
-            }
-        }
+        let ready = self.of.iter_mut().filter(|(_, lane)| !lane.ready.is_empty());
+        let (tenant, lane) = ready.min_by_key(|(_, lane)| lane.had)?;
+        let runnable = lane.ready.pop_front()?;
+        self.clock = self.clock.max(lane.had);
+        lane.running += 1;
+        lane.had = lane.had.saturating_add(lane.cost(SLICE));
+        Some((tenant.clone(), runnable))
     }
 }
 
-fn nanos(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+impl Lane {
+    fn cost(&self, time: Duration) -> u64 {
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / u64::from(self.weight.0.max(1))
+    }
 }
 
 /// A future's part in its tenant's lane.

@@ -114,6 +114,12 @@ pub trait RunStore: Send + Sync {
     /// cannot be read waits for another hour, so that the others go on.
     fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>>;
 
+    /// The same of one tenant's.
+    fn claim_due_runs_of<'a>(&'a self, tenant: &'a TenantName, now: Timestamp, limit: u32) -> StoreFuture<'a, Vec<ClaimedRun>>;
+
+    /// Up to `limit` tenants after this one, in the order of their names, that have runs that are due: whose turn is next.
+    fn due_tenants<'a>(&'a self, now: Timestamp, after: Option<&'a TenantName>, limit: u32) -> StoreFuture<'a, Vec<TenantName>>;
+
     /// Makes leases last as long again as when they were taken, and answers with those that are lost. Renew them well before
     /// [`crate::Store::lease_time`] has passed; work under one ends before that.
     fn renew_leases<'a>(&'a self, leases: &'a [Lease]) -> StoreFuture<'a, Vec<Lease>>;

@@ -75,14 +75,16 @@ async fn one_tenants_invocations_leave_places_to_another() {
         while bench.sandbox.pool_used_bytes() < 16 * (128 << 10) {
             tokio::task::yield_now().await;
         }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.sandbox.pool_used_bytes(), 16 * (128 << 10), "half of the places");
         let mut invocation = of_tenant("quiet", step(limits()));
         invocation.deadline = Some(Instant::now() + Duration::from_millis(500));
         bench.sandbox.invoke(&quick, invocation).await
     };
-    let (occupied, quiet) = tokio::join!(occupy, other);
+    let (_, quiet) = tokio::join!(occupy, other);
     assert!(quiet.result.is_ok(), "{:?}", quiet.result);
-    let ran = occupied.iter().filter(|outcome| code(outcome) == Code::Deadline && outcome.usage.fuel > 0).count();
-    assert_eq!(ran, 16, "half of the places");
 }
 
 #[tokio::test]

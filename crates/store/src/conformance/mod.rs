@@ -59,7 +59,7 @@ macro_rules! conformance {
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors, of_one_endpoint_are_found,
                 of_one_endpoint_are_found_among_many, are_looked_at_in_bounds, that_waited_are_found_by_their_start;
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
-            queue: gives_each_run_once, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
+            queue: gives_each_run_once, gives_tenants_their_turns, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
             waiting: go_on_when_their_time_has_come, have_a_history, are_called_back_once,
                 hear_of_a_callback_that_came_before_they_waited, are_cancelled;

@@ -38,6 +38,26 @@ pub(crate) async fn gives_each_run_once(store: &dyn Store) {
     assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), [20, 21, 30, 31].map(run_id).into());
 }
 
+pub(crate) async fn gives_tenants_their_turns(store: &dyn Store) {
+    let (a, b, c) = (with_tenant(store, "a").await, with_tenant(store, "b").await, with_tenant(store, "c").await);
+    for number in 1..6 {
+        store.queue_run(&a, &queued(number), None, 100).await.unwrap();
+    }
+    store.queue_run(&b, &queued(50), None, 100).await.unwrap();
+    store.queue_run(&c, &queued(9), None, 100).await.unwrap();
+    let turns = async |now, after: Option<&TenantName>, limit| store.due_tenants(at(now), after, limit).await.unwrap();
+    assert_eq!(turns(9, None, 5).await, [a.clone(), c.clone()], "what is not due has no turn");
+    assert_eq!(turns(50, None, 2).await, [a.clone(), b.clone()]);
+    assert_eq!(turns(50, Some(&b), 5).await, [c.clone()]);
+    assert_eq!(turns(50, Some(&c), 5).await, []);
+    let claimed = store.claim_due_runs_of(&a, at(3), 2).await.unwrap();
+    assert_eq!(claimed.iter().map(|claimed| claimed.run.record.id).collect::<Vec<_>>(), [run_id(1), run_id(2)]);
+    assert_eq!(store.claim_due_runs_of(&a, at(3), 9).await.unwrap().len(), 1, "what is due, and nobody else's");
+    assert_eq!(store.claim_due_runs_of(&b, at(49), 9).await.unwrap(), []);
+    assert_eq!(store.claim_due_runs(at(50), 9).await.unwrap().len(), 4);
+    assert_eq!(turns(50, None, 5).await, []);
+}
+
 pub(crate) async fn takes_failed_and_next_together(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     let (mut failed, mut next) = (run(1, Some("orders"), RunStatus::Failed), queued(2));

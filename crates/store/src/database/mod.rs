@@ -67,11 +67,11 @@ impl Database {
         })
     }
 
-    /// Claims due runs under a token; rows as [`crate::sql::runs::DUE`] gives them.
-    pub(crate) async fn claim(&self, now_us: i64, limit: u32, token: Uuid) -> Result<Vec<Row>, StoreError> {
+    /// Claims due runs under a token, of one tenant or of all; rows as [`crate::sql::runs::DUE`] gives them.
+    pub(crate) async fn claim(&self, tenant: Option<&TenantName>, now_us: i64, limit: u32, token: Uuid) -> Result<Vec<Row>, StoreError> {
         match self {
-            Self::Sqlite(_) => crate::sqlite::claim(self, now_us, limit, token).await,
-            Self::Postgres(server) => server.claim(now_us, limit, token).await,
+            Self::Sqlite(_) => crate::sqlite::claim(self, tenant, now_us, limit, token).await,
+            Self::Postgres(server) => server.claim(tenant, now_us, limit, token).await,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Runs and the queue of those that wait.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use snaphook_model::{AuditAction, Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
@@ -95,18 +97,23 @@ impl<S: OnSql> RunStore for S {
     }
 
     fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>> {
+        Box::pin(claim(self.database(), None, now, limit))
+    }
+
+    fn claim_due_runs_of<'a>(&'a self, tenant: &'a TenantName, now: Timestamp, limit: u32) -> StoreFuture<'a, Vec<ClaimedRun>> {
+        Box::pin(claim(self.database(), Some(tenant), now, limit))
+    }
+
+    fn due_tenants<'a>(&'a self, now: Timestamp, after: Option<&'a TenantName>, limit: u32) -> StoreFuture<'a, Vec<TenantName>> {
         Box::pin(async move {
-            // Whoever claimed in another round, on another node or here, has another token.
-            let token = Uuid::now_v7();
-            let rows = self.database().claim(now.as_microsecond(), limit, token).await?;
-            let mut claimed = Vec::with_capacity(rows.len());
-            for row in &rows {
-                match claimed_run(row, now, token) {
-                    Ok(run) => claimed.push(run),
-                    Err(error) => put_aside(self.database(), row, now, token, &error).await,
-                }
-            }
-            Ok(claimed)
+            let due = query(sql::DUE_TENANTS).bind(now.as_microsecond()).bind(after.map_or("", TenantName::as_str)).bind(limit);
+            let mut tenants = Vec::new();
+            let take = |row: &Row| {
+                tenants.push(tenant_name(row, 0)?);
+                Ok(ControlFlow::Continue(()))
+            };
+            due.read_each(self.database(), take).await?;
+            Ok(tenants)
         })
     }
 
@@ -319,6 +326,21 @@ pub(super) fn writes_text(run: &QueuedRun) -> Result<Option<String>, StoreError>
 /// The same for its subject's values.
 pub(super) fn values_text(run: &QueuedRun) -> Result<Option<String>, StoreError> {
     (!run.subject_values.0.is_empty()).then(|| to_json(VALUES, &run.subject_values)).transpose()
+}
+
+/// Claims what is due, of one tenant or of all.
+async fn claim(database: &Database, tenant: Option<&TenantName>, now: Timestamp, limit: u32) -> Result<Vec<ClaimedRun>, StoreError> {
+    // Whoever claimed in another round, on another node or here, has another token.
+    let token = Uuid::now_v7();
+    let rows = database.claim(tenant, now.as_microsecond(), limit, token).await?;
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match claimed_run(row, now, token) {
+            Ok(run) => claimed.push(run),
+            Err(error) => put_aside(database, row, now, token, &error).await,
+        }
+    }
+    Ok(claimed)
 }
 
 fn claimed_run(row: &Row, now: Timestamp, token: Uuid) -> Result<ClaimedRun, StoreError> {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use snaphook_model::TenantName;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -104,8 +105,14 @@ impl Server {
     }
 
     /// See [`crate::database::Database::claim`].
-    pub(crate) async fn claim(&self, now_us: i64, limit: u32, token: Uuid) -> Result<Vec<Row>, StoreError> {
-        let claim = query(sql::CLAIM_DUE).bind(now_us).bind(limit).bind(token.to_string()).bind(self.lease_us()).postgres()?;
+    pub(crate) async fn claim(&self, tenant: Option<&TenantName>, now_us: i64, limit: u32, token: Uuid) -> Result<Vec<Row>, StoreError> {
+        let claim = query(if tenant.is_some() { sql::CLAIM_DUE_OF } else { sql::CLAIM_DUE });
+        let claim = claim.bind(now_us).bind(limit).bind(token.to_string()).bind(self.lease_us());
+        let claim = match tenant {
+            Some(tenant) => claim.bind(tenant.as_str()),
+            None => claim,
+        };
+        let claim = claim.postgres()?;
         let mut lent = self.acquire().await?;
         let (connection, broken) = lent.parts();
         Ok(bounded(broken, claim.fetch_all(connection)).await?.into_iter().map(Row::Postgres).collect())

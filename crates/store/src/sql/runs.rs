@@ -101,8 +101,24 @@ pub(crate) fn dequeue_held(rows: usize) -> String {
     text
 }
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
-pub(crate) const DUE: &str = "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint FROM run_queue AS q JOIN runs AS r \
-     ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1 ORDER BY q.due_at LIMIT $2";
+macro_rules! due {
+    ($whose:literal) => {
+        concat!(
+            "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint FROM run_queue AS q JOIN runs AS r \
+             ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
+            $whose,
+            " ORDER BY q.due_at LIMIT $2"
+        )
+    };
+}
+pub(crate) const DUE: &str = due!("");
+pub(crate) const DUE_OF: &str = due!(" AND q.tenant = $3");
+/// Tenants after $2 that have runs due at $1. Steps from one tenant to the next in the index, so that a long queue of one is one step; stops when
+/// it has found $3.
+pub(crate) const DUE_TENANTS: &str = "WITH RECURSIVE turn(tenant) AS ( \
+     SELECT (SELECT MIN(tenant) FROM run_queue WHERE claimed = 0 AND tenant > $2) \
+     UNION ALL SELECT (SELECT MIN(q.tenant) FROM run_queue AS q WHERE q.claimed = 0 AND q.tenant > turn.tenant) FROM turn WHERE turn.tenant IS NOT NULL \
+     ) SELECT tenant FROM turn WHERE EXISTS (SELECT 1 FROM run_queue AS q WHERE q.claimed = 0 AND q.tenant = turn.tenant AND q.due_at <= $1) LIMIT $3";
 pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1, lease_token = $3 WHERE tenant = $1 AND id = $2";
 /// Lets go of a run until $3, and of the word that it is being run.
 pub(crate) const PUT_ASIDE: &str = "UPDATE run_queue SET claimed = 0, lease_token = NULL, lease_until = NULL, due_at = $3 WHERE tenant = $1 AND id = $2 AND lease_token = $4";

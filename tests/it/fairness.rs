@@ -1,0 +1,123 @@
+//! Tenants beside each other: what one is refused, and what another does not notice.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use snaphook_testkit::{Answer, Gate, Upstream};
+use snaphook_tests::NodeProcess;
+use snaphook_tests::neighbours::{self, Load, Neighbour};
+
+use crate::support::{binary, ended, node, problem};
+
+/// Repeats the body that it was sent.
+async fn mirror() -> Upstream {
+    let upstream = Upstream::start().await;
+    upstream.on_request("/x", |request| Answer::json(serde_json::from_str::<Value>(&request.text()).unwrap_or_default()));
+    upstream
+}
+
+#[tokio::test]
+async fn f125_a_tenant_at_its_cap_is_told_and_another_is_not() {
+    let upstream = mirror().await;
+    let slow = Upstream::start().await;
+    let gate = Gate::closed();
+    slow.on("/x", Answer::json(json!({})).after(&gate));
+    let allowed = json!({"allow_private": ["127.0.0.0/8"]});
+    let capped = node().tenant_with(json!({"quota": {"concurrency": 2, "rate_per_s": 1000}, "egress": allowed})).await;
+    let endpoints = json!({"x": {"method": "POST", "path": "/x"}});
+    capped.connector("api", json!({"base_url": slow.url(""), "endpoints": endpoints})).await;
+    let held = [capped.clone(), capped.clone()].map(|tenant| tokio::spawn(async move { tenant.call("api/x", json!({})).await }));
+    let _ = slow.received(2).await;
+    let refused = capped.call("api/x", json!({})).await.expect(429);
+    assert_eq!((problem(&refused).0.as_str(), refused.header("retry-after")), ("quota-concurrency", Some("1")));
+    assert_eq!(refused.json()["limit"], 2);
+    let other = neighbours::quiet(node(), &upstream.url("")).await;
+    let _ = other.call("api/x", json!({"items": []})).await.expect(200);
+    // Looking is no work: whoever wants to know why may read.
+    let _ = capped.client.get("/v1/runs").await.expect(200);
+    gate.open();
+    for call in held {
+        let _ = call.await.unwrap().expect(200);
+    }
+    let _ = capped.call("api/x", json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn f125_a_body_over_the_limit_is_refused_before_anything_runs() {
+    let tenant = node().tenant().await;
+    tenant.js("hook", "export default (payload) => payload;").await;
+    tenant.flow("f", json!({"steps": [{"script": "hook"}]})).await;
+    let body = |bytes: usize| format!("{{\"payload\":\"{}\"}}", "x".repeat(bytes - "{\"payload\":\"\"}".len()));
+    let send = async |bytes: usize| tenant.client.send("POST", "/v1/flows/f/runs", &[], body(bytes).into()).await;
+    let _ = send(6 << 20).await.expect(200);
+    assert_eq!(problem(&send((6 << 20) + 1).await.expect(413)).0, "too-large");
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_too_fast_is_told_when_to_come_again() {
+    let upstream = mirror().await;
+    let quota = json!({"quota": {"rate_per_s": 5}, "egress": {"allow_private": ["127.0.0.0/8"]}});
+    let tenant = node().tenant_with(quota).await;
+    tenant.connector("api", json!({"base_url": upstream.url(""), "endpoints": {"x": {"method": "POST", "path": "/x"}}})).await;
+    let mut refused = Vec::new();
+    for _ in 0..20 {
+        let answer = tenant.call("api/x", json!({})).await;
+        if answer.status != 200 {
+            refused.push(answer.expect(429));
+        }
+    }
+    assert!(refused.len() >= 10, "{} of 20 calls at once were refused", refused.len());
+    assert_eq!((problem(&refused[0]).0.as_str(), refused[0].header("retry-after")), ("quota-rate", Some("1")));
+}
+
+/// No answer of the quiet tenant is a refusal, and none takes as long as it would behind the neighbour. How much longer they take is for the
+/// bench to say, on a machine that does nothing else.
+async fn stays_quiet(neighbour: Neighbour) {
+    let node = NodeProcess::start(binary());
+    let upstream = mirror().await;
+    let [alone, beside] = neighbours::beside(&node, &upstream.url(""), neighbour, Duration::from_secs(3)).await;
+    let shown = |quiet: &neighbours::Quiet| {
+        format!("{} calls, p50 {:?}, p99 {:?}", quiet.latencies.len(), quiet.percentile(50), quiet.percentile(99))
+    };
+    println!("{}: alone {}; beside {}", neighbour.words(), shown(&alone), shown(&beside));
+    assert!(alone.failed.is_empty() && beside.failed.is_empty(), "{:?} {:?}", alone.failed, beside.failed);
+    assert!(beside.percentile(99) < Duration::from_secs(1), "{}", shown(&beside));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_endless_loops_refuse_nobody() {
+    stays_quiet(Neighbour::Loops).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_memory_bombs_refuse_nobody() {
+    stays_quiet(Neighbour::MemoryBombs).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_log_floods_refuse_nobody() {
+    stays_quiet(Neighbour::LogFloods).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_uploads_refuse_nobody() {
+    stays_quiet(Neighbour::Uploads).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_queue_refuses_nobody_and_queued_runs_take_turns() {
+    stays_quiet(Neighbour::QueuedRuns).await;
+    let node = NodeProcess::start(binary());
+    let upstream = mirror().await;
+    let tenant = neighbours::quiet(&node, &upstream.url("")).await;
+    tenant.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
+    let load = Load::start(&node, Neighbour::QueuedRuns).await;
+    // Long enough for hundreds of runs to be ahead.
+    let _ = neighbours::calls(&tenant, Duration::from_secs(2)).await;
+    for _ in 0..5 {
+        let run = tenant.start("f", json!({"items": []})).await;
+        let run = tokio::time::timeout(Duration::from_secs(5), ended(&tenant, &run)).await.expect("its turn comes soon");
+        assert_eq!(run["status"], "succeeded", "{run}");
+    }
+    load.stop().await;
+}
