@@ -48,7 +48,9 @@ const ROOTS: [&str; 7] = [
 
 /// Variables that name a file which those who connect to a database or to a storage read.
 const NAMED: [&str; 6] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGPASSFILE"];
-/// The same in the URL of a database.
+/// Variables that name a file which those who lend rights replace every few hours.
+const REPLACED: [&str; 2] = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
+/// Parameters with such files in the URL of a database.
 const IN_URL: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 
 /// Confines this process to what the configuration names. It has one thread yet.
@@ -86,6 +88,7 @@ fn allowed(config: &Config) -> Allowed {
     read.extend(config.secrets_key_file.clone());
     read.extend(config.tls_cert.iter().chain(&config.tls_key).flat_map(|file| replaceable(file)));
     read.extend(NAMED.iter().filter_map(std::env::var_os).map(PathBuf::from));
+    read.extend(REPLACED.iter().filter_map(std::env::var_os).flat_map(|file| replaceable(Path::new(&file))));
     read.extend(std::env::home_dir().map(|home| home.join(".pgpass")));
     read.extend(config.database_url.as_deref().map(of_database).unwrap_or_default());
     let mut write = own_directories(config);

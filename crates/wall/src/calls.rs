@@ -8,7 +8,7 @@ use seccompiler::{
     TargetArch, apply_filter_all_threads,
 };
 
-use crate::{InForce, WallError};
+use crate::InForce;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -160,7 +160,7 @@ const NAMESPACES: [i32; 7] = [
 const SOCKETS: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Forbids what a node does not need, and leaves the rest.
-pub(crate) fn confine() -> Result<InForce, WallError> {
+pub(crate) fn confine() -> InForce {
     let filter = || -> Result<Rules, Error> {
         let mut rules: Rules = NEEDLESS.iter().map(|&call| (call, Vec::new())).collect();
         let namespaces = NAMESPACES.into_iter().map(|flag| rule(&[has_flag(0, flag)?])).collect::<Result<_, _>>()?;
@@ -174,7 +174,7 @@ pub(crate) fn confine() -> Result<InForce, WallError> {
 }
 
 /// Forbids everything but [`COMPILING`]. What is forbidden fails, so that a library that asks for more than it needs goes on without it.
-pub(crate) fn close() -> Result<InForce, WallError> {
+pub(crate) fn close() -> InForce {
     let filter = || -> Result<Rules, Error> {
         let mut rules: Rules = COMPILING.iter().map(|&call| (call, Vec::new())).collect();
         // A thread and no process.
@@ -201,24 +201,21 @@ const FORBIDDEN: u32 = libc::EPERM as u32;
 /// What a kernel without `clone3` says. Its flags lie in memory, where no filter can look; the C library falls back on `clone`.
 const UNKNOWN: u32 = libc::ENOSYS as u32;
 
-fn apply(
-    rules: impl FnOnce() -> Result<Rules, Error>,
-    otherwise: SeccompAction,
-    matching: SeccompAction,
-    stands: &str,
-) -> Result<InForce, WallError> {
-    let Some(arch) = arch() else { return Ok(InForce { stands: Vec::new(), missing: vec![MISSING.to_owned()] }) };
+fn apply(rules: impl FnOnce() -> Result<Rules, Error>, otherwise: SeccompAction, matching: SeccompAction, stands: &str) -> InForce {
+    let Some(arch) = arch() else { return InForce::missing(MISSING) };
     let program = |rules, otherwise, matching| SeccompFilter::new(rules, otherwise, matching, arch)?.try_into();
     let build = || -> Result<[BpfProgram; 2], Error> {
         let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
         Ok([program(clone3, SeccompAction::Allow, SeccompAction::Errno(UNKNOWN))?, program(rules()?, otherwise, matching)?])
     };
-    for program in build().map_err(|error| WallError::Failed(error.to_string()))? {
-        if let Err(error) = apply_filter_all_threads(&program) {
-            return Ok(InForce { stands: Vec::new(), missing: vec![format!("{MISSING} ({error})")] });
-        }
+    let applied = match build() {
+        Ok(programs) => programs.iter().try_for_each(|program| apply_filter_all_threads(program)).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match applied {
+        Ok(()) => InForce { stands: vec![stands.to_owned()], missing: Vec::new() },
+        Err(why) => InForce::missing(format!("{MISSING} ({why})")),
     }
-    Ok(InForce { stands: vec![stands.to_owned()], missing: Vec::new() })
 }
 
 fn arch() -> Option<TargetArch> {
