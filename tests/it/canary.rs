@@ -204,12 +204,13 @@ async fn no_secret_is_found_where_none_should_be() {
         let token = secrets[0].clone();
         upstream.on_request("/token", move |_| Answer::json(json!({"access_token": token, "token_type": "bearer", "expires_in": 3600})));
         tenant.js("nosy", NOSY).await;
-        let one: String = secrets[2].clone();
+        let one: String = secrets[1].clone();
         let _ = tenant.client.send("PUT", "/v1/secrets/ONE", &[("content-type", "text/plain")], one.into()).await.expect(201);
-        for (number, connection) in connections(&upstream, &secrets[3..]).iter().enumerate() {
+        for (number, connection) in connections(&upstream, &secrets[2..]).iter().enumerate() {
             calls(&tenant, &upstream, number, connection, &mut said).await;
         }
         said.push(tenant.client.get("/v1/runs?limit=200").await.expect(200).text());
+        said.push(tenant.client.get("/v1/audit?limit=200").await.expect(200).text());
         upstream
             .requests()
             .iter()

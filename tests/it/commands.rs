@@ -189,9 +189,26 @@ async fn the_operator_manages_tenants_and_their_tokens() {
     let row = listed.lines().find(|line| line.contains("second")).unwrap_or_else(|| panic!("{listed}"));
     assert!(row.contains("invoke"), "{row}");
     let id = row.split_whitespace().next().expect("a row begins with the id");
+    let first = listed.lines().find(|line| line.contains("first")).unwrap_or_else(|| panic!("{listed}"));
+    assert!(first.trim_end().ends_with(":00Z"), "the minute in which it was used last: {first}");
     assert!(said(&token, &["token", "delete", id]).contains("is deleted"));
     assert_eq!(run(second.trim(), &["token", "list"]).status.code(), Some(1));
     assert!(!said(&token, &["token", "list"]).contains("second"));
+
+    // Who did all that, the newest first.
+    let audit = said(&token, &["audit"]);
+    let rows: Vec<&str> = audit.lines().skip(1).collect();
+    let has = |row: &str, parts: &[&str]| parts.iter().all(|part| row.contains(part));
+    assert!(has(rows[0], &["token.delete", id, "token first ("]), "{audit}");
+    assert!(
+        has(rows[1], &["token.create", id]) && has(rows[2], &["token.create", "operator"]) && has(rows[3], &["tenant.put", &name]),
+        "{audit}"
+    );
+    let of_one_kind = said(&token, &["audit", "--action", "token.delete", "--json", "--last", "5"]);
+    let records: Vec<Value> = of_one_kind.lines().map(|line| serde_json::from_str(line).expect("a record on each line")).collect();
+    assert_eq!((records.len(), records[0]["by"]["name"].as_str()), (1, Some("first")));
+    let refused = run(&token, &["audit", "--action", "token.paint"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is no action; there are"), "{}", String::from_utf8_lossy(&refused.stderr));
 
     assert!(said(OPERATOR, &["tenant", "delete", &name]).contains("is deleted"));
     let gone = run(OPERATOR, &["tenant", "show", &name]);

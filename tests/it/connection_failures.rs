@@ -41,7 +41,7 @@ async fn what_a_token_address_repeats_is_not_shown() {
         assert!(!text.contains("s3cret") && !text.contains(&STANDARD.encode(SECRET)[4..20]), "{text}");
     }
     // An answer that is no token may be one.
-    upstream.on_request("/token", |_| Answer::text("\"a-token-by-itself\"").header("content-type", "application/json"));
+    upstream.on_request("/token", |_| Answer::json(json!("a-token-by-itself")));
     let failed = tenant.call("api/x", json!({})).await.expect(502);
     assert_eq!(problem(&failed).0, "token-refused");
     assert!(!failed.text().contains("by-itself") && failed.text().contains("line 1"), "{}", failed.text());

@@ -1,8 +1,9 @@
 //! Black-box tests: a real node over HTTP, a real upstream on loopback. Tests named `f001_…` hold a row of the conformance list,
-//! those named `limit_…` a limit.
+//! those named `limit_…` a limit, and those named `edge_…` its last unit.
 
 #![expect(clippy::unwrap_used, reason = "what a test relies on, it may unwrap")]
 
+mod audit;
 mod braincloud;
 mod brought;
 mod callbacks;
@@ -28,6 +29,7 @@ mod imports;
 mod isolation;
 mod kept_code;
 mod library;
+mod limit_edges;
 mod limits;
 mod manifests;
 mod many_nodes;
@@ -43,6 +45,7 @@ mod prismatic;
 mod replay;
 mod replay_many;
 mod retention;
+mod rights;
 mod runs;
 mod saving;
 mod scripts;

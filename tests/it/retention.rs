@@ -54,7 +54,7 @@ async fn until(tenant: &Tenant, run: &str, wanted: &Left) {
 async fn f131_payloads_go_first_and_then_the_logs() {
     let (usual, _upstream) = keeping(json!({})).await;
     let shown = node().operator().get(&format!("/v1/tenants/{}", usual.name)).await.expect(200).json();
-    assert_eq!(shown["retention"], json!({"logs_s": 604_800, "payloads_s": 259_200}));
+    assert_eq!(shown["retention"], json!({"logs_s": 604_800, "payloads_s": 259_200, "audit_s": 31_536_000}));
     let (brief, upstream) = keeping(json!({"payloads_s": 1, "logs_s": 3600})).await;
     let called = |answer: snaphook_tests::Response| answer.expect(200).header("x-run-id").unwrap().to_owned();
     let (kept, gone) = (called(usual.call("api/x", json!({})).await), called(brief.call("api/x", json!({})).await));

@@ -1,7 +1,8 @@
 //! Requests to where nobody may go are refused before a byte is sent.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Upstream};
+use snaphook_tests::Response;
 
 use crate::support::{node, problem};
 
@@ -120,4 +121,58 @@ async fn every_redirect_is_checked_anew() {
         assert_eq!(problem(&answer).0, "egress-refused", "{}", answer.text());
     }
     assert_eq!((hidden.requests().len(), hidden.connections()), (0, 0));
+}
+
+/// Calls, steps with a URL, redirects, a token's address and a script's `fetch` take the same way.
+#[tokio::test]
+async fn schemes_and_methods_hold_for_every_way_out() {
+    let egress = |rules: Value| {
+        let mut egress = json!({"allow_private": ["127.0.0.0/8"]});
+        egress.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
+        json!({"egress": egress, "grants": {"fetch": true}})
+    };
+    let refused = |answer: &Response, rule: &str| {
+        let (code, detail) = problem(answer);
+        assert_eq!((answer.status, code.as_str()), (403, "egress-refused"), "{}", answer.text());
+        assert!(detail.contains(&format!("`egress.{rule}`")) && detail.contains("the operator can add it there"), "{detail}");
+    };
+    let upstream = Upstream::start().await;
+    upstream.on("/x", Answer::json(json!({})));
+    let endpoints = json!({"read": {"method": "GET", "path": "/x"}, "write": {"method": "POST", "path": "/x"}});
+
+    let tenant = node().tenant_with(egress(json!({"schemes": ["https"]}))).await;
+    tenant.connector("api", json!({"base_url": upstream.url(""), "endpoints": endpoints})).await;
+    refused(&tenant.call("api/read", json!({})).await, "schemes");
+    tenant.flow("f", json!({"steps": [{"url": upstream.url("/x")}]})).await;
+    refused(&tenant.run("f", json!({})).await, "schemes");
+    assert_eq!(upstream.connections(), 0);
+
+    let tenant = node().tenant_with(egress(json!({"schemes": ["http"], "methods": ["GET"]}))).await;
+    tenant.connector("api", json!({"base_url": upstream.url(""), "endpoints": endpoints})).await;
+    let _ = tenant.call("api/read", json!({})).await.expect(200);
+    refused(&tenant.call("api/write", json!({})).await, "methods");
+    tenant.flow("f", json!({"steps": [{"url": upstream.url("/x"), "method": "DELETE"}]})).await;
+    refused(&tenant.run("f", json!({})).await, "methods");
+    tenant.js("s", "export default async () => { await fetch('api:/x', { method: 'PUT', body: 'x' }); };").await;
+    tenant.flow("s", json!({"steps": [{"script": "s"}]})).await;
+    let thrown = tenant.run("s", json!({})).await;
+    assert!(thrown.status != 200 && thrown.text().contains("`egress.methods` holds GET and not `PUT`"), "{}", thrown.text());
+    upstream.on_request("/from", |_| Answer::redirect("https://127.0.0.1:1/x"));
+    tenant.flow("r", json!({"steps": [{"url": upstream.url("/from"), "method": "GET"}]})).await;
+    refused(&tenant.run("r", json!({})).await, "schemes");
+    // A token is fetched with POST.
+    let fields = json!({"token_url": upstream.url("/token"), "client_id": "c", "client_secret": "s3cret"});
+    let connection = json!({"kind": "oauth2-client-credentials", "fields": fields});
+    let _ = tenant.client.put("/v1/connections/crm", &connection).await.expect(201);
+    tenant.connector("api", json!({"base_url": upstream.url(""), "connection": "crm", "endpoints": endpoints})).await;
+    let answer = tenant.call("api/read", json!({})).await;
+    assert!(answer.status != 200 && answer.text().contains("`egress.methods` holds GET and not `POST`"), "{}", answer.text());
+    let sent = upstream.requests();
+    assert!(sent.iter().all(|request| request.method == "GET" && !request.path.starts_with("/token")), "{sent:?}");
+
+    let wrong = json!({"egress": {"methods": ["GET", "FETCH"]}});
+    let answer = node().operator().put(&format!("/v1/tenants/{}", tenant.name), &wrong).await.expect(400).json();
+    assert_eq!(answer["path"], "egress.methods[1]", "{answer}");
+    let shown = node().operator().get(&format!("/v1/tenants/{}", tenant.name)).await.expect(200).json();
+    assert_eq!((&shown["egress"]["schemes"], &shown["egress"]["methods"]), (&json!(["http"]), &json!(["GET"])));
 }

@@ -64,3 +64,30 @@ async fn a_download_and_an_upload_of_200_mb_do_not_stay_in_memory() {
     assert_eq!(body.bytes, head_end as u64 + LARGE + end.len() as u64);
     assert_eq!(sent.header("content-length"), Some(body.bytes.to_string().as_str()));
 }
+
+#[tokio::test]
+async fn what_unpacks_without_end_is_cut_and_does_not_stay_in_memory() {
+    const UNPACKED: usize = 256 << 20;
+    let own = NodeProcess::start_like(node());
+    let document = json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "limits": {"response_body_bytes": 1 << 20}});
+    let tenant = own.tenant_with(document).await;
+    let upstream = Upstream::start().await;
+    upstream.on("/small", Answer::gzip("small")).on("/bomb", Answer::gzip_bomb(UNPACKED));
+    // Into memory, and into a file.
+    for (flow, path, file) in [("small", "/small", None), ("read", "/bomb", None), ("saved", "/bomb", Some("f"))] {
+        let mut step = json!({"url": upstream.url(path), "method": "GET"});
+        if let Some(file) = file {
+            step["save_as_file"] = file.into();
+        }
+        tenant.flow(flow, json!({"steps": [step]})).await;
+    }
+    let _ = tenant.run("small", json!({})).await.expect(200);
+    forget_peak(own.pid());
+    let before = memory(own.pid(), "VmRSS");
+    for flow in ["read", "saved"] {
+        let answer = tenant.run(flow, json!({})).await.expect(502).json();
+        assert_eq!((answer["code"].as_str(), answer["limit"].as_u64()), (Some("response-size"), Some(1 << 20)), "{flow}: {answer}");
+    }
+    let peak = memory(own.pid(), "VmHWM");
+    assert!(peak <= before + ROOM, "resident memory went from {before} to {peak} bytes");
+}

@@ -1,18 +1,21 @@
 //! Who is asking: a token's text to a caller with scopes.
 //!
-//! A token is never compared as text. Its BLAKE3 is looked up, so the time that takes says nothing about tokens that exist.
+//! A token is never compared as text. Its BLAKE3 is looked up, so the time that takes says nothing about tokens that exist; the operator's is
+//! compared in a time that does not depend on where two hashes differ.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header};
-use snaphook_model::{Code, TenantName, TokenRecord, TokenScope};
+use snaphook_model::{Code, TenantName, TokenRecord, TokenScope, Who};
 use snaphook_store::{Store, TokenHash};
 
 use crate::ambient;
 use crate::cache::Cache;
 use crate::problem::Problem;
+use crate::uses::{self, Uses};
 
 /// Begins every token, so that scanners for leaked secrets can know ours.
 const PREFIX: &str = "snap_";
@@ -37,9 +40,16 @@ pub fn token_hash(token: &str) -> TokenHash {
 pub(crate) struct Known {
     pub(crate) tenant: TenantName,
     record: TokenRecord,
+    /// The minute of the last use that is noted.
+    used: AtomicI64,
 }
 
 impl Known {
+    /// Who it is, as it is noted with a change.
+    pub(crate) fn who(&self) -> Who {
+        Who::Token { id: self.record.id.clone(), name: self.record.name.clone() }
+    }
+
     /// Whether the token has a scope.
     pub(crate) fn check(&self, scope: TokenScope) -> Result<(), Problem> {
         if self.record.scopes.allow(scope) {
@@ -54,11 +64,12 @@ pub(crate) struct Auth {
     store: Arc<dyn Store>,
     operator: TokenHash,
     kept: Cache<TokenHash, Arc<Known>>,
+    uses: Uses,
 }
 
 impl Auth {
     pub(crate) fn new(store: Arc<dyn Store>, operator: TokenHash) -> Self {
-        Self { store, operator, kept: Cache::new(KEPT_TOKENS) }
+        Self { store, operator, kept: Cache::new(KEPT_TOKENS), uses: Uses::default() }
     }
 
     /// The tenant's token behind a request, if it has a scope.
@@ -71,7 +82,7 @@ impl Auth {
     /// The tenant's token behind a request, whatever it opens.
     pub(crate) async fn known(&self, headers: &HeaderMap) -> Result<Arc<Known>, Problem> {
         let hash = presented(headers)?;
-        if hash == self.operator {
+        if self.is_operator(hash) {
             return Err(Problem::new(Code::ScopeMissing, "the operator's token manages tenants and opens nothing inside them"));
         }
         self.find(hash).await
@@ -80,22 +91,37 @@ impl Auth {
     /// Whether the operator is asking.
     pub(crate) async fn operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let hash = presented(headers)?;
-        if hash == self.operator {
+        if self.is_operator(hash) {
             return Ok(());
         }
         self.find(hash).await?;
         Err(Problem::new(Code::ScopeMissing, "this needs the operator's token; a tenant's tokens do not have the scope `operator`"))
     }
 
+    /// `blake3::Hash` compares in constant time.
+    fn is_operator(&self, hash: TokenHash) -> bool {
+        blake3::Hash::from_bytes(hash.0) == blake3::Hash::from_bytes(self.operator.0)
+    }
+
+    /// Writes down which tokens were used.
+    pub(crate) async fn write_uses(&self) {
+        self.uses.write(&*self.store).await;
+    }
+
     async fn find(&self, hash: TokenHash) -> Result<Arc<Known>, Problem> {
         let load = async || {
             let found = self.store.find_token(hash).await?;
-            Ok::<_, Problem>(found.map(|(tenant, record)| Arc::new(Known { tenant, record })))
+            Ok::<_, Problem>(found.map(|(tenant, record)| Arc::new(Known { tenant, record, used: AtomicI64::new(i64::MIN) })))
         };
         let known = self.kept.get_or(&hash, load).await?.ok_or_else(unknown)?;
-        // Only a token that expires costs a look at the clock.
-        if known.record.expires_at.is_some_and(|at| at <= ambient::now()) {
+        let now = ambient::now();
+        if known.record.expires_at.is_some_and(|at| at <= now) {
             return Err(unknown());
+        }
+        // A token that lacks the scope was used as well: its owner wants to know of that, too.
+        let minute = uses::minute(now);
+        if known.used.load(Ordering::Relaxed) != minute && self.uses.add(&known.tenant, &known.record.id, minute) {
+            known.used.store(minute, Ordering::Relaxed);
         }
         Ok(known)
     }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use snaphook_model::strict::{self, NotStrict};
 use snaphook_model::{Code, Fault, Invalid, PlaceOf, Tenant, TenantName, TokenScope};
 
+use crate::author::Asks;
 use crate::body::{BodyLimit, ReadBody};
 use crate::problem::Problem;
 use crate::room::Sender;
@@ -53,13 +54,15 @@ impl FromRequestParts<Shared> for Operator {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Problem> {
         core.auth.operator(&parts.headers).await?;
+        parts.extensions.insert(Asks::Operator);
         parts.extensions.insert(Expected { limit: BodyLimit::request(DOCUMENT_BYTES), sender: Sender::Operator });
         Ok(Self)
     }
 }
 
 async fn caller(parts: &mut Parts, core: &Shared, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
-    let tenant = core.caller(&parts.headers, scope).await?;
+    let (known, tenant) = core.known_caller(parts, scope).await?;
+    parts.extensions.insert(Asks::Tenant(known));
     let limit = BodyLimit::request(tenant.limits.request_body_bytes);
     parts.extensions.insert(Expected { limit, sender: Sender::Tenant(tenant.name.clone()) });
     Ok(tenant)

@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 
 use crate::admission::Permit;
 use crate::answer::REQUEST_ID;
+use crate::author::RequestId;
 use crate::finish::Finish;
 use crate::problem::Problem;
 use crate::shared::{ApiConfig, ApiParts, Core, Shared};
@@ -46,10 +47,11 @@ impl Api {
         let answered = match self.admit(&request) {
             // What only reads may be given up with its client; what changes something is finished, with its permit.
             Ok(permit) if request.method().is_safe() && !comes_from_outside(&request) => {
-                AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind().await
+                AssertUnwindSafe(self.clone().route(request, permit, &id)).catch_unwind().await
             }
             Ok(permit) => {
-                let work = AssertUnwindSafe(self.clone().route(request, permit)).catch_unwind();
+                let (api, id) = (self.clone(), id.clone());
+                let work = AssertUnwindSafe(async move { api.route(request, permit, &id).await }).catch_unwind();
                 Finish::new(&self.core.tasks, work).await
             }
             Err(problem) => Ok(Err(problem)),
@@ -89,16 +91,21 @@ impl Api {
         }
     }
 
-    async fn route<B>(self, request: Request<B>, permit: Option<Permit>) -> Result<Response<Body>, Problem>
+    async fn route<B>(self, mut request: Request<B>, permit: Option<Permit>, id: &HeaderValue) -> Result<Response<Body>, Problem>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: fmt::Display + Into<axum::BoxError>,
     {
-        let _permit = permit;
+        // Held until the answer is there, and known to whoever finds out whose request it is.
+        let permit = permit.map(Arc::new);
+        if let Some(permit) = &permit {
+            request.extensions_mut().insert(Arc::clone(permit));
+        }
         // The hot path goes around the router, which boxes and copies on the way.
         if request.method() == Method::POST && routes::calls::is_call(request.uri()) {
             return routes::calls::answer(&self.core, request).await;
         }
+        request.extensions_mut().insert(RequestId(id.clone()));
         let response = self.router.oneshot(request.map(Body::new)).await;
         Ok(response.unwrap_or_else(|never| match never {}))
     }

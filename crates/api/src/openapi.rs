@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    callbacks, calls, connections, connectors, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects, tenants,
-    test_runs, tokens, triggers, versions,
+    audit, callbacks, calls, connections, connectors, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects,
+    tenants, test_runs, tokens, triggers, versions,
 };
 
 #[derive(OpenApi)]
@@ -26,6 +26,7 @@ use crate::routes::{
         secrets::put, secrets::list, secrets::delete,
         subjects::put, subjects::get, subjects::list, subjects::delete,
         calls::call, runs::start, runs::list, runs::get, run_events::events, run_control::cancel, run_control::retry, replays::replay,
+        audit::list,
         callbacks::call_back, triggers::trigger,
         node::healthz, node::readyz, node::openapi, node::error,
     ),

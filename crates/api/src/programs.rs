@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use snaphook_compile::{CompileError, Compiler, Turn, Upload};
 use snaphook_flow::ProgramsFuture;
-use snaphook_model::{Code, Dialect, Fault, Import, Language, Name, ScriptVersion, Tenant, TenantName};
+use snaphook_model::{Author, Code, Dialect, Fault, Import, Language, Name, ScriptVersion, Tenant, TenantName};
 use snaphook_sandbox::{Program, ProgramKey, Sandbox};
 use snaphook_store::{AddedVersion, DeletedVersion, NewVersion, PageRequest, Store, StoreError, StoredComponent};
 
@@ -50,6 +50,7 @@ pub struct Programs {
 
 /// An upload of a tenant.
 pub(crate) struct Deploy<'a> {
+    pub(crate) author: &'a Author,
     pub(crate) tenant: &'a Tenant,
     pub(crate) name: Name,
     pub(crate) language: Language,
@@ -143,7 +144,7 @@ impl Programs {
     /// Checks, compiles and stores an upload. Its first call finds everything ready.
     pub(crate) async fn deploy(&self, deploy: Deploy<'_>) -> Result<AddedVersion, ProgramsError> {
         let started = Instant::now();
-        let Deploy { tenant, name, language, dialect, bytes } = deploy;
+        let Deploy { author, tenant, name, language, dialect, bytes } = deploy;
         let store = &self.parts.store;
         let library = TenantLibrary { store: &**store, tenant: &tenant.name };
         if let Some(latest) = store.latest_version(&tenant.name, &name).await?
@@ -181,7 +182,7 @@ impl Programs {
             component: StoredComponent { bytes: compiled.component, interpreter: compiled.interpreter },
         };
         let mark = self.keys.mark();
-        let added = store.add_version(&tenant.name, version).await?;
+        let added = store.by(author).add_version(&tenant.name, version).await?;
         if let AddedVersion::Created(version) = &added {
             self.keys.put_since(mark, &(tenant.name.clone(), version.name.clone(), version.version), key);
         }
@@ -189,9 +190,15 @@ impl Programs {
     }
 
     /// Deletes a version that is bound nowhere, and its compiled code unless other versions have the same.
-    pub(crate) async fn delete(&self, tenant: &TenantName, script: &Name, version: u32) -> Result<DeletedVersion, StoreError> {
+    pub(crate) async fn delete(
+        &self,
+        author: &Author,
+        tenant: &TenantName,
+        script: &Name,
+        version: u32,
+    ) -> Result<DeletedVersion, StoreError> {
         let component = self.parts.store.component_mark(tenant, script, version).await?;
-        let deleted = self.parts.store.delete_version(tenant, script, version).await?;
+        let deleted = self.parts.store.by(author).delete_version(tenant, script, version).await?;
         if deleted == DeletedVersion::Deleted {
             self.keys.forget(&(tenant.clone(), script.clone(), version));
             if let Some(key) = component.and_then(|component| ProgramKey::from_hex(&component.hash)) {

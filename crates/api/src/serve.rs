@@ -24,6 +24,7 @@ use crate::front::Api;
 use crate::shared::ApiConfig;
 use crate::taken::Taken;
 use crate::tls::Tls;
+use crate::uses;
 
 type Builder = auto::Builder<TokioExecutor>;
 
@@ -47,6 +48,7 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
             drop(permit);
         });
     };
+    tokio::spawn(note_uses(api.clone(), stopping.clone()));
     let mut shutdown = pin!(shutdown);
     loop {
         let accept = async {
@@ -81,7 +83,15 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     if tokio::time::timeout(config.drain, api.core.tasks.wait()).await.is_err() {
         tracing::warn!("work in flight did not end in time and is given up");
     }
+    api.core.auth.write_uses().await;
     Ok(())
+}
+
+/// Writes down which tokens were used, again and again until the shutdown.
+async fn note_uses(api: Api, stopping: CancellationToken) {
+    while stopping.run_until_cancelled(tokio::time::sleep(uses::PAUSE)).await.is_some() {
+        api.core.auth.write_uses().await;
+    }
 }
 
 /// Closes the listener. The kernel resets connections that it has made and nobody has accepted, so these are taken first: a balancer that has

@@ -5,18 +5,19 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::request::Parts;
 use snaphook_flow::Runner;
 use snaphook_model::{Tenant, TokenScope};
 use snaphook_store::{Store, TokenHash};
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
-use crate::auth::Auth;
+use crate::auth::{Auth, Known};
 use crate::body::{self, BodyLimit, ReadBody};
 use crate::definitions::Definitions;
 use crate::problem::Problem;
 use crate::programs::Programs;
+use crate::quotas::Kind;
 use crate::room::Sender;
 use crate::tls::Tls;
 
@@ -44,7 +45,7 @@ pub struct ApiConfig {
     pub head_timeout: Duration,
     /// How long a client may take for a body.
     pub body_timeout: Duration,
-    /// How long a client may go without taking anything of an answer.
+    /// How long a client may let an answer wait in all, beyond what the bytes that it takes pay for.
     pub write_timeout: Duration,
     /// How long a call or a run that somebody waits for may take.
     pub run_deadline: Duration,
@@ -120,12 +121,19 @@ impl Core {
         }
     }
 
-    /// The tenant behind a request, if its token has a scope.
-    pub(crate) async fn caller(&self, headers: &HeaderMap, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
-        let known = self.auth.tenant(headers, scope).await?;
+    /// The tenant behind a request, if its token has a scope and its quota a place.
+    pub(crate) async fn caller(&self, request: &Parts, scope: TokenScope) -> Result<Arc<Tenant>, Problem> {
+        self.known_caller(request, scope).await.map(|(_, tenant)| tenant)
+    }
+
+    /// The same with the token.
+    pub(crate) async fn known_caller(&self, request: &Parts, scope: TokenScope) -> Result<(Arc<Known>, Arc<Tenant>), Problem> {
+        let known = self.auth.tenant(&request.headers, scope).await?;
         let tenant = self.programs.tenants().get(&known.tenant).await?;
         // The token went with its tenant; it was known a moment ago.
-        tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))
+        let tenant = tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))?;
+        self.admission.admit_for(&tenant, Kind::of(scope), &request.extensions)?;
+        Ok((known, tenant))
     }
 
     /// Reads a body inside its bounds.

@@ -44,6 +44,7 @@ pub(crate) const fn of(code: Code) -> u16 {
         | Code::StorePath
         | Code::CallbackFailed
         | Code::StateSize => 422,
+        Code::QuotaConcurrency | Code::QuotaRate => 429,
         Code::Internal | Code::ObjectDamaged | Code::OutcomeUnknown => 500,
         Code::Url
         | Code::Dns
@@ -73,7 +74,7 @@ mod tests {
                 Blame::Caller => matches!(super::of(code), 400..=413 | 422),
                 Blame::Guest => matches!(super::of(code), 413 | 422),
                 Blame::Upstream => matches!(super::of(code), 422 | 502 | 504),
-                Blame::Platform => matches!(super::of(code), 500 | 503),
+                Blame::Platform => matches!(super::of(code), 429 | 500 | 503),
                 Blame::Nobody => super::of(code) == 409,
             };
             assert!(fits, "{code}: {}", super::of(code));

@@ -26,7 +26,9 @@ pub(crate) fn refused_name(name: &str, special: Special) -> Fault {
 fn refused(reason: &str) -> Fault {
     Fault::new(
         Code::EgressRefused,
-        format!("{reason}, which the tenant's `egress.allow_private` does not hold; the operator can add it there"),
+        format!(
+            "{reason}, which the tenant's `egress.allow_private` does not hold; the operator can add it there, in the tenant's document"
+        ),
     )
 }
 

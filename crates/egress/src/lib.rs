@@ -54,6 +54,8 @@ pub struct EgressConfig {
     pub resolve_timeout: Duration,
     /// Requests of all tenants under way at once. Each takes a socket, so this stays below the process's limit of open files.
     pub max_requests: usize,
+    /// Requests of one tenant under way at once, to all hosts together.
+    pub max_requests_per_tenant: usize,
     /// Requests of one tenant to one host and port under way at once.
     pub max_requests_per_host: usize,
     /// Connections of all tenants that are kept open for further requests, those in use among them. Requests beyond them go out over
@@ -82,6 +84,8 @@ impl Default for EgressConfig {
             // One lost packet and one name server that does not answer, with the waiting times that resolvers usually have.
             resolve_timeout: Duration::from_secs(8),
             max_requests: 4096,
+            // Four tenants whose upstreams all hang leave the others none; a tenant's own calls at once are far fewer.
+            max_requests_per_tenant: 1024,
             // More than a tenant's calls at once; so it bites only where scripts or many flows pile up on a host that hangs.
             max_requests_per_host: 256,
             // Together with requests, whose connections are not kept, and clients still below the open files that the node asks for.
@@ -170,7 +174,7 @@ impl Egress {
     /// # Errors
     /// When `extra_roots` is not valid.
     pub fn new(mut config: EgressConfig) -> Result<Self, EgressError> {
-        let permits = Permits::new(config.max_requests, config.max_requests_per_host);
+        let permits = Permits::new(config.max_requests, config.max_requests_per_tenant, config.max_requests_per_host);
         let kept = Kept::new(config.max_kept_connections, config.max_kept_connections_per_tenant, clients::IDLE);
         let bodies = BodyMemory::new(config.response_memory_bytes);
         let vault = match config.vault.take() {

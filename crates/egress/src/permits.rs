@@ -1,4 +1,4 @@
-//! How many requests may be under way: of the node, and of one tenant to one host.
+//! How many requests, and so connections, may be under way: of the node, of one tenant, and of one tenant to one host.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -9,6 +9,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::shares::Shares;
 use crate::target;
 
 /// How many may wait for each request that may be under way. Whoever comes later would spend the deadline in the queue.
@@ -16,6 +17,8 @@ const WAITING_PER_PERMIT: usize = 4;
 
 pub(crate) struct Permits {
     all: Semaphore,
+    per_tenant: usize,
+    tenants: Shares,
     per_host: usize,
     /// By the hash of tenant, host and port: two that collide share their permits, which harms nobody, and no text is copied per request.
     /// Held for a look-up.
@@ -33,6 +36,7 @@ struct Host {
 pub(crate) struct Permit<'a> {
     // Fields are dropped in order: the permits go back before the place does.
     _of_node: SemaphorePermit<'a>,
+    _of_tenant: OwnedSemaphorePermit,
     _of_host: OwnedSemaphorePermit,
     _place: Place<'a>,
 }
@@ -44,8 +48,9 @@ struct Place<'a> {
 }
 
 impl Permits {
-    pub(crate) fn new(all: usize, per_host: usize) -> Self {
-        Self { all: Semaphore::new(all), per_host, hosts: Mutex::default(), hasher: RandomState::new() }
+    pub(crate) fn new(all: usize, per_tenant: usize, per_host: usize) -> Self {
+        let tenants = Shares::new(per_tenant);
+        Self { all: Semaphore::new(all), per_tenant, tenants, per_host, hosts: Mutex::default(), hasher: RandomState::new() }
     }
 
     /// Waits for a permit, at most until the deadline.
@@ -60,6 +65,15 @@ impl Permits {
             Ok(permit) => permit.map_err(closed)?,
             Err(_) => return Err(self.overloaded(url, "none became free before the deadline")),
         };
+        let of_tenant = self.tenants.of(self.tenants.asker(tenant));
+        let of_tenant = match timeout_at(deadline, of_tenant.acquire_owned()).await {
+            Ok(permit) => permit.map_err(closed)?,
+            Err(_) => {
+                let detail =
+                    format!("{} requests of this tenant may be under way at once, and none ended before the deadline", self.per_tenant);
+                return Err(Fault::new(Code::Overloaded, detail).of_limit(self.per_tenant as u64, None));
+            }
+        };
         let of_node = match timeout_at(deadline, self.all.acquire()).await {
             Ok(permit) => permit.map_err(closed)?,
             Err(_) => {
@@ -69,7 +83,7 @@ impl Permits {
                 ));
             }
         };
-        Ok(Permit { _of_node: of_node, _of_host: of_host, _place: place })
+        Ok(Permit { _of_node: of_node, _of_tenant: of_tenant, _of_host: of_host, _place: place })
     }
 
     fn overloaded(&self, url: &Url, reason: &str) -> Fault {
@@ -125,7 +139,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_tenant_that_fills_a_host_leaves_it_to_others() {
         let (a, b, url) = names();
-        let permits = Permits::new(8, 1);
+        let permits = Permits::new(8, 8, 1);
         let soon = || Instant::now() + Duration::from_secs(1);
         let held = permits.enter(&a, &url, soon()).await.unwrap();
         let fault = permits.enter(&a, &url, soon()).await.err().unwrap();
@@ -138,9 +152,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_tenant_with_many_hosts_leaves_the_node_to_others() {
+        let (a, b, _) = names();
+        let permits = Permits::new(8, 2, 8);
+        let soon = || Instant::now() + Duration::from_secs(1);
+        let host = |name: &str| Url::parse(&format!("http://{name}.example/")).unwrap();
+        let held = [permits.enter(&a, &host("one"), soon()).await.unwrap(), permits.enter(&a, &host("two"), soon()).await.unwrap()];
+        let fault = permits.enter(&a, &host("three"), soon()).await.err().unwrap();
+        assert_eq!((fault.code, fault.limit), (Code::Overloaded, Some(2)), "{fault}");
+        drop(permits.enter(&b, &host("three"), soon()).await.unwrap());
+        drop(held);
+        drop(permits.enter(&a, &host("three"), soon()).await.unwrap());
+        assert!(permits.hosts().is_empty() && permits.all.available_permits() == 8);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_full_queue_turns_away_at_once() {
         let (a, _, url) = names();
-        let permits = Permits::new(8, 1);
+        let permits = Permits::new(8, 8, 1);
         let deadline = Instant::now() + Duration::from_secs(60);
         let held = permits.enter(&a, &url, deadline).await.unwrap();
         let queue: Vec<_> = (0..WAITING_PER_PERMIT)

@@ -60,7 +60,7 @@ impl Egress {
         let mut own_origin = true;
         let mut redirects = if matches!(method, Method::GET | Method::HEAD) { outbound.redirects } else { 0 };
         loop {
-            target::check(&url, outbound.policy)?;
+            target::check(&url, &method, outbound.policy)?;
             let permit = self.permits.enter(outbound.tenant, &url, deadline).await?;
             let keeping = self.kept.enter(outbound.tenant, &url);
             let client = self.clients.of(&outbound.policy.allow_private, keeping.is_kept())?;

@@ -1,7 +1,8 @@
-//! Whether a URL may be asked at all: its form, the tenant's list of hosts, and addresses written out in it.
+//! Whether a URL may be asked at all: its form, the tenant's rules for schemes, methods and hosts, and addresses written out in it.
 
 use std::net::IpAddr;
 
+use http::Method;
 use snaphook_model::{Code, EgressPolicy, Fault};
 use url::{Host, Url};
 
@@ -19,7 +20,7 @@ pub(crate) fn parse(text: &str) -> Result<Url, Fault> {
 ///
 /// # Errors
 /// `url` or `egress-refused`.
-pub(crate) fn check(url: &Url, policy: &EgressPolicy) -> Result<(), Fault> {
+pub(crate) fn check(url: &Url, method: &Method, policy: &EgressPolicy) -> Result<(), Fault> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Fault::new(
             Code::Url,
@@ -32,6 +33,8 @@ pub(crate) fn check(url: &Url, policy: &EgressPolicy) -> Result<(), Fault> {
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
         return Err(Fault::new(Code::Url, "the URL has no host"));
     };
+    check_word("schemes", url.scheme(), policy.schemes.as_deref())?;
+    check_word("methods", method.as_str(), policy.methods.as_deref())?;
     check_allowed(&host, port, policy)?;
     // The client connects to an address written in the URL without resolving anything. The last case cannot come from the URL
     // parser, which reads every form of IPv4 as an address; it stands here because everything hangs on it.
@@ -44,6 +47,17 @@ pub(crate) fn check(url: &Url, policy: &EgressPolicy) -> Result<(), Fault> {
         Some(Err(special)) => Err(fault::refused_address(&host.to_string(), special)),
         _ => Ok(()),
     }
+}
+
+/// Whether one of the tenant's lists of words, where there is one, holds this word.
+fn check_word(rule: &str, word: &str, allowed: Option<&[String]>) -> Result<(), Fault> {
+    let Some(allowed) = allowed.filter(|allowed| !allowed.iter().any(|allowed| allowed == word)) else { return Ok(()) };
+    let held = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
+    let detail = format!(
+        "the tenant's `egress.{rule}` holds {held} and not `{word}`; the operator can add it there, in the tenant's document, or leave \
+         `egress.{rule}` out to allow all"
+    );
+    Err(Fault::new(Code::EgressRefused, detail))
 }
 
 /// Whether the tenant's list names the host. Names are in lower case and in their ASCII form here, as the URL parser leaves them.
@@ -65,8 +79,10 @@ fn check_allowed(host: &Host<&str>, port: u16, policy: &EgressPolicy) -> Result<
     if rules.iter().any(|rule| rule.allows(host, port)) {
         return Ok(());
     }
-    let detail =
-        format!("no rule of the tenant's `egress.allow` ({} in all) holds `{host}` at port {port}; the operator can add one", rules.len());
+    let detail = format!(
+        "no rule of the tenant's `egress.allow` ({} in all) holds `{host}` at port {port}; the operator can add one there, in the tenant's document",
+        rules.len()
+    );
     Err(Fault::new(Code::EgressRefused, detail))
 }
 

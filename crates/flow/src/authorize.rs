@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use snaphook_egress::{Grant, authorize_url};
-use snaphook_model::{Code, ConnectionDraft, ConnectionKind, ConnectionStatus, Fault, Invalid, Name, Tenant, TenantName};
+use snaphook_model::{Author, Code, ConnectionDraft, ConnectionKind, ConnectionStatus, Fault, Invalid, Name, Tenant, TenantName};
 use snaphook_store::{Authorization, Change, FetchedToken, StoredConnection};
 
 use crate::connections::{asked, outcome};
@@ -20,7 +20,7 @@ impl Runner {
     /// # Errors
     /// `invalid` where a field is to keep a value that it does not have, `conflict` when it was changed meanwhile, `store-unavailable` when the store
     /// does not answer.
-    pub async fn put_connection(&self, tenant: &TenantName, name: &Name, draft: ConnectionDraft) -> Result<Change, Fault> {
+    pub async fn put_connection(&self, author: &Author, tenant: &TenantName, name: &Name, draft: ConnectionDraft) -> Result<Change, Fault> {
         let parts = &self.inner.parts;
         let before = parts.store.connection(tenant, name).await.map_err(store_fault)?;
         let revision = before.as_ref().map(|before| before.revision);
@@ -45,8 +45,8 @@ impl Runner {
             _ => Some(ConnectionStatus::Ok),
         };
         let document = (&draft.connection, &sealed);
-        let put =
-            parts.store.put_connection(tenant, name, document, (revision, begins_as), parts.clock.now()).await.map_err(store_fault)?;
+        let store = parts.store.by(author);
+        let put = store.put_connection(tenant, name, document, (revision, begins_as), author.at).await.map_err(store_fault)?;
         put.ok_or_else(|| Fault::new(Code::Conflict, format!("connection `{name}` was changed at the same time; look at it and try again")))
     }
 
@@ -54,7 +54,7 @@ impl Runner {
     ///
     /// # Errors
     /// `not-found` where there is no such connection, `invalid` where it is of another kind or an address of it cannot be used.
-    pub async fn begin_authorization(&self, tenant: &Tenant, name: &Name, redirect_url: &str) -> Result<String, Fault> {
+    pub async fn begin_authorization(&self, author: &Author, tenant: &Tenant, name: &Name, redirect_url: &str) -> Result<String, Fault> {
         let parts = &self.inner.parts;
         let stored = self.stored_connection(&tenant.name, name).await?;
         if stored.connection.kind != ConnectionKind::OAuth2AuthorizationCode {
@@ -64,7 +64,7 @@ impl Runner {
         let authorization = Authorization { tenant: tenant.name.clone(), connection: name.clone(), verifier };
         let now = parts.clock.now();
         let until = now.saturating_add(AUTHORIZATION).map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-        parts.store.begin_authorization(&hash(&state), &authorization, (now, until)).await.map_err(store_fault)?;
+        parts.store.by(author).begin_authorization(&hash(&state), &authorization, (now, until)).await.map_err(store_fault)?;
         Ok(url)
     }
 
@@ -84,13 +84,19 @@ impl Runner {
     ///
     /// # Errors
     /// `token-refused`, or what a request to the token's address ends with; `oauth-state` where the connection was changed meanwhile.
-    pub async fn finish_authorization(&self, tenant: &Tenant, begun: &Authorization, code: &str, redirect_url: &str) -> Result<(), Fault> {
+    pub async fn finish_authorization(
+        &self,
+        author: &Author,
+        tenant: &Tenant,
+        begun: &Authorization,
+        (code, redirect_url): (&str, &str),
+    ) -> Result<(), Fault> {
         let parts = &self.inner.parts;
         let stored = self.stored_connection(&tenant.name, &begun.connection).await?;
         let grant = Grant::Code { code, verifier: &begun.verifier, redirect_url };
         let fetched = parts.egress.fetch_token(asked(tenant, &stored), grant).await;
         let (fetched, fault) = outcome(fetched, &stored, parts.clock.now());
-        self.keep(tenant, &stored, &fetched).await?;
+        self.keep(Some(author), tenant, &stored, &fetched).await?;
         fault.map_or(Ok(()), Err)
     }
 
@@ -104,13 +110,17 @@ impl Runner {
         // A token that is there goes on being good.
         let status_detail = Some(fault.detail.clone());
         let refused = FetchedToken { token: None, expires_at: None, status: stored.status, status_detail };
-        self.keep(tenant, &stored, &refused).await?;
+        self.keep(None, tenant, &stored, &refused).await?;
         Err(fault)
     }
 
-    async fn keep(&self, tenant: &Tenant, stored: &StoredConnection, fetched: &FetchedToken) -> Result<(), Fault> {
+    async fn keep(&self, author: Option<&Author>, tenant: &Tenant, stored: &StoredConnection, fetched: &FetchedToken) -> Result<(), Fault> {
         let store = &self.inner.parts.store;
-        if store.end_fetching(&tenant.name, &stored.name, stored.revision, fetched).await.map_err(store_fault)? {
+        let kept = match author {
+            Some(author) => store.by(author).end_fetching(&tenant.name, &stored.name, stored.revision, fetched).await,
+            None => store.end_fetching(&tenant.name, &stored.name, stored.revision, fetched).await,
+        };
+        if kept.map_err(store_fault)? {
             return Ok(());
         }
         Err(Fault::new(Code::OAuthState, "the connection was changed while it was being authorized; begin again"))

@@ -137,8 +137,10 @@ fn check_host(tenant: &Tenant, url: &Url) -> Result<(), Fault> {
     if allowed {
         return Ok(());
     }
-    let detail =
-        format!("`fetch` may go to the tenant's connectors by name, and to hosts in `egress.allow`; `{host}:{port}` is not among them");
+    let detail = format!(
+        "`fetch` may go to the tenant's connectors by name, and to hosts in `egress.allow`; `{host}:{port}` is not among them, and the operator can \
+         add it there, in the tenant's document"
+    );
     Err(Fault::new(Code::EgressRefused, detail))
 }
 

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use snaphook_model::{Fault, Retention, RunRecord, Tenant};
+use snaphook_model::{Fault, Retention, RunRecord, Tenant, TenantRetention};
 use snaphook_store::{PageRequest, StoredTenant, Sweep, Swept};
 
 use crate::prepared::PreparedFlow;
@@ -80,10 +80,10 @@ pub(crate) async fn sweep(inner: &Inner) -> Result<(), Fault> {
 }
 
 async fn sweep_tenant(inner: &Inner, tenant: &StoredTenant) -> Result<(), snaphook_store::StoreError> {
-    let retention = tenant.document.retention.applied(Retention::default());
+    let retention = tenant.document.retention;
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let Swept { payloads, runs, more } = inner.parts.store.sweep(&tenant.name, due(retention, inner.parts.clock.now())).await?;
+        let Swept { payloads, runs, more, .. } = inner.parts.store.sweep(&tenant.name, due(retention, inner.parts.clock.now())).await?;
         if payloads + runs > 0 {
             tracing::debug!(tenant = %tenant.name, payloads, runs, "runs have had their time");
         }
@@ -96,7 +96,8 @@ async fn sweep_tenant(inner: &Inner, tenant: &StoredTenant) -> Result<(), snapho
     Ok(())
 }
 
-fn due(retention: Retention, now: Timestamp) -> Sweep {
+fn due(document: TenantRetention, now: Timestamp) -> Sweep {
+    let retention = document.of_runs();
     let before = |margin: SignedDuration, seconds: u32| {
         let ago = SignedDuration::from_secs(seconds.into()).saturating_add(margin);
         now.checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -106,5 +107,6 @@ fn due(retention: Retention, now: Timestamp) -> Sweep {
         payloads_before: before(MARGIN, retention.payloads_s.min(retention.logs_s)),
         logs_before: before(MARGIN, retention.logs_s),
         keys_before: before(KEYS, 0),
+        audit_before: before(SignedDuration::ZERO, document.audit_s()),
     }
 }

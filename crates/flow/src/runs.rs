@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use snaphook_model::{Callback, Code, CorrelationId, Fault, RunEvent, RunId, RunStatus, Tenant, TenantName};
+use snaphook_model::{AuditAction, Author, Callback, Code, CorrelationId, Fault, RunEvent, RunId, RunStatus, Tenant, TenantName};
 use snaphook_store::{CalledBack, Cancelled};
 
 use crate::outcome::{Finished, Outcome};
@@ -86,21 +86,23 @@ impl Runner {
     ///
     /// # Errors
     /// `not-found`; `conflict` for a run that has not ended, belongs to no flow, or whose input is not kept; as [`Runner::accept_flow`].
-    pub async fn retry(&self, tenant: &Tenant, run: RunId) -> Result<Finished, Fault> {
+    pub async fn retry(&self, author: &Author, tenant: &Tenant, run: RunId) -> Result<Finished, Fault> {
         let (record, recorded) = replay::recorded(&self.inner, tenant, run).await?;
-        drive::repeat(&self.inner, tenant, &record, recorded.opening).await
+        drive::repeat(&self.inner, author, tenant, &record, recorded.opening).await
     }
 
     /// Cancels a run.
     ///
     /// # Errors
     /// `not-found`, `run-ended`, `store-unavailable`.
-    pub async fn cancel(&self, tenant: &TenantName, run: RunId) -> Result<(), Fault> {
+    pub async fn cancel(&self, author: &Author, tenant: &TenantName, run: RunId) -> Result<(), Fault> {
         // A run that this process is at may not be in the store yet.
         if self.inner.driven.cancel(tenant, run) {
-            return Ok(());
+            // Nothing of it is in the store until the run ends.
+            let (store, run) = (&self.inner.parts.store, run.to_string());
+            return store.note(tenant, author, AuditAction::RunCancel, &run).await.map_err(record::store_fault);
         }
-        match cancel_in_store(&self.inner, tenant, run).await? {
+        match cancel_in_store(&self.inner, Some(author), tenant, run).await? {
             Cancelled::Done | Cancelled::Asked => Ok(()),
             Cancelled::Ended => Err(Fault::new(Code::RunEnded, format!("run `{run}` has ended"))),
             Cancelled::Unknown => Err(Fault::new(Code::NotFound, format!("run `{run}` does not exist"))),
@@ -127,12 +129,17 @@ impl Runner {
 }
 
 /// Cancels a run that no process is at: its record and history end with that, its files are removed, and whoever waits for its end is told.
-pub(crate) async fn cancel_in_store(inner: &Inner, tenant: &TenantName, run: RunId) -> Result<Cancelled, Fault> {
+pub(crate) async fn cancel_in_store(inner: &Inner, author: Option<&Author>, tenant: &TenantName, run: RunId) -> Result<Cancelled, Fault> {
     let fault = Fault::new(Code::Cancelled, "the run was cancelled");
     let outcome = Outcome::Failed { fault, reason_code: None, retry_run: None };
     let now = inner.parts.clock.now();
     let end = |record| drive::end_where_it_is(record, &outcome, now);
-    let cancelled = inner.parts.store.cancel_run(tenant, run, &end).await.map_err(record::store_fault)?;
+    let store = &inner.parts.store;
+    let cancelled = match author {
+        Some(author) => store.by(author).cancel_run(tenant, run, &end).await,
+        None => store.cancel_run(tenant, run, &end).await,
+    };
+    let cancelled = cancelled.map_err(record::store_fault)?;
     if cancelled == Cancelled::Done {
         inner.parts.files.remove_kept(tenant, run).await;
         awaiting::tell(inner, tenant, run, &outcome, true).await;

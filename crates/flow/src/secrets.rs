@@ -1,6 +1,6 @@
 //! Secrets between the store, which keeps them sealed, and egress, which alone opens them. No text of a secret comes back here.
 
-use snaphook_model::{Code, Fault, SecretName, TenantName, TriggerRequest};
+use snaphook_model::{Author, Code, Fault, SecretName, TenantName, TriggerRequest};
 use snaphook_store::Change;
 
 use crate::record::store_fault;
@@ -11,10 +11,10 @@ impl Runner {
     ///
     /// # Errors
     /// `invalid` when the text is empty or too long, `store-unavailable` when the store does not answer.
-    pub async fn put_secret(&self, tenant: &TenantName, name: &SecretName, text: &str) -> Result<Change, Fault> {
+    pub async fn put_secret(&self, author: &Author, tenant: &TenantName, name: &SecretName, text: &str) -> Result<Change, Fault> {
         let parts = &self.inner.parts;
         let sealed = parts.egress.seal(tenant, name, text)?;
-        parts.store.put_secret(tenant, name, &sealed, parts.clock.now()).await.map_err(store_fault)
+        parts.store.by(author).put_secret(tenant, name, &sealed, author.at).await.map_err(store_fault)
     }
 
     /// Whether a secret exists and can be the key of signatures.

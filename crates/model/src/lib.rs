@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod audit;
 mod body;
 mod connection;
 pub mod connector;
@@ -22,6 +23,7 @@ mod message;
 mod name;
 mod on_error;
 mod place;
+mod quota;
 mod raw;
 pub mod request;
 mod result_key;
@@ -37,6 +39,7 @@ mod token;
 mod trigger;
 mod waiting;
 
+pub use audit::{AuditAction, AuditRecord, Author, Who};
 pub use body::BodyText;
 pub use connection::{Connection, ConnectionDraft, ConnectionKind, ConnectionStatus, FieldRule, Place, TOKEN_HEADERS};
 pub use connector::{Binding, Connector, Endpoint, HookBindings, Retry};
@@ -55,9 +58,10 @@ pub use message::{Headers, HttpRequest, HttpResponse, Payload};
 pub use name::{Name, NameError, TenantName};
 pub use on_error::{ErrorPolicy, MAX_WAITS_S, OnError};
 pub use place::PlaceOf;
+pub use quota::{Quota, QuotaChange, Weight};
 pub use request::{ContinueIf, Encode};
 pub use result_key::result_key;
-pub use retention::{Retention, RetentionDocument};
+pub use retention::{Retention, RetentionDocument, TenantRetention};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };

@@ -66,13 +66,62 @@ impl RetentionDocument {
     }
 
     pub(crate) fn check(&self, path: &str) -> Result<(), Invalid> {
+        check_seconds(path, "logs_s", self.logs_s, 1)?;
         // Payloads may be kept for no time at all: they are not recorded then.
-        for (field, seconds, least) in [("logs_s", self.logs_s, 1), ("payloads_s", self.payloads_s, 0)] {
-            if let Some(seconds) = seconds.filter(|seconds| !(least..=MOST_S).contains(seconds)) {
-                return Err(Invalid::new(format!("{path}.{field}"), format!("{seconds} is not between {least} and {MOST_S}")));
-            }
-        }
-        Ok(())
+        check_seconds(path, "payloads_s", self.payloads_s, 0)
+    }
+}
+
+/// How long things of a tenant are kept, as its document says it: what its runs leave behind, and the records of its changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the first two fields are those of `Retention` with the same names")]
+pub struct TenantRetention {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payloads_s: Option<u32>,
+    /// Records of changes, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_s: Option<u32>,
+}
+
+impl TenantRetention {
+    /// A year: who looks for the change that broke something looks no further back, and it is what auditors ask for.
+    pub const USUAL_AUDIT_S: u32 = 365 * 24 * 3600;
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.logs_s.is_none() && self.payloads_s.is_none() && self.audit_s.is_none()
+    }
+
+    /// What holds for its runs.
+    #[must_use]
+    pub fn of_runs(&self) -> Retention {
+        self.runs().applied(Retention::default())
+    }
+
+    /// How long records of changes are kept, in seconds.
+    #[must_use]
+    pub fn audit_s(&self) -> u32 {
+        self.audit_s.unwrap_or(Self::USUAL_AUDIT_S)
+    }
+
+    const fn runs(&self) -> RetentionDocument {
+        RetentionDocument { logs_s: self.logs_s, payloads_s: self.payloads_s }
+    }
+
+    pub(crate) fn check(&self, path: &str) -> Result<(), Invalid> {
+        self.runs().check(path)?;
+        check_seconds(path, "audit_s", self.audit_s, 1)
+    }
+}
+
+fn check_seconds(path: &str, field: &str, seconds: Option<u32>, least: u32) -> Result<(), Invalid> {
+    match seconds.filter(|seconds| !(least..=MOST_S).contains(seconds)) {
+        Some(seconds) => Err(Invalid::new(format!("{path}.{field}"), format!("{seconds} is not between {least} and {MOST_S}"))),
+        None => Ok(()),
     }
 }
 
@@ -92,7 +141,7 @@ impl RunRecord {
 
 #[cfg(test)]
 mod tests {
-    use super::{Retention, RetentionDocument};
+    use super::{Retention, RetentionDocument, TenantRetention};
 
     #[test]
     fn what_a_document_says_stands_over_what_is_around_it() {
@@ -106,6 +155,9 @@ mod tests {
         assert_eq!(wrong.path, "record.payloads_s");
         let wrong = RetentionDocument { logs_s: Some(0), payloads_s: Some(0) }.check("record").unwrap_err();
         assert_eq!((wrong.path.as_str(), wrong.detail.as_str()), ("record.logs_s", "0 is not between 1 and 315360000"));
+        let wrong = TenantRetention { audit_s: Some(0), ..TenantRetention::default() }.check("retention").unwrap_err();
+        assert_eq!(wrong.path, "retention.audit_s");
+        assert_eq!(TenantRetention::default().audit_s(), 31_536_000);
         let ended = jiff::Timestamp::UNIX_EPOCH;
         let short = tenants.applied(usual);
         assert_eq!(short.payloads_until(ended), short.logs_until(ended), "payloads go with the record at the latest");

@@ -6,7 +6,8 @@ use std::net::Ipv6Addr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Limits, LimitsChange, Retention, RetentionDocument, TenantName};
+use crate::connector::METHODS;
+use crate::{Invalid, Limits, LimitsChange, Quota, QuotaChange, Retention, TenantName, TenantRetention, Weight};
 
 /// A tenant as the operator writes it; every key is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,15 +16,21 @@ pub struct TenantDocument {
     /// Changes to the default limits.
     #[serde(default)]
     pub limits: LimitsChange,
+    /// Changes to the default quota.
+    #[serde(default, skip_serializing_if = "QuotaChange::is_empty")]
+    pub quota: QuotaChange,
+    /// The tenant's part of the processor; 1 where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Weight>,
     /// Capabilities that scripts of the tenant may be lent.
     #[serde(default)]
     pub grants: Grants,
     /// Where requests may go.
     #[serde(default)]
     pub egress: EgressDocument,
-    /// How long what runs leave behind is kept.
-    #[serde(default, skip_serializing_if = "RetentionDocument::is_empty")]
-    pub retention: RetentionDocument,
+    /// How long what runs leave behind, and records of changes, are kept.
+    #[serde(default, skip_serializing_if = "TenantRetention::is_empty")]
+    pub retention: TenantRetention,
     /// Statuses of documents that the tenant knows beside those that every one has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub document_statuses: Vec<String>,
@@ -45,6 +52,12 @@ pub struct EgressDocument {
     /// `host`, `*.domain` or `host:port`. Absent: every public host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<String>>,
+    /// `http` and `https`, or one of them. Absent: both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schemes: Option<Vec<String>>,
+    /// Methods of requests, in capitals. Absent: every one that there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Vec<String>>,
     /// Networks of special addresses that are allowed all the same, such as `127.0.0.0/8`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_private: Vec<IpNet>,
@@ -120,6 +133,10 @@ impl fmt::Display for HostRule {
 pub struct EgressPolicy {
     /// Absent: every public host.
     pub allow: Option<Vec<HostRule>>,
+    /// Absent: `http` and `https`.
+    pub schemes: Option<Vec<String>>,
+    /// Absent: every method.
+    pub methods: Option<Vec<String>>,
     /// Special addresses that are allowed all the same.
     pub allow_private: Vec<IpNet>,
 }
@@ -130,6 +147,8 @@ pub struct EgressPolicy {
 pub struct Tenant {
     pub name: TenantName,
     pub limits: Limits,
+    pub quota: Quota,
+    pub weight: Weight,
     pub grants: Grants,
     pub egress: EgressPolicy,
     pub document: TenantDocument,
@@ -143,20 +162,36 @@ impl Tenant {
     pub fn new(name: TenantName, document: TenantDocument) -> Result<Self, Invalid> {
         let limits = document.limits.applied();
         check_limits(&limits)?;
+        document.quota.check()?;
+        let weight = document.weight.unwrap_or_default();
+        weight.check()?;
         document.retention.check("retention")?;
         let allow = document.egress.allow.as_ref().map(|rules| {
             let parsed =
                 rules.iter().enumerate().map(|(i, rule)| HostRule::parse(rule).map_err(|e| Invalid::new(format!("egress.allow[{i}]"), e)));
             parsed.collect::<Result<Vec<_>, _>>()
         });
-        let egress = EgressPolicy { allow: allow.transpose()?, allow_private: document.egress.allow_private.clone() };
-        Ok(Self { name, limits, grants: document.grants, egress, document })
+        let EgressDocument { schemes, methods, allow_private, .. } = document.egress.clone();
+        check_words("egress.schemes", schemes.as_deref(), &SCHEMES)?;
+        check_words("egress.methods", methods.as_deref(), &METHODS)?;
+        let egress = EgressPolicy { allow: allow.transpose()?, schemes, methods, allow_private };
+        Ok(Self { name, limits, quota: document.quota.applied(), weight, grants: document.grants, egress, document })
     }
 
     /// How long what its runs leave behind is kept, where their flow does not say otherwise.
     #[must_use]
     pub fn retention(&self) -> Retention {
-        self.document.retention.applied(Retention::default())
+        self.document.retention.of_runs()
+    }
+}
+
+/// Schemes that requests may have.
+const SCHEMES: [&str; 2] = ["http", "https"];
+
+fn check_words(path: &str, words: Option<&[String]>, known: &[&str]) -> Result<(), Invalid> {
+    match words.unwrap_or_default().iter().enumerate().find(|(_, word)| !known.contains(&word.as_str())) {
+        Some((i, word)) => Err(Invalid::new(format!("{path}[{i}]"), format!("`{word}` is none of {}", known.join(", ")))),
+        None => Ok(()),
     }
 }
 
@@ -185,10 +220,29 @@ fn check_limits(limits: &Limits) -> Result<(), Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use super::HostRule;
+    use serde_json::json;
+
+    use super::{HostRule, Tenant, TenantDocument};
+    use crate::TenantName;
 
     fn allows(rule: &str, host: &str, port: u16) -> bool {
         HostRule::parse(rule).unwrap().allows(host, port)
+    }
+
+    #[test]
+    fn schemes_and_methods_are_words_that_there_are() {
+        let tenant = |egress| {
+            let document: TenantDocument = serde_json::from_value(json!({"egress": egress})).unwrap();
+            Tenant::new(TenantName::new("acme").unwrap(), document)
+        };
+        let policy = tenant(json!({"schemes": ["https"], "methods": ["GET", "POST"]})).unwrap().egress;
+        assert_eq!(
+            (policy.schemes.unwrap(), policy.methods.unwrap()),
+            (vec!["https".to_owned()], vec!["GET".to_owned(), "POST".to_owned()])
+        );
+        let wrong = |egress| tenant(egress).unwrap_err().to_string();
+        assert!(wrong(json!({"schemes": ["https", "ftp"]})).contains("egress.schemes[1]"));
+        assert!(wrong(json!({"methods": ["get"]})).contains("`get` is none of GET, POST"));
     }
 
     #[test]

@@ -57,4 +57,7 @@ pub struct TokenRecord {
     pub created_at: jiff::Timestamp,
     /// From when on it is unknown.
     pub expires_at: Option<jiff::Timestamp>,
+    /// The minute in which it was presented last, as far as that is noted; lists alone tell it.
+    #[serde(skip)]
+    pub last_used_at: Option<jiff::Timestamp>,
 }

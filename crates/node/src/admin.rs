@@ -40,7 +40,7 @@ pub(crate) async fn token(command: TokenCommand) -> Result<(), CliError> {
         }
         TokenCommand::List { target } => {
             let client = Client::new(&target.url, &target.token);
-            print_list(&all(&client, "/v1/tokens").await?, &["id", "name", "scopes", "created_at", "expires_at"]);
+            print_list(&all(&client, "/v1/tokens").await?, &["id", "name", "scopes", "created_at", "expires_at", "last_used_at"]);
         }
         TokenCommand::Delete { id, target } => {
             Client::new(&target.url, &target.token).delete(&format!("/v1/tokens/{id}")).await?.checked()?;

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 mod client;
 
 pub(crate) use client::{
-    CallArgs, DeployArgs, ImportArgs, OperatorTarget, Overrides, ReplayArgs, RunArgs, RunsArgs, TenantCommand, TestArgs, TokenCommand,
+    AuditArgs, CallArgs, DeployArgs, ImportArgs, OperatorTarget, Overrides, ReplayArgs, RunArgs, RunsArgs, TenantCommand, TestArgs,
+    TokenCommand,
 };
 
 /// Runs users' scripts around HTTP calls, each in a fresh WebAssembly sandbox.
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Show what happened in a run: hooks and requests in order, with decision, fuel and time.
     Run(RunArgs),
+    /// List the changes of the tenant, the newest first: who did what, and when (needs a token with the scope admin).
+    Audit(AuditArgs),
     /// Manage tenants (needs the operator's token).
     #[command(subcommand)]
     Tenant(TenantCommand),

@@ -7,6 +7,7 @@
 
 mod admin;
 mod agree;
+mod audit;
 mod bundle;
 mod call;
 mod cases;
@@ -84,6 +85,7 @@ async fn run(command: Command) -> Result<(), CliError> {
         Command::Replay(args) => replay::run(args).await,
         Command::Runs(args) => runs::list(args).await,
         Command::Run(args) => runs::show(args).await,
+        Command::Audit(args) => audit::list(args).await,
         Command::Tenant(command) => admin::tenant(command).await,
         Command::Token(command) => admin::token(command).await,
         Command::Doctor(args) => doctor::run(args).await,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod audit;
 mod awaited;
 mod changes;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use audit::{AuditFilter, AuditStore, ChangeStore};
 pub use awaited::{AwaitStore, AwaitedEnd};
 pub use changes::{Changes, Notice};
 pub use connections::{Authorization, ConnectionStore, FetchedToken, StoredConnection};
@@ -72,6 +74,7 @@ pub trait Store:
     + SubjectStore
     + StateStore
     + RetentionStore
+    + AuditStore
 {
     /// Whether the database answers and takes writes, for `readyz`.
     fn ping(&self) -> StoreFuture<'_, ()>;

@@ -16,6 +16,8 @@ pub struct Sweep {
     pub logs_before: Timestamp,
     /// Idempotency keys from before.
     pub keys_before: Timestamp,
+    /// Records of changes from before.
+    pub audit_before: Timestamp,
 }
 
 /// What was removed.
@@ -25,6 +27,8 @@ pub struct Swept {
     pub payloads: u64,
     /// Runs that went as a whole.
     pub runs: u64,
+    /// Records of changes that went.
+    pub audit: u64,
     /// Whether there may be more at once.
     pub more: bool,
 }

@@ -37,11 +37,14 @@ pub trait TenantStore: Send + Sync {
     /// Adds a token. Fails with [`crate::StoreError::Exists`] for an id or hash that is taken.
     fn add_token<'a>(&'a self, tenant: &'a TenantName, record: &'a TokenRecord, hash: TokenHash) -> StoreFuture<'a, ()>;
 
-    /// A tenant's tokens by id, expired ones too.
+    /// A tenant's tokens by id, expired ones too, with when they were used last.
     fn tokens<'a>(&'a self, tenant: &'a TenantName, page: &'a PageRequest) -> StoreFuture<'a, Page<TokenRecord>>;
 
     /// Removes a token. False: the tenant has none with this id.
     fn delete_token<'a>(&'a self, tenant: &'a TenantName, id: &'a str) -> StoreFuture<'a, bool>;
+
+    /// Notes when tokens were used, each with its tenant and id; of tokens that are gone, nothing. May be lost with the node's power.
+    fn use_tokens<'a>(&'a self, uses: &'a [(TenantName, String, Timestamp)]) -> StoreFuture<'a, ()>;
 
     /// Whose token this is, across tenants. The caller judges `expires_at`.
     fn find_token(&self, hash: TokenHash) -> StoreFuture<'_, Option<(TenantName, TokenRecord)>>;

@@ -36,7 +36,7 @@ where
     B::Error: std::fmt::Display,
 {
     let (parts, body) = request.into_parts();
-    let tenant = core.caller(&parts.headers, TokenScope::Invoke).await?;
+    let tenant = core.caller(&parts, TokenScope::Invoke).await?;
     let (connector, endpoint) = names(parts.uri.path()).ok_or_else(|| Problem::not_found("path"))?;
     let (connector, endpoint) = (Name::new(connector)?, Name::new(endpoint)?);
     let body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes), Sender::Tenant(tenant.name.clone())).await?;

@@ -8,6 +8,7 @@ use snaphook_model::{Code, ConnectionDraft, ConnectionStatus, Name, Tenant};
 use snaphook_store::{Change, StoredConnection};
 
 use crate::answer::{self, Answer};
+use crate::author::{By, ByBrowser};
 use crate::extract::{At, Deploy, Document, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
@@ -72,11 +73,12 @@ pub(crate) struct CallbackQuery {
 pub(crate) async fn put(
     State(core): State<Shared>,
     Deploy(tenant): Deploy,
+    By(author): By,
     At(name): At<Name>,
     Document { value, text }: Document,
 ) -> Answer {
     let draft = ConnectionDraft::parse(value).map_err(|invalid| text.place(Problem::from(invalid)))?;
-    let change = core.runner.put_connection(&tenant.name, &name, draft).await?;
+    let change = core.runner.put_connection(&author, &tenant.name, &name, draft).await?;
     let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     answer::json(status, &shown(stored(&core, &tenant, &name).await?))
 }
@@ -102,8 +104,8 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
 #[utoipa::path(delete, path = "/v1/connections/{connection}", tag = "connections", security(("token" = ["deploy"])),
     params(("connection" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
-pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<Name>) -> Answer {
-    if core.store.delete_connection(&tenant.name, &name).await? { answer::nothing() } else { Err(unknown(&name)) }
+pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, By(author): By, At(name): At<Name>) -> Answer {
+    if core.store.by(&author).delete_connection(&tenant.name, &name).await? { answer::nothing() } else { Err(unknown(&name)) }
 }
 
 /// Begin an authorization
@@ -112,8 +114,8 @@ pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, A
 #[utoipa::path(post, path = "/v1/connections/{connection}/authorize", tag = "connections", security(("token" = ["deploy"])),
     params(("connection" = String, Path)),
     responses((status = 200, body = AuthorizeAnswer), (status = 400, body = ProblemDetails<'static>), (status = 404, body = ProblemDetails<'static>)))]
-pub(crate) async fn authorize(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<Name>) -> Answer {
-    let url = core.runner.begin_authorization(&tenant, &name, &redirect_url(&core)).await?;
+pub(crate) async fn authorize(State(core): State<Shared>, Deploy(tenant): Deploy, By(author): By, At(name): At<Name>) -> Answer {
+    let url = core.runner.begin_authorization(&author, &tenant, &name, &redirect_url(&core)).await?;
     answer::ok(&AuthorizeAnswer { url })
 }
 
@@ -123,13 +125,13 @@ pub(crate) async fn authorize(State(core): State<Shared>, Deploy(tenant): Deploy
 #[utoipa::path(get, path = "/oauth/callback", tag = "connections", params(CallbackQuery),
     responses((status = 200, description = "a page that says that it is done", content_type = "text/html"),
         (status = 400, description = "`oauth-state`", body = ProblemDetails<'static>), (status = 502, body = ProblemDetails<'static>)))]
-pub(crate) async fn callback(State(core): State<Shared>, Query(query): Query<CallbackQuery>) -> Answer {
+pub(crate) async fn callback(State(core): State<Shared>, ByBrowser(author): ByBrowser, Query(query): Query<CallbackQuery>) -> Answer {
     let CallbackQuery { state, code, error, error_description } = query;
     let begun = core.runner.take_authorization(&state.unwrap_or_default()).await?;
     let tenant = core.store.tenant(&begun.tenant).await?.ok_or_else(|| Problem::new(Code::OAuthState, "the tenant is gone"))?;
     let tenant = Tenant::new(tenant.name, tenant.document)?;
     match code {
-        Some(code) => core.runner.finish_authorization(&tenant, &begun, &code, &redirect_url(&core)).await?,
+        Some(code) => core.runner.finish_authorization(&author, &tenant, &begun, (&code, &redirect_url(&core))).await?,
         None => {
             let said = [error.as_deref(), error_description.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
             core.runner.refuse_authorization(&tenant, &begun, if said.is_empty() { "no reason was given" } else { &said }).await?;

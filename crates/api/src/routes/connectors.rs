@@ -4,11 +4,11 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::Value;
 use snaphook_flow::Runner;
-use snaphook_model::{Connector, Name, Tenant};
+use snaphook_model::{Author, Connector, Name, Tenant};
 use snaphook_store::{Change, NewDocument, StoredConnector};
 
-use crate::ambient;
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::extract::{At, Deploy, Document, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
@@ -36,13 +36,14 @@ pub(crate) struct ConnectorAnswer {
 pub(crate) async fn put(
     State(core): State<Shared>,
     Deploy(tenant): Deploy,
+    By(author): By,
     At(name): At<Name>,
     Document { value, text }: Document,
 ) -> Answer {
-    Box::pin(put_document(&core, &tenant, name, value)).await.map_err(|problem| text.place(problem))
+    Box::pin(put_document(&core, &author, &tenant, name, value)).await.map_err(|problem| text.place(problem))
 }
 
-async fn put_document(core: &Core, tenant: &Tenant, name: Name, document: Value) -> Answer {
+async fn put_document(core: &Core, author: &Author, tenant: &Tenant, name: Name, document: Value) -> Answer {
     let mut connector = Connector::parse(document)?;
     Runner::check_connector(&connector)?;
     let mut pinner = Pinner::new(&*core.store, &tenant.name);
@@ -51,8 +52,8 @@ async fn put_document(core: &Core, tenant: &Tenant, name: Name, document: Value)
     }
     let pins = pinner.pins();
     let document = serde_json::to_value(&connector).map_err(Problem::internal)?;
-    let now = ambient::now();
-    let change = core.store.put_connector(&tenant.name, &name, NewDocument { document: &document, pins: &pins, now }).await?;
+    let now = author.at;
+    let change = core.store.by(author).put_connector(&tenant.name, &name, NewDocument { document: &document, pins: &pins, now }).await?;
     core.definitions.forget_connector(&tenant.name, &name);
     let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     answer::json(status, &wire(StoredConnector { name, document, updated_at: now }))
@@ -78,8 +79,8 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
 #[utoipa::path(delete, path = "/v1/connectors/{connector}", tag = "connectors", security(("token" = ["deploy"])),
     params(("connector" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
-pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<Name>) -> Answer {
-    let deleted = core.store.delete_connector(&tenant.name, &name).await?;
+pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, By(author): By, At(name): At<Name>) -> Answer {
+    let deleted = core.store.by(&author).delete_connector(&tenant.name, &name).await?;
     core.definitions.forget_connector(&tenant.name, &name);
     if deleted { answer::nothing() } else { Err(unknown(&name)) }
 }

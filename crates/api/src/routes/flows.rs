@@ -5,11 +5,11 @@ use http::StatusCode;
 use serde_json::Value;
 use snaphook_flow::Runner;
 use snaphook_model::files::NO_SCRIPT_BESIDE_FILES;
-use snaphook_model::{Binding, Connector, Flow, Hook, Invalid, Name, StepAction, Tenant, TenantName, TriggerAuth};
+use snaphook_model::{Author, Binding, Connector, Flow, Hook, Invalid, Name, StepAction, Tenant, TenantName, TriggerAuth};
 use snaphook_store::{Change, NewDocument, Store, StoredFlow};
 
-use crate::ambient;
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::extract::{At, Deploy, Document, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
@@ -38,13 +38,14 @@ pub(crate) struct FlowAnswer {
 pub(crate) async fn put(
     State(core): State<Shared>,
     Deploy(tenant): Deploy,
+    By(author): By,
     At(name): At<Name>,
     Document { value, text }: Document,
 ) -> Answer {
-    Box::pin(put_document(&core, &tenant, name, value)).await.map_err(|problem| text.place(problem))
+    Box::pin(put_document(&core, &author, &tenant, name, value)).await.map_err(|problem| text.place(problem))
 }
 
-async fn put_document(core: &Core, tenant: &Tenant, name: Name, document: Value) -> Answer {
+async fn put_document(core: &Core, author: &Author, tenant: &Tenant, name: Name, document: Value) -> Answer {
     let mut flow = Flow::parse(document)?;
     Runner::check_flow(&flow)?;
     check_calls(&*core.store, &tenant.name, &flow).await?;
@@ -72,8 +73,8 @@ async fn put_document(core: &Core, tenant: &Tenant, name: Name, document: Value)
     }
     let pins = pinner.pins();
     let document = serde_json::to_value(&flow).map_err(Problem::internal)?;
-    let new = NewDocument { document: &document, pins: &pins, now: ambient::now() };
-    let put = core.store.put_flow(&tenant.name, &name, new).await?;
+    let new = NewDocument { document: &document, pins: &pins, now: author.at };
+    let put = core.store.by(author).put_flow(&tenant.name, &name, new).await?;
     core.definitions.forget_flow(&tenant.name, &name);
     let status = if put.change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     answer::json(status, &wire(StoredFlow { name, version: put.version, document, updated_at: put.updated_at }))
@@ -106,8 +107,8 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
 /// Delete a flow with all its versions
 #[utoipa::path(delete, path = "/v1/flows/{flow}", tag = "flows", security(("token" = ["deploy"])), params(("flow" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
-pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<Name>) -> Answer {
-    let deleted = core.store.delete_flow(&tenant.name, &name).await?;
+pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, By(author): By, At(name): At<Name>) -> Answer {
+    let deleted = core.store.by(&author).delete_flow(&tenant.name, &name).await?;
     core.definitions.forget_flow(&tenant.name, &name);
     if deleted { answer::nothing() } else { Err(unknown(&name)) }
 }

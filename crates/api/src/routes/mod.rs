@@ -9,6 +9,7 @@ use crate::extract::refuse_query;
 use crate::problem::Problem;
 use crate::shared::Shared;
 
+pub(crate) mod audit;
 mod bindings;
 pub(crate) mod callbacks;
 pub(crate) mod calls;
@@ -71,6 +72,7 @@ fn plain() -> Router<Shared> {
 /// Lists, and the one upload that has a parameter: each checks its own query. A trigger's query is for its script.
 fn with_query() -> Router<Shared> {
     Router::new()
+        .route("/v1/audit", get(audit::list))
         .route("/v1/tenants", get(tenants::list))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/scripts", get(scripts::list))

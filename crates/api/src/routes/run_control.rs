@@ -5,6 +5,7 @@ use http::StatusCode;
 use snaphook_model::RunStatus;
 
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::extract::{At, Invoke};
 use crate::outcome::{self, StartedAnswer};
 use crate::problem::ProblemDetails;
@@ -17,9 +18,9 @@ use crate::shared::Shared;
 #[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "runs", security(("token" = ["invoke"])), params(("run" = String, Path)),
     responses((status = 200, body = StartedAnswer), (status = 404, body = ProblemDetails<'static>),
         (status = 409, description = "it has ended", body = ProblemDetails<'static>)))]
-pub(crate) async fn cancel(State(core): State<Shared>, Invoke(tenant): Invoke, At(id): At<String>) -> Answer {
+pub(crate) async fn cancel(State(core): State<Shared>, Invoke(tenant): Invoke, By(author): By, At(id): At<String>) -> Answer {
     let run = run_id(&id)?;
-    core.runner.cancel(&tenant.name, run).await?;
+    core.runner.cancel(&author, &tenant.name, run).await?;
     answer::json(StatusCode::OK, &StartedAnswer { run, status: RunStatus::Cancelled })
 }
 
@@ -28,7 +29,7 @@ pub(crate) async fn cancel(State(core): State<Shared>, Invoke(tenant): Invoke, A
     responses((status = 202, body = StartedAnswer, headers(("x-run-id" = String), ("location" = String))),
         (status = 404, body = ProblemDetails<'static>),
         (status = 409, description = "it has not ended, belongs to no flow, or its input is not kept any more", body = ProblemDetails<'static>)))]
-pub(crate) async fn retry(State(core): State<Shared>, Invoke(tenant): Invoke, At(id): At<String>) -> Answer {
+pub(crate) async fn retry(State(core): State<Shared>, Invoke(tenant): Invoke, By(author): By, At(id): At<String>) -> Answer {
     let run = run_id(&id)?;
-    outcome::started(core.runner.retry(&tenant, run).await?, None, None)
+    outcome::started(core.runner.retry(&author, &tenant, run).await?, None, None)
 }

@@ -7,6 +7,7 @@ use snaphook_model::{Code, Dialect, Invalid, Language, Name, ScriptVersion};
 use snaphook_store::AddedVersion;
 
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::body::BodyLimit;
 use crate::extract::{At, Deploy, Query, Read};
 use crate::page::{self, PageQuery};
@@ -74,6 +75,7 @@ pub(crate) struct ScriptAnswer {
 pub(crate) async fn put(
     State(core): State<Shared>,
     Deploy(tenant): Deploy,
+    By(author): By,
     At(name): At<Name>,
     Query(query): Query<UploadQuery>,
     request: Request,
@@ -92,7 +94,7 @@ pub(crate) async fn put(
         }
     };
     let body = core.read(request.into_body(), limit, Sender::Tenant(tenant.name.clone())).await?;
-    let upload = programs::Deploy { tenant: &tenant, name, language, dialect, bytes: body.bytes.clone() };
+    let upload = programs::Deploy { author: &author, tenant: &tenant, name, language, dialect, bytes: body.bytes.clone() };
     match core.programs.deploy(upload).await? {
         AddedVersion::Created(version) => answer::json(StatusCode::CREATED, &version),
         AddedVersion::Unchanged(version) => answer::ok(&version),

@@ -7,6 +7,7 @@ use snaphook_model::{Code, SecretName};
 use snaphook_store::{Change, StoredSecret};
 
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::extract::{At, Deploy, Query, Raw, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
@@ -28,9 +29,15 @@ pub(crate) struct SecretAnswer {
 #[utoipa::path(put, path = "/v1/secrets/{secret}", tag = "secrets", security(("token" = ["deploy"])),
     params(("secret" = String, Path)), request_body(content = String, content_type = "text/plain"),
     responses((status = 201, body = SecretAnswer), (status = 200, body = SecretAnswer), (status = 400, body = ProblemDetails<'static>)))]
-pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<SecretName>, Raw(body): Raw) -> Answer {
+pub(crate) async fn put(
+    State(core): State<Shared>,
+    Deploy(tenant): Deploy,
+    By(author): By,
+    At(name): At<SecretName>,
+    Raw(body): Raw,
+) -> Answer {
     let put = match std::str::from_utf8(&body.bytes) {
-        Ok(text) => core.runner.put_secret(&tenant.name, &name, text).await.map_err(Problem::from),
+        Ok(text) => core.runner.put_secret(&author, &tenant.name, &name, text).await.map_err(Problem::from),
         Err(_) => Err(Problem::new(Code::Invalid, "the text of a secret must be UTF-8")),
     };
     body.wipe();
@@ -51,7 +58,7 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
 /// What names it fails from then on and says so.
 #[utoipa::path(delete, path = "/v1/secrets/{secret}", tag = "secrets", security(("token" = ["deploy"])), params(("secret" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
-pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, At(name): At<SecretName>) -> Answer {
-    let deleted = core.store.delete_secret(&tenant.name, &name).await?;
+pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, By(author): By, At(name): At<SecretName>) -> Answer {
+    let deleted = core.store.by(&author).delete_secret(&tenant.name, &name).await?;
     if deleted { answer::nothing() } else { Err(Problem::not_found(format!("secret `{name}`"))) }
 }

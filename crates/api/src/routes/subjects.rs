@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use snaphook_model::{Code, Invalid, Subject, SubjectId, SubjectValues};
 use snaphook_store::{Change, StoredSubject};
 
-use crate::ambient;
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::extract::{At, Deploy, Query, Raw, Read, not_json};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
@@ -40,7 +40,7 @@ pub(crate) struct PutSubject {
 #[utoipa::path(put, path = "/v1/subjects/{subject}", tag = "subjects", security(("token" = ["deploy"])),
     params(("subject" = String, Path)), request_body = PutSubject,
     responses((status = 201, body = SubjectAnswer), (status = 200, body = SubjectAnswer), (status = 400, body = ProblemDetails<'static>)))]
-pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, At(id): At<String>, Raw(body): Raw) -> Answer {
+pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, By(author): By, At(id): At<String>, Raw(body): Raw) -> Answer {
     let id = id_of(&id)?;
     check_json(&body.bytes)?;
     let values = match body.bytes.trim_ascii() {
@@ -50,8 +50,8 @@ pub(crate) async fn put(State(core): State<Shared>, Deploy(tenant): Deploy, At(i
             values_of(fields(object, "", &["values"])?.remove("values"), "")?
         }
     };
-    let now = ambient::now();
-    let change = core.store.put_subject(&tenant.name, &id, &values, now).await?;
+    let now = author.at;
+    let change = core.store.by(&author).put_subject(&tenant.name, &id, &values, now).await?;
     let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     answer::json(status, &SubjectAnswer { id, values, updated_at: now })
 }
@@ -74,8 +74,8 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
 /// Delete a subject with its values
 #[utoipa::path(delete, path = "/v1/subjects/{subject}", tag = "subjects", security(("token" = ["deploy"])), params(("subject" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
-pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, At(id): At<String>) -> Answer {
-    if core.store.delete_subject(&tenant.name, &id_of(&id)?).await? { answer::nothing() } else { Err(unknown(&id)) }
+pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, By(author): By, At(id): At<String>) -> Answer {
+    if core.store.by(&author).delete_subject(&tenant.name, &id_of(&id)?).await? { answer::nothing() } else { Err(unknown(&id)) }
 }
 
 /// The subject that the start of a run names: an id, or an object that brings values along; null names none.

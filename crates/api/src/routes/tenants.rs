@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
-use snaphook_model::{Grants, Limits, Retention, Tenant, TenantDocument};
+use snaphook_model::{Grants, Limits, Quota, Retention, Tenant, TenantDocument, TenantRetention};
 use snaphook_store::{Change, StoredTenant};
 
-use crate::ambient;
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::extract::{self, At, Operator, Query, Raw, TenantAt};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
-use crate::shared::Shared;
+use crate::shared::{Core, Shared};
 
 /// A tenant as it is in force.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -22,11 +22,16 @@ pub(crate) struct TenantAnswer {
     /// Every limit, changed or not.
     #[schema(value_type = Object)]
     limits: Limits,
+    /// `concurrency` and `rate_per_s`, changed or not.
+    #[schema(value_type = Object)]
+    quota: Quota,
+    /// The tenant's part of the processor beside others who want it at the same time.
+    weight: u32,
     #[schema(value_type = Object)]
     grants: Grants,
-    /// How long what runs leave behind is kept, in seconds.
-    #[schema(value_type = Object)]
-    retention: Retention,
+    /// How long what runs leave behind, and the records of changes, are kept, in seconds.
+    retention: RetentionAnswer,
+    usage: TenantUsage,
     /// As the operator wrote it.
     egress: serde_json::Value,
     #[schema(value_type = String, format = DateTime)]
@@ -35,23 +40,45 @@ pub(crate) struct TenantAnswer {
     updated_at: jiff::Timestamp,
 }
 
+/// What a tenant uses of this node now.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct TenantUsage {
+    /// Requests in flight that count against `quota.concurrency`.
+    concurrency: u32,
+}
+
+/// How long things are kept, in seconds.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RetentionAnswer {
+    logs_s: u32,
+    payloads_s: u32,
+    audit_s: u32,
+}
+
+impl RetentionAnswer {
+    fn of(document: &TenantRetention) -> Self {
+        let Retention { logs_s, payloads_s } = document.of_runs();
+        Self { logs_s, payloads_s, audit_s: document.audit_s() }
+    }
+}
+
 /// Create or change a tenant
 ///
 /// The document replaces the one before; every key is optional, and what is left out is at its default.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}", tag = "tenants", security(("operator" = [])),
     params(("tenant" = String, Path)),
-    request_body(content = Object, description = "limits, grants, egress, retention"),
+    request_body(content = Object, description = "limits, quota, weight, grants, egress, retention"),
     responses((status = 201, body = TenantAnswer), (status = 200, body = TenantAnswer), (status = 400, body = ProblemDetails<'static>)))]
-pub(crate) async fn put(State(core): State<Shared>, _: Operator, At(name): TenantAt, Raw(body): Raw) -> Answer {
+pub(crate) async fn put(State(core): State<Shared>, _: Operator, By(author): By, At(name): TenantAt, Raw(body): Raw) -> Answer {
     // No body at all is a tenant with nothing but defaults.
     let document: TenantDocument =
         if body.bytes.is_empty() { TenantDocument::default() } else { extract::shaped(extract::from_json(&body.bytes)?)? };
     let tenant = Tenant::new(name, document)?;
-    let change = core.store.put_tenant(&tenant.name, &tenant.document, ambient::now()).await?;
+    let change = core.store.by(&author).put_tenant(&tenant.name, &tenant.document, author.at).await?;
     core.programs.tenants().forget(&tenant.name);
     let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     let stored = core.store.tenant(&tenant.name).await?.ok_or_else(|| unknown(&tenant.name))?;
-    answer::json(status, &wire(stored))
+    answer::json(status, &wire(&core, stored))
 }
 
 /// Read a tenant
@@ -60,21 +87,21 @@ pub(crate) async fn put(State(core): State<Shared>, _: Operator, At(name): Tenan
     responses((status = 200, body = TenantAnswer), (status = 404, body = ProblemDetails<'static>)))]
 pub(crate) async fn get(State(core): State<Shared>, _: Operator, At(name): TenantAt) -> Answer {
     let stored = core.store.tenant(&name).await?.ok_or_else(|| unknown(&name))?;
-    answer::ok(&wire(stored))
+    answer::ok(&wire(&core, stored))
 }
 
 /// List tenants
 #[utoipa::path(get, path = "/v1/tenants", tag = "tenants", security(("operator" = [])), params(PageQuery),
     responses((status = 200, body = page::List<TenantAnswer>)))]
 pub(crate) async fn list(State(core): State<Shared>, _: Operator, Query(query): Query<PageQuery>) -> Answer {
-    page::list(core.store.tenants(&query.request()?).await?, wire)
+    page::list(core.store.tenants(&query.request()?).await?, |stored| wire(&core, stored))
 }
 
 /// Delete a tenant with everything that belongs to it
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "tenants", security(("operator" = [])),
     params(("tenant" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
-pub(crate) async fn delete(State(core): State<Shared>, _: Operator, At(name): TenantAt) -> Answer {
+pub(crate) async fn delete(State(core): State<Shared>, _: Operator, By(author): By, At(name): TenantAt) -> Answer {
     let code = core.programs.code_of_tenant(&name).await?;
     let deleted = core.store.delete_tenant(&name).await?;
     core.auth.forget_tenant(&name);
@@ -83,16 +110,25 @@ pub(crate) async fn delete(State(core): State<Shared>, _: Operator, At(name): Te
     // A tenant may have had thousands of versions; nobody waits for their files.
     let programs = Arc::clone(&core.programs);
     core.tasks.spawn(async move { programs.discard_unused(&code).await });
-    if deleted { answer::nothing() } else { Err(unknown(&name)) }
+    if !deleted {
+        return Err(unknown(&name));
+    }
+    // The tenant's own record of it went with the tenant.
+    tracing::info!(tenant = %name, request = author.request_id, "the operator deleted a tenant");
+    answer::nothing()
 }
 
-fn wire(stored: StoredTenant) -> TenantAnswer {
+fn wire(core: &Core, stored: StoredTenant) -> TenantAnswer {
     let StoredTenant { name, document, created_at, updated_at } = stored;
+    let usage = TenantUsage { concurrency: core.admission.quotas().at_work(&name) };
     TenantAnswer {
+        usage,
         name: name.to_string(),
         limits: document.limits.applied(),
+        quota: document.quota.applied(),
+        weight: document.weight.unwrap_or_default().0,
         grants: document.grants,
-        retention: document.retention.applied(Retention::default()),
+        retention: RetentionAnswer::of(&document.retention),
         egress: serde_json::to_value(&document.egress).unwrap_or_default(),
         created_at,
         updated_at,

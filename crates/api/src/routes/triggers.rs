@@ -15,6 +15,7 @@ use crate::body::BodyLimit;
 use crate::outcome::{self, RejectionAnswer, TriggeredAnswer};
 use crate::prefer::Prefer;
 use crate::problem::{Problem, ProblemDetails};
+use crate::quotas::Kind;
 use crate::room::Sender;
 use crate::shared::{Core, Shared};
 
@@ -48,6 +49,7 @@ pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Ans
         }
         known.check(TokenScope::Invoke)?;
     }
+    core.admission.admit_for(&tenant, Kind::Work, &parts.extensions)?;
     let sender = if by_token { Sender::Tenant(tenant.name.clone()) } else { Sender::Outsider(tenant.name.clone()) };
     let mut body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes), sender).await?;
     let request = TriggerRequest {

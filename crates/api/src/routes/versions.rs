@@ -6,6 +6,7 @@ use snaphook_model::{Code, Fault, Language, Name};
 use snaphook_store::DeletedVersion;
 
 use crate::answer::{self, Answer};
+use crate::author::By;
 use crate::extract::{At, Deploy, Read};
 use crate::problem::{Problem, ProblemDetails};
 use crate::routes::scripts::VersionAnswer;
@@ -44,8 +45,13 @@ pub(crate) async fn component(State(core): State<Shared>, Read(tenant): Read, At
 #[utoipa::path(delete, path = "/v1/scripts/{script}/versions/{version}", tag = "scripts", security(("token" = ["deploy"])),
     params(("script" = String, Path), ("version" = u32, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails<'static>), (status = 409, body = ProblemDetails<'static>)))]
-pub(crate) async fn delete(State(core): State<Shared>, Deploy(tenant): Deploy, At((name, number)): At<(Name, u32)>) -> Answer {
-    match core.programs.delete(&tenant.name, &name, number).await? {
+pub(crate) async fn delete(
+    State(core): State<Shared>,
+    Deploy(tenant): Deploy,
+    By(author): By,
+    At((name, number)): At<(Name, u32)>,
+) -> Answer {
+    match core.programs.delete(&author, &tenant.name, &name, number).await? {
         DeletedVersion::Deleted => answer::nothing(),
         DeletedVersion::Unknown => Err(unknown(&name, number)),
         DeletedVersion::Bound(places) => {

@@ -169,6 +169,35 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn who_sends_a_body_a_byte_at_a_time_is_put_out() {
+    let node = TestNode::with(|config| {
+        config.max_connections = 1;
+        config.body_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let acme = node.tenant("acme").await;
+    let listening = listen(&node).await;
+    let stream = TcpStream::connect(listening.address).await.unwrap();
+    let (mut reading, mut writing) = stream.into_split();
+    let head = format!("PUT /v1/subjects/p HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n", acme.token);
+    writing.write_all(head.as_bytes()).await.unwrap();
+    // Each byte soon after the one before, so that only the whole time can be what ends it.
+    let dripping = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        while writing.write_all(b" ").await.is_ok() {
+            ticks.tick().await;
+        }
+    });
+    let mut answer = Vec::new();
+    // Closed without taking the rest, which may reach us as a reset after the answer.
+    let _ = tokio::time::timeout(Duration::from_secs(20), reading.read_to_end(&mut answer)).await.expect("the connection is closed");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("the body did not arrive"), "{answer}");
+    tokio::time::timeout(Duration::from_secs(20), dripping).await.expect("it cannot go on").unwrap();
+    another_is_answered(&listening).await;
+}
+
+#[tokio::test]
 async fn connections_beyond_the_bound_wait() {
     let node = TestNode::with(|config| config.max_connections = 1).await;
     let listening = listen(&node).await;

@@ -10,7 +10,6 @@ mod listener;
 mod memory;
 mod node;
 mod openapi;
-mod rights;
 mod runs;
 mod support;
 mod tenants;

@@ -25,12 +25,21 @@ async fn a_tenant_is_created_changed_and_deleted() {
         "response_body_bytes": 16777216,
         "state_bytes": 4194304
       },
+      "quota": {
+        "concurrency": 16,
+        "rate_per_s": 100
+      },
+      "weight": 1,
       "grants": {
         "fetch": false
       },
       "retention": {
         "logs_s": 604800,
-        "payloads_s": 259200
+        "payloads_s": 259200,
+        "audit_s": 31536000
+      },
+      "usage": {
+        "concurrency": 0
       },
       "egress": {},
       "created_at": "[created_at]",
@@ -55,12 +64,21 @@ async fn a_tenant_is_created_changed_and_deleted() {
         "response_body_bytes": 16777216,
         "state_bytes": 4194304
       },
+      "quota": {
+        "concurrency": 16,
+        "rate_per_s": 100
+      },
+      "weight": 1,
       "grants": {
         "fetch": true
       },
       "retention": {
         "logs_s": 604800,
-        "payloads_s": 259200
+        "payloads_s": 259200,
+        "audit_s": 31536000
+      },
+      "usage": {
+        "concurrency": 0
       },
       "egress": {
         "allow": [
@@ -139,7 +157,13 @@ async fn what_is_wrong_in_a_tenant_is_named_by_its_path() {
       "request_id": "[request_id]"
     }
     "#);
-    assert_eq!(refused(json!({"quota": {}})).await.expect(400).json()["path"], "quota");
+    assert_eq!(refused(json!({"quotas": {}})).await.expect(400).json()["path"], "quotas");
+    for (quota, path) in [(json!({"concurrency": 0}), "quota.concurrency"), (json!({"rate_per_s": 1_000_001}), "quota.rate_per_s")] {
+        assert_eq!(refused(json!({"quota": quota})).await.expect(400).json()["path"], path);
+    }
+    for weight in [0, 1001] {
+        assert_eq!(refused(json!({"weight": weight})).await.expect(400).json()["path"], "weight");
+    }
     assert_snapshot!(node.as_operator("PUT", "/v1/tenants/-bad", json!({})).await.shown(), @r#"
     400 application/problem+json
     {

@@ -21,6 +21,7 @@ async fn a_token_is_made_used_and_deleted() {
       ],
       "created_at": "[created_at]",
       "expires_at": "[expires_at]",
+      "last_used_at": null,
       "token": "[token]"
     }
     "#);
@@ -36,7 +37,8 @@ async fn a_token_is_made_used_and_deleted() {
             "admin"
           ],
           "created_at": "[created_at]",
-          "expires_at": null
+          "expires_at": null,
+          "last_used_at": "[last_used_at]"
         },
         {
           "id": "[id]",
@@ -46,7 +48,8 @@ async fn a_token_is_made_used_and_deleted() {
             "read"
           ],
           "created_at": "[created_at]",
-          "expires_at": "[expires_at]"
+          "expires_at": "[expires_at]",
+          "last_used_at": null
         }
       ],
       "next_cursor": null
@@ -94,6 +97,7 @@ async fn an_expired_token_is_unknown() {
         scopes: snaphook_model::TokenScopes(vec![snaphook_model::TokenScope::Read]),
         created_at: "2020-01-01T00:00:00Z".parse().unwrap(),
         expires_at: Some("2020-01-02T00:00:00Z".parse().unwrap()),
+        last_used_at: None,
     };
     use snaphook_store::TenantStore as _;
     node.store.add_token(&acme.tenant_name(), &record, snaphook_api::token_hash("snap_old")).await.unwrap();

@@ -47,15 +47,16 @@ impl<'a> Filling<'a> {
         let form = body_form(request.headers.get("content-type").unwrap_or_default());
         for (name, value) in &mut request.headers.0 {
             let Cow::Owned(filled) = self.text(value, Form::Plain) else { continue };
+            let credentials = filled.strip_prefix(BASIC).filter(|_| name.eq_ignore_ascii_case("authorization"));
+            if let Some(credentials) = credentials {
+                *value = format!("{BASIC}{}", STANDARD.encode(credentials));
+                continue;
+            }
             if let Some((_, secret, _)) = self.values.iter().find(|(_, _, text)| filled.contains(text) && !header_takes(text)) {
                 let detail = format!("the secret `{secret}` holds characters that header `{name}` cannot have");
                 return Err(Fault::new(Code::ScriptContract, detail));
             }
-            let credentials = filled.strip_prefix(BASIC).filter(|_| name.eq_ignore_ascii_case("authorization"));
-            *value = match credentials {
-                Some(credentials) => format!("{BASIC}{}", STANDARD.encode(credentials)),
-                None => filled,
-            };
+            *value = filled;
         }
         request.body = self.bytes(std::mem::take(&mut request.body), form);
         Ok(())

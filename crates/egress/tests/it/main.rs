@@ -5,6 +5,7 @@ mod answers;
 mod connections;
 mod failures;
 mod names;
+mod policy;
 mod redirects;
 mod requests;
 mod streams;

@@ -64,7 +64,7 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
     let waits = matches!(outcome, Outcome::Waiting) && !driven.abandoned().is_cancelled();
     if waits && driven.cancelled().is_cancelled() {
         // It was written down for a wait at that very moment, and would go on when that is over.
-        drop(runs::cancel_in_store(inner, &tenant.name, run).await);
+        drop(runs::cancel_in_store(inner, None, &tenant.name, run).await);
     }
     Finished { run, outcome }
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use snaphook_model::{
-    Code, Decision, DocumentRecord, Fault, HookInput, Invocation, Payload, RunRecord, RunStatus, Tenant, TriggerDecision, TriggerRequest,
-    TriggerResponse,
+    Author, Code, Decision, DocumentRecord, Fault, HookInput, Invocation, Payload, RunRecord, RunStatus, Tenant, TriggerDecision,
+    TriggerRequest, TriggerResponse,
 };
-use snaphook_store::{QueuedRun, Recording, StoreError};
+use snaphook_store::{QueuedRun, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::ending::{blank_record, close_record, finish_run, next_run};
@@ -91,12 +91,19 @@ pub(crate) async fn accept(
     let start = scope.start;
     let subject_values = start.subject.map(|subject| subject.values).unwrap_or_default();
     let queued = QueuedRun { record, input: start.input, writes: start.writes, subject_values };
-    queue(inner, tenant, &queued, recording.as_ref()).await?;
+    let put = inner.parts.store.queue_run(&tenant.name, &queued, recording.as_ref(), MAX_WAITING).await;
+    begin_when_due(inner, &queued, put)?;
     Ok(Finished { run, outcome: Outcome::Accepted })
 }
 
 /// Queues a run that begins as another one did.
-pub(crate) async fn repeat(inner: &Inner, tenant: &Tenant, of: &RunRecord, opening: Option<(Opening, Bytes)>) -> Result<Finished, Fault> {
+pub(crate) async fn repeat(
+    inner: &Inner,
+    author: &Author,
+    tenant: &Tenant,
+    of: &RunRecord,
+    opening: Option<(Opening, Bytes)>,
+) -> Result<Finished, Fault> {
     let Some(flow) = &of.flow else {
         let detail = format!("run `{}` is a direct call, which belongs to no flow; make the call again", of.id);
         return Err(Fault::new(Code::Conflict, detail));
@@ -112,13 +119,14 @@ pub(crate) async fn repeat(inner: &Inner, tenant: &Tenant, of: &RunRecord, openi
     let subject_values = opening.subject_values();
     let Opening { content_type, writes, .. } = opening;
     let queued = QueuedRun { record, input: Payload { bytes, content_type }, writes, subject_values };
-    queue(inner, tenant, &queued, None).await?;
+    let put = inner.parts.store.by(author).queue_run(&tenant.name, &queued, None, MAX_WAITING).await;
+    begin_when_due(inner, &queued, put)?;
     Ok(Finished { run, outcome: Outcome::Accepted })
 }
 
-/// Makes a queued run durable, and lets it begin when it is due.
-async fn queue(inner: &Inner, tenant: &Tenant, queued: &QueuedRun, recording: Option<&Recording>) -> Result<(), Fault> {
-    if let Err(error) = inner.parts.store.queue_run(&tenant.name, queued, recording, MAX_WAITING).await {
+/// Lets a queued run begin when it is due, if it is durable.
+fn begin_when_due(inner: &Inner, queued: &QueuedRun, put: Result<(), StoreError>) -> Result<(), Fault> {
+    if let Err(error) = put {
         // A tenant that queues too much is no failure of ours. No run was made.
         return Err(if matches!(error, StoreError::Full(_)) { error.into() } else { store_fault(error) });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use snaphook_model::{Code, RunId};
+use snaphook_model::{Author, Code, RunId, Who};
 use snaphook_testkit::{Answer, Upstream};
 
 use crate::rig::{Rig, payload};
@@ -48,6 +48,10 @@ async fn left(rig: &Rig, run: RunId) -> (bool, bool, bool) {
     (text.contains("secret"), text.contains("seen"), replays)
 }
 
+fn author() -> Author {
+    Author { who: Who::Operator, at: Timestamp::UNIX_EPOCH, request_id: String::new() }
+}
+
 #[tokio::test]
 async fn payloads_go_after_three_days_and_logs_after_seven() {
     let upstream = Upstream::start().await;
@@ -59,7 +63,7 @@ async fn payloads_go_after_three_days_and_logs_after_seven() {
     assert_eq!(left(&rig, first).await, (true, true, true));
     rig.clock.advance(2 * HOUR);
     assert_eq!(left(&rig, first).await, (false, true, false));
-    let fault = rig.runner.retry(&rig.tenant, first).await.unwrap_err();
+    let fault = rig.runner.retry(&author(), &rig.tenant, first).await.unwrap_err();
     assert!(fault.code == Code::Conflict && fault.detail.contains("have had their time"), "{fault:?}");
     rig.clock.advance(94 * HOUR);
     assert_eq!(left(&rig, first).await, (false, true, false));

@@ -166,6 +166,24 @@ pub(crate) struct RunArgs {
     pub(crate) target: Target,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only changes of this kind, such as `flow.put` or `secret.delete`.
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+    /// Only changes made at this time or later, as RFC 3339 writes it, such as 2026-01-31T08:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value = "20", value_parser = at_least_one)]
+    pub(crate) last: usize,
+    /// Print them as JSON, one on each line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TenantCommand {
     /// Create a tenant or change its document.

@@ -1,5 +1,6 @@
 //! What every backend must do, as tests that know only the traits. `conformance!` runs them all on stores that a function makes.
 
+pub(crate) mod audit;
 pub(crate) mod awaited;
 pub(crate) mod connections;
 pub(crate) mod documents;
@@ -44,7 +45,7 @@ macro_rules! conformance {
     };
     ($open:path) => {
         $crate::conformance::conformance! { $open;
-            tenants: are_put_and_read, are_listed_in_pages, take_everything_along, have_tokens, refuse_tokens_that_are_taken, need_to_exist,
+            tenants: are_put_and_read, are_listed_in_pages, take_everything_along, have_tokens, note_when_tokens_are_used, refuse_tokens_that_are_taken, need_to_exist,
                 meta_values_are_kept;
             scripts: count_their_versions, keep_equal_uploads_once, keep_bytes, number_versions_under_concurrency, never_reuse_a_number,
                 are_listed_in_pages, components_are_replaced, stale_components_are_found, component_hashes_tell_what_is_used,
@@ -70,6 +71,8 @@ macro_rules! conformance {
                 is_written_with_its_run;
             retention: usual_runs_go_in_the_order_of_their_ids, runs_that_say_so_go_at_their_own_time, runs_that_have_not_ended_stay,
                 several_sweeps_at_once_do_no_harm, forgets_keys;
+            audit: every_change_leaves_a_record, what_changes_nothing_leaves_none, is_listed_newest_first, goes_when_it_has_had_its_time,
+                belongs_to_its_tenant;
             isolation: subjects_of_another_are_invisible, definitions_of_another_are_invisible, writes_of_another_change_nothing,
                 runs_of_another_are_invisible;
         }
@@ -131,7 +134,14 @@ pub(crate) fn document<'a>(document: &'a Value, pins: &'a [ScriptPin]) -> NewDoc
 
 pub(crate) fn token(id: &str) -> TokenRecord {
     let scopes = TokenScopes(vec![TokenScope::Deploy, TokenScope::Read]);
-    TokenRecord { id: id.to_owned(), name: format!("{id} for tests"), scopes, created_at: at(0), expires_at: Some(at(3600)) }
+    TokenRecord {
+        id: id.to_owned(),
+        name: format!("{id} for tests"),
+        scopes,
+        created_at: at(0),
+        expires_at: Some(at(3600)),
+        last_used_at: None,
+    }
 }
 
 /// The id of the run that was made as the `number`-th.

@@ -17,7 +17,7 @@ fn made(number: u64) -> Timestamp {
 
 /// Nothing has had its time.
 fn nothing() -> Sweep {
-    Sweep { now: at(0), payloads_before: made(0), logs_before: made(0), keys_before: at(0) }
+    Sweep { now: at(0), payloads_before: made(0), logs_before: made(0), keys_before: at(0), audit_before: at(0) }
 }
 
 fn with_body(number: u64, retention: Option<Retention>) -> RunRecord {
@@ -39,8 +39,8 @@ fn with_body(number: u64, retention: Option<Retention>) -> RunRecord {
 async fn sweep(store: &dyn Store, tenant: &TenantName, sweep: Sweep) -> Swept {
     let mut total = Swept::default();
     for _ in 0..100 {
-        let Swept { payloads, runs, more } = store.sweep(tenant, sweep).await.unwrap();
-        (total.payloads, total.runs) = (total.payloads + payloads, total.runs + runs);
+        let Swept { payloads, runs, audit, more } = store.sweep(tenant, sweep).await.unwrap();
+        (total.payloads, total.runs, total.audit) = (total.payloads + payloads, total.runs + runs, total.audit + audit);
         if !more {
             return total;
         }
@@ -78,7 +78,7 @@ pub(crate) async fn usual_runs_go_in_the_order_of_their_ids(store: &dyn Store) {
     let request = record.steps[0].attempts[0].request.as_ref().unwrap();
     assert_eq!((request.body.0.as_ref(), request.url.as_str()), (&b"[removed, 15 bytes]"[..], "https://a.example/"));
     let due = Sweep { payloads_before: made(75), logs_before: made(41), ..nothing() };
-    assert_eq!(sweep(store, &acme, due).await, Swept { payloads: 4, runs: 40, more: false });
+    assert_eq!(sweep(store, &acme, due).await, Swept { payloads: 4, runs: 40, ..Swept::default() });
     assert_eq!(left(store, &acme, 1..=80).await, ((41..=80).collect(), (75..=80).collect()));
     assert_eq!(left(store, &other, 1..=1).await, (vec![1], vec![1]), "another tenant's stay");
 }

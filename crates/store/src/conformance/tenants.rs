@@ -79,6 +79,26 @@ pub(crate) async fn have_tokens(store: &dyn Store) {
     assert!(store.find_token(TokenHash([3; 32])).await.unwrap().is_some());
 }
 
+pub(crate) async fn note_when_tokens_are_used(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    store.add_token(&acme, &token("a"), TokenHash([1; 32])).await.unwrap();
+    store.add_token(&acme, &token("b"), TokenHash([2; 32])).await.unwrap();
+    store.add_token(&other, &token("a"), TokenHash([3; 32])).await.unwrap();
+    let used = async |tenant| {
+        let tokens = all(1, async |page| store.tokens(tenant, page).await.unwrap()).await;
+        tokens.into_iter().map(|token| token.last_used_at).collect::<Vec<_>>()
+    };
+    assert_eq!(used(&acme).await, [None, None]);
+    let uses =
+        [(acme.clone(), "b".to_owned(), at(60)), (acme.clone(), "gone".to_owned(), at(60)), (tenant("nobody"), "a".to_owned(), at(60))];
+    store.use_tokens(&uses).await.unwrap();
+    assert_eq!(used(&acme).await, [None, Some(at(60))]);
+    let uses = [(acme.clone(), "b".to_owned(), at(0)), (acme.clone(), "a".to_owned(), at(120))];
+    store.use_tokens(&uses).await.unwrap();
+    assert_eq!(used(&acme).await, [Some(at(120)), Some(at(60))], "the latest one stands");
+    assert_eq!(used(&other).await, [None]);
+}
+
 pub(crate) async fn refuse_tokens_that_are_taken(store: &dyn Store) {
     let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
     store.add_token(&acme, &token("a"), TokenHash([1; 32])).await.unwrap();

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use snaphook_model::{Connection, ConnectionStatus, Name, SealedSecret, TenantName};
+use snaphook_model::{AuditAction, Connection, ConnectionStatus, Name, SealedSecret, TenantName};
 
 use super::OnSql;
+use super::audit::note;
 use super::rows::{Item, form, from_json, name, page, tenant_name, text, time, to_json, write_error};
 use crate::database::{Row, query};
 use crate::sql::connections as sql;
@@ -39,6 +40,9 @@ impl<S: OnSql> ConnectionStore for S {
                 (Some(revision), None) => put(sql::CHANGE).bind(at).bind(revision),
             };
             let written = put.execute(&mut transaction).await.map_err(|error| write_error(tenant, error))? > 0;
+            if written {
+                note(self.author(), &mut transaction, tenant, AuditAction::ConnectionPut, (name.as_str(), None)).await?;
+            }
             if written && replaces.is_some() && begins_as.is_some() {
                 query(sql::FORGET_AUTHORIZATIONS).bind(tenant.as_str()).bind(name.as_str()).execute(&mut transaction).await?;
             }
@@ -71,6 +75,9 @@ impl<S: OnSql> ConnectionStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             let deleted = query(sql::DELETE).bind(tenant.as_str()).bind(name.as_str()).execute(&mut transaction).await?;
+            if deleted > 0 {
+                note(self.author(), &mut transaction, tenant, AuditAction::ConnectionDelete, (name.as_str(), None)).await?;
+            }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(deleted > 0)
@@ -109,6 +116,10 @@ impl<S: OnSql> ConnectionStore for S {
             let end = query(sql::END_FETCHING).bind(tenant.as_str()).bind(name.as_str()).bind(revision);
             let end = end.bind(token.as_ref().map(|token| &token.0[..])).bind(expires_at.map(Timestamp::as_microsecond));
             let ended = end.bind(status.as_str()).bind(status_detail.as_deref()).execute(&mut transaction).await?;
+            // Somebody agreed to it; what the node renews by itself has no author.
+            if ended > 0 && token.is_some() {
+                note(self.author(), &mut transaction, tenant, AuditAction::ConnectionAuthorized, (name.as_str(), None)).await?;
+            }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(ended > 0)
@@ -129,6 +140,7 @@ impl<S: OnSql> ConnectionStore for S {
             let begin = query(sql::BEGIN_AUTHORIZATION).bind(state).bind(tenant.as_str()).bind(connection.as_str());
             let begin = begin.bind(&verifier.0[..]).bind(expires_at.as_microsecond());
             begin.execute(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
+            note(self.author(), &mut transaction, tenant, AuditAction::ConnectionAuthorize, (connection.as_str(), None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await
         })

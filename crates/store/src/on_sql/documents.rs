@@ -1,10 +1,11 @@
 //! Connectors, flows and what they bind.
 
-use snaphook_model::{Name, TenantName};
+use snaphook_model::{AuditAction, Name, TenantName};
 
+use super::audit::note;
 use super::rows::{Item, from_json, name, number, page, text, time, to_json, write_error};
 use super::{OnSql, state};
-use crate::database::{Database, Row, Transaction, query};
+use crate::database::{Row, Transaction, query};
 use crate::sql::documents as sql;
 use crate::{
     Change, DocumentStore, NewDocument, Page, PageRequest, PutFlow, ScriptPin, StoreError, StoreFuture, StoredConnector, StoredFlow,
@@ -29,6 +30,7 @@ impl<S: OnSql> DocumentStore for S {
                 put(sql::UPDATE_CONNECTOR).execute(&mut transaction).await?;
             }
             bind(&mut transaction, tenant, (CONNECTOR, name), new.pins).await?;
+            note(self.author(), &mut transaction, tenant, AuditAction::ConnectorPut, (name.as_str(), None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
@@ -54,7 +56,7 @@ impl<S: OnSql> DocumentStore for S {
     }
 
     fn delete_connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
-        Box::pin(delete_document(self.database(), tenant, (CONNECTOR, name), sql::DELETE_CONNECTOR))
+        Box::pin(delete_document(self, tenant, (CONNECTOR, name), (sql::DELETE_CONNECTOR, AuditAction::ConnectorDelete)))
     }
 
     fn put_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, new: NewDocument<'a>) -> StoreFuture<'a, PutFlow> {
@@ -78,6 +80,7 @@ impl<S: OnSql> DocumentStore for S {
                 let insert = flow(sql::PIN).bind(i64::from(version)).bind(pin.place.as_str()).bind(pin.script.as_str());
                 insert.bind(i64::from(pin.version)).execute(&mut transaction).await?;
             }
+            note(self.author(), &mut transaction, tenant, AuditAction::FlowPut, (name.as_str(), Some(version))).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             let change = if latest.is_some() { Change::Changed } else { Change::Created };
@@ -111,16 +114,24 @@ impl<S: OnSql> DocumentStore for S {
     }
 
     fn delete_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
-        Box::pin(delete_document(self.database(), tenant, (FLOW, name), sql::DELETE_FLOW))
+        Box::pin(delete_document(self, tenant, (FLOW, name), (sql::DELETE_FLOW, AuditAction::FlowDelete)))
     }
 }
 
-async fn delete_document(database: &Database, tenant: &TenantName, document: (&str, &Name), sql: &'static str) -> Result<bool, StoreError> {
-    let mut writer = database.write().await?;
+async fn delete_document(
+    store: &impl OnSql,
+    tenant: &TenantName,
+    document: (&str, &Name),
+    (sql, action): (&'static str, AuditAction),
+) -> Result<bool, StoreError> {
+    let mut writer = store.database().write().await?;
     let mut transaction = writer.change(tenant).await?;
     let delete = query(sql).bind(tenant.as_str()).bind(document.1.as_str());
     let deleted = delete.execute(&mut transaction).await?;
     bind(&mut transaction, tenant, document, &[]).await?;
+    if deleted > 0 {
+        note(store.author(), &mut transaction, tenant, action, (document.1.as_str(), None)).await?;
+    }
     if document.0 == FLOW && deleted > 0 {
         state::delete_flow(&mut transaction, tenant, document.1).await?;
     }

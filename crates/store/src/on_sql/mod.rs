@@ -1,5 +1,6 @@
 //! The methods of the traits, written once over [`Database`], and the queue of run records with the task that empties it.
 
+mod audit;
 mod awaited;
 mod connections;
 mod documents;
@@ -24,6 +25,7 @@ mod writer;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use snaphook_model::Author;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -41,6 +43,11 @@ pub(crate) use scripts::add_missing_hashes;
 pub(crate) trait OnSql: Send + Sync {
     /// What it is made of.
     fn parts(&self) -> &Parts;
+
+    /// Whose changes are noted; none where the node changes something by itself.
+    fn author(&self) -> Option<&Author> {
+        None
+    }
 
     /// Where statements go.
     fn database(&self) -> &Database {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use snaphook_model::{RunRecord, TenantName};
 
 use super::OnSql;
+use super::audit::{forget, may_be_more};
 use super::objects::keys_of;
 use super::rows::{from_json, text, to_json};
 use super::runs::RECORD;
@@ -34,6 +35,8 @@ impl<S: OnSql> RetentionStore for S {
             swept.add_payloads(remove_own_payloads(self, tenant, sweep.now).await?);
             swept.add_payloads(remove_usual_payloads(self, tenant, mark(0)?, &first_id(sweep.payloads_before)).await?);
             delete_keys(self, tenant, sweep.keys_before).await?;
+            swept.audit = forget(self, tenant, sweep.audit_before).await?;
+            swept.more |= may_be_more(swept.audit);
             Ok(swept)
         })
     }

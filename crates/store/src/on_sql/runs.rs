@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use snaphook_model::{Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
+use snaphook_model::{AuditAction, Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
 use uuid::Uuid;
 
+use super::audit::note;
 use super::queue::PendingRun;
 use super::recordings::PackedRecording;
 use super::rows::{form, from_json, tenant_name, text, time, to_json};
@@ -69,7 +70,9 @@ impl<S: OnSql> RunStore for S {
             // In its row, however large: another takes its place when the run ends.
             let recording = recording.map(PackedRecording::of);
             let written = Written::of(tenant, &run.record, recording.clone())?;
-            if self.parts().bring(Work::Queue(Queueing::of(written, run, most)?)).await? == Brought::Done {
+            // With its record, where somebody asked for it; then it is none of the many that come at once.
+            let alone = self.author().is_some();
+            if !alone && self.parts().bring(Work::Queue(Queueing::of(written, run, most)?)).await? == Brought::Done {
                 self.database().hint_queued(run.record.started_at.as_microsecond());
                 return Ok(());
             }
@@ -83,6 +86,7 @@ impl<S: OnSql> RunStore for S {
             if let Some(recording) = recording {
                 recording.put(&mut transaction, tenant, run.record.id).await?;
             }
+            note(self.author(), &mut transaction, tenant, AuditAction::RunRetry, (&run.record.id.to_string(), None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             self.database().hint_queued(run.record.started_at.as_microsecond());

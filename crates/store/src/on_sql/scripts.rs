@@ -1,9 +1,10 @@
 //! Scripts, their versions and their bytes.
 
 use bytes::Bytes;
-use snaphook_model::{Name, ScriptVersion, TenantName};
+use snaphook_model::{AuditAction, Name, ScriptVersion, TenantName};
 
 use super::OnSql;
+use super::audit::note;
 use super::objects::{Held, keys_of};
 use super::rows::{Item, from_json, name, number, page, tenant_name, text};
 use super::versions::{VersionBytes, add, put_hash, replace, unchanged};
@@ -27,7 +28,7 @@ impl<S: OnSql> ScriptStore for S {
                 return Ok(unchanged);
             }
             let bytes = VersionBytes::hold(self.parts(), tenant, &new).await?;
-            let added = add(self.database(), tenant, new, &bytes).await;
+            let added = add(self, tenant, new, &bytes).await;
             match &added {
                 Ok(AddedVersion::Created(_)) => {}
                 Ok(AddedVersion::Unchanged(_)) => self.parts().remove_objects(bytes.keys()).await,
@@ -150,6 +151,9 @@ impl<S: OnSql> ScriptStore for S {
             }
             let objects = of_version(sql::OBJECTS, tenant, script, version).fetch_all(&mut transaction).await?;
             let deleted = of_version(sql::DELETE, tenant, script, version).execute(&mut transaction).await?;
+            if deleted > 0 {
+                note(self.author(), &mut transaction, tenant, AuditAction::ScriptDelete, (script.as_str(), Some(version))).await?;
+            }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             self.parts().remove_objects(keys_of(&objects, 2)?).await;

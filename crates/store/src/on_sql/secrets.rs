@@ -1,9 +1,10 @@
 //! Secrets.
 
 use jiff::Timestamp;
-use snaphook_model::{SealedSecret, SecretName, TenantName};
+use snaphook_model::{AuditAction, SealedSecret, SecretName, TenantName};
 
 use super::OnSql;
+use super::audit::note;
 use super::rows::{Item, form, page, text, time, write_error};
 use crate::database::query;
 use crate::sql::secrets as sql;
@@ -26,6 +27,7 @@ impl<S: OnSql> SecretStore for S {
             if !created {
                 put(sql::UPDATE).execute(&mut transaction).await?;
             }
+            note(self.author(), &mut transaction, tenant, AuditAction::SecretPut, (name.as_str(), None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
@@ -57,6 +59,9 @@ impl<S: OnSql> SecretStore for S {
             let mut transaction = writer.change(tenant).await?;
             let delete = query(sql::DELETE).bind(tenant.as_str()).bind(name.as_str());
             let deleted = delete.execute(&mut transaction).await?;
+            if deleted > 0 {
+                note(self.author(), &mut transaction, tenant, AuditAction::SecretDelete, (name.as_str(), None)).await?;
+            }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(deleted > 0)

@@ -1,9 +1,10 @@
 //! Subjects and their values.
 
 use jiff::Timestamp;
-use snaphook_model::{SubjectId, SubjectValues, TenantName};
+use snaphook_model::{AuditAction, SubjectId, SubjectValues, TenantName};
 
 use super::OnSql;
+use super::audit::note;
 use super::rows::{Item, form, from_json, page, text, time, to_json, write_error};
 use crate::database::{Row, Transaction, query};
 use crate::sql::subjects as sql;
@@ -24,6 +25,7 @@ impl<S: OnSql> SubjectStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             let change = put(&mut transaction, (tenant, id), values, now).await?;
+            note(self.author(), &mut transaction, tenant, AuditAction::SubjectPut, (id.as_str(), None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(change)
@@ -74,6 +76,9 @@ impl<S: OnSql> SubjectStore for S {
             let delete = query(sql::DELETE).bind(tenant.as_str()).bind(id.as_str());
             let mut transaction = writer.begin().await?;
             let deleted = delete.execute(&mut transaction).await?;
+            if deleted > 0 {
+                note(self.author(), &mut transaction, tenant, AuditAction::SubjectDelete, (id.as_str(), None)).await?;
+            }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(deleted > 0)

@@ -1,17 +1,21 @@
 //! Tenants and tokens.
 
 use jiff::Timestamp;
-use snaphook_model::{TenantDocument, TenantName, TokenRecord};
+use snaphook_model::{AuditAction, TenantDocument, TenantName, TokenRecord};
 
 use super::OnSql;
+use super::audit::note;
 use super::objects::keys_of;
-use super::rows::{Item, from_json, page, tenant_name, text, time, to_json, write_error};
+use super::rows::{Item, form, from_json, page, tenant_name, text, time, to_json, write_error};
 use crate::database::{Row, query};
 use crate::sql::{objects, runs, tenants as sql};
 use crate::{Change, Page, PageRequest, StoreError, StoreFuture, StoredTenant, TenantStore, TokenHash};
 
 /// Runs deleted at once: some milliseconds of work, so that others can write in between.
 const RUNS_AT_ONCE: i64 = 500;
+
+/// Uses of tokens noted at once; likewise.
+const USES_AT_ONCE: usize = 100;
 
 impl<S: OnSql> TenantStore for S {
     fn put_tenant<'a>(&'a self, tenant: &'a TenantName, document: &'a TenantDocument, now: Timestamp) -> StoreFuture<'a, Change> {
@@ -24,6 +28,7 @@ impl<S: OnSql> TenantStore for S {
             if !created {
                 put(sql::UPDATE).execute(&mut transaction).await?;
             }
+            note(self.author(), &mut transaction, tenant, AuditAction::TenantPut, (tenant.as_str(), None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
@@ -90,6 +95,7 @@ impl<S: OnSql> TenantStore for S {
                 sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists(format!("token {}", record.id)),
                 error => write_error(tenant, error),
             })?;
+            note(self.author(), &mut transaction, tenant, AuditAction::TokenCreate, (&record.id, None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await
         })
@@ -100,7 +106,10 @@ impl<S: OnSql> TenantStore for S {
             let query = query(sql::LIST_TOKENS).bind(tenant.as_str()).bind(request.after_text()).bind(request.rows());
             page(request, query, self.database(), |row| {
                 let (id, record) = (text(row, 0)?, text(row, 1)?);
-                Ok(Item { value: from_json("a token", record)?, cursor: id.to_owned(), bytes: record.len() })
+                let used: Option<i64> = row.get(2)?;
+                let last_used_at = used.map(Timestamp::from_microsecond).transpose().map_err(|error| form("a time", error))?;
+                let value = TokenRecord { last_used_at, ..from_json("a token", record)? };
+                Ok(Item { value, cursor: id.to_owned(), bytes: record.len() })
             })
             .await
         })
@@ -115,9 +124,31 @@ impl<S: OnSql> TenantStore for S {
             }
             let mut transaction = writer.change(tenant).await?;
             let deleted = query(sql::DELETE_TOKEN).bind(tenant.as_str()).bind(id).execute(&mut transaction).await?;
+            if deleted > 0 {
+                note(self.author(), &mut transaction, tenant, AuditAction::TokenDelete, (id, None)).await?;
+            }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(deleted > 0)
+        })
+    }
+
+    fn use_tokens<'a>(&'a self, uses: &'a [(TenantName, String, Timestamp)]) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            // In one order on all nodes, so that two of them do not wait for each other's rows.
+            let mut uses: Vec<_> = uses.iter().collect();
+            uses.sort_unstable();
+            for some in uses.chunks(USES_AT_ONCE) {
+                let mut writer = self.database().write().await?;
+                let mut transaction = writer.begin_batch().await?;
+                for (tenant, id, at) in some {
+                    let note = query(sql::USE_TOKEN).bind(tenant.as_str()).bind(id.as_str()).bind(at.as_microsecond());
+                    note.execute(&mut transaction).await?;
+                }
+                let committed = transaction.commit().await?;
+                writer.finish(committed).await?;
+            }
+            Ok(())
         })
     }
 

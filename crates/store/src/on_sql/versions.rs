@@ -1,11 +1,12 @@
 //! Versions on their way into the database: their bytes first, to where they lie, then their rows.
 
-use snaphook_model::{Import, Name, ScriptVersion, TenantName};
+use snaphook_model::{AuditAction, Import, Name, ScriptVersion, TenantName};
 
-use super::Parts;
+use super::audit::note;
 use super::objects::{Held, keys_of};
 use super::rows::{from_json, number, text, to_json, write_error};
 use super::scripts::{RECORD, of_version};
+use super::{OnSql, Parts};
 use crate::database::{Database, Row, Transaction, query};
 use crate::objects::ObjectKind;
 use crate::sql::scripts as sql;
@@ -50,12 +51,12 @@ impl VersionBytes {
 
 /// Adds a version whose bytes are held already, unless the latest one is the same.
 pub(super) async fn add(
-    database: &Database,
+    store: &impl OnSql,
     tenant: &TenantName,
     new: NewVersion,
     bytes: &VersionBytes,
 ) -> Result<AddedVersion, StoreError> {
-    let mut writer = database.write().await?;
+    let mut writer = store.database().write().await?;
     let mut transaction = writer.change(tenant).await?;
     let name = new.name.clone();
     let script = |sql| query(sql).bind(tenant.as_str()).bind(name.as_str());
@@ -66,6 +67,7 @@ pub(super) async fn add(
     let version = number(&script(sql::LAST_NUMBER).fetch_one(&mut transaction).await?, 0)?;
     let (record, component) = numbered(new, version);
     insert_version(&mut transaction, tenant, &record, component, bytes).await?;
+    note(store.author(), &mut transaction, tenant, AuditAction::ScriptDeploy, (record.name.as_str(), Some(version))).await?;
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
     Ok(AddedVersion::Created(record))

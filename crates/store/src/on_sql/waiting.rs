@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use snaphook_model::{Callback, CorrelationId, Payload, RunEvent, RunId, TenantName};
+use snaphook_model::{AuditAction, Callback, CorrelationId, Payload, RunEvent, RunId, TenantName};
 use uuid::Uuid;
 
 use super::OnSql;
+use super::audit::note;
 use super::recordings::PackedRecording;
 use super::rows::{form, from_json, text, time, to_json};
 use super::runs::{RECORD, insert_error, put, run_record, values_text, writes_text};
@@ -110,6 +111,7 @@ impl<S: OnSql> WaitStore for S {
             } else {
                 Cancelled::Asked
             };
+            note(self.author(), &mut transaction, tenant, AuditAction::RunCancel, (&id.to_string(), None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
             Ok(outcome)

@@ -1,5 +1,6 @@
 //! The statements, one text for both databases: numbered parameters, `ON CONFLICT`, `RETURNING`. What only one of them reads is in [`postgres`].
 
+pub(crate) mod audit;
 pub(crate) mod awaited;
 pub(crate) mod connections;
 pub(crate) mod documents;

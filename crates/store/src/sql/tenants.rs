@@ -12,8 +12,11 @@ pub(crate) const DELETE_BINDINGS: &str = "DELETE FROM bindings WHERE tenant = $1
 pub(crate) const DELETE_IMPORTS: &str = "DELETE FROM script_imports WHERE tenant = $1";
 
 pub(crate) const ADD_TOKEN: &str = "INSERT INTO tokens (tenant, id, hash, record) VALUES ($1, $2, $3, $4)";
-pub(crate) const LIST_TOKENS: &str = "SELECT id, record FROM tokens WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3";
+pub(crate) const LIST_TOKENS: &str = "SELECT id, record, last_used_at FROM tokens WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3";
 pub(crate) const DELETE_TOKEN: &str = "DELETE FROM tokens WHERE tenant = $1 AND id = $2";
+/// Nodes may tell it in another order than it was.
+pub(crate) const USE_TOKEN: &str =
+    "UPDATE tokens SET last_used_at = $3 WHERE tenant = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < $3)";
 pub(crate) const FIND_TOKEN: &str = "SELECT tenant, record FROM tokens WHERE hash = $1";
 
 pub(crate) const GET_META: &str = "SELECT value FROM meta WHERE name = $1";

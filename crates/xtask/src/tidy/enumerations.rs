@@ -66,7 +66,7 @@ fn conformance(tests: &[String]) -> Vec<String> {
     complaints
 }
 
-/// Every field of `Limits` has a hostile guest or request: a test named `limit_FIELD…`.
+/// Every field of `Limits` has a hostile guest or request, a test named `limit_FIELD…`, and one at its last unit, `edge_FIELD…`.
 fn limits(tests: &[String]) -> Vec<String> {
     let source = text(Path::new("crates/model/src/limits.rs"));
     let body = source.split("pub struct Limits {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap_or_default();
@@ -74,8 +74,9 @@ fn limits(tests: &[String]) -> Vec<String> {
     if fields.is_empty() {
         return vec!["crates/model/src/limits.rs: the fields of `Limits` were not found".to_owned()];
     }
-    let untested = |field: &&str| !tests.iter().any(|name| name.starts_with(&format!("limit_{field}")));
-    fields.into_iter().filter(untested).map(|field| format!("limit `{field}` has no test `limit_{field}…` in tests/it")).collect()
+    let wanted = fields.iter().flat_map(|field| [format!("limit_{field}"), format!("edge_{field}")]);
+    let untested = wanted.filter(|wanted| !tests.iter().any(|name| name.starts_with(wanted)));
+    untested.map(|wanted| format!("a limit has no test `{wanted}…` in tests/it")).collect()
 }
 
 /// Every folder of `examples` says what is expected of it; the tests run them all.

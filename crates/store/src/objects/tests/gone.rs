@@ -93,7 +93,7 @@ async fn what_has_had_its_time_leaves_no_object() {
         stored.store.record_run(&acme, &record, Some(recording("text"))).await.unwrap();
     }
     stored.store.flush().await.unwrap();
-    let nothing = Sweep { now: at(0), payloads_before: made(0), logs_before: made(0), keys_before: at(0) };
+    let nothing = Sweep { now: at(0), payloads_before: made(0), logs_before: made(0), keys_before: at(0), audit_before: at(0) };
     let left = async |sweep: Sweep| {
         while stored.store.sweep(&acme, sweep).await.unwrap().more {}
         stored.keys("recordings").len()

@@ -1,0 +1,83 @@
+//! What a tenant may have of a node at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+
+/// The most requests at once: more than a node has connections for.
+const MOST_AT_ONCE: u32 = 1_000_000;
+/// The most requests a second: more than a node answers.
+const MOST_PER_S: u32 = 1_000_000;
+/// The heaviest tenant gets a thousand times the processor time of the lightest, which is as far as shares mean something.
+const HEAVIEST: u32 = 1_000;
+
+/// How many requests of a tenant a node takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Requests in flight at once that call, run or write something.
+    pub concurrency: u32,
+    /// The same that may begin in a second; as many may begin at once after a second without any.
+    pub rate_per_s: u32,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self { concurrency: 16, rate_per_s: 100 }
+    }
+}
+
+/// The same as an operator writes it: what is absent stays at the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is the one of `Quota` with the same name")]
+pub struct QuotaChange {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<u32>,
+}
+
+impl QuotaChange {
+    /// Whether it says nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.concurrency.is_none() && self.rate_per_s.is_none()
+    }
+
+    /// The default with these changes.
+    #[must_use]
+    pub fn applied(&self) -> Quota {
+        let Quota { concurrency, rate_per_s } = Quota::default();
+        Quota { concurrency: self.concurrency.unwrap_or(concurrency), rate_per_s: self.rate_per_s.unwrap_or(rate_per_s) }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Invalid> {
+        // A tenant that may do nothing at all is deleted, or its tokens are.
+        for (field, value, most) in [("concurrency", self.concurrency, MOST_AT_ONCE), ("rate_per_s", self.rate_per_s, MOST_PER_S)] {
+            if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
+                return Err(Invalid::new(format!("quota.{field}"), format!("{value} is not between 1 and {most}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tenant's part of the processor beside others who want it at the same time, in parts of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Weight(pub u32);
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl Weight {
+    pub(crate) fn check(self) -> Result<(), Invalid> {
+        if (1..=HEAVIEST).contains(&self.0) {
+            return Ok(());
+        }
+        Err(Invalid::new("weight", format!("{} is not between 1 and {HEAVIEST}", self.0)))
+    }
+}
