@@ -93,7 +93,13 @@ fn allowed(config: &Config) -> Allowed {
     read.extend(config.database_url.as_deref().map(of_database).unwrap_or_default());
     let mut write = own_directories(config);
     write.push("/dev/null".into());
-    Allowed { read, write, run: itself(), listen: vec![config.listen.port()] }
+    Allowed {
+        read,
+        write,
+        run: itself(),
+        listen: vec![config.listen.port()],
+        local_servers: config.database_url.as_deref().is_some_and(is_local),
+    }
 }
 
 /// What keeps the addresses of name servers up to date replaces the file, in a directory that is for such files alone.
@@ -119,6 +125,14 @@ fn of_database(url: &str) -> Vec<PathBuf> {
     named.map(|(_, file)| PathBuf::from(file.as_ref())).collect()
 }
 
+/// Whether a database is reached by a socket in the file system: its host is a directory, or there is none and the usual directory is looked into.
+fn is_local(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return true };
+    let named = url.query_pairs().filter(|(name, _)| name == "host").last().map(|(_, host)| host.into_owned());
+    let host = named.unwrap_or_else(|| url.host_str().unwrap_or_default().to_owned());
+    host.is_empty() || host.starts_with('/') || host.to_ascii_lowercase().starts_with("%2f")
+}
+
 /// This program, which is its own child, and what the system loads to start it.
 fn itself() -> Vec<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
@@ -132,7 +146,7 @@ fn itself() -> Vec<PathBuf> {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{allowed, itself, of_database, replaceable};
+    use super::{allowed, is_local, itself, of_database, replaceable};
     use crate::config::Config;
 
     #[test]
@@ -154,6 +168,22 @@ mod tests {
             assert!(!reaches(private), "{private} can be read");
         }
         assert!(itself().iter().any(|file| file.to_string_lossy().contains("libc")));
+    }
+
+    #[test]
+    fn servers_of_the_machine_are_within_reach_where_the_database_is_one() {
+        for url in [
+            "postgres://u@%2Frun%2Fpostgresql:5433/d",
+            "postgres:///d?host=/run/postgresql",
+            "postgres:///d",
+            "postgres://u@a.example/d?host=/x",
+        ] {
+            assert!(is_local(url), "{url}");
+        }
+        for url in ["postgres://u:p@a.example/d", "postgres://u@[::1]:5432/d?sslmode=require", "postgresql://10.0.0.1/d"] {
+            assert!(!is_local(url), "{url}");
+        }
+        assert!(!allowed(&Config::defaults("./data".into())).local_servers);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Allowed {
     pub run: Vec<PathBuf>,
     /// Ports of TCP to listen on; 0 stands for any that the system gives.
     pub listen: Vec<u16>,
+    /// Sockets in the file system, of any server of the machine: landlock does not tell them apart.
+    pub local_servers: bool,
 }
 
 /// What holds from now on.
@@ -62,7 +64,7 @@ pub struct WallError(String);
 /// # Errors
 /// With [`Mode::Require`] only: what is missing.
 pub fn confine(mode: Mode, allowed: &Allowed) -> Result<InForce, WallError> {
-    build(mode, || files::confine(allowed), calls::confine)
+    build(mode, || files::confine(allowed), || calls::confine(allowed.local_servers))
 }
 
 /// Closes a process that works on what it has been handed: no file, no socket, no other program, nothing but memory, threads of its own, and what
