@@ -92,6 +92,7 @@ fn allowed(config: &Config) -> Allowed {
     read.extend(std::env::home_dir().map(|home| home.join(".pgpass")));
     read.extend(config.database_url.as_deref().map(of_database).unwrap_or_default());
     let mut write = own_directories(config);
+    write.extend(linked(&config.data_dir));
     write.push("/dev/null".into());
     Allowed {
         read,
@@ -100,6 +101,13 @@ fn allowed(config: &Config) -> Allowed {
         listen: vec![config.listen.port()],
         local_servers: config.database_url.as_deref().is_some_and(is_local),
     }
+}
+
+/// Where links in the data directory lead: who has put a part of it on another disk means it to be used.
+fn linked(data_dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data_dir).into_iter().flatten().flatten();
+    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    links.filter_map(|link| link.path().canonicalize().ok()).collect()
 }
 
 /// What keeps the addresses of name servers up to date replaces the file, in a directory that is for such files alone.
@@ -152,13 +160,18 @@ mod tests {
     #[test]
     fn what_the_configuration_names_is_allowed_and_nothing_private_of_the_system() {
         let directory = tempfile::tempdir().unwrap();
-        let mut config = Config::defaults(directory.path().join("data"));
+        // A part of the data directory lies elsewhere.
+        let (data, disk) = (directory.path().join("data"), directory.path().join("disk"));
+        std::fs::create_dir(&data).unwrap();
+        std::fs::create_dir(&disk).unwrap();
+        std::os::unix::fs::symlink(&disk, data.join("files")).unwrap();
+        let mut config = Config::defaults(data.clone());
         config.objects = Some(format!("file://{}/objects", directory.path().display()));
         config.database_url = Some("postgres://u:p@h/d?sslmode=verify-full&sslrootcert=/srv/root%20ca.pem".to_owned());
         config.secrets_key_file = Some("/run/secrets/key".into());
         config.listen = ([127, 0, 0, 1], 8443).into();
         let allowed = allowed(&config);
-        assert_eq!(allowed.write, [directory.path().join("data"), directory.path().join("objects"), "/dev/null".into()]);
+        assert_eq!(allowed.write, [data.clone(), directory.path().join("objects"), disk.canonicalize().unwrap(), "/dev/null".into()]);
         assert_eq!(allowed.listen, [8443]);
         for named in ["/srv/root ca.pem", "/run/secrets/key", "/etc/resolv.conf", "/etc/ssl/certs"] {
             assert!(allowed.read.contains(&PathBuf::from(named)), "{named}");
