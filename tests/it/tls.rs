@@ -39,7 +39,9 @@ impl Secured {
             fs::copy(kept.path(), data_dir.join("interpreter").join(kept.file_name())).unwrap();
         }
         write(directory.path(), shown);
-        let options = with_files(directory.path());
+        let [certificate, key] = files(directory.path()).map(|file| file.to_str().unwrap().to_owned());
+        let environment = vec![("SNAPHOOK_TLS_CERT".to_owned(), certificate), ("SNAPHOOK_TLS_KEY".to_owned(), key)];
+        let options = NodeOptions { environment, ..NodeOptions::default() };
         let mut command = options.command(binary(), &data_dir);
         command.env("RUST_LOG", "info").stderr(File::create(directory.path().join("log")).unwrap());
         let mut child = command.spawn().unwrap();

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 /// What is asked for. A tail of the input's own follows where the path ends with `*`. No route leads to a flow that the input wrote, so nobody is
 /// asked for anything.
-const ROUTES: [(&str, &str); 14] = [
+const ROUTES: [(&str, &str); 16] = [
     ("POST", "/v1/callbacks"),
     ("POST", "/t/acme/open*"),
     ("POST", "/t/acme/signed*"),
@@ -31,6 +31,8 @@ const ROUTES: [(&str, &str); 14] = [
     ("PUT", "/v1/secrets/*"),
     ("POST", "/v1/tokens"),
     ("GET", "/v1/runs*"),
+    ("GET", "/v1/audit*"),
+    ("GET", "/oauth/callback*"),
     ("GET", "/*"),
 ];
 
@@ -119,7 +121,7 @@ async fn api(directory: &TempDir, operator: &str) -> Api {
 impl Node {
     /// Makes what the routes lead to; gives the tenant's token.
     async fn furnish(&self) -> String {
-        let _ = self.put("PUT", "/v1/tenants/acme", &self.token, &json!({})).await;
+        let _ = self.put("PUT", "/v1/tenants/acme", &self.token, &json!({"quota": {"rate_per_s": 1_000_000, "concurrency": 1_000}})).await;
         let asked = json!({"name": "fuzz", "scopes": ["admin"]});
         let token = self.put("POST", "/v1/tenants/acme/tokens", &self.token, &asked).await["token"].as_str().expect("a token").to_owned();
         let _ = self.send_as("PUT", "/v1/secrets/KEY", &token, "whsec_c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0".to_owned()).await;

@@ -48,7 +48,9 @@ const ROOTS: [&str; 7] = [
 
 /// Variables that name a file which those who connect to a database or to a storage read.
 const NAMED: [&str; 6] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGPASSFILE"];
-/// The same in the URL of a database.
+/// Variables that name a file which those who lend rights replace every few hours.
+const REPLACED: [&str; 2] = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
+/// Parameters with such files in the URL of a database.
 const IN_URL: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 
 /// Confines this process to what the configuration names. It has one thread yet.
@@ -86,11 +88,26 @@ fn allowed(config: &Config) -> Allowed {
     read.extend(config.secrets_key_file.clone());
     read.extend(config.tls_cert.iter().chain(&config.tls_key).flat_map(|file| replaceable(file)));
     read.extend(NAMED.iter().filter_map(std::env::var_os).map(PathBuf::from));
+    read.extend(REPLACED.iter().filter_map(std::env::var_os).flat_map(|file| replaceable(Path::new(&file))));
     read.extend(std::env::home_dir().map(|home| home.join(".pgpass")));
     read.extend(config.database_url.as_deref().map(of_database).unwrap_or_default());
     let mut write = own_directories(config);
+    write.extend(linked(&config.data_dir));
     write.push("/dev/null".into());
-    Allowed { read, write, run: itself(), listen: vec![config.listen.port()] }
+    Allowed {
+        read,
+        write,
+        run: itself(),
+        listen: vec![config.listen.port()],
+        local_servers: config.database_url.as_deref().is_some_and(is_local),
+    }
+}
+
+/// Where links in the data directory lead: who has put a part of it on another disk means it to be used.
+fn linked(data_dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data_dir).into_iter().flatten().flatten();
+    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    links.filter_map(|link| link.path().canonicalize().ok()).collect()
 }
 
 /// What keeps the addresses of name servers up to date replaces the file, in a directory that is for such files alone.
@@ -116,6 +133,14 @@ fn of_database(url: &str) -> Vec<PathBuf> {
     named.map(|(_, file)| PathBuf::from(file.as_ref())).collect()
 }
 
+/// Whether a database is reached by a socket in the file system: its host is a directory, or there is none and the usual directory is looked into.
+fn is_local(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return true };
+    let named = url.query_pairs().filter(|(name, _)| name == "host").last().map(|(_, host)| host.into_owned());
+    let host = named.unwrap_or_else(|| url.host_str().unwrap_or_default().to_owned());
+    host.is_empty() || host.starts_with('/') || host.to_ascii_lowercase().starts_with("%2f")
+}
+
 /// This program, which is its own child, and what the system loads to start it.
 fn itself() -> Vec<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
@@ -129,19 +154,24 @@ fn itself() -> Vec<PathBuf> {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{allowed, itself, of_database, replaceable};
+    use super::{allowed, is_local, itself, of_database, replaceable};
     use crate::config::Config;
 
     #[test]
     fn what_the_configuration_names_is_allowed_and_nothing_private_of_the_system() {
         let directory = tempfile::tempdir().unwrap();
-        let mut config = Config::defaults(directory.path().join("data"));
+        // A part of the data directory lies elsewhere.
+        let (data, disk) = (directory.path().join("data"), directory.path().join("disk"));
+        std::fs::create_dir(&data).unwrap();
+        std::fs::create_dir(&disk).unwrap();
+        std::os::unix::fs::symlink(&disk, data.join("files")).unwrap();
+        let mut config = Config::defaults(data.clone());
         config.objects = Some(format!("file://{}/objects", directory.path().display()));
         config.database_url = Some("postgres://u:p@h/d?sslmode=verify-full&sslrootcert=/srv/root%20ca.pem".to_owned());
         config.secrets_key_file = Some("/run/secrets/key".into());
         config.listen = ([127, 0, 0, 1], 8443).into();
         let allowed = allowed(&config);
-        assert_eq!(allowed.write, [directory.path().join("data"), directory.path().join("objects"), "/dev/null".into()]);
+        assert_eq!(allowed.write, [data.clone(), directory.path().join("objects"), disk.canonicalize().unwrap(), "/dev/null".into()]);
         assert_eq!(allowed.listen, [8443]);
         for named in ["/srv/root ca.pem", "/run/secrets/key", "/etc/resolv.conf", "/etc/ssl/certs"] {
             assert!(allowed.read.contains(&PathBuf::from(named)), "{named}");
@@ -151,6 +181,22 @@ mod tests {
             assert!(!reaches(private), "{private} can be read");
         }
         assert!(itself().iter().any(|file| file.to_string_lossy().contains("libc")));
+    }
+
+    #[test]
+    fn servers_of_the_machine_are_within_reach_where_the_database_is_one() {
+        for url in [
+            "postgres://u@%2Frun%2Fpostgresql:5433/d",
+            "postgres:///d?host=/run/postgresql",
+            "postgres:///d",
+            "postgres://u@a.example/d?host=/x",
+        ] {
+            assert!(is_local(url), "{url}");
+        }
+        for url in ["postgres://u:p@a.example/d", "postgres://u@[::1]:5432/d?sslmode=require", "postgresql://10.0.0.1/d"] {
+            assert!(!is_local(url), "{url}");
+        }
+        assert!(!allowed(&Config::defaults("./data".into())).local_servers);
     }
 
     #[test]

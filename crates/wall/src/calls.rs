@@ -8,12 +8,12 @@ use seccompiler::{
     TargetArch, apply_filter_all_threads,
 };
 
-use crate::{InForce, WallError};
+use crate::InForce;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Calls that a node has no use for: other processes' memory, mounts and namespaces, the kernel's modules, clocks and settings, other users, and
-/// interfaces that have been the way into the kernel more often than most.
+/// Calls that a node has no use for: other processes' memory, mounts and namespaces, the kernel's modules, clocks and settings, other users, rights
+/// of files by their names, which landlock lets be changed, and interfaces that have been the way into the kernel more often than most.
 const NEEDLESS: &[c_long] = &[
     libc::SYS_acct,
     libc::SYS_add_key,
@@ -24,6 +24,9 @@ const NEEDLESS: &[c_long] = &[
     libc::SYS_clock_settime,
     libc::SYS_delete_module,
     libc::SYS_fanotify_init,
+    libc::SYS_fchmodat,
+    FCHMODAT2,
+    libc::SYS_fchownat,
     libc::SYS_finit_module,
     libc::SYS_fsconfig,
     libc::SYS_fsmount,
@@ -37,6 +40,8 @@ const NEEDLESS: &[c_long] = &[
     libc::SYS_kexec_file_load,
     libc::SYS_kexec_load,
     libc::SYS_keyctl,
+    libc::SYS_lremovexattr,
+    libc::SYS_lsetxattr,
     libc::SYS_mount,
     libc::SYS_mount_setattr,
     libc::SYS_move_mount,
@@ -52,6 +57,7 @@ const NEEDLESS: &[c_long] = &[
     libc::SYS_ptrace,
     libc::SYS_quotactl,
     libc::SYS_reboot,
+    libc::SYS_removexattr,
     libc::SYS_request_key,
     libc::SYS_setdomainname,
     libc::SYS_setfsgid,
@@ -66,6 +72,7 @@ const NEEDLESS: &[c_long] = &[
     libc::SYS_setreuid,
     libc::SYS_settimeofday,
     libc::SYS_setuid,
+    libc::SYS_setxattr,
     libc::SYS_swapoff,
     libc::SYS_swapon,
     libc::SYS_syslog,
@@ -74,12 +81,21 @@ const NEEDLESS: &[c_long] = &[
     libc::SYS_userfaultfd,
     libc::SYS_vhangup,
     #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+    #[cfg(target_arch = "x86_64")]
     libc::SYS_ioperm,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_iopl,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_modify_ldt,
 ];
+
+/// The same number on every processor, as all calls of recent years.
+const FCHMODAT2: c_long = 452;
 
 /// All that compiling takes: memory, threads, time, chance, and reading and writing what is open.
 const COMPILING: &[c_long] = &[
@@ -156,16 +172,17 @@ const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWUTS,
 ];
 
-/// The kinds of sockets that a node opens: to a database of this machine, over IP, and to the kernel, whom the C library asks for its addresses.
-const SOCKETS: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+/// The kinds of sockets that a node opens: over IP, and to the kernel, whom the C library asks for its addresses.
+const SOCKETS: [i32; 3] = [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// Forbids what a node does not need, and leaves the rest.
-pub(crate) fn confine() -> Result<InForce, WallError> {
+pub(crate) fn confine(local_servers: bool) -> InForce {
     let filter = || -> Result<Rules, Error> {
         let mut rules: Rules = NEEDLESS.iter().map(|&call| (call, Vec::new())).collect();
         let namespaces = NAMESPACES.into_iter().map(|flag| rule(&[has_flag(0, flag)?])).collect::<Result<_, _>>()?;
         rules.insert(libc::SYS_clone, namespaces);
-        let foreign = SOCKETS.into_iter().map(|kind| is_not(0, kind)).collect::<Result<Vec<_>, _>>()?;
+        let local = local_servers.then_some(libc::AF_UNIX);
+        let foreign = SOCKETS.into_iter().chain(local).map(|kind| is_not(0, kind)).collect::<Result<Vec<_>, _>>()?;
         let raw = |kind| rule(&[is(0, kind)?, masked(1, SOCKET_TYPE, libc::SOCK_RAW)?]);
         rules.insert(libc::SYS_socket, vec![rule(&foreign)?, raw(libc::AF_INET)?, raw(libc::AF_INET6)?]);
         Ok(rules)
@@ -174,7 +191,7 @@ pub(crate) fn confine() -> Result<InForce, WallError> {
 }
 
 /// Forbids everything but [`COMPILING`]. What is forbidden fails, so that a library that asks for more than it needs goes on without it.
-pub(crate) fn close() -> Result<InForce, WallError> {
+pub(crate) fn close() -> InForce {
     let filter = || -> Result<Rules, Error> {
         let mut rules: Rules = COMPILING.iter().map(|&call| (call, Vec::new())).collect();
         // A thread and no process.
@@ -201,24 +218,21 @@ const FORBIDDEN: u32 = libc::EPERM as u32;
 /// What a kernel without `clone3` says. Its flags lie in memory, where no filter can look; the C library falls back on `clone`.
 const UNKNOWN: u32 = libc::ENOSYS as u32;
 
-fn apply(
-    rules: impl FnOnce() -> Result<Rules, Error>,
-    otherwise: SeccompAction,
-    matching: SeccompAction,
-    stands: &str,
-) -> Result<InForce, WallError> {
-    let Some(arch) = arch() else { return Ok(InForce { stands: Vec::new(), missing: vec![MISSING.to_owned()] }) };
+fn apply(rules: impl FnOnce() -> Result<Rules, Error>, otherwise: SeccompAction, matching: SeccompAction, stands: &str) -> InForce {
+    let Some(arch) = arch() else { return InForce::missing(MISSING) };
     let program = |rules, otherwise, matching| SeccompFilter::new(rules, otherwise, matching, arch)?.try_into();
     let build = || -> Result<[BpfProgram; 2], Error> {
         let clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
         Ok([program(clone3, SeccompAction::Allow, SeccompAction::Errno(UNKNOWN))?, program(rules()?, otherwise, matching)?])
     };
-    for program in build().map_err(|error| WallError::Failed(error.to_string()))? {
-        if let Err(error) = apply_filter_all_threads(&program) {
-            return Ok(InForce { stands: Vec::new(), missing: vec![format!("{MISSING} ({error})")] });
-        }
+    let applied = match build() {
+        Ok(programs) => programs.iter().try_for_each(|program| apply_filter_all_threads(program)).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match applied {
+        Ok(()) => InForce { stands: vec![stands.to_owned()], missing: Vec::new() },
+        Err(why) => InForce::missing(format!("{MISSING} ({why})")),
     }
-    Ok(InForce { stands: vec![stands.to_owned()], missing: Vec::new() })
 }
 
 fn arch() -> Option<TargetArch> {

@@ -5,7 +5,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags, path_beneath_rules,
 };
 
-use crate::{Allowed, InForce, WallError};
+use crate::{Allowed, InForce};
 
 /// The newest set of rules that the tests have seen in force. What an older kernel lacks of it is left out and said.
 const RULES: ABI = ABI::V7;
@@ -15,7 +15,7 @@ const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir | Refer
 });
 
-pub(crate) fn confine(allowed: &Allowed) -> Result<InForce, WallError> {
+pub(crate) fn confine(allowed: &Allowed) -> InForce {
     let restricted = || -> Result<RestrictionStatus, RulesetError> {
         let ports = allowed.listen.iter().map(|&port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::BindTcp)));
         handled(AccessNet::BindTcp.into())?
@@ -26,13 +26,13 @@ pub(crate) fn confine(allowed: &Allowed) -> Result<InForce, WallError> {
             .add_rules(ports)?
             .restrict_self()
     };
-    said(&restricted().map_err(failed)?, "files", "the port to listen on")
+    said(restricted(), "files", "the port to listen on")
 }
 
 /// Nothing at all.
-pub(crate) fn close() -> Result<InForce, WallError> {
+pub(crate) fn close() -> InForce {
     let restricted = || -> Result<RestrictionStatus, RulesetError> { handled(AccessNet::from_all(RULES))?.create()?.restrict_self() };
-    said(&restricted().map_err(failed)?, "no files", "no connections")
+    said(restricted(), "no files", "no connections")
 }
 
 /// What is forbidden unless a rule allows it.
@@ -40,7 +40,12 @@ fn handled(net: BitFlags<AccessNet>) -> Result<Ruleset, RulesetError> {
     Ruleset::default().handle_access(AccessFs::from_all(RULES))?.handle_access(net)?.scope(Scope::from_all(RULES))
 }
 
-fn said(status: &RestrictionStatus, files: &str, ports: &str) -> Result<InForce, WallError> {
+fn said(restricted: Result<RestrictionStatus, RulesetError>, files: &str, ports: &str) -> InForce {
+    let status = match restricted {
+        Ok(status) => status,
+        // What runs the process may forbid it to confine itself.
+        Err(error) => return InForce::missing(format!("landlock, which is refused here: {error}")),
+    };
     let mut in_force = InForce::default();
     if status.no_new_privs {
         in_force.stands.push("no new privileges".to_owned());
@@ -52,7 +57,7 @@ fn said(status: &RestrictionStatus, files: &str, ports: &str) -> Result<InForce,
         _ => None,
     };
     describe(release, files, ports, &mut in_force);
-    Ok(in_force)
+    in_force
 }
 
 /// What landlock of a release holds, and what it does not.
@@ -63,8 +68,11 @@ fn describe(release: Option<ABI>, files: &str, ports: &str, in_force: &mut InFor
             .push("landlock, so files, ports and signals are not confined: Linux 5.13 has it, where `lsm=` names it".to_owned());
         return;
     };
+    in_force.stands.push(files.to_owned());
+    if release < ABI::V3 {
+        in_force.missing.push("landlock of Linux 6.2, so files that may not be written may still be cut short".to_owned());
+    }
     let parts = [
-        (ABI::V3, files, "landlock of Linux 6.2, so a file that may not be written may still be cut short"),
         (ABI::V4, ports, "landlock of Linux 6.7, so ports are not confined"),
         (ABI::V6, "no signals to others", "landlock of Linux 6.12, so signals are not confined"),
     ];
@@ -80,12 +88,24 @@ fn describe(release: Option<ABI>, files: &str, ports: &str, in_force: &mut InFor
 /// What the kernel says it has. It does so to a thread that tries, and that ends at once.
 pub(crate) fn offered() -> InForce {
     let tried = std::thread::spawn(|| confine(&Allowed::default())).join();
-    match tried {
-        Ok(Ok(in_force)) => in_force,
-        _ => InForce { stands: Vec::new(), missing: vec!["landlock, which cannot be asked for".to_owned()] },
-    }
+    tried.unwrap_or_else(|_| InForce::missing("landlock, which cannot be asked for"))
 }
 
-fn failed(error: RulesetError) -> WallError {
-    WallError::Failed(error.to_string())
+#[cfg(test)]
+mod tests {
+    use super::{ABI, InForce, describe};
+
+    #[test]
+    fn what_an_older_kernel_lacks_is_said() {
+        let said = |release| {
+            let mut in_force = InForce::default();
+            describe(release, "files", "the port", &mut in_force);
+            (in_force.stands.join(", "), in_force.missing.len())
+        };
+        assert_eq!(said(None), (String::new(), 1));
+        assert_eq!(said(Some(ABI::V2)), ("files".to_owned(), 3));
+        assert_eq!(said(Some(ABI::V3)), ("files".to_owned(), 2));
+        assert_eq!(said(Some(ABI::V5)), ("files, the port".to_owned(), 1));
+        assert_eq!(said(Some(ABI::V7)), ("files, the port, no signals to others".to_owned(), 0));
+    }
 }

@@ -41,6 +41,8 @@ pub struct Allowed {
     pub run: Vec<PathBuf>,
     /// Ports of TCP to listen on; 0 stands for any that the system gives.
     pub listen: Vec<u16>,
+    /// Sockets in the file system, of any server of the machine: landlock does not tell them apart.
+    pub local_servers: bool,
 }
 
 /// What holds from now on.
@@ -52,30 +54,24 @@ pub struct InForce {
     pub missing: Vec<String>,
 }
 
-/// There is no such wall.
+/// The wall is required, and not all of it is to be had.
 #[derive(Debug, thiserror::Error)]
-pub enum WallError {
-    /// It is required, and the kernel has not all of it.
-    #[error("the second wall is required, and this kernel has not all of it: {0}")]
-    Missing(String),
-    /// What it was built of did not fit together: an error of ours.
-    #[error("the second wall cannot be built: {0}")]
-    Failed(String),
-}
+#[error("the second wall is required, and not all of it can be had here: {0}")]
+pub struct WallError(String);
 
 /// Confines a node: its own files, its own port, no calls that only an administrator or an attacker has use for.
 ///
 /// # Errors
-/// [`WallError::Missing`] with [`Mode::Require`] only.
+/// With [`Mode::Require`] only: what is missing.
 pub fn confine(mode: Mode, allowed: &Allowed) -> Result<InForce, WallError> {
-    build(mode, || files::confine(allowed), calls::confine)
+    build(mode, || files::confine(allowed), || calls::confine(allowed.local_servers))
 }
 
 /// Closes a process that works on what it has been handed: no file, no socket, no other program, nothing but memory, threads of its own, and what
 /// is open already.
 ///
 /// # Errors
-/// [`WallError::Missing`] with [`Mode::Require`] only.
+/// With [`Mode::Require`] only: what is missing.
 pub fn close(mode: Mode) -> Result<InForce, WallError> {
     build(mode, files::close, calls::close)
 }
@@ -88,20 +84,24 @@ pub fn offered() -> InForce {
     offered
 }
 
-type Part = Result<InForce, WallError>;
-
 /// System calls last: what sets up the rest is among them.
-fn build(mode: Mode, files: impl FnOnce() -> Part, calls: impl FnOnce() -> Part) -> Part {
+fn build(mode: Mode, files: impl FnOnce() -> InForce, calls: impl FnOnce() -> InForce) -> Result<InForce, WallError> {
     if mode == Mode::Off {
-        return Ok(InForce { stands: Vec::new(), missing: vec!["it is switched off".to_owned()] });
+        return Ok(InForce::missing("it is switched off"));
     }
-    let mut all = files()?;
-    let calls = calls()?;
+    let mut all = files();
+    let calls = calls();
     all.stands.extend(calls.stands);
     all.missing.extend(calls.missing);
     match mode {
-        Mode::Require if !all.missing.is_empty() => Err(WallError::Missing(all.missing.join("; "))),
+        Mode::Require if !all.missing.is_empty() => Err(WallError(all.missing.join("; "))),
         _ => Ok(all),
+    }
+}
+
+impl InForce {
+    fn missing(why: impl Into<String>) -> Self {
+        Self { stands: Vec::new(), missing: vec![why.into()] }
     }
 }
 

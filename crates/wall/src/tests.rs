@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,10 +37,21 @@ fn complete() -> bool {
     offered.missing.is_empty()
 }
 
+/// Whether the kernel said no, and not that there is no such thing.
+fn refused<T>(outcome: std::io::Result<T>) -> bool {
+    outcome.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
 fn allowed(data: &Path) -> Allowed {
     let own = std::env::current_exe().unwrap();
     let run = ["/lib", "/lib64", "/usr/lib"].map(PathBuf::from).into_iter().chain([own]).collect();
-    Allowed { read: vec!["/etc/hosts".into(), "/proc".into()], write: vec![data.to_owned(), "/dev/null".into()], run, listen: vec![0] }
+    Allowed {
+        read: vec!["/etc/hosts".into(), "/proc".into()],
+        write: vec![data.to_owned(), "/dev/null".into()],
+        run,
+        listen: vec![0],
+        local_servers: false,
+    }
 }
 
 #[test]
@@ -50,8 +61,10 @@ fn a_node_reaches_what_is_its_own_and_nothing_else() {
     }
     let data = tempfile::tempdir().unwrap().keep();
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
-    let before = fs::read("/etc/passwd");
-    assert!(before.is_ok());
+    assert!(fs::read("/etc/passwd").is_ok());
+    let before_rights = fs::metadata("/etc/hosts").unwrap().permissions();
+    let socket = data.join("socket");
+    let _server = UnixListener::bind(&socket).unwrap();
     let in_force = confine(Mode::Require, &allowed(&data)).unwrap();
     assert_eq!(in_force.missing, Vec::<String>::new());
     assert_eq!(in_force.stands.len(), 5, "{in_force}");
@@ -76,7 +89,9 @@ fn a_node_reaches_what_is_its_own_and_nothing_else() {
     assert!(fs::write("/etc/hosts", "").is_err());
     assert!(fs::read_dir("/").is_err());
     assert!(Command::new("/bin/sh").args(["-c", "true"]).status().is_err());
-    assert!(TcpListener::bind(elsewhere.local_addr().unwrap()).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied));
+    assert!(refused(fs::set_permissions("/etc/hosts", before_rights)));
+    assert!(refused(UnixStream::connect(&socket)) && UnixStream::pair().is_ok());
+    assert!(refused(TcpListener::bind(elsewhere.local_addr().unwrap())));
     fs::remove_dir_all(&data).unwrap_or_default();
     for (what, call) in [("a namespace", ["unshare", "-U", "true"]), ("another root", ["chroot", "/", "true"])] {
         assert!(Command::new(call[0]).args(&call[1..]).status().is_err(), "{what}");

@@ -14,7 +14,7 @@ pub(crate) fn deny() -> Result<(), String> {
         println!("cargo-deny is not installed (cargo install cargo-deny --locked): advisories are left out");
         return own();
     }
-    run(cargo().args(["deny", "--locked", "check", "licenses", "bans", "sources"]).current_dir(root()))?;
+    run(cargo().args(["deny", "--locked", "check", "--allow", "unmatched-skip", "licenses", "bans", "sources"]).current_dir(root()))?;
     if run(cargo().args(["deny", "fetch", "db"]).current_dir(root())).is_err() {
         println!("the database of advisories cannot be had here: advisories are left out");
         // The list of what is doubled is kept short here only.

@@ -1,7 +1,7 @@
 //! The node's directory of runs' files, and how much of it is taken.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -55,7 +55,8 @@ impl FileSpace {
         }
         DirBuilder::new().mode(0o700).recursive(true).create(&own)?;
         // Also where an earlier release, or somebody by hand, has made it for others to see.
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+        // By what is open: a node under its wall may change the rights of nothing by name.
+        File::open(directory)?.set_permissions(fs::Permissions::from_mode(0o700))?;
         let kept = directory.join("kept");
         let space = Self { directory: own, kept, limit, taken: Mutex::default(), next: AtomicU64::new(1) };
         for (tenant, _, directory) in space.all_kept() {
