@@ -96,7 +96,10 @@ pub(crate) async fn invoke_with(compiled: &Compiled, input: HookInput, variables
     };
     let variables = Arc::new(variables);
     sandbox
-        .invoke(&program, Invocation { input, context, limits: Limits::default(), deadline: None, variables, state: None, http: None })
+        .invoke(
+            &program,
+            Invocation { input, context, limits: Limits::default(), deadline: None, variables, state: None, http: None, keys: None },
+        )
         .await
 }
 
