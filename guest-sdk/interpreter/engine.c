@@ -83,6 +83,21 @@ bool engine_is_error(JSValueConst value)
     return JS_VALUE_GET_TAG(value) == JS_TAG_OBJECT && JS_VALUE_GET_OBJ(value)->class_id == JS_CLASS_ERROR;
 }
 
+bool engine_is_dom_exception(JSValueConst value)
+{
+    return JS_VALUE_GET_TAG(value) == JS_TAG_OBJECT && JS_VALUE_GET_OBJ(value)->class_id == JS_CLASS_DOM_EXCEPTION;
+}
+
+JSValueConst engine_dom_name(JSValueConst exception)
+{
+    return ((JSDOMExceptionData *)JS_GetOpaque(exception, JS_CLASS_DOM_EXCEPTION))->name;
+}
+
+JSValueConst engine_dom_message(JSValueConst exception)
+{
+    return ((JSDOMExceptionData *)JS_GetOpaque(exception, JS_CLASS_DOM_EXCEPTION))->message;
+}
+
 // Garbage of a script's top level that is worth a collection, which disturbs the order of older objects.
 #define MUCH_GARBAGE (1u << 20)
 

@@ -58,6 +58,15 @@ static Text property_text(JSValueConst object, const char *name)
     return text;
 }
 
+// A text, empty for what is none.
+static Text own_text(JSValueConst value)
+{
+    Text text = TEXT("");
+    if (JS_IsString(value))
+        engine_text(value, &text);
+    return text;
+}
+
 // The stack trace of an error, empty for what is none.
 static Text stack_of(JSValueConst exception)
 {
@@ -72,8 +81,10 @@ static Text describe(JSValueConst exception)
 {
     Builder builder = {0};
     Text text = TEXT("");
-    if (engine_is_error(exception)) {
-        Text name = property_text(exception, "name"), message = property_text(exception, "message");
+    bool dom = engine_is_dom_exception(exception);
+    if (dom || engine_is_error(exception)) {
+        Text name = dom ? own_text(engine_dom_name(exception)) : property_text(exception, "name");
+        Text message = dom ? own_text(engine_dom_message(exception)) : property_text(exception, "message");
         build_text(&builder, name.len == 0 ? TEXT("Error") : name);
         if (message.len > 0) {
             build(&builder, ": ");

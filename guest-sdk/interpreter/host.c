@@ -75,6 +75,19 @@ static JSValue hmac(JSContext *ctx, JSValueConst this, int argc, JSValueConst *a
     return JS_NewUint8ArrayCopy(ctx, result.ptr, result.len);
 }
 
+// The signature; or, as text, why there is none.
+static JSValue sign(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    int32_t scheme;
+    hooks_list_u8_t key, data, result;
+    Text why;
+    if (is_loading("crypto.subtle") || JS_ToInt32(ctx, &scheme, argv[0]) < 0 || !bytes_argument(argv[1], &key) || !bytes_argument(argv[2], &data))
+        return JS_EXCEPTION;
+    if (snaphook_hook_crypto_sign((snaphook_hook_crypto_scheme_t)scheme, &key, &data, &result, &why))
+        return JS_NewUint8ArrayCopy(ctx, result.ptr, result.len);
+    return engine_decode(why.ptr, why.len, false);
+}
+
 static JSValue random(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
 {
     hooks_list_u8_t target, result;
@@ -118,6 +131,7 @@ static JSValue set_inspect(JSContext *ctx, JSValueConst this, int argc, JSValueC
 static const JSCFunctionListEntry internal[] = {
     JS_CFUNC_DEF("digest", 2, digest),
     JS_CFUNC_DEF("hmac", 3, hmac),
+    JS_CFUNC_DEF("sign", 3, sign),
     JS_CFUNC_DEF("random", 1, random),
     JS_CFUNC_DEF("utf8", 1, utf8),
     JS_CFUNC_DEF("fromUtf8", 2, from_utf8),

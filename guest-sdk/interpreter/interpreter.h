@@ -76,6 +76,10 @@ JSValue engine_compile(const char *text, size_t length, const char *name, int fi
 // A data property of an object or of its prototypes, read without running any code; undefined where there is none.
 JSValue engine_data_property(JSValueConst object, const char *name);
 bool engine_is_error(JSValueConst value);
+// A DOMException, which keeps its name and message apart from its properties.
+bool engine_is_dom_exception(JSValueConst value);
+JSValueConst engine_dom_name(JSValueConst exception);
+JSValueConst engine_dom_message(JSValueConst exception);
 // The stack trace of an error: the engine keeps it beside its properties, where only a getter reaches it, unless a script set its own.
 JSValue engine_error_stack(JSValueConst error);
 bool engine_last_throw(snaphook_hook_types_location_t *location);

@@ -356,23 +356,57 @@ interface CryptoKey {
 
 type SnaphookHash = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
 
-/** Digests and HMAC; nothing else of the platform's `SubtleCrypto`. */
+type SnaphookBytes = ArrayBuffer | ArrayBufferView;
+
+/** What a private key signs with. A salt of RSA-PSS is as long as its digest. */
+type SnaphookPrivate =
+  | { name: "RSASSA-PKCS1-v1_5" | "RSA-PSS"; hash: SnaphookPrivateHash | { name: SnaphookPrivateHash } }
+  | { name: "ECDSA"; namedCurve: "P-256" }
+  | { name: "Ed25519" }
+  | "Ed25519";
+
+type SnaphookPrivateHash = "SHA-256" | "SHA-384" | "SHA-512";
+
+/**
+ * Digests, HMAC, and signatures with private keys; nothing else of the platform's `SubtleCrypto`.
+ *
+ * A key may be the placeholder of a secret, as text or as its bytes: the node signs with the secret, and the script never has it. In an HMAC's key
+ * it may stand anywhere, as in `AWS4${context.connection.api_secret}`. A placeholder that stands for no secret of this call or step, and a key that
+ * is none, is a `DataError` when something is signed.
+ */
 interface SubtleCrypto {
-  digest(algorithm: SnaphookHash | { name: SnaphookHash }, data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer>;
+  digest(algorithm: SnaphookHash | { name: SnaphookHash }, data: SnaphookBytes): Promise<ArrayBuffer>;
+  /** A text is taken as UTF-8. */
   importKey(
     format: "raw",
-    key: ArrayBuffer | ArrayBufferView,
+    key: SnaphookBytes | string,
     algorithm: { name: "HMAC"; hash: SnaphookHash | { name: SnaphookHash } },
     extractable: boolean,
     usages: ("sign" | "verify")[],
   ): Promise<CryptoKey>;
-  sign(algorithm: "HMAC" | { name: "HMAC" }, key: CryptoKey, data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer>;
-  verify(
-    algorithm: "HMAC" | { name: "HMAC" },
+  /** PKCS#8 as PEM or DER, for RSA of 2048 to 4096 bits also PKCS#1. Such a key signs at most 1,048,576 bytes. */
+  importKey(
+    format: "pkcs8",
+    key: SnaphookBytes | string,
+    algorithm: SnaphookPrivate,
+    extractable: boolean,
+    usages: "sign"[],
+  ): Promise<CryptoKey>;
+  exportKey(format: "raw", key: CryptoKey): Promise<ArrayBuffer>;
+  sign(
+    algorithm:
+      | "HMAC"
+      | "RSASSA-PKCS1-v1_5"
+      | "RSA-PSS"
+      | "Ed25519"
+      | { name: "HMAC" | "RSASSA-PKCS1-v1_5" | "Ed25519" }
+      | { name: "RSA-PSS"; saltLength?: number }
+      | { name: "ECDSA"; hash: "SHA-256" | { name: "SHA-256" } },
     key: CryptoKey,
-    signature: ArrayBuffer | ArrayBufferView,
-    data: ArrayBuffer | ArrayBufferView,
-  ): Promise<boolean>;
+    data: SnaphookBytes,
+  ): Promise<ArrayBuffer>;
+  /** HMAC only. */
+  verify(algorithm: "HMAC" | { name: "HMAC" }, key: CryptoKey, signature: SnaphookBytes, data: SnaphookBytes): Promise<boolean>;
 }
 
 interface Crypto {

@@ -6,12 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Upstream};
-use snaphook_tests::{NodeProcess, Tenant};
+use snaphook_tests::{Client, NodeProcess, Tenant};
 
-use crate::support::{binary, files_below};
+use crate::signatures::logged;
+use crate::support::{files_below, node};
 
 /// Secrets of shapes that real ones have, and of some that they should not have.
-fn secrets() -> Vec<String> {
+pub(crate) fn secrets() -> Vec<String> {
     let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let odd = "ABab01+/=&%?#\"'\\<>{}$ ;:,.~!*()";
     let beyond = "ABab01+/&%\"'\\<> äß€é~!*()";
@@ -68,19 +69,19 @@ const COMPONENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMER
     .remove(b'*');
 
 /// Searches for all forms of all secrets at once.
-struct Search {
+pub(crate) struct Search {
     forms: Vec<String>,
     found: AhoCorasick,
 }
 
 impl Search {
-    fn new(secrets: &[String]) -> Self {
+    pub(crate) fn new(secrets: &[String]) -> Self {
         let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
         let found = AhoCorasick::new(&forms).expect("texts can be searched for");
         Self { forms, found }
     }
 
-    fn assert_clean(&self, place: &str, bytes: &[u8]) {
+    pub(crate) fn assert_clean(&self, place: &str, bytes: &[u8]) {
         if let Some(found) = self.found.find(bytes) {
             panic!("{place} holds `{}`", self.forms[found.pattern().as_usize()]);
         }
@@ -88,7 +89,7 @@ impl Search {
 }
 
 /// Connections of every kind and place, until all secrets are used. What goes into a header is in ASCII.
-fn connections(upstream: &Upstream, secrets: &[String]) -> Vec<Value> {
+pub(crate) fn connections(upstream: &Upstream, secrets: &[String]) -> Vec<Value> {
     let (mut plain, mut beyond): (Vec<_>, Vec<_>) = secrets.iter().cloned().partition(|secret| secret.is_ascii());
     let oauth = |kind: &str, secret: String| {
         let mut fields = json!({"token_url": upstream.url("/token"), "client_id": "id", "client_secret": secret});
@@ -187,13 +188,15 @@ async fn calls(tenant: &Tenant, upstream: &Upstream, number: usize, connection: 
 
 #[tokio::test]
 async fn no_secret_is_found_where_none_should_be() {
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().join("data");
+    let mut own = NodeProcess::start_like(node());
+    own.kill();
+    let (data, log) = (own.data_dir().to_owned(), own.data_dir().parent().unwrap().join("log"));
     let secrets = secrets();
     let mut said = Vec::new();
     let received = {
-        let node = NodeProcess::start_in(binary(), &data);
-        let tenant = node.tenant().await;
+        let (child, url) = logged(&data, &log);
+        let _ended = Ended(child);
+        let tenant = tenant_at(&url).await;
         let upstream = Upstream::start().await;
         upstream.on_request("/echo", |request| {
             let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
@@ -218,13 +221,32 @@ async fn no_secret_is_found_where_none_should_be() {
             .collect::<String>()
     };
     // They did go out.
-    assert!(received.contains("c4n4ry"));
+    assert!(received.contains("c4n4ry"), "{}", said[..4].concat());
     assert!(Search::new(&secrets).found.is_match(&received));
     let search = Search::new(&secrets);
     for text in &said {
         search.assert_clean("what the node said", text.as_bytes());
     }
-    for file in files_below(&data) {
+    for file in files_below(data.parent().unwrap()) {
         search.assert_clean(&file.display().to_string(), &std::fs::read(&file).unwrap());
     }
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.len() > 10_000 && log.contains("TRACE"), "the node said all that it can say");
+}
+
+/// A process that ends with this.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn tenant_at(url: &str) -> Tenant {
+    let operator = Client::new(url, Some(snaphook_tests::node::OPERATOR));
+    let _ = operator.put("/v1/tenants/acme", &json!({"egress": {"allow_private": ["127.0.0.0/8"]}})).await.expect(201);
+    let token = operator.post("/v1/tenants/acme/tokens", &json!({"name": "t", "scopes": ["admin"]})).await.expect(201).json();
+    Tenant { name: "acme".to_owned(), client: Client::new(url, token["token"].as_str()) }
 }

@@ -190,7 +190,7 @@ async fn a_secret_belongs_to_its_tenant() {
 }
 
 /// A node of its own that says all it can say, and what it said.
-fn logged(data_dir: &Path, log: &Path) -> (std::process::Child, String) {
+pub(crate) fn logged(data_dir: &Path, log: &Path) -> (std::process::Child, String) {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(binary());
     command.args(["serve", "--listen", "127.0.0.1:0", "--operator-token", snaphook_tests::node::OPERATOR, "--data-dir"]).arg(data_dir);

@@ -145,6 +145,7 @@ impl Bench {
             variables: Arc::clone(&self.variables),
             state: None,
             http: None,
+            keys: None,
         };
         let begun = Instant::now();
         let outcome = self.runtime.block_on(self.sandbox.invoke(program, invocation));

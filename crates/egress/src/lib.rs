@@ -12,6 +12,7 @@ mod clients;
 mod connect;
 mod fault;
 mod kept;
+mod keys;
 mod message;
 mod oauth;
 mod permits;
@@ -33,10 +34,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use snaphook_model::{EgressPolicy, Fault, HttpRequest, TenantName};
 
-pub use oauth::{Grant, Token, TokenFuture, TokenRequest, authorize_url, field_label, token_label};
+pub use keys::{MAX_SIGNED_BYTES, Mac};
+pub use oauth::{Grant, Token, TokenFuture, TokenRequest, authorize_url, field_label, token_label, verifier_label};
 pub use resolve::{Resolver, Resolving, SystemResolver};
 pub use room::Room;
-pub use sealed::{Credentials, PLACEHOLDER, PLACEHOLDER_RANDOM, SealedValue, Secrets};
+pub use sealed::{Credentials, SealedValue, Secrets};
 pub use upload::{Piece, Upload};
 pub use vault::{MAX_SECRET_BYTES, Vault, VaultError};
 

@@ -104,7 +104,8 @@ pub fn token_label(connection: &str) -> String {
 }
 
 /// Under what the proof of who began to authorize it is sealed.
-fn verifier_label(connection: &str) -> String {
+#[must_use]
+pub fn verifier_label(connection: &str) -> String {
     format!("connections/{connection}#verifier")
 }
 

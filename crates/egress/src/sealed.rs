@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use snaphook_model::{Code, ConnectionKind, Fault, HostRule, HttpRequest, HttpResponse, Place, SealedSecret, TenantName};
+use snaphook_model::{
+    Code, ConnectionKind, Fault, HostRule, HttpRequest, HttpResponse, PLACEHOLDER, PLACEHOLDER_RANDOM, Place, SealedSecret, TenantName,
+};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -18,11 +20,6 @@ use crate::vault::Vault;
 
 pub(crate) use fill::{Filling, fill_form};
 pub(crate) use mask::Mask;
-
-/// How a placeholder begins; [`PLACEHOLDER_RANDOM`] letters follow.
-pub const PLACEHOLDER: &str = "sealed:";
-/// Letters of base64url behind it.
-pub const PLACEHOLDER_RANDOM: usize = 22;
 
 /// A secret that a run may use without seeing it.
 #[derive(Debug, Clone)]
@@ -86,7 +83,7 @@ impl Vault {
         Ok(Opened { secrets, texts, mask })
     }
 
-    fn text_of(&self, tenant: &TenantName, value: &SealedValue) -> Result<Zeroizing<String>, Fault> {
+    pub(crate) fn text_of(&self, tenant: &TenantName, value: &SealedValue) -> Result<Zeroizing<String>, Fault> {
         let bytes = self.unseal_as(tenant, &value.label, &value.sealed)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| not_text(&value.name))?;
         let Some(member) = &value.member else { return Ok(Zeroizing::new(text.to_owned())) };

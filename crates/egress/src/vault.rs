@@ -3,10 +3,13 @@
 //! Sealed is AES-256-GCM under a nonce of its own, bound to tenant and name: a value that is moved to another row does not open there.
 //! Everything that is plain here is wiped when it is dropped.
 
+mod rotation;
+
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit as _};
@@ -27,10 +30,26 @@ const HEAD_BYTES: usize = 1 + ID_BYTES + NONCE_BYTES;
 
 /// Seals secrets, and opens them for the rest of this crate.
 pub struct Vault {
+    /// The one that was given.
+    own: Arc<Key>,
+    /// Another one that opens as well, while one takes the other's place; the lock is held for no longer than it takes to look.
+    other: RwLock<Option<Other>>,
+    /// Of what must not be guessed, must be the same on every node, and stays when the key is another one.
+    derived: RwLock<Zeroizing<[u8; KEY_BYTES]>>,
+}
+
+/// A key and what it does.
+pub(crate) struct Key {
     cipher: Aes256Gcm,
     id: [u8; ID_BYTES],
-    /// Of what must not be guessed, and must be the same on every node.
-    derived: Zeroizing<[u8; KEY_BYTES]>,
+    /// The key itself, which is handed over when another takes its place.
+    bytes: Zeroizing<[u8; KEY_BYTES]>,
+}
+
+struct Other {
+    key: Arc<Key>,
+    /// It is the new one, so it seals.
+    seals: bool,
 }
 
 /// Why there is no key.
@@ -51,6 +70,9 @@ pub enum VaultError {
     /// The text that was given is something else.
     #[error("what was given is not a key: it is 64 hexadecimal digits, as in the key file of another node")]
     NoKeyText,
+    /// What was found in the database about another key is for neither of its keys.
+    #[error("the key is neither of the two that take turns")]
+    Handover,
     /// The system has no chance to give.
     #[error("the system's random source does not work: {0}")]
     Chance(String),
@@ -100,7 +122,7 @@ impl Vault {
     /// Which key this is, without saying anything about it.
     #[must_use]
     pub fn key_id(&self) -> String {
-        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.own.id_text()
     }
 
     /// Seals the text of a secret.
@@ -116,11 +138,7 @@ impl Vault {
         if text.is_empty() || text.len() > MAX_SECRET_BYTES {
             return Err(Fault::new(Code::Invalid, format!("the text of a secret is 1 to {MAX_SECRET_BYTES} bytes long")));
         }
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|error| broken(&format!("no nonce: {error}")))?;
-        let payload = Payload { msg: text.as_bytes(), aad: &place(tenant, label) };
-        let sealed = self.cipher.encrypt(&nonce.into(), payload).map_err(|_| broken("the cipher took no text"))?;
-        Ok(SealedSecret([&[FORM], &self.id[..], &nonce[..], &sealed[..]].concat().into()))
+        self.sealing().seal(&place(tenant, label), text.as_bytes())
     }
 
     /// Opens what was sealed for this tenant and name.
@@ -130,31 +148,70 @@ impl Vault {
 
     /// Opens what was sealed for this tenant under this label.
     pub(crate) fn unseal_as(&self, tenant: &TenantName, label: &str, sealed: &SealedSecret) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        let (head, text) = sealed.0.split_at_checked(HEAD_BYTES).ok_or_else(|| broken("a sealed secret is too short"))?;
-        let (form, id, nonce) = (head[0], &head[1..=ID_BYTES], &head[1 + ID_BYTES..]);
-        if form != FORM {
-            return Err(broken(&format!("a secret is sealed in form {form}, which this release does not know")));
-        }
-        if id != self.id {
-            return Err(broken("a secret is sealed under another key than the one in the data directory"));
-        }
-        let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| broken("a sealed secret has no nonce"))?;
-        let payload = Payload { msg: text, aad: &place(tenant, label) };
-        let opened = self.cipher.decrypt(&nonce.into(), payload);
-        opened.map(Zeroizing::new).map_err(|_| broken("a sealed secret was changed or moved"))
+        let id = key_id_of(sealed)?;
+        let key = self.key(id).ok_or_else(|| broken("a secret is sealed under another key than the ones that this node has"))?;
+        key.open(&place(tenant, label), sealed)
     }
 
     fn of_key(key: &[u8; KEY_BYTES]) -> Self {
-        let id = blake3::derive_key("snaphook 2026 id of the key of secrets", key);
-        let id = std::array::from_fn(|i| id[i]);
         let derived = Zeroizing::new(blake3::derive_key("snaphook 2026 placeholders of secrets", key));
-        Self { cipher: Aes256Gcm::new(key.into()), id, derived }
+        Self { own: Arc::new(Key::new(key)), other: RwLock::new(None), derived: RwLock::new(derived) }
+    }
+
+    /// The key that seals.
+    fn sealing(&self) -> Arc<Key> {
+        let other = self.other.read().unwrap_or_else(PoisonError::into_inner);
+        other.as_ref().filter(|other| other.seals).map_or_else(|| self.own.clone(), |other| other.key.clone())
+    }
+
+    /// The key with this id, where this node has it.
+    fn key(&self, id: &[u8]) -> Option<Arc<Key>> {
+        if self.own.id == id {
+            return Some(self.own.clone());
+        }
+        let other = self.other.read().unwrap_or_else(PoisonError::into_inner);
+        other.as_ref().filter(|other| other.key.id == id).map(|other| other.key.clone())
     }
 
     /// Letters of base64url that follow from a text and the key.
     pub(crate) fn keyed(&self, text: &str) -> String {
-        URL_SAFE_NO_PAD.encode(blake3::keyed_hash(&self.derived, text.as_bytes()).as_bytes())
+        URL_SAFE_NO_PAD.encode(blake3::keyed_hash(&self.derived.read().unwrap_or_else(PoisonError::into_inner), text.as_bytes()).as_bytes())
     }
+}
+
+impl Key {
+    fn new(bytes: &[u8; KEY_BYTES]) -> Self {
+        let id = blake3::derive_key("snaphook 2026 id of the key of secrets", bytes);
+        Self { cipher: Aes256Gcm::new(bytes.into()), id: std::array::from_fn(|i| id[i]), bytes: Zeroizing::new(*bytes) }
+    }
+
+    fn id_text(&self) -> String {
+        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn seal(&self, place: &[u8], text: &[u8]) -> Result<SealedSecret, Fault> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|error| broken(&format!("no nonce: {error}")))?;
+        let sealed =
+            self.cipher.encrypt(&nonce.into(), Payload { msg: text, aad: place }).map_err(|_| broken("the cipher took no text"))?;
+        Ok(SealedSecret([&[FORM], &self.id[..], &nonce[..], &sealed[..]].concat().into()))
+    }
+
+    fn open(&self, place: &[u8], sealed: &SealedSecret) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let (head, text) = sealed.0.split_at_checked(HEAD_BYTES).ok_or_else(|| broken("a sealed secret is too short"))?;
+        let nonce: [u8; NONCE_BYTES] = head[1 + ID_BYTES..].try_into().map_err(|_| broken("a sealed secret has no nonce"))?;
+        let opened = self.cipher.decrypt(&nonce.into(), Payload { msg: text, aad: place });
+        opened.map(Zeroizing::new).map_err(|_| broken("a sealed secret was changed or moved"))
+    }
+}
+
+/// The id of the key under which something is sealed.
+fn key_id_of(sealed: &SealedSecret) -> Result<&[u8], Fault> {
+    let head = sealed.0.get(..HEAD_BYTES).ok_or_else(|| broken("a sealed secret is too short"))?;
+    if head[0] != FORM {
+        return Err(broken(&format!("a secret is sealed in form {}, which this release does not know", head[0])));
+    }
+    Ok(&head[1..=ID_BYTES])
 }
 
 impl std::fmt::Debug for Vault {
@@ -211,64 +268,4 @@ fn of_hex(text: &[u8]) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(tenant: &str, name: &str) -> (TenantName, SecretName) {
-        (TenantName::new(tenant).unwrap(), SecretName::new(name).unwrap())
-    }
-
-    #[test]
-    fn what_is_sealed_opens_at_its_own_place_only() {
-        let vault = Vault::ephemeral().unwrap();
-        let (acme, key) = names("acme", "KEY");
-        let sealed = vault.seal(&acme, &key, "whsec_text").unwrap();
-        assert_eq!(&**vault.unseal(&acme, &key, &sealed).unwrap(), b"whsec_text");
-        assert!(!sealed.0.windows(4).any(|part| part == b"text"));
-        assert_ne!(vault.seal(&acme, &key, "whsec_text").unwrap(), sealed, "a nonce is used once");
-        for (tenant, name) in [names("other", "KEY"), names("acme", "KEY2")] {
-            assert_eq!(vault.unseal(&tenant, &name, &sealed).unwrap_err().code, Code::Internal);
-        }
-        assert!(Vault::ephemeral().unwrap().unseal(&acme, &key, &sealed).is_err());
-        for at in 0..sealed.0.len() {
-            let mut changed = sealed.0.to_vec();
-            changed[at] ^= 1;
-            assert!(vault.unseal(&acme, &key, &SealedSecret(changed.into())).is_err(), "byte {at}");
-            assert!(vault.unseal(&acme, &key, &SealedSecret(sealed.0.slice(..at))).is_err(), "{at} bytes");
-        }
-    }
-
-    #[test]
-    fn a_secret_has_a_size() {
-        let vault = Vault::ephemeral().unwrap();
-        let (acme, key) = names("acme", "KEY");
-        assert_eq!(vault.seal(&acme, &key, "").unwrap_err().code, Code::Invalid);
-        assert!(vault.seal(&acme, &key, &"x".repeat(MAX_SECRET_BYTES)).is_ok());
-        assert_eq!(vault.seal(&acme, &key, &"x".repeat(MAX_SECRET_BYTES + 1)).unwrap_err().code, Code::Invalid);
-    }
-
-    #[test]
-    fn the_key_is_kept_for_the_owner_alone() {
-        let directory = tempfile::TempDir::new().unwrap();
-        let path = directory.path().join("secrets.key");
-        let (acme, key) = names("acme", "KEY");
-        let first = Vault::open(&path).unwrap();
-        let sealed = first.seal(&acme, &key, "text").unwrap();
-        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(), 0o600);
-        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        let again = Vault::open(&path).unwrap();
-        assert_eq!(mode(), 0o600, "opening takes the file back");
-        assert_eq!((again.key_id(), again.key_id().len()), (first.key_id(), 16));
-        assert_eq!(&**again.unseal(&acme, &key, &sealed).unwrap(), b"text");
-        let given = Vault::of_text(&fs::read_to_string(&path).unwrap()).unwrap();
-        assert_eq!(&**given.unseal(&acme, &key, &sealed).unwrap(), b"text");
-        assert!(matches!(Vault::of_text("abc"), Err(VaultError::NoKeyText)));
-        assert!(!fs::read_to_string(&path).unwrap().contains(&first.key_id()));
-        assert!(!format!("{first:?}").contains(fs::read_to_string(&path).unwrap().trim()));
-        for broken in ["", "00", &"x".repeat(64), &"0".repeat(65)] {
-            fs::write(&path, broken).unwrap();
-            assert!(matches!(Vault::open(&path), Err(VaultError::NoKey(_))), "{broken}");
-        }
-    }
-}
+mod tests;

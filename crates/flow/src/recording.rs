@@ -2,7 +2,8 @@
 //!
 //! The outcome of an invocation depends on: the program (a script's version, and the build of interpreter and engine that runs it), the hook's
 //! input, the context (which holds the frozen clock and the seed of all chance), the limits, the values it may read by key, what it read of state,
-//! and what its own requests were answered, in the order in which it heard of them. All of it is in an [`Entry`], beside what came of it.
+//! what its own requests were answered, in the order in which it heard of them, and the signatures that were made for it. All of it is in an
+//! [`Entry`], beside what came of it.
 //!
 //! Not in it is the clock on the wall. A guest sees its deadline as the limit `wall_ms`, which is recorded; when the host ended an invocation
 //! because time was over, the fuel spent by then says how far it had come (see `replay`). What failed on our own side is left out: it says
@@ -19,7 +20,7 @@ use std::io;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use snaphook_model::{
-    Blame, Context, Decision, Exchange, Fault, HookInput, Limits, Name, Payload, StateSeen, SubjectValues, VariableWrite,
+    Blame, Context, Decision, Exchange, Fault, HookInput, Limits, Name, Payload, Signed, StateSeen, SubjectValues, VariableWrite,
 };
 use snaphook_store::Recording;
 
@@ -53,6 +54,9 @@ pub(crate) struct Entry {
     /// Whether it might make requests of its own.
     pub(crate) granted: bool,
     pub(crate) exchanges: Vec<Exchange>,
+    /// Signatures that it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signatures: Vec<Signed>,
     /// What it learned of state that was kept before the run.
     #[serde(default, skip_serializing_if = "StateSeen::is_empty")]
     pub(crate) state: StateSeen,
@@ -141,6 +145,7 @@ impl Entry {
             context,
             granted: false,
             exchanges: Vec::new(),
+            signatures: Vec::new(),
             state: StateSeen { values: Vec::new(), keys: Vec::new() },
             result,
             writes: Vec::new(),
@@ -185,12 +190,12 @@ impl Recorder {
         self.write(&Noted::Opening(&opening));
     }
 
-    /// An invocation's own requests. Where they were too large to be kept, so would the recording be.
-    pub(crate) fn within(&mut self, exchanges: Option<Vec<Exchange>>) -> Option<Vec<Exchange>> {
-        if exchanges.is_none() && !self.off {
+    /// What an invocation was told by others. Where that was too large to be kept, so would the recording be.
+    pub(crate) fn within<T>(&mut self, told: Option<T>) -> Option<T> {
+        if told.is_none() && !self.off {
             *self = Self { too_large: true, in_store: self.in_store, ..Self::default() };
         }
-        exchanges
+        told
     }
 
     /// Writes an invocation down, unless the whole would become too large.

@@ -194,7 +194,7 @@ async fn again(
     variables: Arc<Variables>,
     deadline: Instant,
 ) -> Result<Replayed, Fault> {
-    let Entry { script, version, input, context, granted, exchanges, state, result, writes, fuel, .. } = entry;
+    let Entry { script, version, input, context, granted, exchanges, signatures, state, result, writes, fuel, .. } = entry;
     let same_version = place.version == version;
     let out_of_time = same_version && result.as_ref().is_err_and(|fault| fault.code == Code::Deadline);
     let mut limits = place.limits;
@@ -202,8 +202,9 @@ async fn again(
         limits.fuel = fuel.max(1);
     }
     let requests = exchanges.iter().map(|exchange| exchange.request.clone()).collect();
-    let invocation = Invocation { input, context, weight: Weight::default(), limits, deadline: None, variables, state: None, http: None };
-    let outcome = inner.parts.sandbox.replay(program, invocation, Told { granted, exchanges, state }, deadline).await;
+    let weight = Weight::default();
+    let invocation = Invocation { input, context, weight, limits, deadline: None, variables, state: None, http: None, keys: None };
+    let outcome = inner.parts.sandbox.replay(program, invocation, Told { granted, exchanges, signatures, state }, deadline).await;
     if Instant::now() >= deadline {
         return Err(Fault::new(Code::Overloaded, "the replay did not end within the time that a request may take"));
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use snaphook_egress::Egress;
 use snaphook_model::{Connector, Fault, Flow, Name, Payload, RunId, Subject, Tenant, TenantName, TriggerRequest, Variables};
-use snaphook_sandbox::Sandbox;
+use snaphook_sandbox::{GuestKeys, Sandbox};
 use snaphook_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,6 +17,7 @@ use crate::connections::Turns;
 use crate::drive::fill::LongFillings;
 use crate::driven::Driven;
 use crate::files::FileSpace;
+use crate::keys::RunKeys;
 use crate::outcome::Finished;
 use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::programs::Programs;
@@ -230,6 +231,12 @@ impl Runner {
             drive::check_body(&request)?;
         }
         Ok(drive::Start::triggered(&*self.inner.parts.clock, request))
+    }
+
+    /// Signs for a script that is tried out: with keys of its own, as there are no secrets.
+    #[must_use]
+    pub fn test_keys(&self, tenant: &Arc<Tenant>) -> Arc<dyn GuestKeys> {
+        RunKeys::of_test(&self.inner, tenant)
     }
 
     /// Runs the recorded invocations of a run again, each with its recorded input, and shows them one by one; nobody is called and nothing is

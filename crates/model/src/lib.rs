@@ -31,6 +31,7 @@ mod retention;
 mod run;
 mod script;
 mod secret;
+mod signature;
 mod state;
 pub mod strict;
 mod subject;
@@ -67,6 +68,7 @@ pub use run::{
 };
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use secret::{SealedSecret, SecretName, SecretNameError};
+pub use signature::{PLACEHOLDER, PLACEHOLDER_RANDOM, SignatureScheme, Signed, find_placeholder};
 pub use state::{RunState, STATE_ENTRY_BYTES, STATE_KEY_BYTES, StateChanges, StateSeen, state_entry_bytes};
 pub use subject::{Subject, SubjectId, SubjectValues};
 pub use tenant::{EgressPolicy, Grants, HostRule, Tenant, TenantDocument};

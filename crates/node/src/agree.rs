@@ -11,6 +11,7 @@ use snaphook_store::{ObjectsPlaceError, Store, StoreError, TokenHash};
 use crate::config::Config;
 use crate::node::start_error;
 use crate::problem::CliError;
+use crate::rotate;
 
 /// Where the store keeps the hash of the operator's token.
 const OPERATOR_TOKEN: &str = "operator-token-hash";
@@ -109,7 +110,11 @@ pub(crate) async fn vault(config: &Config, store: &dyn Store) -> Result<Vault, C
         None => (Vault::open(&file).map_err(start_error)?, true),
     };
     let stands = patiently(async || store.meta_or(SECRETS_KEY, &vault.key_id()).await).await?;
-    if stands == vault.key_id() {
+    let learned = patiently(async || rotate::learn(store, &vault).await).await?;
+    if learned && vault.opens(&stands) {
+        if stands != vault.key_id() {
+            tracing::warn!(key = stands, "the key of secrets is being changed; give this node the new one before that is finished");
+        }
         return Ok(vault);
     }
     if is_new {

@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// Manage a tenant's tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Change the key under which secrets are sealed.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Check a data directory, a database and this machine.
     Doctor(DoctorArgs),
     /// Compile one upload from standard input; the node starts this itself.
@@ -130,6 +133,32 @@ pub(crate) struct DevArgs {
     pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretsCommand {
+    /// Seal everything anew under a new key: with SQLite while the node is stopped; with PostgreSQL beside the nodes that run. Broken off, it is given again.
+    Rotate(RotateArgs),
+}
+
+/// Flags of `secrets rotate`. The key that is in force is given as for `serve`, also as SNAPHOOK_SECRETS_KEY.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// Data directory of the node.
+    #[arg(long, env = "SNAPHOOK_DATA_DIR", default_value = "./snaphook-data", value_name = "DIRECTORY")]
+    pub(crate) data_dir: PathBuf,
+    /// PostgreSQL, where the nodes are on one.
+    #[arg(long, env = "SNAPHOOK_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// The file with the key that is in force, where it is not `secrets.key` in the data directory.
+    #[arg(long, env = "SNAPHOOK_SECRETS_KEY_FILE", value_name = "FILE")]
+    pub(crate) secrets_key_file: Option<PathBuf>,
+    /// The file with the new key, made where there is none [default: the other's name with `.new` behind it].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_key_file: Option<PathBuf>,
+    /// With the new key in force on every node: take the old one away for good.
+    #[arg(long)]
+    pub(crate) finish: bool,
 }
 
 #[derive(Debug, Args)]

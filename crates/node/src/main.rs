@@ -26,6 +26,7 @@ mod objects;
 mod problem;
 mod progress;
 mod replay;
+mod rotate;
 mod runs;
 mod scripts;
 mod serve;
@@ -37,7 +38,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, SecretsCommand};
 use crate::problem::CliError;
 
 /// Requests make many small allocations on several threads; glibc's allocator spends a tenth of the time of a call on them.
@@ -88,6 +89,7 @@ async fn run(command: Command) -> Result<(), CliError> {
         Command::Audit(args) => audit::list(args).await,
         Command::Tenant(command) => admin::tenant(command).await,
         Command::Token(command) => admin::token(command).await,
+        Command::Secrets(SecretsCommand::Rotate(args)) => rotate::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::CompileChild => Ok(()),
     }

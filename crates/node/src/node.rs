@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, serve};
 use snaphook_compile::{Compiler, CompilerConfig, Interpreter, prepare_interpreter};
-use snaphook_egress::{Egress, EgressConfig};
+use snaphook_egress::{Egress, EgressConfig, Vault};
 use snaphook_flow::{FileSpace, Runner, RunnerConfig, RunnerParts, SystemClock};
 use snaphook_sandbox::{InterpreterCode, Sandbox, SandboxConfig, Settings};
 use snaphook_store::{DataDir, Store};
@@ -20,6 +20,7 @@ use crate::database::{self, Opened};
 use crate::objects;
 use crate::problem::CliError;
 use crate::progress;
+use crate::rotate;
 use crate::tls::TlsFiles;
 
 /// A node that listens.
@@ -62,9 +63,10 @@ impl Node {
             sandbox: sandbox.clone(),
             interpreter: interpreter.name.clone(),
         }));
+        let vault = Arc::new(agree::vault(&config, store.as_ref()).await?);
         let parts = RunnerParts {
             sandbox,
-            egress: egress(&config, store.as_ref()).await?,
+            egress: egress(&config, Arc::clone(&vault))?,
             store: Arc::clone(&store),
             programs: programs.clone(),
             files: Arc::new(file_space(&config)?),
@@ -83,6 +85,7 @@ impl Node {
         tokio::spawn(api.clone().follow(changes));
         let serving = tokio::spawn(serve(listener, api, stopping.clone().cancelled_owned()));
         let requeue = tokio::spawn(runner.requeue(stopping.clone()));
+        tokio::spawn(rotate::follow(Arc::clone(&store), vault, stopping.clone()));
         tokio::spawn(refresh(programs, stopping.clone()));
         tokio::spawn(objects::sweep_always(Arc::clone(&store), stopping.clone()));
         tokio::spawn(async move { compiler.warm().await });
@@ -152,10 +155,9 @@ fn sandbox(config: &Config, interpreter: &Interpreter) -> Result<Sandbox, CliErr
 }
 
 /// The way out, with the key of the secrets that the store keeps.
-async fn egress(config: &Config, store: &dyn Store) -> Result<Egress, CliError> {
-    let vault = agree::vault(config, store).await?;
+fn egress(config: &Config, vault: Arc<Vault>) -> Result<Egress, CliError> {
     let response_memory_bytes = config.response_memory_bytes;
-    Egress::new(EgressConfig { response_memory_bytes, vault: Some(Arc::new(vault)), ..EgressConfig::default() }).map_err(start_error)
+    Egress::new(EgressConfig { response_memory_bytes, vault: Some(vault), ..EgressConfig::default() }).map_err(start_error)
 }
 
 /// Children run what this process runs, also when the file of that name is another build by now: the kernel's link follows the process.

@@ -315,7 +315,6 @@ pub(crate) enum RefusalIn {
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "the engine makes these out of what the guest passes")]
 pub(crate) enum AlgorithmOut {
     #[component(name = "sha1")]
     Sha1,
@@ -325,6 +324,38 @@ pub(crate) enum AlgorithmOut {
     Sha384,
     #[component(name = "sha512")]
     Sha512,
+}
+
+/// How something is signed.
+#[derive(ComponentType, Lift, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "the engine makes these out of what the guest passes")]
+pub(crate) enum SchemeOut {
+    #[component(name = "hmac-sha1")]
+    HmacSha1,
+    #[component(name = "hmac-sha256")]
+    HmacSha256,
+    #[component(name = "hmac-sha384")]
+    HmacSha384,
+    #[component(name = "hmac-sha512")]
+    HmacSha512,
+    #[component(name = "rsa-pkcs1-sha256")]
+    RsaPkcs1Sha256,
+    #[component(name = "rsa-pkcs1-sha384")]
+    RsaPkcs1Sha384,
+    #[component(name = "rsa-pkcs1-sha512")]
+    RsaPkcs1Sha512,
+    #[component(name = "rsa-pss-sha256")]
+    RsaPssSha256,
+    #[component(name = "rsa-pss-sha384")]
+    RsaPssSha384,
+    #[component(name = "rsa-pss-sha512")]
+    RsaPssSha512,
+    #[component(name = "ecdsa-p256-sha256")]
+    EcdsaP256Sha256,
+    #[component(name = "ed25519")]
+    Ed25519,
 }
 
 /// A request of the guest's own.

@@ -8,6 +8,7 @@ use snaphook_model::{Fault, Hook};
 
 use crate::chance::Chance;
 use crate::host::http::Requests;
+use crate::host::keys::Keys;
 use crate::host::state::State;
 use crate::host::variables::Overlay;
 use crate::host::wasi::Wasi;
@@ -28,6 +29,7 @@ pub(crate) struct Data {
     pub(crate) variables: Overlay,
     pub(crate) state: State,
     pub(crate) requests: Requests,
+    pub(crate) keys: Keys,
     pub(crate) chance: Chance,
     pub(crate) meter: Meter,
     /// When the invocation ends, whatever it does.
@@ -65,13 +67,13 @@ pub(crate) enum Stop {
         /// Bytes that the run would have written.
         used: u64,
     },
-    /// State could not be read.
+    /// What the guest asked for failed on our own side.
     #[error("{0}")]
-    State(Fault),
+    Ours(Fault),
     /// The program does not have the hook that is asked for.
     #[error("there is no hook `{0}`")]
     NoHook(Hook),
-    /// A replay asked for a request that the recorded invocation did not make there.
+    /// A replay asked for something that the recorded invocation did not ask for there.
     #[error("{0}")]
     Diverged(String),
     /// A host function was given something that it does not take.

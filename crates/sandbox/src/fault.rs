@@ -94,7 +94,7 @@ fn of_stop(stop: &Stop, data: &Data, limits: &Limits, spent: Duration) -> Fault 
             let detail = format!("the run writes {used} bytes into state; all state of the tenant may take {limit}");
             Fault::new(Code::StateSize, detail).of_limit(limit, Some(*used))
         }
-        Stop::State(fault) => fault.clone(),
+        Stop::Ours(fault) => fault.clone(),
         Stop::NoHook(hook) => Fault::new(Code::ScriptNoHook, format!("the script does not export the hook `{hook}`")),
         Stop::Diverged(detail) => Fault::new(Code::EgressRefused, detail.clone()),
         Stop::Contract(detail) => Fault::new(Code::ScriptContract, detail.clone()),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{
-    Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, StateSeen, TenantName, TriggerRequest, Usage, VariableWrite,
+    Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, Signed, StateSeen, TenantName, TriggerRequest, Usage, VariableWrite,
     Variables, Weight,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,6 +28,7 @@ use crate::convert::Decided;
 use crate::data::{Data, Stop};
 use crate::fault::{self, Phase};
 use crate::host::http::{GuestHttp, Requests, Source};
+use crate::host::keys::{GuestKeys, KeySource, Keys};
 use crate::host::state::{GuestState, Kept, State};
 use crate::host::variables::Overlay;
 use crate::log::Log;
@@ -54,6 +55,8 @@ pub struct Invocation {
     pub state: Option<Arc<dyn GuestState>>,
     /// Sends the guest's own requests. Absent: not granted.
     pub http: Option<Arc<dyn GuestHttp>>,
+    /// Signs for the guest. Absent: nobody does, and no placeholder is a key.
+    pub keys: Option<Arc<dyn GuestKeys>>,
 }
 
 /// What an invocation left behind.
@@ -73,6 +76,8 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// The guest's own requests, in order, with what it was told of them. Absent when they were more than [`crate::MAX_EXCHANGE_BYTES`].
     pub exchanges: Option<Vec<Exchange>>,
+    /// Signatures that others made for it. Absent when they were more than [`crate::MAX_EXCHANGE_BYTES`].
+    pub signatures: Option<Vec<Signed>>,
     /// What it learned of state that was kept.
     pub state: StateSeen,
     /// What the hook acted on, given back to who keeps it.
@@ -88,6 +93,8 @@ pub struct Recorded {
     pub granted: bool,
     /// Those it made.
     pub exchanges: Vec<Exchange>,
+    /// Signatures that it was given.
+    pub signatures: Vec<Signed>,
     /// What it learned of state.
     pub state: StateSeen,
 }
@@ -95,6 +102,7 @@ pub struct Recorded {
 /// Who tells an invocation what it asks for.
 struct Told {
     source: Source,
+    keys: KeySource,
     kept: Kept,
 }
 
@@ -135,18 +143,20 @@ impl Sandbox {
         let deadline = invocation.deadline.map_or(wall, |deadline| deadline.min(wall));
         let told = Told {
             source: invocation.http.clone().map_or(Source::Refused, Source::Granted),
+            keys: invocation.keys.clone().map_or(KeySource::Nobody, KeySource::Live),
             kept: invocation.state.clone().map_or(Kept::Nothing, Kept::Live),
         };
         self.begin(program, invocation, told, deadline).await
     }
 
-    /// Calls a hook once more as it was called before; nobody is called, whatever `http` of the invocation says.
+    /// Calls a hook once more as it was called before; nobody is called, whatever `http` and `keys` of the invocation say.
     ///
     /// The clock on the wall is not part of what is repeated: a busy machine must not change an outcome. What a guest sees of its deadline
     /// is `limits.wall_ms`, as before, and time that it only imagines ends there; but the host ends the invocation at `deadline` alone.
     pub async fn replay(&self, program: &Program, invocation: Invocation, recorded: Recorded, deadline: Instant) -> Outcome {
         let source = if recorded.granted { Source::Recorded(recorded.exchanges) } else { Source::Refused };
-        self.begin(program, invocation, Told { source, kept: Kept::Recorded(recorded.state) }, deadline).await
+        let told = Told { source, keys: KeySource::Recorded(recorded.signatures), kept: Kept::Recorded(recorded.state) };
+        self.begin(program, invocation, told, deadline).await
     }
 
     async fn begin(&self, program: &Program, invocation: Invocation, told: Told, deadline: Instant) -> Outcome {
@@ -199,6 +209,7 @@ impl Sandbox {
             state: State::new(told.kept, Arc::clone(&variables), context.flow.is_some() || context.test_run, limits.state_bytes),
             variables: Overlay::new(variables),
             requests: Requests::new(told.source, &limits),
+            keys: Keys::new(told.keys),
             chance: Chance::new(context.seed, "snaphook random 1"),
             meter: Meter::new(Arc::clone(self.pool()), Some(Arc::clone(&held.part)), limits.memory_bytes),
             deadline,
@@ -237,6 +248,7 @@ impl Sandbox {
             duration_us: 0,
             started_at,
             exchanges: data.requests.into_exchanges(),
+            signatures: data.keys.into_signatures(),
             state,
             input,
             context,
@@ -304,6 +316,7 @@ fn refused(invocation: Invocation, limits: &Limits, started_at: Timestamp) -> Ou
         duration_us: 0,
         started_at,
         exchanges: Some(Vec::new()),
+        signatures: Some(Vec::new()),
         state: StateSeen::default(),
         input: invocation.input,
         context: invocation.context,

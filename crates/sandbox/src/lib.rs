@@ -35,6 +35,7 @@ pub use code::{CodeStore, ProgramKey};
 pub use engine::{Settings, engine_for_compile};
 pub use error::{ComponentError, SandboxError};
 pub use host::http::{GuestHttp, HttpFuture, MAX_EXCHANGE_BYTES};
+pub use host::keys::{GuestKeys, GuestMac, SignFuture};
 pub use host::state::{GuestState, StateFuture};
 pub use inspect::{Checked, InterpreterCode, check_component, precompile_component, precompile_module};
 pub use invoke::{Invocation, Outcome, Recorded};

@@ -21,6 +21,7 @@ mod objects;
 mod on_sql;
 mod page;
 mod postgres;
+mod reseal;
 mod retention;
 mod runs;
 mod scripts;
@@ -47,6 +48,7 @@ pub use keys::{KeyStore, Keyed, KeyedRequest};
 pub use objects::{Objects, ObjectsError, ObjectsPlaceError};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};
+pub use reseal::ResealStore;
 pub use retention::{RetentionStore, Sweep, Swept};
 pub use runs::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
 pub use scripts::{AddedVersion, ComponentMark, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
@@ -74,6 +76,7 @@ pub trait Store:
     + SubjectStore
     + StateStore
     + RetentionStore
+    + ResealStore
     + AuditStore
 {
     /// Whether the database answers and takes writes, for `readyz`.
@@ -93,6 +96,9 @@ pub trait Store:
 
     /// Sets such a value unless there is one, and gives the one that stands, so that nodes that start at once agree on it.
     fn meta_or<'a>(&'a self, key: &'a str, value: &'a str) -> StoreFuture<'a, String>;
+
+    /// Removes such a value; durable when it returns.
+    fn remove_meta<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
 
     /// Makes sure that this node keeps objects where the other nodes of the database do; the first one says where that is. To be asked at a node's
     /// start, before anything else. Fails with [`StoreError::OtherObjects`] where the node's place is another one.

@@ -8,6 +8,7 @@
 
 mod answer;
 mod gate;
+pub mod keys;
 mod large;
 mod link;
 pub mod postgres;

@@ -2,7 +2,7 @@
 // whole in each invocation, as pre-hook, post-hook and post-fail.
 (function (native, globals) {
   "use strict";
-  const { now, late, after, objectOf, contract, reject, recover, replace, hmac, utf8 } = native;
+  const { now, late, after, objectOf, contract, reject, recover, replace, mac, utf8 } = native;
   const { randomUUID } = globals.crypto;
   const { btoa } = globals;
   const SHA1 = 0;
@@ -102,7 +102,7 @@
   const withJson = (message, value) => said(message, value === undefined ? undefined : JSON.stringify(value));
   const bytes = (text) => utf8(String(text));
   const base64 = (list) => btoa(String.fromCharCode(...list));
-  const sign = (algorithm) => (key, text) => base64(hmac(algorithm, bytes(key), bytes(text)));
+  const sign = (algorithm) => (key, text) => base64(mac(algorithm, bytes(key), bytes(text)));
   const generateGuid = () => randomUUID();
   const signHmacSha1 = sign(SHA1);
   const signHmacSha256 = sign(SHA256);

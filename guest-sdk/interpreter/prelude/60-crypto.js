@@ -1,7 +1,17 @@
-// `crypto`: chance from the invocation's seed, digests, and HMAC with raw keys. The host does the work.
+// `crypto`: chance from the invocation's seed, digests, and signatures. The host does the work, and knows the keys that placeholders stand for.
 (function (native, globals) {
   "use strict";
   const ALGORITHMS = { __proto__: null, "SHA-1": 0, "SHA-256": 1, "SHA-384": 2, "SHA-512": 3 };
+  // The numbers of the host's schemes; those of HMAC are those of its digests.
+  const PRIVATE = {
+    __proto__: null,
+    "RSASSA-PKCS1-V1_5": { name: "RSASSA-PKCS1-v1_5", schemes: { __proto__: null, "SHA-256": 4, "SHA-384": 5, "SHA-512": 6 } },
+    "RSA-PSS": { name: "RSA-PSS", schemes: { __proto__: null, "SHA-256": 7, "SHA-384": 8, "SHA-512": 9 } },
+    ECDSA: { name: "ECDSA", schemes: { __proto__: null, "SHA-256": 10 } },
+    ED25519: { name: "Ed25519", schemes: 11 },
+  };
+  const DIGEST_BYTES = { __proto__: null, "SHA-256": 32, "SHA-384": 48, "SHA-512": 64 };
+  const SEALED = /sealed:[\w-]{22}/;
   const unsupported = (what) => new DOMException(`${what} is not supported`, "NotSupportedError");
 
   const nameOf = (algorithm) => String(typeof algorithm === "object" && algorithm !== null ? algorithm.name : algorithm).toUpperCase();
@@ -18,23 +28,54 @@
     throw new TypeError("an ArrayBuffer or a view of one is wanted");
   }
 
+  // A placeholder is a text, and so is PEM.
+  const keyBytes = (data) => (typeof data === "string" ? native.utf8(data) : bytesOf(data).slice());
+  const isSealed = (bytes) => bytes.length <= MOST && SEALED.test(native.fromUtf8(bytes));
+
+  // The host's signature; it gives a sentence where there is none.
+  function signature(scheme, key, data) {
+    const made = native.sign(scheme, key, data);
+    if (typeof made === "string") throw new DOMException(made, "DataError");
+    return made;
+  }
+
+  // HMAC, under a key that may hold placeholders.
+  native.mac = (hash, key, data) => (isSealed(key) ? signature(hash, key, data) : native.hmac(hash, key, data));
+
   // The keys' secrets are out of reach of the objects that stand for them.
   const secrets = new WeakMap();
 
   class CryptoKey {
-    constructor(token, secret, hash, extractable, usages) {
+    constructor(token, secret, type, algorithm, extractable, usages) {
       if (token !== secrets) throw new TypeError("a key comes from crypto.subtle.importKey");
       secrets.set(this, secret);
-      Object.assign(this, { type: "secret", extractable, algorithm: { name: "HMAC", hash: { name: hash }, length: secret.length * 8 }, usages });
+      Object.assign(this, { type, extractable, algorithm, usages });
     }
   }
 
-  function macOf(algorithm, key, usage, data) {
-    if (nameOf(algorithm) !== "HMAC") throw unsupported(nameOf(algorithm));
+  function secretOf(key, name, usage) {
     const secret = secrets.get(key);
     if (secret === undefined) throw new TypeError("the key is not a CryptoKey");
+    if (key.algorithm.name.toUpperCase() !== name) throw new DOMException(`the key is for ${key.algorithm.name}`, "InvalidAccessError");
     if (!key.usages.includes(usage)) throw new DOMException(`the key may not be used to ${usage}`, "InvalidAccessError");
-    return native.hmac(hashOf(key.algorithm.hash), secret, bytesOf(data));
+    return secret;
+  }
+
+  function macOf(algorithm, key, usage, data) {
+    const secret = secretOf(key, "HMAC", usage);
+    return native.mac(hashOf(key.algorithm.hash), secret, bytesOf(data));
+  }
+
+  // The number of what signs with a private key.
+  function schemeOf(algorithm, key) {
+    const { name, schemes } = PRIVATE[nameOf(algorithm)];
+    if (typeof schemes === "number") return schemes;
+    const hash = nameOf(name === "ECDSA" ? algorithm.hash : key.algorithm.hash);
+    const scheme = schemes[hash];
+    if (scheme === undefined) throw unsupported(`${name} with ${hash}`);
+    const { saltLength } = algorithm;
+    if (name === "RSA-PSS" && saltLength !== undefined && saltLength !== DIGEST_BYTES[hash]) throw unsupported(`a salt of ${saltLength} bytes`);
+    return scheme;
   }
 
   // Constant in time, as a comparison of signatures has to be.
@@ -44,21 +85,51 @@
     return difference === 0;
   }
 
+  function checkUsages(usages, allowed, what) {
+    if (usages.length === 0 || usages.some((usage) => !allowed.includes(usage))) {
+      throw new DOMException(`${what} is for ${allowed.join(" and ")}`, "SyntaxError");
+    }
+  }
+
+  function hmacKey(keyData, algorithm, extractable, usages) {
+    const hash = nameOf(algorithm.hash);
+    hashOf(hash);
+    checkUsages(usages, ["sign", "verify"], "an HMAC key");
+    const secret = keyBytes(keyData);
+    const sealed = isSealed(secret);
+    // How long a sealed key is, is for nobody to know.
+    const length = sealed ? {} : { length: secret.length * 8 };
+    return new CryptoKey(secrets, secret, "secret", { name: "HMAC", hash: { name: hash }, ...length }, extractable && !sealed, usages);
+  }
+
+  function privateKey(keyData, algorithm, usages) {
+    const known = PRIVATE[nameOf(algorithm)];
+    if (known === undefined) throw unsupported(`${nameOf(algorithm)} from pkcs8`);
+    const { name, schemes } = known;
+    const its = { name };
+    if (name === "ECDSA") {
+      if (algorithm.namedCurve !== "P-256") throw unsupported(`the curve ${algorithm.namedCurve}`);
+      its.namedCurve = "P-256";
+    } else if (typeof schemes === "object") {
+      const hash = nameOf(algorithm.hash);
+      if (schemes[hash] === undefined) throw unsupported(`${name} with ${hash}`);
+      its.hash = { name: hash };
+    }
+    checkUsages(usages, ["sign"], "a private key");
+    return new CryptoKey(secrets, keyBytes(keyData), "private", its, false, usages);
+  }
+
   class SubtleCrypto {
     async digest(algorithm, data) {
       return native.digest(hashOf(algorithm), bytesOf(data)).buffer;
     }
 
     async importKey(format, keyData, algorithm, extractable, usages) {
-      if (format !== "raw") throw unsupported(`the key format ${format}`);
-      if (nameOf(algorithm) !== "HMAC") throw unsupported(nameOf(algorithm));
-      const hash = nameOf(algorithm.hash);
-      hashOf(hash);
       const list = [...usages];
-      if (list.length === 0 || list.some((usage) => usage !== "sign" && usage !== "verify")) {
-        throw new DOMException("an HMAC key is for sign and verify", "SyntaxError");
-      }
-      return new CryptoKey(secrets, bytesOf(keyData).slice(), hash, Boolean(extractable), list);
+      if (format === "pkcs8") return privateKey(keyData, algorithm, list);
+      if (format !== "raw") throw unsupported(`the key format ${format}`);
+      if (nameOf(algorithm) !== "HMAC") throw unsupported(`${nameOf(algorithm)} from raw`);
+      return hmacKey(keyData, algorithm, Boolean(extractable), list);
     }
 
     async exportKey(format, key) {
@@ -68,10 +139,15 @@
     }
 
     async sign(algorithm, key, data) {
-      return macOf(algorithm, key, "sign", data).buffer;
+      const name = nameOf(algorithm);
+      if (name === "HMAC") return macOf(algorithm, key, "sign", data).buffer;
+      if (PRIVATE[name] === undefined) throw unsupported(name);
+      const secret = secretOf(key, name, "sign");
+      return signature(schemeOf(algorithm, key), secret, bytesOf(data)).buffer;
     }
 
     async verify(algorithm, key, signature, data) {
+      if (nameOf(algorithm) !== "HMAC") throw unsupported(`verify with ${nameOf(algorithm)}`);
       return equal(macOf(algorithm, key, "verify", data), bytesOf(signature));
     }
   }

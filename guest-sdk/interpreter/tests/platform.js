@@ -49,6 +49,41 @@ async function signatures() {
   await rejects(crypto.subtle.sign("HMAC", weak, encode("x")), "InvalidAccessError", "a key that may not sign");
 }
 
+// Nobody signs in these tests, so what is asked of the host comes back as its sentence.
+async function keysOfOthers() {
+  const { subtle } = crypto;
+  const encode = (text) => new TextEncoder().encode(text);
+  const sealed = `sealed:${"a".repeat(22)}`;
+  for (const material of [sealed, encode(sealed), encode(`AWS4${sealed}`)]) {
+    const key = await subtle.importKey("raw", material, { name: "HMAC", hash: "SHA-256" }, true, ["sign", "verify"]);
+    equal(key.extractable, false, "a sealed key is not extractable");
+    equal("length" in key.algorithm, false, "nor does anybody know its length");
+    await rejects(subtle.sign("HMAC", key, encode("x")), "DataError", "a sealed key");
+    await rejects(subtle.verify("HMAC", key, encode("x"), encode("x")), "DataError", "a sealed key that checks");
+    await rejects(subtle.exportKey("raw", key), "InvalidAccessError", "exporting it");
+  }
+  const text = await subtle.importKey("raw", "key", { name: "HMAC", hash: "SHA-256" }, true, ["sign"]);
+  equal(hex(await subtle.exportKey("raw", text)), "6b6579", "a key that is text");
+  const kinds = [
+    [{ name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }, "RSASSA-PKCS1-v1_5"],
+    [{ name: "RSA-PSS", hash: { name: "SHA-512" } }, { name: "RSA-PSS", saltLength: 64 }],
+    [{ name: "ECDSA", namedCurve: "P-256" }, { name: "ECDSA", hash: "SHA-256" }],
+    ["Ed25519", "Ed25519"],
+  ];
+  for (const [algorithm, signing] of kinds) {
+    const key = await subtle.importKey("pkcs8", sealed, algorithm, false, ["sign"]);
+    equal([key.type, key.extractable].join(), "private,false", "a private key");
+    await rejects(subtle.sign(signing, key, encode("x")), "DataError", "a private key of others");
+    await rejects(subtle.sign("HMAC", key, encode("x")), "InvalidAccessError", "a key for something else");
+    await rejects(subtle.importKey("pkcs8", sealed, algorithm, false, ["verify"]), "SyntaxError", "a private key checks nothing");
+  }
+  const pss = await subtle.importKey("pkcs8", sealed, { name: "RSA-PSS", hash: "SHA-256" }, false, ["sign"]);
+  await rejects(subtle.sign({ name: "RSA-PSS", saltLength: 20 }, pss, encode("x")), "NotSupportedError", "another salt");
+  await rejects(subtle.importKey("pkcs8", sealed, { name: "RSA-PSS", hash: "SHA-1" }, false, ["sign"]), "NotSupportedError", "SHA-1");
+  await rejects(subtle.importKey("pkcs8", sealed, { name: "ECDSA", namedCurve: "P-521" }, false, ["sign"]), "NotSupportedError", "P-521");
+  await rejects(subtle.importKey("spki", sealed, "Ed25519", false, ["verify"]), "NotSupportedError", "spki");
+}
+
 function chance() {
   const array = crypto.getRandomValues(new Uint32Array(4));
   equal(array instanceof Uint32Array, true, "the same array");
@@ -68,6 +103,7 @@ export default async function () {
   await timers();
   await digests();
   await signatures();
+  await keysOfOthers();
   chance();
   absent();
 }

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::body::json_of;
 use crate::context::{Context, Scope, Variables};
+use crate::crypto::Scheme;
 use crate::host::{self, native};
 use crate::http;
 use crate::log::Level;
@@ -157,6 +158,13 @@ impl Test {
     #[must_use]
     pub fn answering(self, answer: impl FnMut(&http::Request) -> Result<http::Response, http::Failure> + 'static) -> Self {
         native::with(|host| host.answerer = Some(Box::new(answer)));
+        self
+    }
+
+    /// Makes what [`crypto::sign`](crate::crypto::sign) gives. Without it HMAC is computed, and private keys are refused.
+    #[must_use]
+    pub fn signing(self, sign: impl FnMut(Scheme, &[u8], &[u8]) -> Result<Vec<u8>, String> + 'static) -> Self {
+        native::with(|host| host.signer = Some(Box::new(sign)));
         self
     }
 

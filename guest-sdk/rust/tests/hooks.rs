@@ -1,6 +1,6 @@
 //! Hooks as ordinary functions, on the test host.
 
-use snaphook_guest::crypto::{self, Algorithm};
+use snaphook_guest::crypto::{self, Algorithm, Scheme};
 use snaphook_guest::log::{self, Level};
 use snaphook_guest::testing::Test;
 use snaphook_guest::{
@@ -207,6 +207,21 @@ fn digests_are_the_known_ones() {
     assert_eq!(hex(mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     assert_eq!(crypto::digest(Algorithm::Sha384, "").len(), 48);
     assert_eq!(crypto::digest(Algorithm::Sha512, "").len(), 64);
+}
+
+#[test]
+fn a_test_signs_as_it_says_and_hmac_by_itself() {
+    let test = Test::new().connection("private_key", &"sealed:key");
+    let key: String = test.context().connection.get("private_key").unwrap().unwrap();
+    assert_eq!(crypto::sign(Scheme::Hmac(Algorithm::Sha1), "key", "x").unwrap(), crypto::hmac(Algorithm::Sha1, "key", "x"));
+    let refused = crypto::sign(Scheme::Ed25519, &key, "x").unwrap_err();
+    assert!(refused.to_string().contains("Test::signing"), "{refused}");
+    let _test = test.signing(|scheme, key, data| match scheme {
+        Scheme::Ed25519 => Ok([key, data].concat()),
+        _ => Err("no".to_owned()),
+    });
+    assert_eq!(crypto::sign(Scheme::Ed25519, &key, "x").unwrap(), b"sealed:keyx");
+    assert_eq!(Error::from(crypto::sign(Scheme::RsaPssSha256, &key, "x").unwrap_err()).message(), "no");
 }
 
 #[test]

@@ -110,7 +110,8 @@ pub(crate) async fn test(
         let detail = format!("version {version} of script `{name}` has no `{}`", test.hook);
         return Err(Fault::new(Code::ScriptNoHook, detail).in_field("hook").into());
     }
-    let (given, invocation) = prepare(&test, &tenant)?;
+    let (given, mut invocation) = prepare(&test, &tenant)?;
+    invocation.keys = Some(core.runner.test_keys(&tenant));
     let outcome = core.programs.sandbox().invoke(&program, invocation).await;
     let (decision, shown, written, fault) = match outcome.result {
         Ok(decision) => (Some(DecisionRecord::from(&decision)), shown::shown(decision, given), written::Written::new(outcome.writes), None),
@@ -146,6 +147,7 @@ fn prepare(test: &TestRun, tenant: &Tenant) -> Result<(snaphook_model::HookInput
         variables: Arc::new(input::variables(test)),
         state: Some(Arc::new(input::GivenState::new(&test.state))),
         http: None,
+        keys: None,
     };
     Ok((given, invocation))
 }

@@ -107,6 +107,7 @@ pub(crate) async fn invoke_with(compiled: &Compiled, input: HookInput, variables
                 variables,
                 state: None,
                 http: None,
+                keys: None,
             },
         )
         .await

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use snaphook_model::{Code, Fault, HttpRequest};
+use snaphook_model::{Code, Fault, HttpRequest, PLACEHOLDER, PLACEHOLDER_RANDOM};
 use url::Url;
 
-use super::{Opened, PLACEHOLDER, PLACEHOLDER_RANDOM};
+use super::Opened;
 use crate::upload::{Piece, Upload};
 
 /// What stands before the credentials of Basic authentication, which are sent in base64.

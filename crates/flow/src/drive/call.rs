@@ -15,6 +15,7 @@ use super::wait::{Called, Waited};
 use super::{Scope, cancelled, internal, state};
 use crate::fetch::Fetch;
 use crate::files::SavedFile;
+use crate::keys::RunKeys;
 use crate::machine::{Action, Call, End, Event, Failure};
 use crate::prepared::{PreparedBinding, PreparedEndpoint};
 use crate::record;
@@ -239,17 +240,19 @@ pub(super) async fn invoke(
     let granted = http.is_some();
     let variables = scope.variables.values().clone();
     let state = Some(state::kept(scope));
-    let weight = scope.tenant.weight;
-    let invocation = Invocation { input, context, weight, limits, deadline: Some(scope.deadline), variables, state, http };
+    let keys = Some(RunKeys::of(scope.inner, scope.tenant, scope.secrets.as_ref()));
+    let (weight, deadline) = (scope.tenant.weight, Some(scope.deadline));
+    let invocation = Invocation { input, context, weight, limits, deadline, variables, state, http, keys };
     let mut outcome = parts.sandbox.invoke(&binding.program, invocation).await;
     let record = record::invocation(binding, hook, &mut outcome, &limits, &mut scope.usage);
     if scope.recorder.wants(&outcome.result)
-        && let Some(exchanges) = scope.recorder.within(outcome.exchanges)
+        && let Some((exchanges, signatures)) = scope.recorder.within(outcome.exchanges.zip(outcome.signatures))
     {
         let entry = Entry {
             changed: scope.variables.take_changes(),
             granted,
             exchanges,
+            signatures,
             state: outcome.state,
             writes: outcome.writes.clone(),
             fuel: outcome.usage.fuel,

@@ -2,8 +2,8 @@
 
 use snaphook_model::{
     Code, FailingDecision, Headers, HttpRequest, HttpResponse, NewRequest, NewResponse, Payload, PostFailDecision, PostHookDecision,
-    PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, RunId, StepDecision, TenantName,
-    Told, TriggerDecision, TriggerRequest, TriggerResponse, VariableScope,
+    PostRequestDecision, PreHookDecision, PreRequestDecision, ReasonCode, Rejection, ReplacedFailure, RunId, SignatureScheme, StepDecision,
+    TenantName, Told, TriggerDecision, TriggerRequest, TriggerResponse, VariableScope,
 };
 
 use super::*;
@@ -104,6 +104,8 @@ fn entries() -> Vec<Entry> {
         told(3, 0, Err(Fault::new(Code::Connect, "no"))),
         Exchange { ticket: 4, request: request(&other), told: None },
     ];
+    let signed = |answer| Signed { scheme: SignatureScheme::RsaPssSha256, asked: [7; 32], answer };
+    step.signatures = vec![signed(Ok(vec![0, 255])), signed(Err("no such key".to_owned()))];
     step.changed = vec![VariableWrite { scope: VariableScope::StepResults, key: "a".to_owned(), value: Some("1".to_owned()) }];
     step.writes = vec![VariableWrite { scope: VariableScope::Meta, key: "b".to_owned(), value: None }];
     step.fuel = u64::MAX;

@@ -2,10 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use snaphook_egress::PLACEHOLDER;
 use snaphook_model::connector::is_framing_header;
 use snaphook_model::request::has_template;
-use snaphook_model::{Fault, Headers, SecretName};
+use snaphook_model::{Fault, Headers, PLACEHOLDER, SecretName};
 
 use super::engine::Place;
 use super::text::Field;

@@ -3,6 +3,7 @@
 pub(crate) mod crypto;
 pub(crate) mod http;
 pub(crate) mod input;
+pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod state;
 pub(crate) mod variables;

@@ -195,7 +195,7 @@ impl State {
         let kept = match &self.source {
             Source::Recorded => return Ok(()),
             Source::Nothing => BTreeMap::new(),
-            Source::Live(state) => state.read(scope).await.map_err(Stop::State)?,
+            Source::Live(state) => state.read(scope).await.map_err(Stop::Ours)?,
         };
         self.of(scope).kept = Some(kept);
         Ok(())

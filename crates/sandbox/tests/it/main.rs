@@ -6,6 +6,7 @@ mod guests;
 mod hostile;
 mod imports;
 mod isolation;
+mod keys;
 mod requests;
 mod scripts;
 mod support;

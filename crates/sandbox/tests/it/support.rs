@@ -81,6 +81,7 @@ pub(crate) fn with_input(input: HookInput, limits: Limits) -> Invocation {
         variables: Arc::new(Variables::default()),
         state: None,
         http: None,
+        keys: None,
     }
 }
 

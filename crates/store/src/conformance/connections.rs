@@ -129,3 +129,45 @@ pub(crate) async fn belong_to_their_tenant(store: &dyn Store) {
     let refused = store.put_connection(&tenant("nobody"), &crm, (&connection, &texts), (None, None), at(1)).await.unwrap_err();
     assert_eq!(refused.to_string(), "tenant `nobody` does not exist");
 }
+
+pub(crate) async fn are_sealed_anew(store: &dyn Store) {
+    let (a, b, crm) = (with_tenant(store, "a").await, with_tenant(store, "b").await, name("crm"));
+    let (connection, texts) = bearer();
+    for tenant in [&a, &b] {
+        store.put_connection(tenant, &crm, (&connection, &texts), (None, None), at(1)).await.unwrap();
+    }
+    let read = async |tenant| store.connection(tenant, &crm).await.unwrap().unwrap();
+    let first = read(&a).await.revision;
+    assert!(store.end_fetching(&a, &crm, first, &fetched(Some("token"), ConnectionStatus::Ok)).await.unwrap());
+    let new = BTreeMap::from([("token".to_owned(), sealed("new"))]);
+    let token = sealed("new token");
+    assert!(!store.reseal_connection(&a, &crm, first, (&new, Some(&token))).await.unwrap(), "its token is another one");
+    let before = read(&a).await;
+    assert!(store.reseal_connection(&a, &crm, before.revision, (&new, Some(&token))).await.unwrap());
+    assert_eq!(read(&a).await, crate::StoredConnection { sealed: new.clone(), token: Some(token), ..before });
+    assert_eq!((read(&b).await.sealed, read(&b).await.token), (texts, None));
+    let of_b = read(&b).await;
+    assert!(store.reseal_connection(&b, &crm, of_b.revision, (&new, None)).await.unwrap());
+    assert_eq!(read(&b).await.sealed, new);
+}
+
+pub(crate) async fn authorizations_are_sealed_anew(store: &dyn Store) {
+    let (a, b, crm) = (with_tenant(store, "a").await, with_tenant(store, "b").await, name("crm"));
+    let (connection, texts) = bearer();
+    for tenant in [&a, &b] {
+        store.put_connection(tenant, &crm, (&connection, &texts), (None, None), at(1)).await.unwrap();
+        for state in ["1", "2"] {
+            let authorization = Authorization { tenant: tenant.clone(), connection: crm.clone(), verifier: sealed("old") };
+            store.begin_authorization(&format!("{tenant}{state}"), &authorization, (at(1), at(100))).await.unwrap();
+        }
+    }
+    let states = |found: Vec<(String, Authorization)>| found.into_iter().map(|(state, _)| state).collect::<Vec<_>>();
+    assert_eq!(states(store.authorizations(&a, "").await.unwrap()), ["a1", "a2"]);
+    assert_eq!(states(store.authorizations(&a, "a1").await.unwrap()), ["a2"]);
+    let (old, new) = (sealed("old"), sealed("new"));
+    assert!(!store.reseal_authorization(&b, "a1", (&old, &new)).await.unwrap());
+    assert!(store.reseal_authorization(&a, "a1", (&old, &new)).await.unwrap());
+    assert!(!store.reseal_authorization(&a, "a1", (&old, &new)).await.unwrap());
+    let taken = async |state| store.take_authorization(state, at(2)).await.unwrap().map(|taken| taken.verifier);
+    assert_eq!((taken("a1").await, taken("a2").await, taken("b1").await), (Some(new), Some(old.clone()), Some(old)));
+}

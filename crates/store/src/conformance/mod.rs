@@ -53,8 +53,9 @@ macro_rules! conformance {
             documents: connectors_are_put_and_read, connectors_are_listed_in_pages, flows_keep_their_versions, flows_keep_counting,
                 flows_are_listed_in_pages, flows_are_numbered_under_concurrency, bind_versions_that_exist,
                 bound_versions_stay, only_the_latest_flow_version_binds, queued_runs_hold_what_their_version_binds, need_their_tenant;
-            secrets: are_put_and_read, are_listed_in_pages, belong_to_their_tenant;
-            connections: are_put_and_read, one_node_fetches_a_token, authorizations_are_taken_once, belong_to_their_tenant;
+            secrets: are_put_and_read, are_listed_in_pages, belong_to_their_tenant, are_sealed_anew;
+            connections: are_put_and_read, one_node_fetches_a_token, authorizations_are_taken_once, belong_to_their_tenant,
+                are_sealed_anew, authorizations_are_sealed_anew;
             runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors, of_one_endpoint_are_found,
                 of_one_endpoint_are_found_among_many, are_looked_at_in_bounds, that_waited_are_found_by_their_start;

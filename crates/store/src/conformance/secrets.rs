@@ -53,3 +53,17 @@ pub(crate) async fn belong_to_their_tenant(store: &dyn Store) {
     let nobody = tenant("nobody");
     assert_eq!(failure(store.put_secret(&nobody, &key, &sealed("x"), at(1))).await, "tenant `nobody` does not exist");
 }
+
+pub(crate) async fn are_sealed_anew(store: &dyn Store) {
+    let (a, b, key) = (with_tenant(store, "a").await, with_tenant(store, "b").await, secret("KEY"));
+    for tenant in [&a, &b] {
+        store.put_secret(tenant, &key, &sealed("old"), at(1)).await.unwrap();
+    }
+    let (old, new) = (sealed("old"), sealed("new"));
+    assert!(store.reseal_secret(&a, &key, (&old, &new)).await.unwrap());
+    assert!(!store.reseal_secret(&a, &key, (&old, &sealed("newer"))).await.unwrap(), "somebody was first");
+    assert!(!store.reseal_secret(&a, &secret("OTHER"), (&old, &new)).await.unwrap());
+    assert_eq!(store.secret(&a, &key).await.unwrap(), Some(new));
+    assert_eq!(store.secret(&b, &key).await.unwrap(), Some(old), "another tenant's of the same name");
+    assert_eq!(store.secrets(&a, &PageRequest::first(5)).await.unwrap().items[0].updated_at, at(1));
+}

@@ -125,5 +125,8 @@ pub(crate) async fn meta_values_are_kept(store: &dyn Store) {
     assert_eq!(store.meta_or("operator-token", "three").await.unwrap(), "two");
     let (one, other) = tokio::join!(store.meta_or("key", "one"), store.meta_or("key", "other"));
     assert_eq!(one.unwrap(), other.unwrap(), "who comes second takes what the first one set");
+    store.remove_meta("key").await.unwrap();
+    store.remove_meta("key").await.unwrap();
+    assert_eq!(store.meta("key").await.unwrap(), None);
     store.ping().await.unwrap();
 }

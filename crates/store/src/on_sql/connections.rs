@@ -28,8 +28,7 @@ impl<S: OnSql> ConnectionStore for S {
     ) -> StoreFuture<'a, Option<Change>> {
         Box::pin(async move {
             let document = to_json(CONNECTION, connection)?;
-            let texts: BTreeMap<_, _> = sealed.iter().map(|(field, sealed)| (field, STANDARD.encode(&sealed.0))).collect();
-            let sealed = to_json(CONNECTION, &texts)?;
+            let sealed = sealed_texts(sealed)?;
             let put = |sql| query(sql).bind(tenant.as_str()).bind(name.as_str()).bind(document.as_str()).bind(sealed.as_str());
             let at = now.as_microsecond();
             let mut writer = self.database().write().await?;
@@ -161,6 +160,12 @@ impl<S: OnSql> ConnectionStore for S {
             .transpose()
         })
     }
+}
+
+/// Sealed texts by field, as the column has them.
+pub(super) fn sealed_texts(sealed: &BTreeMap<String, SealedSecret>) -> Result<String, StoreError> {
+    let texts: BTreeMap<_, _> = sealed.iter().map(|(field, sealed)| (field, STANDARD.encode(&sealed.0))).collect();
+    to_json(CONNECTION, &texts)
 }
 
 fn stored(row: &Row) -> Result<StoredConnection, StoreError> {

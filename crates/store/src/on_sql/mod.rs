@@ -8,6 +8,7 @@ mod keys;
 mod objects;
 mod queue;
 mod recordings;
+mod reseal;
 mod retention;
 mod rows;
 mod run_lists;
@@ -107,6 +108,14 @@ impl Parts {
         let mut writer = self.database.write().await?;
         let mut transaction = writer.begin().await?;
         query(sql::SET_META).bind(key).bind(value).execute(&mut transaction).await?;
+        let committed = transaction.commit().await?;
+        writer.finish(committed).await
+    }
+
+    pub(crate) async fn remove_meta(&self, key: &str) -> Result<(), StoreError> {
+        let mut writer = self.database.write().await?;
+        let mut transaction = writer.begin().await?;
+        query(sql::REMOVE_META).bind(key).execute(&mut transaction).await?;
         let committed = transaction.commit().await?;
         writer.finish(committed).await
     }

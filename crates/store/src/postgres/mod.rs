@@ -189,6 +189,10 @@ impl Store for PostgresStore {
         Box::pin(self.parts.meta_or(key, value))
     }
 
+    fn remove_meta<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+        Box::pin(self.parts.remove_meta(key))
+    }
+
     fn claim_objects(&self) -> StoreFuture<'_, ()> {
         Box::pin(crate::objects::claim(&self.parts))
     }

@@ -8,6 +8,7 @@ pub(crate) mod keys;
 pub(crate) mod objects;
 pub(crate) mod postgres;
 pub(crate) mod recordings;
+pub(crate) mod reseal;
 pub(crate) mod retention;
 pub(crate) mod runs;
 pub(crate) mod scripts;

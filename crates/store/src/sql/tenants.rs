@@ -23,3 +23,4 @@ pub(crate) const GET_META: &str = "SELECT value FROM meta WHERE name = $1";
 pub(crate) const SET_META: &str = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 pub(crate) const ADD_META: &str = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 pub(crate) const PING: &str = "SELECT name FROM tenants LIMIT 1";
+pub(crate) const REMOVE_META: &str = "DELETE FROM meta WHERE name = $1";

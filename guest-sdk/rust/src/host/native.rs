@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::context::Scope;
+use crate::crypto::Scheme;
 use crate::http;
 use crate::log::Level;
 
+type Signer = Box<dyn FnMut(Scheme, &[u8], &[u8]) -> Result<Vec<u8>, String>>;
 type Answerer = Box<dyn FnMut(&http::Request) -> Result<http::Response, http::Failure>>;
 
 /// What the guest reaches and leaves behind.
@@ -20,6 +22,8 @@ pub(crate) struct Host {
     /// Absent: the invocation has no grant for requests.
     pub(crate) answerer: Option<Answerer>,
     pub(crate) outcomes: BTreeMap<u32, Result<http::Response, http::Failure>>,
+    /// Absent: nobody signs with private keys.
+    pub(crate) signer: Option<Signer>,
     /// State of the generator behind `crypto::random`.
     pub(crate) chance: u64,
 }
@@ -41,7 +45,7 @@ pub(crate) mod calls {
 
     use super::with;
     use crate::context::{Refusal, Scope};
-    use crate::crypto::Algorithm;
+    use crate::crypto::{Algorithm, Scheme};
     use crate::http;
     use crate::log::Level;
 
@@ -158,6 +162,19 @@ pub(crate) mod calls {
             Algorithm::Sha256 => of::<Hmac<Sha256>>(key, data),
             Algorithm::Sha384 => of::<Hmac<Sha384>>(key, data),
             Algorithm::Sha512 => of::<Hmac<Sha512>>(key, data),
+        }
+    }
+
+    pub(crate) fn sign(scheme: Scheme, key: &[u8], data: &[u8]) -> Result<Vec<u8>, String> {
+        // As with requests, the test's closure may call host functions itself.
+        if let Some(mut signer) = with(|host| host.signer.take()) {
+            let signature = signer(scheme, key, data);
+            with(|host| host.signer = Some(signer));
+            return signature;
+        }
+        match scheme {
+            Scheme::Hmac(algorithm) => Ok(hmac(algorithm, key, data)),
+            _ => Err("this test signs with no private keys; `Test::signing` does".to_owned()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::bindings::host::snaphook::hook as wit;
 use crate::context::{Refusal, Scope};
-use crate::crypto::Algorithm;
+use crate::crypto::{Algorithm, Scheme};
 use crate::http;
 use crate::log::Level;
 
@@ -101,6 +101,25 @@ pub(crate) fn digest(algorithm: Algorithm, data: &[u8]) -> Vec<u8> {
 
 pub(crate) fn hmac(algorithm: Algorithm, key: &[u8], data: &[u8]) -> Vec<u8> {
     wit::crypto::hmac(algorithm_of(algorithm), key, data)
+}
+
+pub(crate) fn sign(scheme: Scheme, key: &[u8], data: &[u8]) -> Result<Vec<u8>, String> {
+    use wit::crypto::Scheme as S;
+    let scheme = match scheme {
+        Scheme::Hmac(Algorithm::Sha1) => S::HmacSha1,
+        Scheme::Hmac(Algorithm::Sha256) => S::HmacSha256,
+        Scheme::Hmac(Algorithm::Sha384) => S::HmacSha384,
+        Scheme::Hmac(Algorithm::Sha512) => S::HmacSha512,
+        Scheme::RsaPkcs1Sha256 => S::RsaPkcs1Sha256,
+        Scheme::RsaPkcs1Sha384 => S::RsaPkcs1Sha384,
+        Scheme::RsaPkcs1Sha512 => S::RsaPkcs1Sha512,
+        Scheme::RsaPssSha256 => S::RsaPssSha256,
+        Scheme::RsaPssSha384 => S::RsaPssSha384,
+        Scheme::RsaPssSha512 => S::RsaPssSha512,
+        Scheme::EcdsaP256Sha256 => S::EcdsaP256Sha256,
+        Scheme::Ed25519 => S::Ed25519,
+    };
+    wit::crypto::sign(scheme, key, data)
 }
 
 pub(crate) fn random(count: u32) -> Vec<u8> {

@@ -136,9 +136,18 @@ pub(super) fn variables(test: &TestRun) -> Variables {
         meta: test.meta.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()).to_string())).collect(),
         config: texts(&test.config),
         step_results: texts(&test.step_results),
-        connection: texts(&test.connection),
+        connection: connection(&test.connection),
         ..Variables::default()
     }
+}
+
+/// A connection has a name, by which scripts know that there is one.
+fn connection(fields: &Map<String, Value>) -> BTreeMap<String, String> {
+    let mut texts: BTreeMap<_, _> = fields.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
+    if !texts.is_empty() {
+        texts.entry("name".to_owned()).or_insert_with(|| Value::from("sample").to_string());
+    }
+    texts
 }
 
 /// State that a script is tried out with.

@@ -1,0 +1,131 @@
+//! Signatures under keys that nobody else may see. A key is opened for one signature and wiped after it.
+
+mod private;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+use sha2::{Sha256, Sha384, Sha512};
+use snaphook_model::{Code, Fault, SignatureScheme, TenantName, find_placeholder};
+use zeroize::Zeroizing;
+
+use crate::{Egress, Secrets};
+
+/// Bytes that one signature with a private key is made of; it is made in one go. What is longer is signed by its digest.
+pub const MAX_SIGNED_BYTES: usize = 1 << 20;
+
+/// An HMAC under way.
+pub struct Mac(Under);
+
+enum Under {
+    Sha1(Hmac<Sha1>),
+    Sha256(Hmac<Sha256>),
+    Sha384(Hmac<Sha384>),
+    Sha512(Hmac<Sha512>),
+}
+
+/// The text of a key, and what a sentence may call it.
+struct Key {
+    text: Zeroizing<Vec<u8>>,
+    name: String,
+}
+
+impl Egress {
+    /// Begins an HMAC. Wherever a placeholder stands in the key, the secret's text takes its place.
+    ///
+    /// # Errors
+    /// `script-contract` when a placeholder stands for nothing that may be used here.
+    pub fn begin_mac(&self, tenant: &TenantName, secrets: &Secrets, scheme: SignatureScheme, key: &[u8]) -> Result<Mac, Fault> {
+        let Key { text, .. } = self.key(tenant, secrets, key)?;
+        // It takes keys of every length.
+        let no_key = |_| Fault::new(Code::Internal, "internal error");
+        Ok(Mac(match scheme {
+            SignatureScheme::HmacSha1 => Under::Sha1(Hmac::new_from_slice(&text).map_err(no_key)?),
+            SignatureScheme::HmacSha256 => Under::Sha256(Hmac::new_from_slice(&text).map_err(no_key)?),
+            SignatureScheme::HmacSha384 => Under::Sha384(Hmac::new_from_slice(&text).map_err(no_key)?),
+            SignatureScheme::HmacSha512 => Under::Sha512(Hmac::new_from_slice(&text).map_err(no_key)?),
+            _ => return Err(Fault::new(Code::Internal, "internal error")),
+        }))
+    }
+
+    /// Signs with a private key: a placeholder, or a key of the guest's own, in PEM or DER. Runs apart from the tasks of others, since a
+    /// signature with a long key takes milliseconds.
+    ///
+    /// # Errors
+    /// `script-contract` when the key is none of this scheme's, or a placeholder that stands for nothing that may be used here, and when the
+    /// data is longer than [`MAX_SIGNED_BYTES`].
+    pub async fn sign(
+        &self,
+        tenant: &TenantName,
+        secrets: &Secrets,
+        scheme: SignatureScheme,
+        key: &[u8],
+        data: Bytes,
+    ) -> Result<Vec<u8>, Fault> {
+        if data.len() > MAX_SIGNED_BYTES {
+            let detail = format!("{} bytes were to be signed; a private key signs at most {MAX_SIGNED_BYTES}", data.len());
+            return Err(Fault::new(Code::ScriptContract, detail));
+        }
+        let key = self.key(tenant, secrets, key)?;
+        let signing = tokio::task::spawn_blocking(move || private::sign(scheme, &key.text, &key.name, &data));
+        signing.await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
+    }
+
+    /// The key with texts in the place of placeholders.
+    fn key(&self, tenant: &TenantName, secrets: &Secrets, key: &[u8]) -> Result<Key, Fault> {
+        let mut parts: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+        let mut name = None;
+        let mut rest = key;
+        while let Some(at) = find_placeholder(rest) {
+            let value = secrets.values.iter().find(|value| value.placeholder.as_bytes() == &rest[at.clone()]).ok_or_else(unknown)?;
+            parts.push(Zeroizing::new(rest[..at.start].to_vec()));
+            let text = self.vault.text_of(tenant, value)?;
+            parts.push(Zeroizing::new(text.as_bytes().to_vec()));
+            name.get_or_insert_with(|| format!("`{}`", value.name));
+            rest = &rest[at.end..];
+        }
+        parts.push(Zeroizing::new(rest.to_vec()));
+        // Room for all of it from the start: what grows leaves copies behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+        parts.iter().for_each(|part| text.extend_from_slice(part));
+        Ok(Key { text, name: name.unwrap_or_else(|| "the key".to_owned()) })
+    }
+}
+
+impl Mac {
+    /// Takes more data.
+    pub fn update(&mut self, data: &[u8]) {
+        match &mut self.0 {
+            Under::Sha1(mac) => mac.update(data),
+            Under::Sha256(mac) => mac.update(data),
+            Under::Sha384(mac) => mac.update(data),
+            Under::Sha512(mac) => mac.update(data),
+        }
+    }
+
+    /// The HMAC of all data.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        match self.0 {
+            Under::Sha1(mac) => mac.finalize().into_bytes().to_vec(),
+            Under::Sha256(mac) => mac.finalize().into_bytes().to_vec(),
+            Under::Sha384(mac) => mac.finalize().into_bytes().to_vec(),
+            Under::Sha512(mac) => mac.finalize().into_bytes().to_vec(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mac").finish_non_exhaustive()
+    }
+}
+
+fn unknown() -> Fault {
+    let detail = "the key is a placeholder that stands for no secret of this call or step: a placeholder is good for one run, where the \
+                  connector, endpoint or step names the connection, or a template of the request names the secret";
+    Fault::new(Code::ScriptContract, detail)
+}
+
+#[cfg(test)]
+mod tests;
