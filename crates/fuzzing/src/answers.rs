@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use snaphook_model::{
-    Blame, Context, Headers, Hook, HookInput, HttpRequest, Limits, Payload, RunId, TenantName, TriggerRequest, Variables,
+    Blame, Context, Headers, Hook, HookInput, HttpRequest, Limits, Payload, RunId, TenantName, TriggerRequest, Variables, Weight,
 };
 use snaphook_sandbox::{Invocation, Program, Sandbox, SandboxConfig, check_component};
 use tempfile::TempDir;
@@ -128,11 +128,13 @@ fn invocation(hook: Hook, bytes: Bytes) -> Invocation {
     Invocation {
         input,
         context: context(),
+        weight: Weight::default(),
         limits: Limits { fuel: 10_000_000, ..Limits::default() },
         deadline: None,
         variables: Arc::new(Variables::default()),
         state: None,
         http: None,
+        keys: None,
     }
 }
 
