@@ -44,7 +44,7 @@ fn refused(answer: Response, status: u16, code: &str, limit: usize) {
 
 /// Announces a body of one byte more than may come. It is refused before any of it is sent; who sends it all the same may find the connection closed
 /// before the answer is read.
-async fn too_large(tenant: &Tenant, what: &str, content_type: &str, limit: usize, code: &str) {
+pub(crate) async fn too_large(tenant: &Tenant, what: &str, content_type: &str, limit: usize, code: &str) {
     let address = node().url().trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();
     let (token, length) = (tenant.client.token.as_deref().unwrap(), limit + 1);

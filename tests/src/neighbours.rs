@@ -19,7 +19,7 @@ pub enum Neighbour {
     LogFloods,
     /// Uploads that take as long to compile as they may.
     Uploads,
-    /// Far more accepted runs than are run at once.
+    /// Far more accepted runs than are run at once, queued before the quiet tenant is looked at.
     QueuedRuns,
 }
 
@@ -51,10 +51,12 @@ impl Neighbour {
 
 /// Requests of the neighbour at once: more than a node has places for one tenant.
 const AT_ONCE: usize = 128;
+/// Runs of the neighbour that are queued: each takes some milliseconds, so all of them more than the quiet tenant is looked at for.
+const QUEUED: usize = 50 * AT_ONCE;
 
-const PRE_HOOK: &str = "export function preHook(call) { const body = call.arguments; body.changed = true; return { arguments: body }; }";
+const PRE_HOOK: &str = "export function preHook(call) { call.arguments.stamp = true; }";
 const POST_REQUEST: &str =
-    "export function postRequest(response) { const body = response.json(); body.seen = body.items.length; return { payload: body }; }";
+    "export function postRequest(response) { const body = response.json(); body.seen = body.items.length; return body; }";
 
 /// The quiet tenant's latencies in ascending order, and how many of its calls were not answered well.
 #[derive(Debug, Default)]
@@ -134,6 +136,12 @@ impl Load {
         let sender = |number: usize| {
             let (stop, begun, tenant) = (Arc::clone(&stop), Arc::clone(&begun), tenant.clone());
             tokio::spawn(async move {
+                if neighbour == Neighbour::QueuedRuns {
+                    for _ in 0..QUEUED / AT_ONCE {
+                        let _ = tenant.start("f", json!({})).await;
+                    }
+                    return begun.add_permits(1);
+                }
                 begun.add_permits(1);
                 send(&tenant.client, neighbour, number, &stop).await;
             })
@@ -167,10 +175,7 @@ async fn send(client: &Client, neighbour: Neighbour, number: usize, stop: &Atomi
                 let path = format!("/v1/scripts/heavy-{number}");
                 client.try_send("PUT", &path, &[("content-type", "application/javascript")], source.into()).await
             }
-            Neighbour::QueuedRuns => {
-                client.try_send("POST", "/v1/flows/f/runs", &[json, ("prefer", "respond-async")], "{\"payload\":{}}".into()).await
-            }
-            Neighbour::Loops | Neighbour::MemoryBombs | Neighbour::LogFloods => {
+            Neighbour::Loops | Neighbour::MemoryBombs | Neighbour::LogFloods | Neighbour::QueuedRuns => {
                 client.try_send("POST", "/v1/flows/f/runs", &[json], "{\"payload\":{}}".into()).await
             }
         };

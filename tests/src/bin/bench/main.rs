@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod fairness;
 mod load;
 mod nodes;
 mod peers;
@@ -49,8 +50,21 @@ fn main() -> ExitCode {
 }
 
 /// What can be measured alone, in the order of the table.
-const PARTS: [&str; 12] =
-    ["invocations", "templates", "calls", "recording", "upload", "disk", "start", "many", "accepted", "postgres", "due", "parked"];
+const PARTS: [&str; 13] = [
+    "invocations",
+    "templates",
+    "calls",
+    "recording",
+    "upload",
+    "disk",
+    "start",
+    "many",
+    "accepted",
+    "postgres",
+    "due",
+    "parked",
+    "fairness",
+];
 
 /// What is measured, and how long.
 pub(crate) struct Paths {
@@ -77,6 +91,7 @@ async fn run(paths: &Paths, parts: &[&str]) {
             "many" => nodes::many_scripts(paths, &mut table).await,
             "accepted" => runs::accepted(paths, &mut table).await,
             "postgres" => runs::on_postgres(paths, &mut table).await,
+            "fairness" => fairness::beside_neighbours(paths, &mut table).await,
             "due" => runs::due_at_once(paths, &mut table).await,
             _ => runs::parked(paths, &mut table).await,
         }
