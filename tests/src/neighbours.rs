@@ -56,7 +56,7 @@ const QUEUED: usize = 50 * AT_ONCE;
 
 const PRE_HOOK: &str = "export function preHook(call) { call.arguments.stamp = true; }";
 const POST_REQUEST: &str =
-    "export function postRequest(response) { const body = response.json(); body.seen = body.items.length; return body; }";
+    "export function postRequest(response) { const body = response.json(); body.seen = Object.keys(body).length; return body; }";
 
 /// The quiet tenant's latencies in ascending order, and how many of its calls were not answered well.
 #[derive(Debug, Default)]

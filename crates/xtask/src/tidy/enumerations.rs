@@ -10,7 +10,7 @@ use crate::run::root;
 const ROWS: usize = 134;
 
 /// Rows without a test; the number may only fall, and the list in `tests/conformance-open.txt` must match it.
-const OPEN_ROWS: usize = 12;
+const OPEN_ROWS: usize = 11;
 
 pub(super) fn check() -> Vec<String> {
     let tests = test_names();

@@ -22,13 +22,13 @@ pub(crate) fn kilobyte() -> serde_json::Value {
 }
 
 /// A peer as a process, killed when dropped.
-struct Peer {
+pub(crate) struct Peer {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Peer {
-    fn start(role: &str, target: &str) -> Self {
+    pub(crate) fn start(role: &str, target: &str) -> Self {
         let own = std::env::current_exe().expect("we run from a file");
         let mut child = Command::new(own).args(["peer", role, target]).stdout(Stdio::piped()).spawn().expect("we can run ourselves");
         let mut line = String::new();

@@ -6,7 +6,7 @@ use snaphook_tests::NodeProcess;
 use snaphook_tests::neighbours::{self, Neighbour};
 
 use crate::Paths;
-use crate::peers::Peer;
+use crate::calls::Peer;
 use crate::table::Table;
 
 /// The 99th percentile of a quiet tenant's calls beside each neighbour, as a multiple of the one alone.
@@ -21,6 +21,6 @@ pub(crate) async fn beside_neighbours(paths: &Paths, table: &mut Table) {
         let (before, after) = (millis(alone.percentile(99)), millis(beside.percentile(99)));
         let what =
             format!("quiet tenant's p99 beside {} ({failed} calls failed; {before:.2} ms alone, {after:.2} ms beside)", neighbour.words());
-        table.at_most(&what, after / before, 2.0);
+        table.at_most(&what, after / before, 2.0, "×");
     }
 }
