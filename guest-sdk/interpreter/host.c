@@ -65,27 +65,22 @@ static JSValue digest(JSContext *ctx, JSValueConst this, int argc, JSValueConst 
     return JS_NewUint8ArrayCopy(ctx, result.ptr, result.len);
 }
 
-static JSValue hmac(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
-{
-    snaphook_hook_crypto_algorithm_t algorithm;
-    hooks_list_u8_t key, data, result;
-    if (is_loading("crypto.subtle") || !algorithm_argument(argv[0], &algorithm) || !bytes_argument(argv[1], &key) || !bytes_argument(argv[2], &data))
-        return JS_EXCEPTION;
-    snaphook_hook_crypto_hmac(algorithm, &key, &data, &result);
-    return JS_NewUint8ArrayCopy(ctx, result.ptr, result.len);
-}
+enum { AUTHENTICATE, SIGN };
 
-// The signature; or, as text, why there is none.
-static JSValue sign(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+// An HMAC; or a signature, or as text why there is none. One function for both, since each takes an entry of the table and a fresh instance's
+// table is to stay one page.
+static JSValue keyed(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int purpose)
 {
-    int32_t scheme;
+    int32_t how;
     hooks_list_u8_t key, data, result;
     Text why;
-    if (is_loading("crypto.subtle") || JS_ToInt32(ctx, &scheme, argv[0]) < 0 || !bytes_argument(argv[1], &key) || !bytes_argument(argv[2], &data))
+    if (is_loading("crypto.subtle") || JS_ToInt32(ctx, &how, argv[0]) < 0 || !bytes_argument(argv[1], &key) || !bytes_argument(argv[2], &data))
         return JS_EXCEPTION;
-    if (snaphook_hook_crypto_sign((snaphook_hook_crypto_scheme_t)scheme, &key, &data, &result, &why))
-        return JS_NewUint8ArrayCopy(ctx, result.ptr, result.len);
-    return engine_decode(why.ptr, why.len, false);
+    if (purpose == AUTHENTICATE)
+        snaphook_hook_crypto_hmac((snaphook_hook_crypto_algorithm_t)how, &key, &data, &result);
+    else if (!snaphook_hook_crypto_sign((snaphook_hook_crypto_scheme_t)how, &key, &data, &result, &why))
+        return engine_decode(why.ptr, why.len, false);
+    return JS_NewUint8ArrayCopy(ctx, result.ptr, result.len);
 }
 
 static JSValue random(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
@@ -130,8 +125,8 @@ static JSValue set_inspect(JSContext *ctx, JSValueConst this, int argc, JSValueC
 
 static const JSCFunctionListEntry internal[] = {
     JS_CFUNC_DEF("digest", 2, digest),
-    JS_CFUNC_DEF("hmac", 3, hmac),
-    JS_CFUNC_DEF("sign", 3, sign),
+    JS_CFUNC_MAGIC_DEF("hmac", 3, keyed, AUTHENTICATE),
+    JS_CFUNC_MAGIC_DEF("sign", 3, keyed, SIGN),
     JS_CFUNC_DEF("random", 1, random),
     JS_CFUNC_DEF("utf8", 1, utf8),
     JS_CFUNC_DEF("fromUtf8", 2, from_utf8),

@@ -104,13 +104,17 @@ async fn who_waits_hears_of_an_end_on_another_node() {
     let (tenant, upstream) = (busy.tenant().await, Upstream::start().await);
     let gate = Gate::closed();
     upstream.on("/held", ok().after(&gate)).on("/x", Answer::json(json!({"from": "there"})));
-    tenant.flow("held", json!({"steps": [{"url": upstream.url("/held"), "method": "GET"}]})).await;
+    let neighbour = busy.tenant().await;
+    for tenant in [&tenant, &neighbour] {
+        tenant.flow("held", json!({"steps": [{"url": upstream.url("/held"), "method": "GET"}]})).await;
+    }
     asking(&tenant, &upstream).await;
     tenant.flow("fails", json!({"steps": [{"url": upstream.url("/none"), "method": "GET", "status_code": [200]}]})).await;
-    // As many as a node drives at once, so that it has no place for another one.
+    // As many as a node drives at once, of which one tenant has half, so that it has no place for another one.
     let mut held = Vec::new();
-    for _ in 0..16 {
-        held.push(tenant.start("held", json!(null)).await);
+    for _ in 0..8 {
+        held.push((&tenant, tenant.start("held", json!(null)).await));
+        held.push((&neighbour, neighbour.start("held", json!(null)).await));
     }
     upstream.received(16).await;
     let _other = start(&url);
@@ -119,8 +123,8 @@ async fn who_waits_hears_of_an_end_on_another_node() {
     assert_eq!(tenant.record(&answer).await["status"], "succeeded");
     assert_eq!(problem(&tenant.run_to_end("fails", json!(1)).await.expect(502)).0, "status");
     gate.open();
-    for run in held {
-        assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
+    for (tenant, run) in held {
+        assert_eq!(ended(tenant, &run).await["status"], "succeeded");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The queue between those who record runs and the one task that writes them. Bounded in bytes and in entries; a full queue lets callers wait.
 
+use std::collections::HashMap;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,9 @@ use crate::{Recording, StoreError};
 
 /// Room in the queue, in units of [`UNIT_BYTES`]. 32 MiB outlast a checkpoint on a slow disk at thousands of runs a second.
 const ROOM: usize = 32 << 10;
+
+/// What one tenant may have of it, so that its floods of logs keep nobody's record waiting.
+const ROOM_OF_TENANT: usize = ROOM / 2;
 
 /// A record takes at least one unit, so the room bounds the number of entries as well.
 const UNIT_BYTES: usize = 1 << 10;
@@ -52,9 +56,50 @@ pub(crate) struct RunQueue {
 #[derive(Debug, Default)]
 struct State {
     pending: Vec<PendingRun>,
+    /// Room that each tenant's entries take, queued or being written.
+    taken: HashMap<TenantName, usize>,
     /// Entries ever queued.
     queued: u64,
     closed: bool,
+}
+
+impl State {
+    fn take(&mut self, tenant: &TenantName, units: usize) -> bool {
+        let taken = self.taken.entry(tenant.clone()).or_default();
+        let fits = *taken == 0 || *taken + units <= ROOM_OF_TENANT;
+        if fits {
+            *taken += units;
+        }
+        fits
+    }
+
+    fn give_back(&mut self, tenant: &TenantName, units: usize) {
+        let Some(taken) = self.taken.get_mut(tenant) else { return };
+        *taken = taken.saturating_sub(units);
+        if *taken == 0 {
+            self.taken.remove(tenant);
+        }
+    }
+}
+
+/// A tenant's room until its record is queued, given back when that does not come about.
+struct PartOfTenant<'q> {
+    queue: &'q RunQueue,
+    of: Option<(TenantName, usize)>,
+}
+
+impl PartOfTenant<'_> {
+    fn keep(mut self) {
+        self.of = None;
+    }
+}
+
+impl Drop for PartOfTenant<'_> {
+    fn drop(&mut self) {
+        if let Some((tenant, units)) = self.of.take() {
+            self.queue.state().give_back(&tenant, units);
+        }
+    }
 }
 
 /// How far the writer is, as positions in the order of queueing.
@@ -72,8 +117,8 @@ pub(super) struct Batch {
     pub(super) runs: Vec<PendingRun>,
     /// Position of its last entry.
     end: u64,
-    /// Room that its entries took.
-    units: usize,
+    /// Room that its entries took when they were queued, each with whose it is.
+    units_of: Vec<(TenantName, usize)>,
 }
 
 impl PendingRun {
@@ -98,6 +143,7 @@ impl RunQueue {
 
     /// Queues a record; waits for room.
     pub(super) async fn push(&self, run: PendingRun) -> Result<(), StoreError> {
+        let part = self.part_of(&run.tenant, run.units()).await?;
         let units = u32::try_from(run.units()).expect("the room has fewer units than a u32 counts");
         let permit = match self.room.try_acquire_many(units) {
             Ok(permit) => permit,
@@ -117,12 +163,28 @@ impl RunQueue {
         };
         // The writer gives the room back when the record is written.
         permit.forget();
+        part.keep();
         match length {
             1 => self.filled.notify_one(),
             FULL_BATCH => self.hurry.notify_one(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Room among the tenant's own, as soon as its other records leave enough. One that is larger than all of it waits until it is alone.
+    async fn part_of(&self, tenant: &TenantName, units: usize) -> Result<PartOfTenant<'_>, StoreError> {
+        let mut progress = self.progress.subscribe();
+        let wait = async {
+            loop {
+                progress.mark_unchanged();
+                if self.state().take(tenant, units) {
+                    return Ok(PartOfTenant { queue: self, of: Some((tenant.clone(), units)) });
+                }
+                progress.changed().await.map_err(|_| StoreError::Closed)?;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or(Err(StoreError::Busy))
     }
 
     /// Waits until everything queued before this call is written.
@@ -181,14 +243,18 @@ impl RunQueue {
             let mut state = self.state();
             (mem::take(&mut state.pending), state.queued)
         };
-        let units = runs.iter().map(PendingRun::units).sum();
-        Batch { runs, end, units }
+        let units_of = runs.iter().map(|run| (run.tenant.clone(), run.units())).collect();
+        Batch { runs, end, units_of }
     }
 
     /// Gives back a batch's room and lets go of those who wait for it.
     pub(super) fn finish(&self, batch: &Batch, written: bool) {
         self.failing.store(!written, Ordering::Relaxed);
-        self.room.add_permits(batch.units);
+        self.room.add_permits(batch.units_of.iter().map(|(_, units)| units).sum());
+        {
+            let mut state = self.state();
+            batch.units_of.iter().for_each(|(tenant, units)| state.give_back(tenant, *units));
+        }
         self.progress.send_modify(|progress| {
             progress.done = batch.end;
             if !written {
@@ -207,13 +273,17 @@ impl RunQueue {
 mod tests {
     use futures_util::poll;
 
-    use super::{PendingRun, ROOM, RunQueue, UNIT_BYTES};
+    use super::{PendingRun, ROOM, ROOM_OF_TENANT, RunQueue, UNIT_BYTES};
     use crate::StoreError;
     use crate::conformance::{run_id, tenant};
 
     fn pending(bytes: usize) -> PendingRun {
+        of("acme", bytes)
+    }
+
+    fn of(name: &str, bytes: usize) -> PendingRun {
         PendingRun {
-            tenant: tenant("acme"),
+            tenant: tenant(name),
             id: run_id(1),
             flow: None,
             status: snaphook_model::RunStatus::Succeeded,
@@ -235,10 +305,31 @@ mod tests {
         assert!(poll!(&mut push).is_pending(), "taken is not written");
         queue.finish(&batch, true);
         push.await.unwrap();
-        for _ in 1..ROOM {
-            queue.push(pending(0)).await.unwrap();
+        queue.finish(&queue.take(), true);
+        for tenant in ["a", "b"] {
+            for _ in 0..ROOM_OF_TENANT {
+                queue.push(of(tenant, 0)).await.unwrap();
+            }
         }
-        assert!(poll!(Box::pin(queue.push(pending(0)))).is_pending(), "entries without bytes take room as well");
+        assert!(poll!(Box::pin(queue.push(of("c", 0)))).is_pending(), "entries without bytes take room as well");
+    }
+
+    #[tokio::test]
+    async fn one_tenants_records_leave_room_to_others() {
+        let queue = RunQueue::new();
+        for _ in 0..ROOM_OF_TENANT {
+            queue.push(of("flood", 0)).await.unwrap();
+        }
+        let mut more = Box::pin(queue.push(of("flood", 0)));
+        assert!(poll!(&mut more).is_pending());
+        queue.push(of("other", 0)).await.unwrap();
+        let mut given_up = Box::pin(queue.push(of("flood", 0)));
+        assert!(poll!(&mut given_up).is_pending());
+        drop(given_up);
+        let batch = queue.take();
+        queue.finish(&batch, true);
+        more.await.unwrap();
+        assert_eq!(queue.state().taken.values().copied().collect::<Vec<_>>(), [1]);
     }
 
     #[tokio::test]
