@@ -1,7 +1,7 @@
 //! A quiet tenant's calls, alone and beside a neighbour who takes all that a node gives to one tenant.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -113,6 +113,7 @@ pub async fn beside(node: &NodeProcess, upstream: &str, neighbour: Neighbour, du
     let alone = calls(&tenant, duration).await;
     let load = Load::start(node, neighbour).await;
     let beside = calls(&tenant, duration).await;
+    assert!(load.as_expected() > 0, "{}: the neighbour was idle", neighbour.words());
     load.stop().await;
     [alone, beside]
 }
@@ -121,34 +122,48 @@ pub async fn beside(node: &NodeProcess, upstream: &str, neighbour: Neighbour, du
 pub struct Load {
     stop: Arc<AtomicBool>,
     senders: Vec<tokio::task::JoinHandle<()>>,
+    as_expected: Arc<AtomicU64>,
 }
 
 impl Load {
     /// Begins, and returns when everything that can be in flight is.
     pub async fn start(node: &NodeProcess, neighbour: Neighbour) -> Self {
         // Its own quota does not stand in its way: what is shown is what a node does without.
-        let document = json!({"limits": {"fuel": 1_000_000_000_000_u64, "wall_ms": 5_000}, "quota": {"concurrency": 1_000_000, "rate_per_s": 1_000_000}});
+        let document = json!({"limits": {"fuel": 1_000_000_000_000_u64, "wall_ms": 1_000}, "quota": {"concurrency": 1_000_000, "rate_per_s": 1_000_000}});
         let tenant = node.tenant_with(document).await;
         tenant.js("greedy", neighbour.script()).await;
         tenant.flow("f", json!({"steps": [{"script": "greedy"}]})).await;
         let stop = Arc::<AtomicBool>::default();
+        let as_expected = Arc::<AtomicU64>::default();
         let begun = Arc::new(tokio::sync::Semaphore::new(0));
         let sender = |number: usize| {
-            let (stop, begun, tenant) = (Arc::clone(&stop), Arc::clone(&begun), tenant.clone());
+            let (stop, begun, tenant, as_expected) = (Arc::clone(&stop), Arc::clone(&begun), tenant.clone(), Arc::clone(&as_expected));
             tokio::spawn(async move {
                 if neighbour == Neighbour::QueuedRuns {
                     for _ in 0..QUEUED / AT_ONCE {
-                        let _ = tenant.start("f", json!({})).await;
+                        let headers = [("content-type", "application/json"), ("prefer", "respond-async")];
+                        let _ = tenant.client.try_send("POST", "/v1/flows/f/runs", &headers, "{}".into()).await;
                     }
                     return begun.add_permits(1);
                 }
                 begun.add_permits(1);
-                send(&tenant.client, neighbour, number, &stop).await;
+                send(&tenant.client, neighbour, (number, &stop), &as_expected).await;
             })
         };
         let senders: Vec<_> = (0..AT_ONCE).map(sender).collect();
         let _ = begun.acquire_many(u32::try_from(AT_ONCE).unwrap_or(1)).await;
-        Self { stop, senders }
+        if neighbour == Neighbour::QueuedRuns {
+            // Of those that wait there are still some.
+            let waiting = tenant.client.get("/v1/runs?status=queued&limit=1").await.expect(200).json();
+            as_expected.store(waiting["items"].as_array().map_or(0, |items| items.len() as u64), Ordering::Relaxed);
+        }
+        Self { stop, senders, as_expected }
+    }
+
+    /// Requests of the neighbour that ended in the way that its scripts are made for; of queued runs, whether some were waiting at the beginning.
+    #[must_use]
+    pub fn as_expected(&self) -> u64 {
+        self.as_expected.load(Ordering::Relaxed)
     }
 
     /// Ends; what is in flight is given up.
@@ -162,13 +177,12 @@ impl Load {
 }
 
 /// One connection's requests, one after another.
-async fn send(client: &Client, neighbour: Neighbour, number: usize, stop: &AtomicBool) {
+async fn send(client: &Client, neighbour: Neighbour, (number, stop): (usize, &AtomicBool), as_expected: &AtomicU64) {
     let json = ("content-type", "application/json");
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
         count += 1;
-        // What the neighbour is told is its own affair.
-        let _ = match neighbour {
+        let answer = match neighbour {
             Neighbour::Uploads => {
                 // Another text each time; it works at top level for as long as it may.
                 let source = format!("const n = {count}; for (let i = 0; i < 1e12; i++) globalThis.x = i + n; export default () => n;");
@@ -179,5 +193,12 @@ async fn send(client: &Client, neighbour: Neighbour, number: usize, stop: &Atomi
                 client.try_send("POST", "/v1/flows/f/runs", &[json], "{\"payload\":{}}".into()).await
             }
         };
+        // Over the budgets of an invocation or of a child, or for want of a place or memory, of which a tenant has half.
+        let code = answer.map(|answer| answer.json()["code"].as_str().map(str::to_owned));
+        if let Ok(Some(code)) = code
+            && ["fuel", "deadline", "memory", "compile", "overloaded"].contains(&code.as_str())
+        {
+            as_expected.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

@@ -16,6 +16,8 @@ use http_body::{Frame, SizeHint};
 pub(crate) struct Activity {
     /// Requests that ever began, and steps that answers made on their way out.
     steps: AtomicU64,
+    /// Writes that the peer took something of.
+    taken: AtomicU64,
     /// Requests of HTTP/2 that we are at. Those of which only the peer has to take the answer are not among them.
     working: AtomicUsize,
     /// HTTP/1 puts idle connections out by itself: a head must come within the timeout. HTTP/2 has nothing of the kind.
@@ -91,6 +93,11 @@ impl Activity {
         })
     }
 
+    /// The peer has taken something.
+    pub(crate) fn takes(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Waits for the next request, or so long at most.
     pub(crate) async fn next_request(&self, patience: Duration) {
         /// Looked at again after this, so that requests themselves need not tell anybody.
@@ -105,12 +112,12 @@ impl Activity {
         let _ = tokio::time::timeout(patience, asked_for).await;
     }
 
-    /// Resolves when for a whole interval nothing has been asked for, no answer has gone on its way, and we are not at one.
+    /// Resolves when for a whole interval nothing has been asked for, nothing of an answer was taken, and we are not at one.
     pub(crate) async fn idles(&self, interval: Duration) {
-        let mut before = 0;
+        let mut before = (0, 0);
         loop {
             tokio::time::sleep(interval).await;
-            let steps = self.steps.load(Ordering::Relaxed);
+            let steps = (self.steps.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
             if steps == before && self.working.load(Ordering::Relaxed) == 0 {
                 return;
             }

@@ -1,6 +1,6 @@
 //! Deciding whether to take work now: bounded requests in flight, of the node and of each tenant, and bounded memory for their bodies.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Extensions;
 use snaphook_model::Tenant;
@@ -22,7 +22,7 @@ pub(crate) struct Admission {
 pub(crate) struct Permit {
     _request: OwnedSemaphorePermit,
     /// Among the tenant's own, as soon as it is known whose the request is.
-    of_tenant: OnceLock<Place>,
+    of_tenant: Mutex<Option<Place>>,
 }
 
 impl Admission {
@@ -34,7 +34,7 @@ impl Admission {
     /// A permit for one request, before its body is read.
     pub(crate) fn admit(&self) -> Result<Permit, Problem> {
         match Arc::clone(&self.requests).try_acquire_owned() {
-            Ok(request) => Ok(Permit { _request: request, of_tenant: OnceLock::new() }),
+            Ok(request) => Ok(Permit { _request: request, of_tenant: Mutex::default() }),
             Err(_) => Err(Problem::overloaded("this node has as many requests in flight as it takes")),
         }
     }
@@ -43,8 +43,8 @@ impl Admission {
     pub(crate) fn admit_for(&self, tenant: &Tenant, kind: Kind, extensions: &Extensions) -> Result<(), Problem> {
         let permit = extensions.get::<Arc<Permit>>().ok_or_else(|| Problem::internal("a request without a permit asks for a tenant's"))?;
         let place = self.quotas.admit(tenant, kind)?;
-        // Who asks twice has one already.
-        let _ = permit.of_tenant.set(place);
+        // Who turns out to be somebody else gives the place among others back.
+        *permit.of_tenant.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
         Ok(())
     }
 

@@ -34,11 +34,14 @@ struct Share {
     quota: Quota,
     in_flight: Arc<InFlight>,
     rate: DefaultDirectRateLimiter,
+    /// Of those who have shown nothing yet.
+    rate_outside: DefaultDirectRateLimiter,
 }
 
 #[derive(Debug, Default)]
 struct InFlight {
     work: AtomicU32,
+    outside: AtomicU32,
     looks: AtomicU32,
 }
 
@@ -47,7 +50,10 @@ struct InFlight {
 pub(crate) enum Kind {
     /// It calls, runs, compiles or writes: the tenant's quota is for these.
     Work,
-    /// It reads, or resumes what was begun before, which must not fail because much was.
+    /// It says that it comes for a flow whose callers sign, and has not shown that yet: as much as work, but counted apart, so that strangers do not
+    /// use up what is the tenant's.
+    Outside,
+    /// It reads, manages tokens, or resumes what was begun before, which must not fail because much was.
     Look,
 }
 
@@ -78,11 +84,14 @@ impl Quotas {
     /// A place for one request.
     pub(crate) fn admit(&self, tenant: &Tenant, kind: Kind) -> Result<Place, Problem> {
         let share = self.share(tenant);
-        let most = if kind == Kind::Work { tenant.quota.concurrency } else { self.looks };
+        let most = if kind == Kind::Look { self.looks } else { tenant.quota.concurrency };
         let place = Place::take(&share.in_flight, kind, most).ok_or_else(|| too_many_at_once(kind, most))?;
-        if kind == Kind::Work {
-            share.rate.check().map_err(|until| too_fast(&tenant.quota, until.wait_time_from(share.rate.clock().now())))?;
-        }
+        let rate = match kind {
+            Kind::Work => &share.rate,
+            Kind::Outside => &share.rate_outside,
+            Kind::Look => return Ok(place),
+        };
+        rate.check().map_err(|until| too_fast(&tenant.quota, until.wait_time_from(rate.clock().now())))?;
         Ok(place)
     }
 
@@ -99,8 +108,8 @@ impl Quotas {
         // Two who come here at once may begin two counts; the second one is kept, and what the first had in flight is soon over.
         let in_flight = before.map_or_else(Arc::default, |share| Arc::clone(&share.in_flight));
         let per_s = NonZeroU32::new(tenant.quota.rate_per_s).unwrap_or(NonZeroU32::MIN);
-        let rate = RateLimiter::direct(governor::Quota::per_second(per_s));
-        let share = Arc::new(Share { quota: tenant.quota, in_flight, rate });
+        let [rate, rate_outside] = [(); 2].map(|()| RateLimiter::direct(governor::Quota::per_second(per_s)));
+        let share = Arc::new(Share { quota: tenant.quota, in_flight, rate, rate_outside });
         self.kept.insert(tenant.name.clone(), Arc::clone(&share));
         share
     }
@@ -117,6 +126,7 @@ impl Place {
     fn count(&self) -> &AtomicU32 {
         match self.kind {
             Kind::Work => &self.in_flight.work,
+            Kind::Outside => &self.in_flight.outside,
             Kind::Look => &self.in_flight.looks,
         }
     }
@@ -130,7 +140,7 @@ impl Drop for Place {
 
 fn too_many_at_once(kind: Kind, most: u32) -> Problem {
     let detail = match kind {
-        Kind::Work => format!("the tenant has {most} requests in flight, which is all that its quota `concurrency` allows"),
+        Kind::Work | Kind::Outside => format!("the tenant has {most} requests in flight, which is all that its quota `concurrency` allows"),
         Kind::Look => format!("the tenant has {most} requests in flight that read, which is all that a node gives to one tenant"),
     };
     refused(Fault::new(Code::QuotaConcurrency, detail).of_limit(most.into(), None), SOON_S)
@@ -192,6 +202,7 @@ mod tests {
         assert_eq!(problem.code(), Code::QuotaRate);
         assert_eq!(problem.render("x").headers()["retry-after"], "1");
         assert_eq!(quotas.at_work(&slow.name), 0);
+        drop(quotas.admit(&slow, Kind::Outside).expect("what strangers do is counted apart"));
         drop(quotas.admit(&slow, Kind::Look).expect("looking is not work"));
     }
 }

@@ -128,18 +128,24 @@ async fn connection(stream: TcpStream, api: Api, builder: Arc<Builder>, stopping
         return;
     }
     let ApiConfig { head_timeout, write_timeout, ref tls, .. } = api.core.config;
+    let activity = Arc::<Activity>::default();
     let Some(tls) = tls.clone() else {
         let answer = move |request| answer(api.clone(), request);
-        return exchange(Taken::new(stream, write_timeout), answer, &builder, head_timeout, stopping).await;
+        let stream = Taken::new(stream, write_timeout, Arc::clone(&activity));
+        return exchange((stream, activity), answer, &builder, head_timeout, stopping).await;
     };
     let opened = tokio::select! {
-        opened = open(stream, &tls, &api) => opened,
+        opened = open(stream, &tls, &api, &activity) => opened,
         // On the way down a handshake has as long as a request that comes late.
         () = async { stopping.cancelled().await; tokio::time::sleep(LAST_REQUEST).await } => return,
     };
     match opened {
-        Ok(Opened::Tls(stream)) => exchange(stream, move |request| answer(api.clone(), request), &builder, head_timeout, stopping).await,
-        Ok(Opened::Plain(stream)) => exchange(stream, move |request| refuse(api.clone(), request), &builder, head_timeout, stopping).await,
+        Ok(Opened::Tls(stream)) => {
+            exchange((stream, activity), move |request| answer(api.clone(), request), &builder, head_timeout, stopping).await
+        }
+        Ok(Opened::Plain(stream)) => {
+            exchange((stream, activity), move |request| refuse(api.clone(), request), &builder, head_timeout, stopping).await
+        }
         Err(error) => tracing::debug!(%error, "a connection ended before its TLS handshake did"),
     }
 }
@@ -152,12 +158,12 @@ enum Opened {
 }
 
 /// The handshake, within its time.
-async fn open(stream: TcpStream, tls: &Tls, api: &Api) -> io::Result<Opened> {
+async fn open(stream: TcpStream, tls: &Tls, api: &Api, activity: &Arc<Activity>) -> io::Result<Opened> {
     let config = &api.core.config;
     let handshake = async {
         let mut first = [0];
         let plain = stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase();
-        let stream = Taken::new(stream, config.write_timeout);
+        let stream = Taken::new(stream, config.write_timeout, Arc::clone(activity));
         // No record of TLS begins with a letter, and every request of HTTP does.
         if plain { Ok(Opened::Plain(stream)) } else { Ok(Opened::Tls(Box::new(tls.accept(stream).await?))) }
     };
@@ -173,13 +179,17 @@ async fn refuse(api: Api, request: Request<Incoming>) -> Response<Body> {
 }
 
 /// Requests and answers on a connection until it ends.
-async fn exchange<S, A, F>(stream: S, answer: A, builder: &Builder, head_timeout: Duration, stopping: CancellationToken)
-where
+async fn exchange<S, A, F>(
+    (stream, activity): (S, Arc<Activity>),
+    answer: A,
+    builder: &Builder,
+    head_timeout: Duration,
+    stopping: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let activity = Arc::new(Activity::default());
     let service = {
         let activity = Arc::clone(&activity);
         service_fn(move |request: Request<Incoming>| {

@@ -5,11 +5,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+use crate::activity::Activity;
 
 /// Bytes that pay for a second of waiting. Slower than any line that people still use, and fast enough that an answer of the usual limit is over
 /// within two hours.
@@ -25,11 +28,12 @@ pub(crate) struct Taken<S> {
     waiting: Option<Instant>,
     /// Waited so far, less what was paid for.
     owed: Duration,
+    activity: Arc<Activity>,
 }
 
 impl<S> Taken<S> {
-    pub(crate) const fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, deadline: None, waiting: None, owed: Duration::ZERO }
+    pub(crate) const fn new(stream: S, patience: Duration, activity: Arc<Activity>) -> Self {
+        Self { stream, patience, deadline: None, waiting: None, owed: Duration::ZERO, activity }
     }
 
     /// What came of trying to write; a wait that takes too long becomes an error.
@@ -48,6 +52,7 @@ impl<S> Taken<S> {
             {
                 self.owed = self.owed.saturating_sub(Duration::from_micros(taken(done) as u64 * 1_000_000 / BYTES_PER_SECOND));
             }
+            self.activity.takes();
             return Poll::Ready(done);
         }
         let patience = self.patience;
@@ -109,7 +114,7 @@ mod tests {
     /// Writes to a peer who reads `bytes` after each pause, `times` times, and then no more: the outcome, and after how many seconds it came.
     async fn written(all: usize, bytes: usize, pause: Duration, times: usize) -> (std::io::Result<()>, u64) {
         let (ours, mut theirs) = tokio::io::duplex(bytes);
-        let mut ours = Taken::new(ours, Duration::from_secs(30));
+        let mut ours = Taken::new(ours, Duration::from_secs(30), std::sync::Arc::default());
         let began = Instant::now();
         let written = async { (ours.write_all(&vec![0; all]).await, began.elapsed().as_secs()) };
         let read = async {

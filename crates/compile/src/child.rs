@@ -69,7 +69,10 @@ fn ask(scripts: Vec<Wanted>, from: &mut impl Read, to: &mut impl io::Write) -> i
 /// Resources of the process, given up for good.
 fn confine(setup: &Setup) -> io::Result<()> {
     // Whoever is called goes before whoever uploads. Threads that come later are as nice as this one.
-    rustix::process::setpriority_process(None, NICENESS)?;
+    // A node that is nicer already stays so.
+    if rustix::process::getpriority_process(None)? < NICENESS {
+        rustix::process::setpriority_process(None, NICENESS)?;
+    }
     // A dump would hold what other tenants uploaded.
     Resource::CORE.set(0, 0)?;
     Resource::CPU.set(setup.cpu_s, setup.cpu_s + 1)?;

@@ -66,6 +66,11 @@ impl Egress {
             let detail = format!("{} bytes were to be signed; a private key signs at most {MAX_SIGNED_BYTES}", data.len());
             return Err(Fault::new(Code::ScriptContract, detail));
         }
+        // A key that a guest had put together around a secret would say by whether it signs what the secret is, piece by piece.
+        if find_placeholder(key).is_some_and(|at| at != (0..key.len())) {
+            let detail = "a private key that is sealed is the placeholder and nothing else: give `sign` its text as it is";
+            return Err(Fault::new(Code::ScriptContract, detail));
+        }
         let key = self.key(tenant, secrets, key)?;
         let signing = tokio::task::spawn_blocking(move || private::sign(scheme, &key.text, &key.name, &data));
         signing.await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
@@ -76,10 +81,17 @@ impl Egress {
         let mut parts: Vec<Zeroizing<Vec<u8>>> = Vec::new();
         let mut name = None;
         let mut rest = key;
+        let mut length = key.len();
         while let Some(at) = find_placeholder(rest) {
+            if parts.len() >= 2 * MAX_PLACEHOLDERS || length > MAX_KEY_BYTES {
+                let detail =
+                    format!("a key holds at most {MAX_PLACEHOLDERS} placeholders, and {MAX_KEY_BYTES} bytes with what they stand for");
+                return Err(Fault::new(Code::ScriptContract, detail));
+            }
             let value = secrets.values.iter().find(|value| value.placeholder.as_bytes() == &rest[at.clone()]).ok_or_else(unknown)?;
             parts.push(Zeroizing::new(rest[..at.start].to_vec()));
             let text = self.vault.text_of(tenant, value)?;
+            length += text.len();
             parts.push(Zeroizing::new(text.as_bytes().to_vec()));
             name.get_or_insert_with(|| format!("`{}`", value.name));
             rest = &rest[at.end..];
@@ -120,6 +132,11 @@ impl std::fmt::Debug for Mac {
         f.debug_struct("Mac").finish_non_exhaustive()
     }
 }
+
+/// Placeholders in one key, each of which costs opening its secret.
+const MAX_PLACEHOLDERS: usize = 4;
+/// Bytes of a key with what its placeholders stand for: beyond it nothing more is opened.
+const MAX_KEY_BYTES: usize = 64 << 10;
 
 fn unknown() -> Fault {
     let detail = "the key is a placeholder that stands for no secret of this call or step: a placeholder is good for one run, where the \

@@ -54,7 +54,7 @@ impl Egress {
         let opened = outbound.secrets.map(|secrets| self.vault.open_all(outbound.tenant, secrets)).transpose()?;
         if let Some(opened) = &opened {
             opened.fill(&mut outbound.request, &url)?;
-            streams.upload = streams.upload.map(|upload| fill_form(opened, &upload, &url));
+            streams.upload = streams.upload.map(|upload| fill_form(opened, &upload, &url)).transpose()?;
             url = target::parse(&outbound.request.url)?;
         }
         let mut own_origin = true;

@@ -246,12 +246,19 @@ fn write_key(path: &Path, key: &[u8; KEY_BYTES]) -> io::Result<()> {
         }
     }
     text.push('\n');
-    let new = path.with_extension("new");
+    // A name of its own: a path that ends in `.new` itself would be written in place.
+    let mut new = path.as_os_str().to_owned();
+    new.push(".part");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;
+    sync_directory(path)
+}
+
+/// Makes what was renamed beside a file durable.
+fn sync_directory(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 

@@ -27,7 +27,7 @@ const HEARD: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// How long until tenants who have all they may are looked at again, should nothing wake us before.
-const FULL: Duration = Duration::from_millis(500);
+const FULL: Duration = Duration::from_millis(50);
 
 /// How often files are looked for whose runs have ended elsewhere, or went with their tenant.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -214,7 +214,7 @@ async fn round(
         }
         // What is due may be of tenants alone who have all they may; they are looked at again when one of their runs has ended.
         Ok(claimed) if claimed.is_empty() => {
-            wait.min(until_next(inner).await).max(if turns.anybody_full() { FULL } else { Duration::ZERO })
+            wait.min(until_next(inner).await.max(if turns.anybody_full() { FULL } else { Duration::ZERO }))
         }
         Ok(claimed) => {
             for (run, place) in claimed.into_iter().zip(room) {

@@ -105,9 +105,10 @@ pub(crate) async fn run(args: RotateArgs) -> Result<(), CliError> {
         );
         return close(store).await;
     }
-    take_place(&file, &new_file)?;
+    let kept = kept(&file, &old.key_id());
+    take_place(&file, &new_file, &kept)?;
     finish(store, &new, Some(&new.key_id()), store.meta(HANDOVER).await.map_err(start_error)?.as_deref()).await?;
-    println!("{} holds the new key; the old one is beside it as {}, for backups from before", file.display(), kept(&file).display());
+    println!("{} holds the new key; the old one is beside it as {}, for backups from before", file.display(), kept.display());
     close(store).await
 }
 
@@ -201,8 +202,9 @@ async fn finish(store: &dyn Store, new: &Vault, stands: Option<&str>, handover: 
     Ok(())
 }
 
-fn kept(file: &Path) -> PathBuf {
-    beside(file, "old")
+/// Where the old key stays, under its own name: another change must not write over it, since there are backups that only it opens.
+fn kept(file: &Path, key_id: &str) -> PathBuf {
+    beside(file, &format!("old-{key_id}"))
 }
 
 /// The file's name with something behind it.
@@ -214,8 +216,11 @@ fn beside(file: &Path, what: &str) -> PathBuf {
 }
 
 /// The new key's file takes the old one's place, which stays beside it.
-fn take_place(file: &Path, new: &Path) -> Result<(), CliError> {
+fn take_place(file: &Path, new: &Path, kept: &Path) -> Result<(), CliError> {
     let failed = |source| CliError::File { what: format!("cannot put the new key to {}", file.display()), source };
-    std::fs::copy(file, kept(file)).map_err(failed)?;
-    std::fs::rename(new, file).map_err(failed)
+    std::fs::copy(file, kept).and_then(|_| std::fs::File::open(kept)?.sync_all()).map_err(failed)?;
+    std::fs::rename(new, file).map_err(failed)?;
+    // The handover goes next, and neither key is of use without the other's place being sure.
+    let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)
 }

@@ -121,9 +121,13 @@ fn replaceable(file: &Path) -> Vec<PathBuf> {
     let target = file.canonicalize().ok();
     let directories = [Some(file), target.as_deref()].into_iter().flatten().filter_map(Path::parent);
     let directories = directories.map(|directory| if directory.as_os_str().is_empty() { Path::new(".") } else { directory });
-    // These hold far more than certificates.
-    let directories = directories.filter(|directory| !["/", "/etc", "/root", "/home"].map(Path::new).contains(directory));
-    directories.map(Path::to_owned).chain([file.to_owned()]).collect()
+    // However they were written, these hold far more than certificates.
+    let narrow = |directory: &&Path| {
+        let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_path_buf());
+        let of_somebody = directory.parent() == Some(Path::new("/home"));
+        !of_somebody && !["/", "/etc", "/root", "/home"].map(Path::new).contains(&directory.as_path())
+    };
+    directories.filter(narrow).map(Path::to_owned).chain([file.to_owned()]).collect()
 }
 
 /// Files of keys and certificates that the URL of a database names.
@@ -147,6 +151,8 @@ fn itself() -> Vec<PathBuf> {
     let mapped = maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
     let mut files: Vec<PathBuf> = ["/proc/self/exe".into()].into_iter().chain(mapped.filter(|file| file.is_file())).collect();
     files.dedup();
+    // A child is loaded by what is there when it is started: an upgrade of the system's library replaces these while the node runs.
+    files.extend(["/lib", "/lib64", "/usr/lib", "/usr/lib64"].map(PathBuf::from).into_iter().filter(|directory| directory.is_dir()));
     files
 }
 

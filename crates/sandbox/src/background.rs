@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_task::{Builder, Runnable};
-use rustix::process::setpriority_process;
+use rustix::process::{getpriority_process, setpriority_process};
 use rustix::time::{ClockId, clock_gettime};
 use snaphook_model::{TenantName, Weight};
 use tokio::runtime::Handle;
@@ -54,7 +54,7 @@ struct Lane {
     /// What it has had of the processor, in nanoseconds by its weight, counted from where it began. Slices under way are in it.
     had: u64,
     weight: Weight,
-    /// Its futures that have not ended. A lane without any is forgotten.
+    /// Its futures that have not ended.
     futures: u32,
     /// Those that are on a thread.
     running: u32,
@@ -87,7 +87,7 @@ impl Background {
                 queue.push(&tenant, runnable);
             }
         };
-        let future = Entered { runtime: Handle::current(), future, _member: member };
+        let future = Entered { runtime: Handle::current(), future: Some(future), _member: member };
         let (runnable, task) = Builder::new().propagate_panic(true).spawn(|()| future, schedule);
         runnable.schedule();
         task
@@ -103,7 +103,8 @@ impl Drop for Background {
 
 /// A thread's whole life.
 fn work(queue: &Queue) {
-    if let Err(error) = setpriority_process(None, NICENESS) {
+    let nice = getpriority_process(None).and_then(|now| if now < NICENESS { setpriority_process(None, NICENESS) } else { Ok(()) });
+    if let Err(error) = nice {
         tracing::warn!(%error, "long invocations have the priority of short ones");
     }
     while let Some((tenant, runnable)) = queue.next() {
@@ -145,10 +146,11 @@ impl Queue {
     }
 
     fn ran(&self, tenant: &TenantName, spent: Duration) {
-        if let Some(lane) = self.lanes().of.get_mut(tenant) {
-            lane.running = lane.running.saturating_sub(1);
-            lane.had = lane.had.saturating_sub(lane.cost(SLICE)).saturating_add(lane.cost(spent));
-        }
+        let mut lanes = self.lanes();
+        let Some(lane) = lanes.of.get_mut(tenant) else { return };
+        lane.running = lane.running.saturating_sub(1);
+        lane.had = lane.had.saturating_sub(lane.cost(SLICE)).saturating_add(lane.cost(spent));
+        lanes.forget_idle();
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -164,6 +166,12 @@ impl Lanes {
             lane.had = lane.had.max(self.clock);
         }
         lane.ready.push_back(runnable);
+    }
+
+    /// Lets go of lanes without futures, but for those that have had more than their turn: they still owe it when they come again.
+    fn forget_idle(&mut self) {
+        let (clock, busy) = (self.clock, self.of.values().any(|lane| lane.futures > 0));
+        self.of.retain(|_, lane| lane.futures > 0 || lane.running > 0 || (busy && lane.had > clock));
     }
 
     /// What runs next, counted as if it had run a whole slice already, so that the next thread chooses somebody else.
@@ -206,16 +214,15 @@ impl Drop for Member {
         let mut lanes = self.queue.lanes();
         let Some(lane) = lanes.of.get_mut(&self.tenant) else { return };
         lane.futures -= 1;
-        if lane.futures == 0 && lane.ready.is_empty() {
-            lanes.of.remove(&self.tenant);
-        }
+        lanes.forget_idle();
     }
 }
 
 /// A future that finds the runtime that it was begun in: its timers, and whoever sends its requests.
 struct Entered<T> {
     runtime: Handle,
-    future: Running<T>,
+    /// None once it is being dropped.
+    future: Option<Running<T>>,
     _member: Member,
 }
 
@@ -225,7 +232,18 @@ impl<T> Future for Entered<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let this = &mut *self;
         let _entered = this.runtime.enter();
-        this.future.as_mut().poll(context)
+        match &mut this.future {
+            Some(future) => future.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Entered<T> {
+    fn drop(&mut self) {
+        // What the future holds may need the runtime to be given back: connections to a database are.
+        let _entered = self.runtime.enter();
+        self.future = None;
     }
 }
 

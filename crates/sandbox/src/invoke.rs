@@ -137,7 +137,7 @@ impl Sandbox {
     /// Calls one hook of a program in a fresh sandbox. Never fails: what goes wrong is in the outcome.
     ///
     /// Begins on the task that awaits it. What takes longer than a short while goes on elsewhere, in turns with other tenants' long invocations.
-    /// Dropping the future ends the invocation, at its next tick at the latest.
+    /// Dropping the future ends the invocation, when it would go on next at the latest.
     pub async fn invoke(&self, program: &Program, invocation: Invocation) -> Outcome {
         let wall = Instant::now() + Duration::from_millis(invocation.limits.wall_ms);
         let deadline = invocation.deadline.map_or(wall, |deadline| deadline.min(wall));

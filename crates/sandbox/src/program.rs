@@ -69,7 +69,8 @@ impl Program {
 
     /// After an invocation that took so much fuel; `moved` says that it also took more than a short one's time.
     pub(crate) fn took(&self, fuel: u64, moved: bool) {
-        let fuel = if moved { fuel.max(2 * LONG_FUEL) } else { fuel };
+        // No more than tells long from short: one who has the same program and uses it up must not count for all of the others' next ones.
+        let fuel = if moved { 2 * LONG_FUEL } else { fuel.min(2 * LONG_FUEL) };
         let usual = self.inner.usual_fuel.load(Ordering::Relaxed);
         // Two at once may lose one of their changes, which changes little.
         self.inner.usual_fuel.store(usual - usual / 8 + fuel / 8, Ordering::Relaxed);

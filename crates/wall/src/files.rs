@@ -1,8 +1,8 @@
 //! Files, ports and signals, by landlock.
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, RestrictionStatus, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus, NetPort, RestrictionStatus, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags, path_beneath_rules,
 };
 
 use crate::{Allowed, InForce};
@@ -16,6 +16,10 @@ const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
 });
 
 pub(crate) fn confine(allowed: &Allowed) -> InForce {
+    // Without this right in the kernel, a process that is confined links no file from one directory to another, its own neither.
+    if Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::Refer).is_err() {
+        return InForce::missing("landlock of Linux 5.19, so files, ports and signals are not confined".to_owned());
+    }
     let restricted = || -> Result<RestrictionStatus, RulesetError> {
         let ports = allowed.listen.iter().map(|&port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::BindTcp)));
         handled(AccessNet::BindTcp.into())?
@@ -63,9 +67,9 @@ fn said(restricted: Result<RestrictionStatus, RulesetError>, files: &str, ports:
 /// What landlock of a release holds, and what it does not.
 fn describe(release: Option<ABI>, files: &str, ports: &str, in_force: &mut InForce) {
     let Some(release) = release else {
-        in_force
-            .missing
-            .push("landlock, so files, ports and signals are not confined: Linux 5.13 has it, where `lsm=` names it".to_owned());
+        in_force.missing.push(
+            "landlock, so files, ports and signals are not confined: Linux 5.19 has what is needed of it, where `lsm=` names it".to_owned(),
+        );
         return;
     };
     in_force.stands.push(files.to_owned());

@@ -1,9 +1,10 @@
 //! What has happened in a run: as a list, or live until its end.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, Stream};
@@ -11,6 +12,7 @@ use http::{HeaderMap, header};
 use serde::Serialize;
 use snaphook_model::{Invalid, RunEvent, RunId, TenantName};
 
+use crate::admission::Permit;
 use crate::answer::{self, Answer};
 use crate::extract::{At, Query, Read};
 use crate::page::PageQuery;
@@ -54,6 +56,7 @@ pub(crate) async fn events(
     Read(tenant): Read,
     At(id): At<String>,
     Query(query): Query<PageQuery>,
+    permit: Option<Extension<Arc<Permit>>>,
     headers: HeaderMap,
 ) -> Answer {
     let run = run_id(&id)?;
@@ -66,7 +69,7 @@ pub(crate) async fn events(
         // A run that is not there is said so before the stream begins.
         core.runner.events(&tenant.name, run, 0).await?.ok_or_else(|| unknown(&id))?;
         let until = core.run_deadline();
-        let stream = follow(core, tenant.name.clone(), run, after.or(last).unwrap_or(0), until);
+        let stream = follow((core, permit), tenant.name.clone(), run, after.or(last).unwrap_or(0), until);
         return Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))).into_response());
     }
     let found = core.runner.events(&tenant.name, run, after.unwrap_or(0)).await?;
@@ -79,7 +82,9 @@ pub(crate) async fn events(
 
 /// Where a live history is.
 struct Live {
-    core: std::sync::Arc<Core>,
+    core: Arc<Core>,
+    /// A place among the node's requests and the tenant's, as long as the stream lasts.
+    _permit: Option<Extension<Arc<Permit>>>,
     tenant: TenantName,
     run: RunId,
     after: u32,
@@ -89,8 +94,14 @@ struct Live {
 }
 
 /// Events as they come, until the run has ended or the deadline has passed.
-fn follow(core: Shared, tenant: TenantName, run: RunId, after: u32, until: Instant) -> impl Stream<Item = Result<Event, Infallible>> {
-    let live = Live { core, tenant, run, after, until, ready: std::collections::VecDeque::new(), ended: false };
+fn follow(
+    (core, permit): (Shared, Option<Extension<Arc<Permit>>>),
+    tenant: TenantName,
+    run: RunId,
+    after: u32,
+    until: Instant,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let live = Live { core, _permit: permit, tenant, run, after, until, ready: std::collections::VecDeque::new(), ended: false };
     stream::unfold(live, async |mut live| {
         loop {
             if let Some(event) = live.ready.pop_front() {

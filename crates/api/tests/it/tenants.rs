@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::TestNode;
 
 #[tokio::test]
-async fn a_tenant_is_created_changed_and_deleted() {
+async fn a_tenant_is_created_with_every_default() {
     let node = TestNode::start().await;
     assert_snapshot!(node.as_operator("PUT", "/v1/tenants/acme", Value::Null).await.shown(), @r#"
     201 application/json
@@ -46,6 +46,12 @@ async fn a_tenant_is_created_changed_and_deleted() {
       "updated_at": "[updated_at]"
     }
     "#);
+}
+
+#[tokio::test]
+async fn a_tenant_is_changed_and_deleted() {
+    let node = TestNode::start().await;
+    node.as_operator("PUT", "/v1/tenants/acme", Value::Null).await.expect(201);
     let document = json!({"limits": {"fuel": 5_000_000}, "grants": {"fetch": true}, "egress": {"allow": ["*.example.org"], "allow_private": ["10.0.0.0/8"]}});
     assert_snapshot!(node.as_operator("PUT", "/v1/tenants/acme", document).await.shown(), @r#"
     200 application/json

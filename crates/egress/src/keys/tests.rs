@@ -124,3 +124,25 @@ fn texts_stand_in_the_key_wherever_placeholders_do() {
         assert_ne!(mac(placeholder, scheme), mac("k3z", scheme));
     }
 }
+
+#[tokio::test]
+async fn a_private_key_is_not_put_together_around_a_secret() {
+    let (egress, tenant, secrets) = sealed(RSA_PEM);
+    let placeholder = secrets.values[0].placeholder.as_bytes();
+    for key in [[b"0", placeholder].concat(), [placeholder, b"0"].concat(), [placeholder, placeholder].concat()] {
+        let fault = egress.sign(&tenant, &secrets, SignatureScheme::RsaPkcs1Sha256, &key, Bytes::from_static(TEXT)).await.unwrap_err();
+        assert!(fault.code == Code::ScriptContract && fault.detail.contains("nothing else"), "{fault}");
+    }
+}
+
+#[test]
+fn a_key_opens_few_secrets_and_is_no_longer_than_keys_are() {
+    let mac = |text: &str, times: usize| {
+        let (egress, tenant, secrets) = sealed(text);
+        egress.begin_mac(&tenant, &secrets, SignatureScheme::HmacSha256, secrets.values[0].placeholder.repeat(times).as_bytes()).map(drop)
+    };
+    assert!(mac("k", MAX_PLACEHOLDERS).is_ok());
+    for (text, times) in [("k".to_owned(), MAX_PLACEHOLDERS + 1), ("k".repeat(MAX_KEY_BYTES), 2)] {
+        assert_eq!(mac(&text, times).unwrap_err().code, Code::ScriptContract);
+    }
+}

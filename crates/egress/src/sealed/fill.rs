@@ -1,6 +1,7 @@
 //! Placeholders in a request become texts, each as the place that it stands in wants it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +20,12 @@ const ENCODED: &str = "sealed%3A";
 /// The values that may go where a request goes.
 pub(crate) struct Filling<'a> {
     values: Vec<(&'a str, &'a str, &'a str)>,
+    /// Bytes that may still be filled in.
+    room: Cell<usize>,
 }
+
+/// Bytes of secrets that one request may carry, each counted as often as it is there: keys and tokens are a few kilobytes.
+const MOST_FILLED: usize = 1 << 20;
 
 /// How a text is written in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +39,8 @@ enum Form {
 
 impl<'a> Filling<'a> {
     pub(super) fn new(opened: &'a Opened<'_>, url: &Url) -> Self {
-        Self { values: opened.allowed(url).map(|(value, text)| (value.placeholder.as_str(), value.name.as_str(), text)).collect() }
+        let values = opened.allowed(url).map(|(value, text)| (value.placeholder.as_str(), value.name.as_str(), text)).collect();
+        Self { values, room: Cell::new(MOST_FILLED) }
     }
 
     /// Fills a request in.
@@ -59,7 +66,16 @@ impl<'a> Filling<'a> {
             *value = filled;
         }
         request.body = self.bytes(std::mem::take(&mut request.body), form);
-        Ok(())
+        self.had_room()
+    }
+
+    /// Whether everything was filled in.
+    fn had_room(&self) -> Result<(), Fault> {
+        if self.room.get() > 0 {
+            return Ok(());
+        }
+        let detail = format!("the request holds placeholders for more than {MOST_FILLED} bytes of secrets");
+        Err(Fault::new(Code::ScriptContract, detail))
     }
 
     fn bytes(&self, bytes: Bytes, form: Form) -> Bytes {
@@ -81,6 +97,11 @@ impl<'a> Filling<'a> {
             let random = rest.get(at + length..at + length + PLACEHOLDER_RANDOM);
             let known =
                 random.and_then(|random| self.values.iter().find(|(placeholder, ..)| placeholder.get(PLACEHOLDER.len()..) == Some(random)));
+            // What finds no room stays as it is, and the request is refused for it in the end.
+            let known = known.filter(|(_, _, value)| {
+                self.room.set(self.room.get().saturating_sub(value.len()));
+                self.room.get() > 0
+            });
             let Some((_, _, value)) = known else {
                 out.push_str(&rest[..at + length]);
                 rest = &rest[at + length..];
@@ -138,11 +159,12 @@ pub(super) fn header_takes(text: &str) -> bool {
 }
 
 /// The same for the texts of a form that is sent in pieces; files are sent as they are.
-pub(crate) fn fill_form(opened: &Opened<'_>, upload: &Upload, url: &Url) -> Upload {
+pub(crate) fn fill_form(opened: &Opened<'_>, upload: &Upload, url: &Url) -> Result<Upload, Fault> {
     let filling = Filling::new(opened, url);
     let piece = |piece: &Piece| match piece {
         Piece::Bytes(bytes) => Piece::Bytes(filling.bytes(bytes.clone(), Form::Plain)),
         Piece::File { .. } => piece.clone(),
     };
-    Upload::new(upload.pieces().iter().map(piece).collect())
+    let filled = Upload::new(upload.pieces().iter().map(piece).collect());
+    filling.had_room().map(|()| filled)
 }

@@ -161,3 +161,11 @@ fn what_stands_for_texts_makes_no_answer_larger_than_it_may_be() {
     let fault = vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 20_000).unwrap_err();
     assert_eq!((fault.code, fault.used), (Code::ResponseSize, Some(29_000)));
 }
+
+#[test]
+fn a_request_carries_secrets_of_bounded_length() {
+    let text = "k".repeat(60 << 10);
+    let times = |times: usize| filled(&[("KEY", &text)], |all| request("https://api.example.com/".to_owned(), &[], all[0].repeat(times)));
+    assert_eq!(times(17).unwrap().body.len(), 17 * text.len());
+    assert_eq!(times(18).unwrap_err().code, Code::ScriptContract);
+}

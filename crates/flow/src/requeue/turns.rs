@@ -65,7 +65,12 @@ impl Turns {
             // What one leaves is for those after it.
             let share = room.div_ceil(u32::try_from(tenants.len() - number).unwrap_or(u32::MAX));
             if share > 0 {
-                claimed.extend(store.claim_due_runs_of(tenant, now, share.min(*free)).await?);
+                match store.claim_due_runs_of(tenant, now, share.min(*free)).await {
+                    Ok(runs) => claimed.extend(runs),
+                    // Those that are claimed are ours to run, whatever became of the others.
+                    Err(error) if claimed.is_empty() => return Err(error),
+                    Err(_) => break,
+                }
                 self.last = Some(tenant.clone());
             }
         }

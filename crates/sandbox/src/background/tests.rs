@@ -94,3 +94,34 @@ async fn timers_and_panics_are_those_of_whoever_waits() {
     // The threads live on.
     background.run(&tenant("acme"), Weight(1), Box::pin(async {})).await;
 }
+
+/// Needs the runtime to be given back, as connections of a pool do.
+struct OfTheRuntime;
+
+impl Drop for OfTheRuntime {
+    fn drop(&mut self) {
+        drop(tokio::runtime::Handle::current());
+    }
+}
+
+#[tokio::test]
+async fn what_a_future_holds_is_given_back_in_its_runtime() {
+    let background = Background::start().unwrap();
+    let (stop, slices) = (Arc::default(), Arc::<AtomicU64>::default());
+    let working = busy(&stop, &slices);
+    let held = OfTheRuntime;
+    let task = background.run(
+        &tenant("acme"),
+        Weight(1),
+        Box::pin(async move {
+            let _held = held;
+            working.await;
+        }),
+    );
+    while slices.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // A panic in there would end the whole process.
+    drop(task);
+    background.run(&tenant("acme"), Weight(1), Box::pin(async {})).await;
+}

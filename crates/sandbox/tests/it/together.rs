@@ -48,7 +48,7 @@ async fn without_a_place_before_the_deadline_the_node_is_overloaded() {
     let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
     let forever = Limits { fuel: u64::MAX, wall_ms: 2_000, ..limits() };
     // One tenant has half of the places at most.
-    let of = |number: usize| of_tenant(if number % 2 == 0 { "even" } else { "odd" }, step(forever));
+    let of = |number: usize| of_tenant(if number.is_multiple_of(2) { "even" } else { "odd" }, step(forever));
     let occupy = futures_util::future::join_all((0..32).map(|number| bench.sandbox.invoke(&endless, of(number))));
     let one_more = async {
         // Each of them has its two pages of memory as soon as it has a place.

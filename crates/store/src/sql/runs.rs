@@ -118,7 +118,7 @@ pub(crate) const DUE_OF: &str = due!(" AND q.tenant = $3");
 pub(crate) const DUE_TENANTS: &str = "WITH RECURSIVE turn(tenant) AS ( \
      SELECT (SELECT MIN(tenant) FROM run_queue WHERE claimed = 0 AND tenant > $2) \
      UNION ALL SELECT (SELECT MIN(q.tenant) FROM run_queue AS q WHERE q.claimed = 0 AND q.tenant > turn.tenant) FROM turn WHERE turn.tenant IS NOT NULL \
-     ) SELECT tenant FROM turn WHERE EXISTS (SELECT 1 FROM run_queue AS q WHERE q.claimed = 0 AND q.tenant = turn.tenant AND q.due_at <= $1) LIMIT $3";
+     ) SELECT tenant FROM turn WHERE (SELECT q.due_at FROM run_queue AS q WHERE q.claimed = 0 AND q.tenant = turn.tenant AND q.due_at <= $1 LIMIT 1) IS NOT NULL LIMIT $3";
 pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1, lease_token = $3 WHERE tenant = $1 AND id = $2";
 /// Lets go of a run until $3, and of the word that it is being run.
 pub(crate) const PUT_ASIDE: &str = "UPDATE run_queue SET claimed = 0, lease_token = NULL, lease_until = NULL, due_at = $3 WHERE tenant = $1 AND id = $2 AND lease_token = $4";

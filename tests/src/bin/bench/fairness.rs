@@ -21,6 +21,8 @@ pub(crate) async fn beside_neighbours(paths: &Paths, table: &mut Table) {
         let (before, after) = (millis(alone.percentile(99)), millis(beside.percentile(99)));
         let what =
             format!("quiet tenant's p99 beside {} ({failed} calls failed; {before:.2} ms alone, {after:.2} ms beside)", neighbour.words());
-        table.at_most(&what, after / before, 2.0, "×");
+        // A call that failed was not answered at all.
+        let ratio = if failed == 0 { after / before } else { f64::INFINITY };
+        table.at_most(&what, ratio, 2.0, "×");
     }
 }
