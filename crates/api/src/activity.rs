@@ -11,12 +11,14 @@ use bytes::Bytes;
 use http::Version;
 use http_body::{Frame, SizeHint};
 
+use crate::taken::BYTES_PER_SECOND;
+
 /// Requests of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     /// Requests that ever began, and steps that answers made on their way out.
     steps: AtomicU64,
-    /// Writes that the peer took something of.
+    /// Bytes that the peer took.
     taken: AtomicU64,
     /// Requests of HTTP/2 that we are at. Those of which only the peer has to take the answer are not among them.
     working: AtomicUsize,
@@ -93,9 +95,9 @@ impl Activity {
         })
     }
 
-    /// The peer has taken something.
-    pub(crate) fn takes(&self) {
-        self.taken.fetch_add(1, Ordering::Relaxed);
+    /// The peer has taken so much.
+    pub(crate) fn takes(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Waits for the next request, or so long at most.
@@ -112,19 +114,21 @@ impl Activity {
         let _ = tokio::time::timeout(patience, asked_for).await;
     }
 
-    /// Resolves when for a whole interval nothing has been asked for, nothing of an answer was taken, and we are not at one.
+    /// Resolves when for a whole interval nothing has been asked for, no more was taken than pings and the like, and we are not at an answer.
     pub(crate) async fn idles(&self, interval: Duration) {
+        // Whoever takes an answer more slowly is put out anyway.
+        let least = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).saturating_mul(BYTES_PER_SECOND) / 1_000;
         let mut before = (0, 0);
         loop {
             tokio::time::sleep(interval).await;
-            let steps = (self.steps.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
-            if steps == before && self.working.load(Ordering::Relaxed) == 0 {
+            let (steps, taken) = (self.steps.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
+            if steps == before.0 && taken - before.1 < least && self.working.load(Ordering::Relaxed) == 0 {
                 return;
             }
             if !self.http2.load(Ordering::Relaxed) {
                 return std::future::pending().await;
             }
-            before = steps;
+            before = (steps, taken);
         }
     }
 }

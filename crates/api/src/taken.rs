@@ -16,7 +16,7 @@ use crate::activity::Activity;
 
 /// Bytes that pay for a second of waiting. Slower than any line that people still use, and fast enough that an answer of the usual limit is over
 /// within two hours.
-const BYTES_PER_SECOND: u64 = 4 << 10;
+pub(crate) const BYTES_PER_SECOND: u64 = 4 << 10;
 
 /// A stream that breaks when writes have waited for this long, and for no more than what was taken meanwhile pays for.
 pub(crate) struct Taken<S> {
@@ -47,12 +47,11 @@ impl<S> Taken<S> {
             if let Some(since) = self.waiting.take() {
                 self.owed += since.elapsed();
             }
-            if let Ok(done) = &done
-                && !self.owed.is_zero()
-            {
-                self.owed = self.owed.saturating_sub(Duration::from_micros(taken(done) as u64 * 1_000_000 / BYTES_PER_SECOND));
+            if let Ok(done) = &done {
+                let bytes = taken(done);
+                self.activity.takes(bytes);
+                self.owed = self.owed.saturating_sub(Duration::from_micros(bytes as u64 * 1_000_000 / BYTES_PER_SECOND));
             }
-            self.activity.takes();
             return Poll::Ready(done);
         }
         let patience = self.patience;
