@@ -80,7 +80,7 @@ async fn stays_quiet(neighbour: Neighbour) {
     };
     println!("{}: alone {}; beside {}", neighbour.words(), shown(&alone), shown(&beside));
     assert_eq!(alone.failed.first().or(beside.failed.first()), None, "{} and {} failed", alone.failed.len(), beside.failed.len());
-    assert!(beside.percentile(99) < Duration::from_secs(1), "{}", shown(&beside));
+    assert!(beside.percentile(99) < Duration::from_secs(2), "{}", shown(&beside));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +114,7 @@ async fn a_neighbours_queue_refuses_nobody_and_queued_runs_take_turns() {
     // Thousands of runs are ahead.
     for _ in 0..5 {
         let run = tenant.start("f", json!({"items": []})).await;
-        let run = tokio::time::timeout(Duration::from_secs(5), ended(&tenant, &run)).await.expect("its turn comes soon");
+        let run = tokio::time::timeout(Duration::from_secs(10), ended(&tenant, &run)).await.expect("its turn comes soon");
         assert_eq!(run["status"], "succeeded", "{run}");
     }
     load.stop().await;
