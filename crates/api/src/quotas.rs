@@ -101,17 +101,24 @@ impl Quotas {
     }
 
     fn share(&self, tenant: &Tenant) -> Arc<Share> {
-        let before = self.kept.get(&tenant.name);
-        if let Some(share) = before.as_ref().filter(|share| share.quota == tenant.quota) {
-            return Arc::clone(share);
+        if let Some(share) = self.kept.get(&tenant.name).filter(|share| share.quota == tenant.quota) {
+            return share;
         }
-        // Two who come here at once may begin two counts; the second one is kept, and what the first had in flight is soon over.
-        let in_flight = before.map_or_else(Arc::default, |share| Arc::clone(&share.in_flight));
-        let per_s = NonZeroU32::new(tenant.quota.rate_per_s).unwrap_or(NonZeroU32::MIN);
+        // One after the other for a tenant, so that all who come count in the same place.
+        let entry = self.kept.entry_by_ref(&tenant.name).and_upsert_with(|kept| match kept.map(moka::Entry::into_value) {
+            Some(share) if share.quota == tenant.quota => share,
+            other => Arc::new(Share::new(tenant.quota, other.map_or_else(Arc::default, |share| Arc::clone(&share.in_flight)))),
+        });
+        entry.into_value()
+    }
+}
+
+impl Share {
+    /// A quota that has not been used yet, but for what is in flight already.
+    fn new(quota: Quota, in_flight: Arc<InFlight>) -> Self {
+        let per_s = NonZeroU32::new(quota.rate_per_s).unwrap_or(NonZeroU32::MIN);
         let [rate, rate_outside] = [(); 2].map(|()| RateLimiter::direct(governor::Quota::per_second(per_s)));
-        let share = Arc::new(Share { quota: tenant.quota, in_flight, rate, rate_outside });
-        self.kept.insert(tenant.name.clone(), Arc::clone(&share));
-        share
+        Self { quota, in_flight, rate, rate_outside }
     }
 }
 
