@@ -129,10 +129,11 @@ async fn define(tenant: &Tenant, upstream: &Upstream) {
     }
 }
 
-/// Kills nodes and cuts links, one after another, until the time is up; says how often each.
+/// Kills nodes and cuts links, one after another, until the time is up; says how often each. On a slow machine it goes on until all of them
+/// have happened.
 async fn disturb(nodes: &mut [NodeProcess], links: &[Link], chance: &Chance, until: Instant) -> [u32; 3] {
     let mut done = [0; 3];
-    while Instant::now() < until {
+    while Instant::now() < until || done.contains(&0) {
         chance.pause(300, 1_500).await;
         let which = usize::try_from(chance.below(NODES as u64)).unwrap();
         let what = usize::try_from(chance.below(3)).unwrap();
@@ -198,7 +199,7 @@ async fn nothing_accepted_is_lost_and_nothing_is_done_twice() {
         accepted.len(),
         told.used.len()
     );
-    assert!(kills > 0 && cuts > 0 && outages > 0 && accepted.len() > 50 && !told.calls.is_empty(), "too little happened");
+    assert!(accepted.len() > 50 && !told.calls.is_empty(), "too little happened: {} runs, {} calls", accepted.len(), told.calls.len());
 }
 
 /// Calls back whatever is expected; after the signal, what is under way only.

@@ -56,6 +56,7 @@ mod scripts;
 mod second_wall;
 mod shared_database;
 mod signatures;
+mod soak;
 mod ssrf;
 mod state;
 mod streaming;

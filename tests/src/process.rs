@@ -1,8 +1,11 @@
 //! Starting and ending the processes of nodes.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -10,6 +13,9 @@ use crate::node::OPERATOR;
 
 /// The first start compiles the interpreter; on a loaded machine that takes a while.
 const START: Duration = Duration::from_secs(120);
+
+/// Below those that Linux gives to whoever asks for any (`ip_local_port_range`, from 32768), above those of well-known services.
+const FIXED_PORTS: Range<u16> = 20_000..30_000;
 
 /// What differs from one node to the next.
 #[derive(Debug, Clone)]
@@ -51,12 +57,22 @@ impl NodeOptions {
 
     /// The same on an address that stays the same when the node is started again.
     ///
+    /// Its port is none of those that the kernel gives away by itself: while the node is down, whoever connects somewhere, to this very port
+    /// even, may else be given it as his own.
+    ///
     /// # Panics
     /// When there is no free port.
     #[must_use]
     pub fn at_a_fixed_address(mut self) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        self.listen = Some(port.expect("loopback has a free port").to_string());
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let count = u32::from(FIXED_PORTS.end - FIXED_PORTS.start);
+        // Processes of tests that run side by side begin at different ones.
+        let first = std::process::id();
+        let next = || first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+        let tries = std::iter::repeat_with(|| FIXED_PORTS.start + u16::try_from(next()).expect("it is below the count"));
+        let mut tries = tries.take(FIXED_PORTS.len()).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let free = tries.find(|address| TcpListener::bind(address).is_ok());
+        self.listen = Some(free.expect("loopback has a free port").to_string());
         self
     }
 

@@ -1,0 +1,92 @@
+//! What a process holds, from time to time.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::files_below;
+
+/// One look.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    at: Duration,
+    /// Memory that is resident, in KiB.
+    resident_kib: u64,
+    /// Open files, sockets among them.
+    descriptors: u64,
+    /// The database with its log, in KiB.
+    database_kib: u64,
+    /// All else in the data directory: compiled code and objects, in KiB.
+    files_kib: u64,
+}
+
+/// Looks, one after another.
+#[derive(Debug, Default)]
+pub(crate) struct Curve(Vec<Look>);
+
+/// What is looked at: its name, what it may grow by whatever it was before, and how it is read off.
+const COLUMNS: [(&str, u64, fn(&Look) -> u64); 4] = [
+    ("resident KiB", 32 << 10, |look| look.resident_kib),
+    ("descriptors", 16, |look| look.descriptors),
+    ("database KiB", 2 << 10, |look| look.database_kib),
+    ("other files KiB", 1 << 10, |look| look.files_kib),
+];
+
+impl Curve {
+    /// Looks at a process and its data directory.
+    pub(crate) fn add(&mut self, at: Duration, pid: u32, data_dir: &Path) {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is ours").count();
+        let (mut database, mut files) = (0, 0);
+        for path in files_below(data_dir) {
+            // What is gone meanwhile takes no room.
+            let bytes = std::fs::metadata(&path).map_or(0, |data| data.len());
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            *(if name.contains(".db") { &mut database } else { &mut files }) += bytes;
+        }
+        self.0.push(Look {
+            at,
+            resident_kib: resident.expect("the kernel says it"),
+            descriptors: descriptors as u64,
+            database_kib: database >> 10,
+            files_kib: files >> 10,
+        });
+    }
+
+    /// Holds the last quarter against the second one, the first being the time to warm up: in the middle of each, nothing may have grown by more
+    /// than a tenth and a little.
+    pub(crate) fn levels_off(&self) -> Result<(), String> {
+        let quarter = self.0.len() / 4;
+        let middle = |looks: &[Look], column: fn(&Look) -> u64| {
+            let mut values: Vec<u64> = looks.iter().map(column).collect();
+            values.sort_unstable();
+            values[values.len() / 2]
+        };
+        for (name, slack, column) in COLUMNS {
+            let before = middle(&self.0[quarter..2 * quarter], column);
+            let after = middle(&self.0[3 * quarter..], column);
+            if after > before + before / 10 + slack {
+                return Err(format!("{name} grew from {before} to {after}\n{self}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Curve {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:>8}", "s")?;
+        for (name, ..) in COLUMNS {
+            write!(out, "{name:>17}")?;
+        }
+        // A table of twenty lines shows the form of the curve.
+        for look in self.0.iter().step_by((self.0.len() / 20).max(1)) {
+            write!(out, "\n{:>8.1}", look.at.as_secs_f64())?;
+            for (_, _, column) in COLUMNS {
+                write!(out, "{:>17}", column(look))?;
+            }
+        }
+        Ok(())
+    }
+}
