@@ -1,8 +1,9 @@
 //! A new key for everything that is sealed: what was sealed before still opens, the old key opens nothing any more, and a wrong one changes nothing.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -13,11 +14,16 @@ use snaphook_tests::{NodeOptions, NodeProcess, Tenant};
 use crate::connections::tokens;
 use crate::support::{binary, files_below, node, ok};
 
+/// The command.
+fn rotation(data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["secrets", "rotate", "--data-dir"]).arg(data_dir).args(arguments).env_remove("SNAPHOOK_SECRETS_KEY");
+    command
+}
+
 /// What the command said, and whether it did what it should.
 fn rotate(data_dir: &Path, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new("timeout");
-    command.arg("120").arg(binary()).args(["secrets", "rotate", "--data-dir"]).arg(data_dir).args(arguments);
-    let output = command.env_remove("SNAPHOOK_SECRETS_KEY").output().unwrap();
+    let output = rotation(data_dir, arguments).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).replace(['│', '×', '╰', '─', '▶', '├'], " ");
     (output.status.success(), said.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -110,6 +116,47 @@ async fn a_new_key_takes_the_old_ones_place() {
     std::fs::write(key_of(&data), newest).unwrap();
     own.restart();
     works(&at(&own), &upstream).await;
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_killed_loses_nothing_and_can_be_given_again() {
+    const KILLS: u32 = 12;
+    let mut own = NodeProcess::start_like(node());
+    let (tenant, upstream) = (own.tenant().await, Upstream::start().await);
+    let _ = tokens(&upstream, |_| json!({}));
+    prepared(&tenant, &upstream).await;
+    for number in 0..100 {
+        secret(&tenant, &format!("MORE_{number}"), "m0re-text").await;
+    }
+    works(&tenant, &upstream).await;
+    let data = own.data_dir().to_owned();
+    own.kill();
+    let begun = Instant::now();
+    let (done, said) = rotate(&data, &[]);
+    assert!(done, "{said}");
+    let whole = begun.elapsed();
+    let first = std::fs::read_to_string(key_of(&data)).unwrap();
+    for kill in 0..KILLS {
+        let mut child = rotation(&data, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Where a kill finds it is chance, and is meant to be.
+        tokio::time::sleep(whole * kill / KILLS).await;
+        child.kill().unwrap();
+        let _ = child.wait().unwrap();
+        own.restart();
+        let client = snaphook_tests::Client::new(own.url(), tenant.client.token.as_deref());
+        works(&Tenant { name: tenant.name.clone(), client }, &upstream).await;
+        own.kill();
+    }
+    let (done, said) = rotate(&data, &[]);
+    if !done {
+        assert!(said.contains("--finish"), "{said}");
+        let (done, said) = rotate(&data, &["--finish"]);
+        assert!(done, "{said}");
+    }
+    assert_ne!(std::fs::read_to_string(key_of(&data)).unwrap(), first);
+    own.restart();
+    let client = snaphook_tests::Client::new(own.url(), tenant.client.token.as_deref());
+    works(&Tenant { name: tenant.name.clone(), client }, &upstream).await;
 }
 
 #[tokio::test]
