@@ -1,7 +1,7 @@
 //! A node under mixed load for a long while: what it holds levels off.
 //!
 //! `SNAPHOOK_SOAK_S` says how long: half a minute without, five minutes in CI. Tenants come and go meanwhile, with all that they have; runs have
-//! had their time after a few seconds; some guests are hostile. The curve is printed.
+//! had their time after a few seconds; one tenant's guests are hostile. The curve is printed.
 
 mod curve;
 
@@ -25,9 +25,8 @@ const HOSTILE: [&str; 5] = [
     "export default () => new Promise(() => {});",
 ];
 
-/// What every tenant of the soak may: little time, so that its hostile scripts end soon, and runs that are kept for seconds.
-fn document() -> Value {
-    let limits = json!({"fuel": 50_000_000, "wall_ms": 500, "memory_bytes": 16 << 20});
+/// What tenants of the soak may, whose runs are kept for seconds.
+fn document(limits: &Value) -> Value {
     let retention = json!({"logs_s": 5, "payloads_s": 5, "audit_s": 1});
     json!({"limits": limits, "retention": retention, "egress": {"allow_private": ["127.0.0.0/8"]}})
 }
@@ -59,10 +58,16 @@ async fn define(tenant: &Tenant, upstream: &Upstream) {
     let retry = json!({"attempts": 2, "delay_s": 1});
     let waits = json!({"name": "Flaky", "url": upstream.url("/flaky"), "method": "GET", "retry": retry});
     tenant.flow("waits", json!({"steps": [waits, {"name": "Call", "call": "api/x"}]})).await;
+}
+
+/// A tenant with hostile scripts, which end soon.
+async fn hostile(node: &NodeProcess) -> Tenant {
+    let tenant = node.tenant_with(document(&json!({"fuel": 50_000_000, "wall_ms": 500, "memory_bytes": 16 << 20}))).await;
     for (number, source) in HOSTILE.iter().enumerate() {
         tenant.js(&format!("hostile-{number}"), source).await;
         tenant.flow(&format!("hostile-{number}"), json!({"steps": [{"script": format!("hostile-{number}")}]})).await;
     }
+    tenant
 }
 
 /// Calls, and runs that are answered in one go or accepted.
@@ -98,7 +103,7 @@ async fn harm(tenant: Tenant, load: Arc<Load>) {
 /// Tenants that come, use the node, upload a script over and over, and go.
 async fn come_and_go(node: Arc<NodeProcess>, upstream: Arc<Upstream>, load: Arc<Load>) {
     while load.goes_on() {
-        let tenant = node.tenant_with(document()).await;
+        let tenant = node.tenant_with(document(&json!({}))).await;
         define(&tenant, &upstream).await;
         for version in 0..5 {
             tenant.js("changing", &format!("export default () => ({version});")).await;
@@ -134,12 +139,12 @@ async fn upstream() -> Upstream {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_holds_levels_off() {
     let (node, upstream, load) = (Arc::new(NodeProcess::start(binary())), Arc::new(upstream().await), Arc::new(Load::default()));
-    let tenant = node.tenant_with(document()).await;
+    let (tenant, hostile) = (node.tenant_with(document(&json!({}))).await, hostile(&node).await);
     define(&tenant, &upstream).await;
     let tasks = vec![
         tokio::spawn(work(tenant.clone(), Arc::clone(&load))),
         tokio::spawn(work(tenant.clone(), Arc::clone(&load))),
-        tokio::spawn(harm(tenant.clone(), Arc::clone(&load))),
+        tokio::spawn(harm(hostile, Arc::clone(&load))),
         tokio::spawn(come_and_go(Arc::clone(&node), Arc::clone(&upstream), Arc::clone(&load))),
     ];
     let (mut curve, begun, whole) = (Curve::default(), Instant::now(), duration());

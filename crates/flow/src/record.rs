@@ -92,7 +92,11 @@ pub(crate) fn response(response: Option<&HttpResponse>, shown: Option<Bytes>) ->
 
 /// The public half of a store's failure; the log has the rest.
 pub(crate) fn store_fault(error: StoreError) -> Fault {
-    tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+    match error {
+        // Somebody deleted it while something of it was under way; nothing is wrong with the store.
+        StoreError::UnknownTenant(ref tenant) => tracing::info!(%tenant, "the tenant is gone; what was under way for it is not kept"),
+        ref error => tracing::error!(error = error as &dyn std::error::Error, "the store failed"),
+    }
     Fault::from(error)
 }
 

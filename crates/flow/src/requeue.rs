@@ -147,7 +147,7 @@ pub(crate) async fn renew(inner: Arc<Inner>, shutdown: CancellationToken) {
         for lease in lost {
             // One that has ended or parked meanwhile holds no lease any more.
             if inner.driven.abandon(&lease) {
-                tracing::warn!(run = %lease.run, "the lease of a run was lost; another node goes on with it");
+                tracing::warn!(run = %lease.run, "the lease of a run was lost: another node goes on with it, or its tenant is gone");
             }
         }
         if shutdown.is_cancelled() {

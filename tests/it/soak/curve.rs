@@ -28,7 +28,7 @@ pub(crate) struct Curve(Vec<Look>);
 const COLUMNS: [(&str, u64, fn(&Look) -> u64); 4] = [
     ("resident KiB", 32 << 10, |look| look.resident_kib),
     ("descriptors", 16, |look| look.descriptors),
-    ("database KiB", 2 << 10, |look| look.database_kib),
+    ("database KiB", 16 << 10, |look| look.database_kib),
     ("other files KiB", 1 << 10, |look| look.files_kib),
 ];
 

@@ -86,7 +86,7 @@ async fn bring(inner: &Inner, mut end: RunsEnd, mut files: RunFiles) -> Brought 
         return Brought { retry_run: end.record.retry_run, refused: end.refused, taken_over: false };
     };
     if end.lease.is_some() && matches!(error, StoreError::LeaseLost) {
-        tracing::warn!(run = %end.record.id, "the lease of a run was lost; another node goes on with it");
+        tracing::warn!(run = %end.record.id, "the lease of a run was lost: another node goes on with it, or its tenant is gone");
         files.close().await;
         return Brought { taken_over: true, ..Brought::default() };
     }
