@@ -223,7 +223,8 @@ fn installed(program: &str) -> Option<String> {
 /// The configuration that `docs/many-nodes.md` has for a balancer, in front of nodes of this machine.
 fn documented(language: &str, addresses: &[SocketAddr]) -> String {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/many-nodes.md")).unwrap();
-    let mut configuration = page.split(&format!("```{language}\n")).nth(1).unwrap().split("```").next().unwrap().to_owned();
+    let block = page.split(&format!("```{language} ")).nth(1).unwrap().split("```").next().unwrap();
+    let mut configuration = block.split_once('\n').unwrap().1.to_owned();
     for (documented, address) in ["10.0.0.1:7070", "10.0.0.2:7070", "10.0.0.3:7070"].iter().zip(addresses) {
         assert_eq!(configuration.matches(documented).count(), 1);
         configuration = configuration.replace(documented, &address.to_string());

@@ -6,7 +6,9 @@ pub mod client;
 pub mod examples;
 pub mod neighbours;
 pub mod node;
+pub mod pages;
 pub mod process;
+pub mod shell;
 
 pub use client::{Client, Response};
 pub use node::{NodeProcess, OPERATOR, Tenant};

@@ -21,6 +21,7 @@ mod finish;
 mod flights;
 mod follow;
 mod front;
+mod generated_pages;
 mod idempotency;
 mod library;
 mod openapi;
@@ -43,6 +44,7 @@ mod uses;
 
 pub use auth::{new_token, token_hash};
 pub use front::Api;
+pub use generated_pages::{errors_page, routes_page};
 pub use openapi::openapi_json;
 pub use programs::{Programs, ProgramsParts};
 pub use serve::serve;

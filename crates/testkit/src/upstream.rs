@@ -71,10 +71,12 @@ pub struct Upstream {
 }
 
 /// Shared with the connections' tasks.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     /// By path without query. Held for a look-up, never across an await.
     routes: Mutex<HashMap<String, Route>>,
+    /// Answers for all other paths. Held for a look-up.
+    others: Mutex<Option<Arc<Handler>>>,
     /// Paths whose requests' bodies are not kept. Held for a look-up.
     skimmed: Mutex<HashSet<String>>,
     /// Everything received; watched by those who wait for a number of requests.
@@ -97,6 +99,12 @@ impl std::fmt::Debug for Route {
             Self::Sequence(answers, next) => write!(f, "answer {next} of {}", answers.len()),
             Self::Handler(_) => f.write_str("handler"),
         }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("routes", &self.routes).field("requests", &self.requests).finish_non_exhaustive()
     }
 }
 
@@ -140,6 +148,15 @@ impl Upstream {
     /// Lets a closure answer a path (without query), in place of what it had.
     pub fn on_request(&self, path: &str, handler: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> &Self {
         self.state.routes().insert(path.to_owned(), Route::Handler(Arc::new(handler)));
+        self
+    }
+
+    /// Lets a closure answer all paths that have no answer of their own.
+    ///
+    /// # Panics
+    /// Never: the lock's holders do not panic.
+    pub fn on_others(&self, handler: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> &Self {
+        *self.state.others.lock().expect("no holder of the lock panics") = Some(Arc::new(handler));
         self
     }
 
@@ -262,7 +279,10 @@ impl State {
                     return answer;
                 }
                 Some(Route::Handler(handler)) => handler.clone(),
-                None => return Answer::text(&format!("the test set no answer for {path}")).with_status(404),
+                None => match self.others.lock().expect("no holder of the lock panics").clone() {
+                    Some(handler) => handler,
+                    None => return Answer::text(&format!("the test set no answer for {path}")).with_status(404),
+                },
             }
         };
         // Called without the lock, so that a handler may set answers itself.
