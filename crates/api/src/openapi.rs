@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    audit, callbacks, calls, connections, connectors, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects,
+    audit, callbacks, calls, connections, connectors, dashboard, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects,
     tenants, test_runs, tokens, triggers, versions,
 };
 
@@ -28,6 +28,7 @@ use crate::routes::{
         calls::call, runs::start, runs::list, runs::get, run_events::events, run_control::cancel, run_control::retry, replays::replay,
         audit::list,
         callbacks::call_back, triggers::trigger,
+        dashboard::index, dashboard::file,
         node::healthz, node::readyz, node::openapi, node::error,
     ),
     modifiers(&Tokens)
