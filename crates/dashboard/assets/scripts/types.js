@@ -36,7 +36,8 @@ export function parse(text) {
     const about = doc.join(" ");
     const begins = /^(?:export |declare )*interface (\w+)/.exec(line);
     if (begins && line.endsWith("{")) {
-      members = found.interfaces.get(begins[1]) ?? [];
+      const parent = /extends (\w+)/.exec(line)?.[1];
+      members = found.interfaces.get(begins[1]) ?? [...(found.interfaces.get(parent) ?? [])];
       found.interfaces.set(begins[1], members);
       depth = 0;
     } else if (members) {
@@ -75,6 +76,6 @@ function typeIn(rest) {
 function declaration(line, doc, found) {
   const called = /^export function (\w+)(?:<[^>]*>)?(\(.*)$/.exec(line);
   if (called) found.functions.push({ name: called[1], detail: called[2].replace(/;$/, "").replace(/\{$/, "{…})"), doc });
-  const global = /^(?:declare )?(?:var|const|function) (\w+)(?::\s*(\w+))?/.exec(line);
-  if (global && !line.startsWith("export")) found.globals.push({ name: global[1], type: global[2] ?? global[1], doc });
+  const global = /^declare (?:var|const|function) (\w+)(?::\s*(\w+))?/.exec(line);
+  if (global) found.globals.push({ name: global[1], type: global[2] ?? global[1], doc });
 }
