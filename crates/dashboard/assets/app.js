@@ -94,7 +94,7 @@ function drawNavigation() {
     h("span", { class: "name" }, operator ? "operator" : tenant, used?.name && h("small", {}, used.name)),
     themes(),
     button("Sign out", signOut, "quiet"));
-  menu.hidden = false;
+  menu.hidden = wide.matches;
   navigation.hidden = !wide.matches;
 }
 
@@ -161,7 +161,9 @@ menu.addEventListener("click", () => {
   if (!navigation.hidden) navigation.querySelector("a")?.focus();
 });
 wide.addEventListener("change", () => {
-  if (session.me) navigation.hidden = !wide.matches;
+  if (!session.me) return;
+  navigation.hidden = !wide.matches;
+  menu.hidden = wide.matches;
 });
 addEventListener("hashchange", render);
 document.addEventListener("signed-out", () => {

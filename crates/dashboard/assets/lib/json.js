@@ -57,7 +57,7 @@ export function sourceView(text, { marked = null, column = null, note = null, la
       h("div", { class: here ? "line marked" : "line" },
         h("span", { class: "no", "aria-hidden": "true" }, i + 1),
         h("code", {}, here && h("span", { class: "hidden" }, `line ${marked}: `), line === "" ? " " : line)),
-      here && note && h("div", { class: "line note" },
+      here && note && h("div", { class: "line remark" },
         h("span", { class: "no" }),
         h("span", {}, column ? h("code", { "aria-hidden": "true" }, `${" ".repeat(column - 1)}^ `) : "", note)),
     ];
