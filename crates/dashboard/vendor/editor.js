@@ -51,7 +51,7 @@ export function create({ parent, text, language, label, readOnly = false, comple
       doc: text,
       extensions: [
         EditorState.readOnly.of(readOnly),
-        EditorView.contentAttributes.of({ "aria-label": label, "aria-multiline": "true" }),
+        EditorView.contentAttributes.of({ "aria-label": label, "aria-multiline": "true", tabindex: "0" }),
         keymap.of(onSave ? [{ key: "Mod-s", run: save }] : []),
         shown(),
         readOnly ? [] : written(source),

@@ -27,7 +27,7 @@ function status(connection) {
   });
   const fact = (text, ...value) => h("div", {}, h("dt", {}, text), h("dd", {}, value));
   return panel("Status",
-    h("dl", { class: "facts" }, fact("Status", badge(word)), ends && fact("Its token ends", moment(ends)), fact("Changed", moment(changed))),
+    h("dl", { class: "facts broad" }, fact("Status", badge(word)), ends && fact("Its token ends", moment(ends)), fact("Changed", moment(changed))),
     detail && h("p", { class: "note" }, detail),
     kind === "oauth2-authorization-code" && may("deploy") && h("div", { class: "actions" }, authorize),
     link);

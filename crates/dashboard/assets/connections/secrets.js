@@ -14,7 +14,7 @@ export async function secretsPanel(signal) {
     may("deploy") && button("Delete", () => remove(name), "danger", { "aria-label": `Delete ${name}` }),
   ];
   return panel("Secrets",
-    secrets.length > 0 ? table("Secrets", ["Name", "Changed", { text: "", class: "num" }], secrets.map(row))
+    secrets.length > 0 ? table("Names of secrets", ["Name", "Changed", { text: h("span", { class: "hidden" }, "Delete"), class: "num" }], secrets.map(row))
       : empty("No secret yet. Templates name one as {{ secrets.NAME }}; signatures of triggers use one as their key."),
     may("deploy") && setting());
 }

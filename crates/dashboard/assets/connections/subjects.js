@@ -17,7 +17,7 @@ export async function subjectsPanel(signal) {
   const more = async (cursor) => {
     const { items, next_cursor: next } = await get(query("/v1/subjects", { limit: 50, cursor }), { signal });
     if (items.length === 0 && !cursor) place.append(empty("No subject yet. A run that names one keeps values for it: its store_data."));
-    else place.append(table("Subjects", ["Id", "Values", "Changed"], items.map(row)));
+    else place.append(table("All subjects", ["Id", "Values", "Changed"], items.map(row)));
     if (!next) return;
     const further = button("More", async () => {
       await more(next);

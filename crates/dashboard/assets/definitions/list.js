@@ -25,7 +25,7 @@ export async function showList(main, { kind, title, nothing, columns, row }, sig
       ...row(item),
       h("time", { datetime: item.updated_at, class: "nowrap" }, moment(item.updated_at)),
     ];
-    place.append(table(title, ["Name", ...columns, "Changed"], items.map(cells)));
+    place.append(table(`All ${kind}s`, ["Name", ...columns, "Changed"], items.map(cells)));
     if (!next) return;
     const further = button("More", async () => {
       await more(next);

@@ -2,9 +2,10 @@
 
 import { h, replace } from "../lib/dom.js";
 import { HOOKS } from "../lib/definitions.js";
+import { session } from "../lib/session.js";
 import { bindingPanel } from "./binding.js";
 import { chip, pipeline } from "./hooks.js";
-import { actionOf, authOf, branchesOf, keptOf } from "./words.js";
+import { actionOf, authOf, branchesOf, keptOf, repeated } from "./words.js";
 
 const KINDS = { call: "call", script: "script", request: "request" };
 const MARKS = { ends: "■", again: "↻", waits: "◷", on: "↷" };
@@ -19,11 +20,11 @@ export function picture({ name, document, signal, changed }) {
 }
 
 function beginning({ trigger, retry }, name, signal, changed) {
-  const again = retry && h("p", { class: "branch again" }, h("span", { "aria-hidden": "true" }, MARKS.again), ` a failed run is tried again, ${retry.attempts} times more`);
+  const again = retry && h("p", { class: "branch again" }, h("span", { "aria-hidden": "true" }, MARKS.again), ` a failed run is tried again, ${repeated(retry)}`);
   if (!trigger) return [h("div", { class: "pill" }, "started over the API"), again];
   return [
     h("div", { class: "box" },
-      h("div", { class: "row" }, h("span", { class: "kind trigger" }, "trigger"), h("strong", {}, `…/t/TENANT/${name}`), h("span", { class: "soft" }, authOf(trigger))),
+      h("div", { class: "row" }, h("span", { class: "kind trigger" }, "trigger"), h("strong", {}, `/t/${session.me.tenant}/${name}`), h("span", { class: "soft" }, authOf(trigger))),
       trigger.script ? own(trigger, "trigger", "the trigger", signal, changed) : h("p", { class: "note" }, "The request’s body is the first payload.")),
     again,
   ];

@@ -43,7 +43,8 @@ function onError(rule) {
   return rule.ignore_final ? [again, ignored] : [again];
 }
 
-function repeated({ attempts, delay_s: delay, backoff }) {
+/** How often a failure is tried again, and when. */
+export function repeated({ attempts, delay_s: delay, backoff }) {
   const times = `${attempts} ${attempts === 1 ? "time" : "times"} more`;
   const after = delay ? `, ${seconds(delay)} apart` : "";
   return `${times}${after}${backoff > 1 ? `, each wait ${backoff} times as long` : ""}`;

@@ -23,7 +23,7 @@ export async function show(main, params) {
 
 function list(connections) {
   if (connections.length === 0) return empty("No connection yet. A connection is a tenant’s credentials for a connector; scripts see placeholders of its secrets.");
-  return table("Connections", ["Name", "Kind", "Status", "Hosts", "Changed"], connections.map((connection) => [
+  return table("All connections", ["Name", "Kind", "Status", "Hosts", "Changed"], connections.map((connection) => [
     h("a", { href: `#/connections/${encodeURIComponent(connection.name)}` }, connection.name),
     KINDS[connection.kind]?.text ?? connection.kind,
     [badge(connection.status), connection.status_detail && h("small", { class: "under" }, connection.status_detail)],

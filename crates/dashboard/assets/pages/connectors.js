@@ -56,7 +56,7 @@ function drawn(main, name, document, signal) {
   ];
   main.append(
     bar,
-    h("dl", { class: "facts" }, facts.filter(([, value]) => value).map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))),
+    h("dl", { class: "facts broad" }, facts.filter(([, value]) => value).map(([key, value]) => h("div", {}, h("dt", {}, key), h("dd", {}, value)))),
     ...Object.entries(document.endpoints).map(([key, endpoint]) => endpointPanel(name, key, endpoint, signal, changed)),
     panel("Every endpoint", h("p", { class: "note" }, "These hooks run before an endpoint’s own."),
       pipeline({ owner: document, name: `every endpoint of ${name}`, signal, changed })));

@@ -64,7 +64,7 @@ function recorded(bench) {
     replace(place, h("div", { class: "fields" }, field("Run", run), field("Invocation", invocation)));
     run.focus();
   });
-  place.append(begin);
+  place.append(h("div", { class: "actions" }, begin));
   return place;
 }
 
@@ -160,7 +160,7 @@ function opened(value) {
 function logs(entries) {
   if (entries.length === 0) return null;
   return h("div", { class: "stack tight" }, h("h3", {}, "Logs"),
-    h("ol", { class: "logs" }, entries.map(({ level, message }) => h("li", { class: level }, badge(level, "plain"), " ", h("code", {}, message)))));
+    h("ol", { class: "log-list" }, entries.map(({ level, message }) => h("li", { class: level }, badge(level, "plain"), " ", h("code", {}, message)))));
 }
 
 function usage(spent) {

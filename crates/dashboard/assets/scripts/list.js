@@ -20,7 +20,7 @@ async function more(rows, cursor, signal) {
     rows.append(empty("No script has been deployed yet. A script is a JavaScript or TypeScript file with a function for each hook that it has."));
     return;
   }
-  rows.append(table("Scripts", ["Name", "Version", "Hooks", "Written in", { text: "Source", class: "num" }, "Deployed"], items.map(row)));
+  rows.append(table("All scripts", ["Name", "Version", "Hooks", "Written in", { text: "Source", class: "num" }, "Deployed"], items.map(row)));
   if (next) {
     const further = button("More", async () => {
       await more(rows, next, signal);

@@ -37,7 +37,7 @@ function versions(script, bindings, shown) {
       h("time", { datetime: version.created_at, class: "nowrap" }, moment(version.created_at)),
     ];
   };
-  return table("Versions", ["Version", "Hooks", "Bound at", { text: "Source", class: "num" }, "Deployed"], script.versions.map(row));
+  return table(`Versions of ${script.name}`, ["Version", "Hooks", "Bound at", { text: "Source", class: "num" }, "Deployed"], script.versions.map(row));
 }
 
 /** A place where a script is bound, as a link to the definition. */
@@ -50,7 +50,7 @@ export function placeLink({ kind, name, place, hook }) {
 async function one(script, version, bindings, { signal }) {
   const facts = h("dl", { class: "facts" }, [
     ["Written in", writtenIn(version)],
-    ["Hooks", hooksOf(version)],
+    ["Hooks", version.hooks.join(", ")],
     ["Component", bytes(version.component_bytes)],
     ["Compiled in", millis(version.deploy_ms)],
     ["Imports", version.imports?.map((taken) => `${taken.script}@${taken.version}`).join(", ")],
@@ -124,7 +124,7 @@ export function sideBySide(before, after, titles) {
   ];
   const head = titles.map((title) => h("th", { scope: "col", colspan: "2" }, title));
   return h("div", { class: "beside", role: "region", tabindex: "0", "aria-label": titles.join(" beside ") },
-    h("table", {}, h("thead", {}, h("tr", {}, head)),
+    h("table", {}, h("colgroup", {}, ["no", "text", "no", "text"].map((kind) => h("col", { class: kind }))), h("thead", {}, h("tr", {}, head)),
       h("tbody", {}, rows.map(([left, right]) => h("tr", {}, cell(left, "before"), cell(right, "after"))))));
 }
 
