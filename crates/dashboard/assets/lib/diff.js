@@ -88,5 +88,5 @@ export function diffView(before, after, { label = "Difference", context = 3 } = 
       h("code", {}, SPOKEN[line.kind] && h("span", { class: "hidden" }, SPOKEN[line.kind]), line.text)));
   });
   gap();
-  return h("div", { class: "diff", role: "region", tabindex: "0", "aria-label": label }, rows);
+  return h("div", { class: "diff", role: "group", tabindex: "0", "aria-label": label }, rows);
 }

@@ -113,7 +113,7 @@ export function table(caption, columns, rows, attributes = {}) {
   const body = rows.map((cells) =>
     cells instanceof Node ? cells : h("tr", {}, cells.map((cell, i) => h("td", { class: heads[i]?.class }, cell))),
   );
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     h("table", attributes, h("caption", { class: "hidden" }, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
 }
 

@@ -24,7 +24,7 @@ export function jsonView(value, label = "Value") {
   let text = pretty(value);
   const cut = text.length - MOST_CHARACTERS;
   if (cut > 0) text = `${text.slice(0, MOST_CHARACTERS)}\n… ${cut} more characters`;
-  return h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": label }, h("code", {}, text === "" ? "(empty)" : coloured(text)));
+  return h("pre", { class: "code", tabindex: "0", role: "group", "aria-label": label }, h("code", {}, text === "" ? "(empty)" : coloured(text)));
 }
 
 /** Keys, texts, numbers and words of JSON in spans; other text as it is. */
@@ -62,7 +62,7 @@ export function sourceView(text, { marked = null, column = null, note = null, la
         h("span", {}, column ? h("code", { "aria-hidden": "true" }, `${" ".repeat(column - 1)}^ `) : "", note)),
     ];
   });
-  const view = h("div", { class: "source", role: "region", tabindex: "0", "aria-label": label }, rows);
+  const view = h("div", { class: "source", role: "group", tabindex: "0", "aria-label": label }, rows);
   if (marked) {
     requestAnimationFrame(() => {
       const line = view.querySelector(".marked");

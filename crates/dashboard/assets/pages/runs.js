@@ -9,6 +9,8 @@ import { stamp } from "../runs/timeline.js";
 const STATUSES = ["queued", "running", "waiting", "succeeded", "partial", "failed", "blocked", "cancelled"];
 const SPANS = [["", "Any time"], [900, "Last 15 minutes"], [3600, "Last hour"], [86_400, "Last day"], [7 * 86_400, "Last 7 days"]];
 const PAGE = 50;
+/** How many pages are read for the first screen where they are short. */
+const MOST_TURNS = 8;
 /** How often the newest page is read again. */
 const EVERY_MS = 3000;
 
@@ -44,7 +46,7 @@ class List {
     const rows = h("table", { "aria-label": "Runs" },
       h("thead", {}, h("tr", {}, heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), this.body);
     append(main, heading("Runs", live), controls,
-      h("section", { class: "panel", "aria-label": "Runs" }, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "List of runs" }, rows),
+      h("section", { class: "panel", "aria-label": "Runs" }, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "List of runs" }, rows),
         this.none, h("div", { class: "row" }, this.older, this.state)));
     every(EVERY_MS, this.signal, () => this.live && this.refresh());
     this.scroll();
@@ -84,23 +86,31 @@ class List {
     if (asked !== this.filters) return;
     this.items = page.items;
     this.cursor = page.next_cursor;
+    // A page may be short although the list goes on: then a few more are asked for.
+    for (let turn = 0; turn < MOST_TURNS && this.cursor && this.items.length < PAGE; turn += 1) {
+      await this.more();
+      if (asked !== this.filters) return;
+    }
     this.draw();
   }
 
-  async more() {
-    if (!this.cursor || this.loading) return;
-    this.loading = true;
-    try {
-      const asked = this.filters;
-      const page = await this.page(this.cursor);
-      if (asked !== this.filters) return;
-      this.cursor = page.next_cursor;
-      const known = new Set(this.items.map((run) => run.id));
-      this.items.push(...page.items.filter((run) => !known.has(run.id)));
-      this.draw();
-    } finally {
-      this.loading = false;
-    }
+  /** Reads the next page; once at a time, whoever asks. */
+  more() {
+    if (!this.cursor) return Promise.resolve();
+    this.loading ??= this.next().finally(() => {
+      this.loading = null;
+    });
+    return this.loading;
+  }
+
+  async next() {
+    const asked = this.filters;
+    const page = await this.page(this.cursor);
+    if (asked !== this.filters) return;
+    this.cursor = page.next_cursor;
+    const known = new Set(this.items.map((run) => run.id));
+    this.items.push(...page.items.filter((run) => !known.has(run.id)));
+    this.draw();
   }
 
   /** The newest page, put over what is there. Where so many are new that the two do not meet, the list begins anew. */
@@ -136,6 +146,7 @@ class List {
     for (const cell of this.body.querySelectorAll("time")) cell.textContent = format.ago(cell.dateTime);
     this.older.hidden = !this.cursor;
     this.none.hidden = this.items.length > 0;
+    this.none.textContent = this.cursor ? "None of the newest runs fits." : "No run fits.";
     const words = this.items.length === 0 ? "" : `${format.number(this.items.length)} shown${this.cursor ? "" : ", that is all"}`;
     if (this.state.textContent !== words) this.state.textContent = words;
   }
@@ -143,7 +154,10 @@ class List {
   /** The next page comes when its button comes into view. */
   scroll() {
     const seen = new IntersectionObserver((entries) => {
-      if (entries.some((entry) => entry.isIntersecting)) this.more().catch(() => {});
+      if (!entries.some((entry) => entry.isIntersecting) || !this.cursor) return;
+      // It is looked at again when the page is there: where it is still in view, more is wanted.
+      seen.unobserve(this.older);
+      this.more().then(() => seen.observe(this.older), () => {});
     }, { rootMargin: "600px" });
     seen.observe(this.older);
     this.signal.addEventListener("abort", () => seen.disconnect());

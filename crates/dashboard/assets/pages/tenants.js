@@ -26,11 +26,11 @@ async function list(main) {
     panel("All tenants", rows.length > 0
       ? table("Tenants", ["Name", "Requests at once, now", number("Requests a second"), number("Weight"), { text: "Changed", class: "wide" }], rows)
       : empty("There is none yet.")),
-    panel("New tenant", create()));
+    panel("New tenant", h("p", { class: "soft" }, "It begins with the defaults. A name has letters, digits, dots, hyphens and underscores."), create()));
 }
 
 function create() {
-  const name = h("input", { required: true, autocomplete: "off", spellcheck: "false", pattern: "[a-z][a-z0-9-]*" });
+  const name = h("input", { required: true, autocomplete: "off", spellcheck: "false" });
   return form({ class: "filters", "aria-label": "New tenant" }, async () => {
     const known = name.value.trim();
     if (!known) throw new Error("A tenant needs a name.");
@@ -39,7 +39,7 @@ function create() {
     await put(path`/v1/tenants/${known}`, {});
     say(`The tenant “${known}” is made, with the defaults.`, "good");
     location.hash = `#/tenants/${encodeURIComponent(known)}`;
-  }, field("Name", name, "Small letters, digits and hyphens."), h("button", { type: "submit", class: "primary" }, "Make the tenant"));
+  }, field("Name", name), h("button", { type: "submit", class: "primary" }, "Make the tenant"));
 }
 
 async function one(main, [name]) {

@@ -101,10 +101,10 @@ function sides(found) {
   return tabs(came.fault ? others : [["Change", differences], ...others], `${found.hook} of ${found.script}`);
 }
 
-function request({ attempt }) {
+function request({ attempt, bad }) {
   const { request: sent, response, error } = attempt;
   return h("div", { class: "stack" },
-    error && failure(error),
+    error && (bad ? failure(error) : h("p", { class: "soft" }, error.detail)),
     tabs([
       ["Request", () => message(`${sent.method} ${sent.url}`, sent)],
       ["Response", () => response && response.status !== 0 ? message(`Status ${response.status}`, response) : empty("There was no response.")],

@@ -97,7 +97,7 @@ class Page {
     const link = (id) => h("a", { href: `#/runs/${id}`, class: "mono" }, format.shortId(id));
     const facts = [
       ["Run", h("span", { class: "mono" }, run.id), "long"],
-      ["Began", format.moment(run.started_at)],
+      ["Began", h("span", { title: format.moment(run.started_at) }, format.time(run.started_at))],
       ["Took", end],
       run.flow && ["Flow version", h("a", { href: `#/flows/${encodeURIComponent(run.flow)}` }, String(run.flow_version))],
       run.subject && ["Subject", run.subject],

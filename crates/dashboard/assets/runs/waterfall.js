@@ -24,10 +24,10 @@ function line(row, { at, length, start }, { open, onopen, detail }) {
   const name = h("span", { class: "label" }, h("span", { class: "what" }, row.label), " ", h("small", {}, row.note ?? ""), " ", outcome(row));
   if (row.kind === "step") return h("li", { class: "bar-row step" }, h("div", { class: "line-of" }, name, bar, time));
   const isOpen = row.id === open;
-  const words = `${row.label} ${row.note ?? ""}, ${took}, after ${format.micros(row.start - start)}${row.bad ? ", failed" : ""}`;
+  const later = h("span", { class: "hidden" }, ` after ${format.micros(row.start - start)}${row.bad ? ", failed" : ""}`);
   const element = h("li", { class: "bar-row" },
-    h("button", { type: "button", class: "line-of", "aria-expanded": String(isOpen), "aria-label": words, id: row.id, onclick: () => onopen(isOpen ? null : row.id) }, name, bar, time));
-  if (isOpen) element.append(h("div", { class: "behind", role: "region", "aria-label": `${row.label} ${row.note ?? ""}` }, detail(row)));
+    h("button", { type: "button", class: "line-of", "aria-expanded": String(isOpen), id: row.id, onclick: () => onopen(isOpen ? null : row.id) }, name, bar, time, later));
+  if (isOpen) element.append(h("div", { class: "behind", role: "group", "aria-label": `${row.label} ${row.note ?? ""}` }, detail(row)));
   return element;
 }
 
