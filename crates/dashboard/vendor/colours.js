@@ -21,7 +21,8 @@ const edge = "1px solid var(--line)";
 
 const look = EditorView.theme({
   "&": { backgroundColor: "var(--code-back)", color: "var(--text)", fontSize: "0.875rem", height: "100%" },
-  "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
+  // The page draws the focus around all of it; in here the gutters would cover it.
+  "&.cm-focused": { outline: "none" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.55" },
   ".cm-content": { caretColor: "var(--text)", padding: "0.5rem 0" },
   ".cm-cursor, .cm-dropCursor": { borderLeftColor: "var(--text)" },

@@ -12,7 +12,7 @@ export function address(kind, name, view = "") {
 
 /** `{kind, title, nothing, columns, row}`: `row` gives the cells between name and time. */
 export async function showList(main, { kind, title, nothing, columns, row }, signal) {
-  const place = h("div", { class: "stack" });
+  const place = h("div", { class: "panel" });
   main.append(heading(title, may("deploy") && h("a", { class: "button primary", href: `#/${kind}s/+new` }, `New ${kind}`)), place);
   const more = async (cursor) => {
     const { items, next_cursor: next } = await get(query(`/v1/${kind}s`, { limit: 100, cursor }), { signal });

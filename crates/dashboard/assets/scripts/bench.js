@@ -160,7 +160,7 @@ function opened(value) {
 function logs(entries) {
   if (entries.length === 0) return null;
   return h("div", { class: "stack tight" }, h("h3", {}, "Logs"),
-    h("ol", { class: "log-list" }, entries.map(({ level, message }) => h("li", { class: level }, badge(level, "plain"), " ", h("code", {}, message)))));
+    h("ol", { class: "said" }, entries.map(({ level, message }) => h("li", {}, badge(level, "plain"), " ", h("code", {}, message)))));
 }
 
 function usage(spent) {

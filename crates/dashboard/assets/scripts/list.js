@@ -6,7 +6,7 @@ import { bytes, moment } from "../lib/format.js";
 import { may } from "../lib/session.js";
 
 export async function showList(main, { signal }) {
-  const rows = h("div", { class: "stack" });
+  const rows = h("div", { class: "panel" });
   main.append(
     heading("Scripts", may("deploy") && h("a", { class: "button primary", href: "#/scripts/+new" }, "New script")),
     rows);

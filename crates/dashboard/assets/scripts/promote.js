@@ -95,7 +95,7 @@ function summary(rows) {
   const compared = rows.filter((row) => !row.error);
   const differing = compared.filter((row) => row.differing.length > 0).length;
   const [before, after] = ["before", "after"].map((key) => compared.reduce((sum, row) => sum + row[key], 0));
-  const change = before > 0 ? ` (${after >= before ? "+" : "−"}${percent(Math.abs(after - before) / before)})` : "";
+  const change = before > 0 && after !== before ? ` (${after >= before ? "+" : "−"}${percent(Math.abs(after - before) / before)})` : "";
   const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
   return h("dl", { class: "facts", id: "replay-summary" },
     fact("Decide the same", `${compared.length - differing} of ${compared.length}`),
