@@ -2,12 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod client;
 pub mod examples;
 pub mod neighbours;
 pub mod node;
 pub mod process;
+mod webdriver;
 
+pub use browser::Browser;
 pub use client::{Client, Response};
 pub use node::{NodeProcess, OPERATOR, Tenant};
 pub use process::NodeOptions;

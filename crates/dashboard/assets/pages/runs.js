@@ -9,6 +9,8 @@ import { stamp } from "../runs/timeline.js";
 const STATUSES = ["queued", "running", "waiting", "succeeded", "partial", "failed", "blocked", "cancelled"];
 const SPANS = [["", "Any time"], [900, "Last 15 minutes"], [3600, "Last hour"], [86_400, "Last day"], [7 * 86_400, "Last 7 days"]];
 const PAGE = 50;
+/** Who scrolls wants more at once. */
+const MORE = 100;
 /** How many pages are read for the first screen where they are short. */
 const MOST_TURNS = 8;
 /** How often the newest page is read again. */
@@ -77,7 +79,7 @@ class List {
   page(cursor) {
     const { since, ...rest } = this.filters;
     const from = since && new Date(Date.now() - Number(since) * 1000).toISOString();
-    return get(query("/v1/runs", { ...rest, since: from, limit: PAGE, cursor }), { signal: this.signal });
+    return get(query("/v1/runs", { ...rest, since: from, limit: cursor ? MORE : PAGE, cursor }), { signal: this.signal });
   }
 
   async load() {
