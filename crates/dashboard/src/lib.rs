@@ -10,7 +10,7 @@ use include_dir::{Dir, include_dir};
 
 /// Written by hand.
 static ASSETS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets");
-/// Made by `build.rs`: the editor's bundle where there is one, and the types of the SDK for its completion.
+/// Made by the build script: the editor's bundle where there is one, and the types of the SDK for its completion.
 static VENDOR: Dir<'_> = include_dir!("$OUT_DIR/vendor");
 
 /// The page that loads all others.

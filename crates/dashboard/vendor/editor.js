@@ -1,4 +1,4 @@
-// The dashboard's editor: CodeMirror with what a script or a JSON document needs, behind one function. It is bundled by `../build.rs` and served as
+// The dashboard's editor: CodeMirror with what a script or a JSON document needs, behind one function. It is bundled by `../build/main.rs` and served as
 // one module; where it is absent, `assets/lib/editor.js` does the same with a plain text area.
 
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";

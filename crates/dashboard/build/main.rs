@@ -34,7 +34,7 @@ fn build() -> Result<(), Failure> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo gives every build script OUT_DIR")?);
     let types = here.join("../../guest-sdk/js");
-    for watched in ["build.rs", "assets", "vendor"].map(|name| here.join(name)) {
+    for watched in ["build", "assets", "vendor"].map(|name| here.join(name)) {
         println!("cargo::rerun-if-changed={}", watched.display());
     }
     println!("cargo::rerun-if-env-changed=PATH");
@@ -52,7 +52,7 @@ fn build() -> Result<(), Failure> {
             // One of an earlier build would be another editor than the sources say.
             let _ = std::fs::remove_file(&editor);
             println!(
-                "cargo::warning=the dashboard's editor will be a plain text area: {}. With Node.js, npm and a network, `touch crates/dashboard/build.rs` and build again",
+                "cargo::warning=the dashboard's editor will be a plain text area: {}. With Node.js, npm and a network, `touch crates/dashboard/build/main.rs` and build again",
                 failure.replace('\n', " ")
             );
         }
