@@ -39,6 +39,8 @@ fn build() -> Result<(), Failure> {
     }
     println!("cargo::rerun-if-env-changed=PATH");
     let served = out.join("vendor");
+    // What an earlier build put there and this one does not would be served for ever.
+    let _ = std::fs::remove_dir_all(&served);
     std::fs::create_dir_all(&served).map_err(|error| format!("{}: {error}", served.display()))?;
     for name in TYPES {
         println!("cargo::rerun-if-changed={}", types.join(name).display());
@@ -49,8 +51,6 @@ fn build() -> Result<(), Failure> {
     match bundle(&here.join("vendor"), &packages).and_then(|bundle| copy(&bundle, &editor)) {
         Ok(()) => println!("cargo::rustc-env=SNAPHOOK_AXE={}", packages.join(AXE).display()),
         Err(failure) => {
-            // One of an earlier build would be another editor than the sources say.
-            let _ = std::fs::remove_file(&editor);
             println!(
                 "cargo::warning=the dashboard's editor will be a plain text area: {}. With Node.js, npm and a network, `touch crates/dashboard/build/main.rs` and build again",
                 failure.replace('\n', " ")

@@ -7,11 +7,11 @@ const MOST_CELLS = 4_000_000;
 
 /**
  * The lines of both texts in one list of `{kind: "same" | "removed" | "added", text, before, after}`; `before` and `after` are line numbers
- * from 1 where the line is in that text.
+ * from 1 where the line is in that text. Lines are the same that `read` makes the same text of.
  */
-export function diff(before, after) {
-  const a = before.split("\n");
-  const b = after.split("\n");
+export function diff(before, after, read = (line) => line) {
+  const [olds, news] = [before.split("\n"), after.split("\n")];
+  const [a, b] = [olds.map(read), news.map(read)];
   let start = 0;
   while (start < a.length && start < b.length && a[start] === b[start]) start += 1;
   let end = 0;
@@ -21,7 +21,7 @@ export function diff(before, after) {
   let i = 0;
   let j = 0;
   return all.map((kind) => {
-    const line = { kind, text: kind === "added" ? b[j] : a[i] };
+    const line = { kind, text: kind === "removed" ? olds[i] : news[j] };
     if (kind !== "added") line.before = ++i;
     if (kind !== "removed") line.after = ++j;
     return line;
@@ -63,8 +63,8 @@ const MARKS = { same: " ", removed: "−", added: "+" };
 const SPOKEN = { removed: "removed: ", added: "added: " };
 
 /** The difference as an element; `context` lines around each change are shown, and what lies between is counted. All lines where it is null. */
-export function diffView(before, after, { label = "Difference", context = 3 } = {}) {
-  const lines = diff(before, after);
+export function diffView(before, after, { label = "Difference", context = 3, read } = {}) {
+  const lines = diff(before, after, read);
   const near = new Set();
   lines.forEach((line, at) => {
     if (line.kind === "same" && context !== null) return;

@@ -43,9 +43,9 @@ function coloured(text) {
   return parts;
 }
 
-/** Two values as the lines that differ. */
+/** Two values as the lines that differ. A comma at the end of a line, which the next one brings, is no difference. */
 export function valueDiff(before, after, label) {
-  return diffView(pretty(before), pretty(after), { label });
+  return diffView(pretty(before), pretty(after), { label, read: (line) => line.replace(/,$/, "") });
 }
 
 /** A source text with line numbers; the line `marked` stands out, with `note` under it, and is scrolled to. */

@@ -1,4 +1,22 @@
-// Which of the values before a hook belongs beside which after it.
+// Which of the values before a hook belongs beside which after it, and both so that they can be read.
+
+/** The same with the bodies of its request and response as values where they are JSON in a text. */
+export function opened(values) {
+  const made = { ...values };
+  for (const name of ["request", "response"]) {
+    if (made[name]) made[name] = { ...made[name], body: valueOf(made[name].body) };
+  }
+  return made;
+}
+
+function valueOf(body) {
+  if (typeof body !== "string" || !/^\s*[[{]/.test(body)) return body;
+  try {
+    return JSON.parse(body);
+  } catch {
+    return body;
+  }
+}
 
 /** `[[name, before, after], …]` of the values that differ. `given` is the input as a test run has it, `came` what a replay shows. */
 export function changed(hook, given, came) {

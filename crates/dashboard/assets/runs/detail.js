@@ -6,7 +6,7 @@ import { append, badge, empty, h, replace, table } from "../lib/dom.js";
 import * as format from "../lib/format.js";
 import { jsonView, sourceView, valueDiff } from "../lib/json.js";
 import { tabs } from "../lib/tabs.js";
-import { changed } from "./changed.js";
+import { changed, opened } from "./changed.js";
 import { stamp } from "./timeline.js";
 
 /** `replayed()` gives the recorded invocations with what went in and came out, or throws. */
@@ -80,7 +80,8 @@ function values(row, replayed) {
 }
 
 function sides(found) {
-  const { before: came, given } = found;
+  const came = opened(found.before);
+  const given = found.given && opened(found.given);
   const pairs = given ? changed(found.hook, given, came) : [];
   const written = Object.entries({ variables: came.variables, meta: came.meta, "state of the flow": came.state?.flow, "state of the tenant": came.state?.tenant })
     .filter(([, values]) => values && Object.keys(values).length > 0);

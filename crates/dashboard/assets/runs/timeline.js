@@ -61,18 +61,18 @@ function attemptRows(step, at, attempt, index, events, counts) {
   return [...hooks, { kind: "request", id: `request-${at}-${index}`, label, note, status: status || null, start, end, bad: failed, depth: 1, attempt, step }];
 }
 
-/** As the history has it; while it is not there, what the attempt's hooks leave of its time. */
+/** As the history has it, and no more than what the hooks before and after it leave of the time. */
 function requestSpan(step, attempt, index, events, hooks) {
   const of = (kind) => events.find((event) => event.kind === kind && event.step === step.name && event.attempt === index + 1);
   const [began, ended] = [of("request-started"), of("request-ended")];
   const whole = stamp(attempt.started_at);
   const before = hooks.filter((row) => row.invocation.hook === "pre-request").map((row) => row.end);
   const after = hooks.filter((row) => row.invocation.hook === "post-request").map((row) => row.start);
-  const start = Math.max(whole, ...before);
-  const end = Math.max(start, Math.min(whole + attempt.duration_ms * 1000, ...after));
-  const [told, until] = [began && stamp(began.at), ended && stamp(ended.at)];
+  const [told, until] = [began ? stamp(began.at) : whole, ended ? stamp(ended.at) : whole];
+  const start = Math.max(whole, told, ...before);
   // Of the same moment twice the history says that it was written at once, and not when it was.
-  return told && until && until > told ? { start: told, end: until } : { start, end };
+  const last = until > told ? until : whole + attempt.duration_ms * 1000;
+  return { start, end: Math.max(start, Math.min(last, ...after)) };
 }
 
 function waiting(wait, at, index) {
