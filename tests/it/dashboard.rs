@@ -54,7 +54,13 @@ async fn what_a_browser_has_is_not_sent_again() {
 #[tokio::test]
 async fn nothing_else_is_there() {
     let client = node().anonymous();
-    for path in ["/dashboard/none.js", "/dashboard/lib", "/dashboard/..%2fCargo.toml", "/dashboard/%2e%2e/Cargo.toml", "/dashboard/vendor/package.json"] {
+    for path in [
+        "/dashboard/none.js",
+        "/dashboard/lib",
+        "/dashboard/..%2fCargo.toml",
+        "/dashboard/%2e%2e/Cargo.toml",
+        "/dashboard/vendor/package.json",
+    ] {
         let answer = client.get(path).await.expect(404);
         assert_eq!(problem(&answer).0, "not-found", "{path}");
     }

@@ -92,7 +92,9 @@ mod tests {
     #[test]
     fn nothing_asks_for_what_the_policy_forbids() {
         every_file(&ASSETS, &mut |path, text| {
-            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "style=\"", "onclick=\""] {
+            for forbidden in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "style=\"", "onclick=\""]
+            {
                 assert!(!text.contains(forbidden), "{path}: {forbidden}");
             }
             // Names of namespaces are no addresses that anybody asks.
