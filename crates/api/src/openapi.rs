@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    audit, callbacks, calls, connections, connectors, dashboard, flows, node, replays, run_control, run_events, runs, scripts, secrets, subjects,
-    tenants, test_runs, tokens, triggers, versions,
+    audit, callbacks, calls, connections, connectors, dashboard, flows, node, replays, run_control, run_events, runs, scripts, secrets,
+    subjects, tenants, test_runs, tokens, triggers, versions,
 };
 
 #[derive(OpenApi)]

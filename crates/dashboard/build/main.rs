@@ -11,8 +11,16 @@ const SOURCES: [&str; 4] = ["package.json", "package-lock.json", "editor.js", "c
 const TYPES: [&str; 4] = ["snaphook.d.ts", "patchworks.d.ts", "braincloud.d.ts", "prismatic.d.ts"];
 
 /// Installs exactly what the lock file says and runs no package's scripts. A network that is not there is found out soon.
-const INSTALL: [&str; 8] =
-    ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1", "--fetch-timeout=20000", "--prefer-offline"];
+const INSTALL: [&str; 8] = [
+    "ci",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    "--fetch-retries=1",
+    "--fetch-timeout=20000",
+    "--prefer-offline",
+];
 
 /// Where the packages bring axe-core.
 const AXE: &str = "node_modules/axe-core/axe.min.js";
@@ -67,7 +75,8 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
 /// Installs the packages in a folder of the build's own and bundles the editor there, unless it lies there, made from the same sources.
 fn bundle(vendor: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     let (bundle, axe) = (folder.join("bundle.js"), folder.join(AXE));
-    let same = |name: &&str| matches!((std::fs::read(vendor.join(name)), std::fs::read(folder.join(name))), (Ok(now), Ok(then)) if now == then);
+    let same =
+        |name: &&str| matches!((std::fs::read(vendor.join(name)), std::fs::read(folder.join(name))), (Ok(now), Ok(then)) if now == then);
     if SOURCES.iter().all(|name| same(&name)) && bundle.is_file() && axe.is_file() {
         return Ok(bundle);
     }

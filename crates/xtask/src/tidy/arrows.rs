@@ -15,10 +15,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("snaphook-compile", &["snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-wall"]),
     ("snaphook-flow", &["snaphook-egress", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
     ("snaphook-dashboard", &[]),
-    (
-        "snaphook-api",
-        &["snaphook-compile", "snaphook-dashboard", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"],
-    ),
+    ("snaphook-api", &["snaphook-compile", "snaphook-dashboard", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
     (
         "snaphook",
         &[

@@ -131,7 +131,9 @@ fn of_input(input: HookInput) -> Given {
 fn answered(status: u16, headers: Headers, payload: bytes::Bytes, payload_type: Option<String>) -> Given {
     let response = |body| Some(GivenResponse { status, headers: map(headers), body });
     match payload_type {
-        Some(content_type) => Given { response: response(None), payload: Some(body(Payload { bytes: payload, content_type })), ..Given::default() },
+        Some(content_type) => {
+            Given { response: response(None), payload: Some(body(Payload { bytes: payload, content_type })), ..Given::default() }
+        }
         None => Given { response: response(unless_empty(BodyText(payload))), ..Given::default() },
     }
 }
