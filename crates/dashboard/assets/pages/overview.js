@@ -7,8 +7,10 @@ import * as format from "../lib/format.js";
 
 const SPANS = [[3600, "Last hour"], [6 * 3600, "Last 6 hours"], [86_400, "Last day"], [7 * 86_400, "Last 7 days"]];
 const OUTCOMES = [
-  ["succeeded", "succeeded"], ["partial", "partial"], ["failed", "failed"], ["cancelled", "cancelled"], ["unfinished", "not ended"],
+  ["succeeded", "succeeded"], ["partial", "partial"], ["failed", "failed"], ["blocked", "blocked"], ["cancelled", "cancelled"], ["unfinished", "not ended"],
 ];
+/** As people call them; others are shown as the API has them. */
+const LIMIT_NAMES = { fuel: "Fuel", memory_bytes: "Memory", wall_ms: "Time" };
 
 export async function show(main, params) {
   const span = select(SPANS, params.query.get("span") ?? 3600, { "aria-label": "Span of time" });
@@ -23,7 +25,7 @@ async function pictures(span, signal) {
   // A little less than seven days: the clock goes on while the request is under way.
   const since = new Date(Date.now() - Math.min(span, 7 * 86_400 - 60) * 1000).toISOString();
   const answer = await get(query("/v1/overview", { since }), { signal });
-  const runs = answer.buckets.reduce((sum, bucket) => sum + OUTCOMES.reduce((inner, [kind]) => inner + bucket[kind], 0), 0);
+  const runs = answer.buckets.reduce((sum, bucket) => sum + OUTCOMES.reduce((inner, [kind]) => inner + (bucket[kind] ?? 0), 0), 0);
   if (runs === 0) {
     return panel("Nothing ran in this time", empty("Call an endpoint or start a flow, and it is shown here. ",
       h("a", { href: "#/connectors" }, "Connectors"), " and ", h("a", { href: "#/flows" }, "flows"), " have a form for that."));
@@ -47,7 +49,7 @@ function rate({ buckets, bucket_s: length }, runs, span) {
 
 /** Where the time of a run goes: in hooks, or in requests to upstreams. */
 function times(flows) {
-  const bars = flows.slice(0, 12).map((flow) => ({
+  const bars = flows.filter((flow) => flow.hooks_ms !== null).slice(0, 12).map((flow) => ({
     name: runsOf(flow.flow),
     words: `${format.millis(flow.hooks_ms)} hooks, ${format.millis(flow.requests_ms)} requests`,
     parts: [["hook", flow.hooks_ms, `hooks ${format.millis(flow.hooks_ms)}`], ["request", flow.requests_ms, `requests ${format.millis(flow.requests_ms)}`]],
@@ -60,9 +62,9 @@ function times(flows) {
 
 function edges(limits) {
   const shown = limits.map((edge) => {
-    const who = [edge.flow, edge.script, edge.hook].filter(Boolean).join(" · ");
+    const who = h("a", { href: `#/runs/${edge.run}` }, [edge.flow, `${edge.script} v${edge.version}`, edge.hook].join(" · "));
     const words = `${format.limit(edge.limit, edge.used)} of ${format.limit(edge.limit, edge.allowed)}`;
-    return h("li", {}, meter(h("span", {}, h("strong", {}, edge.limit.replace("_bytes", "")), ` ${who}`), edge.used, edge.allowed, words));
+    return h("li", {}, meter(h("span", {}, h("strong", {}, LIMIT_NAMES[edge.limit] ?? edge.limit), " ", who), edge.used, edge.allowed, words));
   });
   return panel("Limits near their edge",
     shown.length > 0 ? h("ul", { class: "hbars" }, shown) : empty("No invocation used more than four fifths of a limit."));
