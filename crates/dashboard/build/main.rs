@@ -25,6 +25,9 @@ const INSTALL: [&str; 8] = [
 /// Where the packages bring axe-core.
 const AXE: &str = "node_modules/axe-core/axe.min.js";
 
+/// Stands for the bundle where it cannot be made.
+const NO_EDITOR: &str = "// This node was built without npm.\nexport const create = null;\n";
+
 /// What stops the build, or the bundle: a sentence without its end.
 type Failure = String;
 
@@ -59,6 +62,8 @@ fn build() -> Result<(), Failure> {
     match bundle(&here.join("vendor"), &packages).and_then(|bundle| copy(&bundle, &editor)) {
         Ok(()) => println!("cargo::rustc-env=SNAPHOOK_AXE={}", packages.join(AXE).display()),
         Err(failure) => {
+            // A module that says that there is none: asking for one that is not there would be an error on every page.
+            std::fs::write(&editor, NO_EDITOR).map_err(|error| format!("{}: {error}", editor.display()))?;
             println!(
                 "cargo::warning=the dashboard's editor will be a plain text area: {}. With Node.js, npm and a network, `touch crates/dashboard/build/main.rs` and build again",
                 failure.replace('\n', " ")
@@ -77,7 +82,7 @@ fn bundle(vendor: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     let (bundle, axe) = (folder.join("bundle.js"), folder.join(AXE));
     let same =
         |name: &&str| matches!((std::fs::read(vendor.join(name)), std::fs::read(folder.join(name))), (Ok(now), Ok(then)) if now == then);
-    if SOURCES.iter().all(|name| same(&name)) && bundle.is_file() && axe.is_file() {
+    if SOURCES.iter().all(|name| same(name)) && bundle.is_file() && axe.is_file() {
         return Ok(bundle);
     }
     let _ = std::fs::remove_file(&bundle);
