@@ -12,12 +12,13 @@ on_both_databases! {
     a_tokens_last_use_is_shown,
 }
 
-/// Operations that write and are no changes of what a tenant has: their record is the run's.
-const RUNS: [&str; 10] = [
+/// Operations that write and are no changes of what a tenant has: their record is the run's, or they leave nothing.
+const RUNS: [&str; 11] = [
     "POST /v1/call/{connector}/{endpoint}",
     "POST /v1/callbacks",
     "POST /v1/flows/{flow}/runs",
     "POST /v1/runs/{run}/replay",
+    "POST /v1/scripts/{script}/check",
     "POST /v1/scripts/{script}/versions/{version}/test",
     "POST /t/{tenant}/{flow}",
     "PUT /t/{tenant}/{flow}",

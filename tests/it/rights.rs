@@ -13,7 +13,7 @@ use crate::support::{hooked, node, ok, problem};
 struct Operation {
     method: String,
     path: String,
-    /// None: for everybody. `operator`, or a scope.
+    /// None: for everybody. `operator`, a scope, or [`ANY`].
     needs: Option<String>,
 }
 
@@ -40,17 +40,25 @@ const OPEN: [&str; 12] = [
 /// How many those are; the number may only fall.
 const MOST_OPEN: usize = 12;
 
-/// Operations that answer another tenant something else than 404: they make or list what is the caller's own.
-const OWN: [&str; 17] = [
+/// What an operation needs that every token may ask, the operator's too.
+const ANY: &str = "any token";
+
+/// Operations that answer another tenant something else than 404: they make, list or look at what is the caller's own.
+const OWN: [&str; 21] = [
     "GET /v1/audit",
     "GET /v1/connections",
     "GET /v1/connectors",
     "GET /v1/flows",
+    "GET /v1/me",
+    "GET /v1/overview",
     "GET /v1/runs",
     "GET /v1/scripts",
     "GET /v1/secrets",
     "GET /v1/subjects",
     "GET /v1/tokens",
+    "GET /v1/usage",
+    // It is about the text that comes with it.
+    "POST /v1/scripts/{script}/check",
     "POST /v1/tokens",
     "PUT /v1/connections/{connection}",
     "PUT /v1/connectors/{connector}",
@@ -75,8 +83,10 @@ async fn operations() -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let security = operation["security"].as_array().and_then(|list| list.first()).and_then(Value::as_object);
-            let needs = security.map(|security| match security.get("token") {
+            let kinds = operation["security"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let any = kinds == [json!({"token": []}), json!({"operator": []})];
+            let needs = kinds.first().and_then(Value::as_object).map(|security| match security.get("token") {
+                Some(_) if any => ANY.to_owned(),
                 Some(scopes) => scopes[0].as_str().unwrap_or_else(|| panic!("{method} {path} names no scope")).to_owned(),
                 None => security.keys().next().unwrap_or_else(|| panic!("{method} {path} names no kind of token")).clone(),
             });
@@ -117,7 +127,7 @@ async fn every_operation_declares_who_may_use_it() {
     assert_eq!(open, OPEN.map(str::to_owned).into(), "what is open to everybody stands in a list");
     assert!(OPEN.len() <= MOST_OPEN, "the list may only shrink");
     for operation in operations {
-        let known = |needs: &str| needs == "operator" || SCOPES.contains(&needs);
+        let known = |needs: &str| needs == "operator" || needs == ANY || SCOPES.contains(&needs);
         assert!(operation.needs.as_deref().is_none_or(known), "{} needs {:?}", operation.name(), operation.needs);
     }
 }
@@ -164,6 +174,7 @@ async fn every_route_is_described() {
 async fn every_operation_asks_for_its_token_and_scope() {
     let tenant = node().tenant().await;
     let admin = tenant.client.token.clone().unwrap();
+    let mut for_any = 0;
     for operation in operations().await {
         let Some(needs) = &operation.needs else { continue };
         let (path, name) = (of_nobody(&operation.path, &tenant), operation.name());
@@ -171,6 +182,14 @@ async fn every_operation_asks_for_its_token_and_scope() {
             let refused = send(&operation, &path, nobody).await;
             assert_eq!((refused.status, problem(&refused).0.as_str()), (401, "unauthorized"), "{name}");
             assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{name}");
+        }
+        if needs == ANY {
+            for_any += 1;
+            for scope in SCOPES {
+                let _ = send(&operation, &path, Some(&token(&tenant, &[scope]).await)).await.expect(200);
+            }
+            let _ = send(&operation, &path, Some(OPERATOR)).await.expect(200);
+            continue;
         }
         let wrong = if needs == "operator" { admin.as_str() } else { OPERATOR };
         let refused = send(&operation, &path, Some(wrong)).await;
@@ -188,6 +207,7 @@ async fn every_operation_asks_for_its_token_and_scope() {
             assert!(!matches!(answer.status, 401 | 403 | 405 | 500..), "{name}: {} {}", answer.status, answer.text());
         }
     }
+    assert_eq!(for_any, 1, "one operation is for every token: whose it is");
 }
 
 #[tokio::test]

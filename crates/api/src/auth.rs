@@ -50,6 +50,11 @@ impl Known {
         Who::Token { id: self.record.id.clone(), name: self.record.name.clone() }
     }
 
+    /// The token as it is stored.
+    pub(crate) const fn record(&self) -> &TokenRecord {
+        &self.record
+    }
+
     /// Whether the token has a scope.
     pub(crate) fn check(&self, scope: TokenScope) -> Result<(), Problem> {
         if self.record.scopes.allow(scope) {
@@ -86,6 +91,12 @@ impl Auth {
             return Err(Problem::new(Code::ScopeMissing, "the operator's token manages tenants and opens nothing inside them"));
         }
         self.find(hash).await
+    }
+
+    /// The token behind a request, whosesoever it is; none for the operator's.
+    pub(crate) async fn anyone(&self, headers: &HeaderMap) -> Result<Option<Arc<Known>>, Problem> {
+        let hash = presented(headers)?;
+        if self.is_operator(hash) { Ok(None) } else { self.find(hash).await.map(Some) }
     }
 
     /// Whether the operator is asking.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use snaphook_model::strict::{self, NotStrict};
 use snaphook_model::{Code, Fault, Invalid, PlaceOf, Tenant, TenantName, TokenScope};
 
+use crate::auth::Known;
 use crate::author::Asks;
 use crate::body::{BodyLimit, ReadBody};
 use crate::problem::Problem;
@@ -57,6 +58,16 @@ impl FromRequestParts<Shared> for Operator {
         parts.extensions.insert(Asks::Operator);
         parts.extensions.insert(Expected { limit: BodyLimit::request(DOCUMENT_BYTES), sender: Sender::Operator });
         Ok(Self)
+    }
+}
+
+/// Whoever has a token: the one of a tenant, or none where it is the operator's.
+pub(crate) struct Anyone(pub(crate) Option<Arc<Known>>);
+
+impl FromRequestParts<Shared> for Anyone {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, core: &Shared) -> Result<Self, Problem> {
+        core.any_caller(parts).await.map(Self)
     }
 }
 

@@ -35,6 +35,7 @@ mod routes;
 mod serve;
 mod shared;
 mod status;
+mod summary;
 mod taken;
 mod tenants;
 mod tls;

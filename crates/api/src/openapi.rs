@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    audit, callbacks, calls, connections, connectors, dashboard, flows, node, replays, run_control, run_events, runs, scripts, secrets,
-    subjects, tenants, test_runs, tokens, triggers, versions,
+    audit, bound, callbacks, calls, checks, connections, connectors, dashboard, flows, me, node, overview, replays, run_control, run_events,
+    runs, scripts, secrets, subjects, tenants, test_runs, tokens, triggers, usage, versions,
 };
 
 #[derive(OpenApi)]
@@ -18,14 +18,15 @@ use crate::routes::{
     paths(
         tenants::put, tenants::get, tenants::list, tenants::delete,
         tokens::create_for_tenant, tokens::create, tokens::list, tokens::delete,
-        scripts::put, scripts::list, scripts::get,
+        me::get, usage::get,
+        scripts::put, scripts::list, scripts::get, checks::check, bound::list,
         versions::get, versions::source, versions::component, versions::delete, test_runs::test,
         connectors::put, connectors::get, connectors::list, connectors::delete,
         flows::put, flows::get, flows::get_version, flows::list, flows::delete,
         connections::put, connections::get, connections::list, connections::delete, connections::authorize, connections::callback,
         secrets::put, secrets::list, secrets::delete,
         subjects::put, subjects::get, subjects::list, subjects::delete,
-        calls::call, runs::start, runs::list, runs::get, run_events::events, run_control::cancel, run_control::retry, replays::replay,
+        overview::get, calls::call, runs::start, runs::list, runs::get, run_events::events, run_control::cancel, run_control::retry, replays::replay,
         audit::list,
         callbacks::call_back, triggers::trigger,
         dashboard::index, dashboard::file,

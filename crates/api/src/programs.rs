@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use snaphook_compile::{CompileError, Compiler, Turn, Upload};
+use snaphook_compile::{CompileError, Compiled, Compiler, Turn, Upload};
 use snaphook_flow::ProgramsFuture;
 use snaphook_model::{Author, Code, Dialect, Fault, Import, Language, Name, ScriptVersion, Tenant, TenantName};
 use snaphook_sandbox::{Program, ProgramKey, Sandbox};
@@ -48,10 +48,8 @@ pub struct Programs {
     flights: Flights<VersionKey>,
 }
 
-/// An upload of a tenant.
-pub(crate) struct Deploy<'a> {
-    pub(crate) author: &'a Author,
-    pub(crate) tenant: &'a Tenant,
+/// A script as a tenant sends it.
+pub(crate) struct SentScript {
     pub(crate) name: Name,
     pub(crate) language: Language,
     pub(crate) dialect: Dialect,
@@ -142,28 +140,19 @@ impl Programs {
     }
 
     /// Checks, compiles and stores an upload. Its first call finds everything ready.
-    pub(crate) async fn deploy(&self, deploy: Deploy<'_>) -> Result<AddedVersion, ProgramsError> {
+    pub(crate) async fn deploy(&self, author: &Author, tenant: &Tenant, sent: SentScript) -> Result<AddedVersion, ProgramsError> {
         let started = Instant::now();
-        let Deploy { author, tenant, name, language, dialect, bytes } = deploy;
         let store = &self.parts.store;
         let library = TenantLibrary { store: &**store, tenant: &tenant.name };
-        if let Some(latest) = store.latest_version(&tenant.name, &name).await?
-            && latest.hash == upload_hash(language, dialect, &bytes, &latest.imports)
+        if let Some(latest) = store.latest_version(&tenant.name, &sent.name).await?
+            && latest.hash == upload_hash(sent.language, sent.dialect, &sent.bytes, &latest.imports)
             && library.are_latest(&latest.imports).await?
         {
             return Ok(AddedVersion::Unchanged(latest));
         }
         let created_at = ambient::now();
-        let upload = Upload {
-            name: name.clone(),
-            language,
-            dialect,
-            bytes: bytes.clone(),
-            limits: tenant.limits,
-            imports: Vec::new(),
-            now_ms: millis(created_at),
-        };
-        let compiled = self.parts.compiler.compile(Turn::Upload(&tenant.name), upload, &library).await?;
+        let compiled = self.compile(tenant, &sent, created_at).await?;
+        let SentScript { name, language, dialect, bytes } = sent;
         let key = Sandbox::key(&compiled.component);
         let _making = self.making.begin(key);
         self.admit(&key, &compiled.code)?;
@@ -187,6 +176,25 @@ impl Programs {
             self.keys.put_since(mark, &(tenant.name.clone(), version.name.clone(), version.version), key);
         }
         Ok(added)
+    }
+
+    /// What an upload would become now. Nothing of it is kept.
+    pub(crate) async fn check(&self, tenant: &Tenant, sent: &SentScript) -> Result<Compiled, ProgramsError> {
+        self.compile(tenant, sent, ambient::now()).await
+    }
+
+    async fn compile(&self, tenant: &Tenant, sent: &SentScript, now: jiff::Timestamp) -> Result<Compiled, ProgramsError> {
+        let library = TenantLibrary { store: &*self.parts.store, tenant: &tenant.name };
+        let upload = Upload {
+            name: sent.name.clone(),
+            language: sent.language,
+            dialect: sent.dialect,
+            bytes: sent.bytes.clone(),
+            limits: tenant.limits,
+            imports: Vec::new(),
+            now_ms: millis(now),
+        };
+        Ok(self.parts.compiler.compile(Turn::Upload(&tenant.name), upload, &library).await?)
     }
 
     /// Deletes a version that is bound nowhere, and its compiled code unless other versions have the same.

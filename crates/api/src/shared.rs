@@ -129,11 +129,25 @@ impl Core {
     /// The same with the token.
     pub(crate) async fn known_caller(&self, request: &Parts, scope: TokenScope) -> Result<(Arc<Known>, Arc<Tenant>), Problem> {
         let known = self.auth.tenant(&request.headers, scope).await?;
+        let tenant = self.admitted(&known, Kind::of(scope), request).await?;
+        Ok((known, tenant))
+    }
+
+    /// The token behind a request, if it is anybody's and its tenant's quota has a place; none for the operator's.
+    pub(crate) async fn any_caller(&self, request: &Parts) -> Result<Option<Arc<Known>>, Problem> {
+        let known = self.auth.anyone(&request.headers).await?;
+        if let Some(known) = &known {
+            self.admitted(known, Kind::Look, request).await?;
+        }
+        Ok(known)
+    }
+
+    async fn admitted(&self, known: &Known, kind: Kind, request: &Parts) -> Result<Arc<Tenant>, Problem> {
         let tenant = self.programs.tenants().get(&known.tenant).await?;
         // The token went with its tenant; it was known a moment ago.
         let tenant = tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))?;
-        self.admission.admit_for(&tenant, Kind::of(scope), &request.extensions)?;
-        Ok((known, tenant))
+        self.admission.admit_for(&tenant, kind, &request.extensions)?;
+        Ok(tenant)
     }
 
     /// Reads a body inside its bounds.

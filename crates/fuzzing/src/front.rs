@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 /// What is asked for. A tail of the input's own follows where the path ends with `*`. No route leads to a flow that the input wrote, so nobody is
 /// asked for anything.
-const ROUTES: [(&str, &str); 16] = [
+const ROUTES: [(&str, &str); 17] = [
     ("POST", "/v1/callbacks"),
     ("POST", "/t/acme/open*"),
     ("POST", "/t/acme/signed*"),
@@ -34,6 +34,7 @@ const ROUTES: [(&str, &str); 16] = [
     ("GET", "/v1/audit*"),
     ("GET", "/oauth/callback*"),
     ("GET", "/*"),
+    ("GET", "/v1/overview*"),
 ];
 
 /// The first byte chooses a route; then come the rest of the path, headers, each on a line, an empty line, and the body. Whatever they are, the

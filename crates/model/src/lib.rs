@@ -29,6 +29,7 @@ pub mod request;
 mod result_key;
 mod retention;
 mod run;
+mod run_cost;
 mod script;
 mod secret;
 mod signature;
@@ -66,6 +67,7 @@ pub use retention::{Retention, RetentionDocument, TenantRetention};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
 };
+pub use run_cost::{NearLimit, RunCost};
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use secret::{SealedSecret, SecretName, SecretNameError};
 pub use signature::{PLACEHOLDER, PLACEHOLDER_RANDOM, SignatureScheme, Signed, find_placeholder};

@@ -138,6 +138,13 @@ pub struct RunRecord {
     pub steps: Vec<StepRecord>,
 }
 
+impl RunRecord {
+    /// All invocations: the trigger's, then those of each step, and of its requests.
+    pub fn invocations(&self) -> impl Iterator<Item = &Invocation> {
+        self.trigger.iter().chain(self.steps.iter().flat_map(StepRecord::invocations))
+    }
+}
+
 /// Sums over the invocations of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as in `Usage`")]
@@ -164,6 +171,13 @@ pub struct StepRecord {
     /// Times in which the run held nothing but its row, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitRecord>,
+}
+
+impl StepRecord {
+    /// Those of the step itself, then those of its requests.
+    fn invocations(&self) -> impl Iterator<Item = &Invocation> {
+        self.hooks.iter().chain(self.attempts.iter().flat_map(|attempt| &attempt.hooks))
+    }
 }
 
 /// One request of a step, with its hooks.

@@ -28,6 +28,44 @@ pub struct ScriptPin {
     pub version: u32,
 }
 
+/// A kind of document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum DocumentKind {
+    Connector,
+    Flow,
+}
+
+impl DocumentKind {
+    /// The word in the store and in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connector => "connector",
+            Self::Flow => "flow",
+        }
+    }
+
+    /// The kind with this word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Connector, Self::Flow].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A place at which a script is bound: in a connector, or in the latest version of a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundScript {
+    /// Which version of the script.
+    pub version: u32,
+    /// Of the document that binds it.
+    pub kind: DocumentKind,
+    /// Its name.
+    pub document: Name,
+    /// As in [`ScriptPin`].
+    pub place: String,
+}
+
 /// A document to be stored.
 #[derive(Debug, Clone, Copy)]
 pub struct NewDocument<'a> {
@@ -94,6 +132,9 @@ pub trait DocumentStore: Send + Sync {
 
     /// The latest version of each flow, by name.
     fn flows<'a>(&'a self, tenant: &'a TenantName, page: &'a PageRequest) -> StoreFuture<'a, Page<StoredFlow>>;
+
+    /// Where versions of a script are bound, by kind, name and place. Empty for an unknown script.
+    fn bindings<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, page: &'a PageRequest) -> StoreFuture<'a, Page<BoundScript>>;
 
     /// Deletes a flow with all its versions. False: there was none. Put again, it goes on counting.
     fn delete_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool>;

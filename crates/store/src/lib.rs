@@ -19,6 +19,7 @@ mod error;
 mod keys;
 mod objects;
 mod on_sql;
+mod overview;
 mod page;
 mod postgres;
 mod reseal;
@@ -42,10 +43,11 @@ pub use audit::{AuditFilter, AuditStore, ChangeStore};
 pub use awaited::{AwaitStore, AwaitedEnd};
 pub use changes::{Changes, Notice};
 pub use connections::{Authorization, ConnectionStore, FetchedToken, StoredConnection};
-pub use documents::{Change, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
+pub use documents::{BoundScript, Change, DocumentKind, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
 pub use error::StoreError;
 pub use keys::{KeyStore, Keyed, KeyedRequest};
 pub use objects::{Objects, ObjectsError, ObjectsPlaceError};
+pub use overview::{OverviewBucket, OverviewRequest, OverviewStore, RunsOf};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};
 pub use reseal::ResealStore;
@@ -70,6 +72,7 @@ pub trait Store:
     + SecretStore
     + ConnectionStore
     + RunStore
+    + OverviewStore
     + WaitStore
     + AwaitStore
     + KeyStore

@@ -81,6 +81,8 @@ pub struct RunFilter {
     pub flow: Option<Name>,
     /// Direct calls of this `connector/endpoint`.
     pub call: Option<String>,
+    /// Runs that invoked this script, whichever version of it.
+    pub script: Option<Name>,
     /// Runs in this state.
     pub status: Option<RunStatus>,
     /// Runs that began, or are due, at this time or later. Not those that waited for more than a month before.

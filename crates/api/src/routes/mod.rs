@@ -11,13 +11,17 @@ use crate::shared::Shared;
 
 pub(crate) mod audit;
 mod bindings;
+pub(crate) mod bound;
 pub(crate) mod callbacks;
 pub(crate) mod calls;
+pub(crate) mod checks;
 pub(crate) mod connections;
 pub(crate) mod connectors;
 pub(crate) mod dashboard;
 pub(crate) mod flows;
+pub(crate) mod me;
 pub(crate) mod node;
+pub(crate) mod overview;
 pub(crate) mod replays;
 pub(crate) mod run_control;
 pub(crate) mod run_events;
@@ -29,6 +33,7 @@ pub(crate) mod tenants;
 pub(crate) mod test_runs;
 pub(crate) mod tokens;
 pub(crate) mod triggers;
+pub(crate) mod usage;
 pub(crate) mod versions;
 
 /// Every route; what is not here is 404, and a method that is not here 405.
@@ -43,6 +48,8 @@ pub(crate) fn router(core: Shared) -> Router {
 /// Routes that read no query.
 fn plain() -> Router<Shared> {
     Router::new()
+        .route("/v1/me", get(me::get))
+        .route("/v1/usage", get(usage::get))
         .route("/v1/tenants/{tenant}", put(tenants::put).get(tenants::get).delete(tenants::delete))
         .route("/v1/tenants/{tenant}/tokens", post(tokens::create_for_tenant))
         .route("/v1/tokens/{id}", axum::routing::delete(tokens::delete))
@@ -72,7 +79,7 @@ fn plain() -> Router<Shared> {
         .route("/errors/{code}", get(node::error))
 }
 
-/// Lists, and the one upload that has a parameter: each checks its own query. A trigger's query is for its script.
+/// Lists, and uploads that have a parameter: each checks its own query. A trigger's query is for its script.
 fn with_query() -> Router<Shared> {
     Router::new()
         .route("/v1/audit", get(audit::list))
@@ -80,9 +87,12 @@ fn with_query() -> Router<Shared> {
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/scripts", get(scripts::list))
         .route("/v1/scripts/{script}", put(scripts::put).get(scripts::get))
+        .route("/v1/scripts/{script}/check", post(checks::check))
+        .route("/v1/scripts/{script}/bindings", get(bound::list))
         .route("/v1/connectors", get(connectors::list))
         .route("/v1/flows", get(flows::list))
         .route("/v1/subjects", get(subjects::list))
+        .route("/v1/overview", get(overview::get))
         .route("/v1/runs", get(runs::list))
         .route("/v1/runs/{run}/events", get(run_events::events))
         .route("/v1/secrets", get(secrets::list))

@@ -75,6 +75,8 @@ pub(crate) struct RunsQuery {
     flow: Option<String>,
     /// Direct calls of this `connector/endpoint`. A page may be short, or empty, although the list goes on.
     call: Option<String>,
+    /// Runs that invoked this script, whichever version of it. A page may be short, or empty, as with `call`.
+    script: Option<String>,
     /// `queued`, `running`, `waiting`, `succeeded`, `partial`, `failed`, `blocked` or `cancelled`.
     status: Option<String>,
     /// Runs that began at this time or later, RFC 3339.
@@ -130,9 +132,12 @@ async fn begin(core: &Core, tenant: &Arc<Tenant>, flow: Name, headers: &HeaderMa
 #[utoipa::path(get, path = "/v1/runs", tag = "runs", security(("token" = ["read"])), params(RunsQuery),
     responses((status = 200, body = page::List<RunAnswer>)))]
 pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(query): Query<RunsQuery>) -> Answer {
-    let RunsQuery { flow, call, status, since, limit, cursor } = query;
-    let flow = flow.map(|name| Name::new(&name).map_err(|error| Invalid::new("flow", error.to_string()))).transpose()?;
-    let call = call.map(checked_call).transpose()?;
+    let RunsQuery { flow, call, script, status, since, limit, cursor } = query;
+    let name = |parameter, text: Option<String>| {
+        text.map(|text| Name::new(&text).map_err(|error| Invalid::new(parameter, error.to_string()))).transpose()
+    };
+    let (flow, script) = (name("flow", flow)?, name("script", script)?);
+    let call = call.map(|text| checked_call("call", text)).transpose()?;
     let status = status.map(|word| {
         RunStatus::parse(&word).ok_or_else(|| {
             let known = RunStatus::ALL.map(RunStatus::as_str).join(", ");
@@ -140,7 +145,7 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, Query(q
         })
     });
     let since = since.map(|text| text.parse().map_err(|_| Invalid::new("since", format!("`{text}` is no time as RFC 3339 writes it"))));
-    let filter = RunFilter { flow, call, status: status.transpose()?, since: since.transpose()? };
+    let filter = RunFilter { flow, call, script, status: status.transpose()?, since: since.transpose()? };
     let request = PageQuery::new(limit, cursor).request()?;
     page::list(core.store.runs(&tenant.name, &filter, &request).await?, |record| record)
 }
@@ -162,10 +167,11 @@ pub(crate) fn unknown(id: &str) -> Problem {
     Problem::not_found(format!("run `{id}`"))
 }
 
-fn checked_call(text: String) -> Result<String, Invalid> {
+/// A `connector/endpoint` in a query.
+pub(crate) fn checked_call(parameter: &str, text: String) -> Result<String, Invalid> {
     match text.split_once('/').map(|(connector, endpoint)| (Name::new(connector), Name::new(endpoint))) {
         Some((Ok(_), Ok(_))) => Ok(text),
-        _ => Err(Invalid::new("call", format!("`{text}` is no `connector/endpoint`"))),
+        _ => Err(Invalid::new(parameter, format!("`{text}` is no `connector/endpoint`"))),
     }
 }
 

@@ -3,18 +3,18 @@
 use axum::extract::{Request, State};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
-use snaphook_model::{Code, Dialect, Invalid, Language, Name, ScriptVersion};
+use snaphook_model::{Code, Dialect, Invalid, Language, Name, ScriptVersion, Tenant};
 use snaphook_store::AddedVersion;
 
 use crate::answer::{self, Answer};
 use crate::author::By;
-use crate::body::BodyLimit;
+use crate::body::{BodyLimit, ReadBody};
 use crate::extract::{At, Deploy, Query, Read};
 use crate::page::{self, PageQuery};
 use crate::problem::{Problem, ProblemDetails};
-use crate::programs;
+use crate::programs::SentScript;
 use crate::room::Sender;
-use crate::shared::Shared;
+use crate::shared::{Core, Shared};
 
 /// How an upload is to be read.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -80,6 +80,21 @@ pub(crate) async fn put(
     Query(query): Query<UploadQuery>,
     request: Request,
 ) -> Answer {
+    let (sent, _body) = read_upload(&core, &tenant, name, query, request).await?;
+    match core.programs.deploy(&author, &tenant, sent).await? {
+        AddedVersion::Created(version) => answer::json(StatusCode::CREATED, &version),
+        AddedVersion::Unchanged(version) => answer::ok(&version),
+    }
+}
+
+/// Reads an upload inside the tenant's limits. The body holds its room until it is dropped.
+pub(crate) async fn read_upload(
+    core: &Core,
+    tenant: &Tenant,
+    name: Name,
+    query: UploadQuery,
+    request: Request,
+) -> Result<(SentScript, ReadBody), Problem> {
     let dialect = query.dialect.as_deref().map_or(Ok(Dialect::Native), str::parse).map_err(|what| Invalid::new("dialect", what))?;
     let language = language_of(&request)?;
     if language == Language::Wasm && dialect != Dialect::Native {
@@ -94,11 +109,7 @@ pub(crate) async fn put(
         }
     };
     let body = core.read(request.into_body(), limit, Sender::Tenant(tenant.name.clone())).await?;
-    let upload = programs::Deploy { author: &author, tenant: &tenant, name, language, dialect, bytes: body.bytes.clone() };
-    match core.programs.deploy(upload).await? {
-        AddedVersion::Created(version) => answer::json(StatusCode::CREATED, &version),
-        AddedVersion::Unchanged(version) => answer::ok(&version),
-    }
+    Ok((SentScript { name, language, dialect, bytes: body.bytes.clone() }, body))
 }
 
 /// List scripts with their latest version

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
-use snaphook_model::{Grants, Limits, Quota, Retention, Tenant, TenantDocument, TenantRetention};
+use snaphook_model::{Grants, Limits, Quota, Retention, Tenant, TenantDocument, TenantName, TenantRetention};
 use snaphook_store::{Change, StoredTenant};
 
 use crate::answer::{self, Answer};
@@ -19,6 +19,17 @@ use crate::shared::{Core, Shared};
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct TenantAnswer {
     name: String,
+    #[serde(flatten)]
+    rules: TenantRules,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: jiff::Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: jiff::Timestamp,
+}
+
+/// What a tenant may, and what it uses of it.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct TenantRules {
     /// Every limit, changed or not.
     #[schema(value_type = Object)]
     limits: Limits,
@@ -34,10 +45,20 @@ pub(crate) struct TenantAnswer {
     usage: TenantUsage,
     /// As the operator wrote it.
     egress: serde_json::Value,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: jiff::Timestamp,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: jiff::Timestamp,
+}
+
+impl TenantRules {
+    pub(crate) fn of(core: &Core, name: &TenantName, document: &TenantDocument) -> Self {
+        Self {
+            limits: document.limits.applied(),
+            quota: document.quota.applied(),
+            weight: document.weight.unwrap_or_default().0,
+            grants: document.grants,
+            retention: RetentionAnswer::of(&document.retention),
+            usage: TenantUsage { concurrency: core.admission.quotas().at_work(name) },
+            egress: serde_json::to_value(&document.egress).unwrap_or_default(),
+        }
+    }
 }
 
 /// What a tenant uses of this node now.
@@ -120,21 +141,10 @@ pub(crate) async fn delete(State(core): State<Shared>, _: Operator, By(author): 
 
 fn wire(core: &Core, stored: StoredTenant) -> TenantAnswer {
     let StoredTenant { name, document, created_at, updated_at } = stored;
-    let usage = TenantUsage { concurrency: core.admission.quotas().at_work(&name) };
-    TenantAnswer {
-        usage,
-        name: name.to_string(),
-        limits: document.limits.applied(),
-        quota: document.quota.applied(),
-        weight: document.weight.unwrap_or_default().0,
-        grants: document.grants,
-        retention: RetentionAnswer::of(&document.retention),
-        egress: serde_json::to_value(&document.egress).unwrap_or_default(),
-        created_at,
-        updated_at,
-    }
+    let rules = TenantRules::of(core, &name, &document);
+    TenantAnswer { name: name.to_string(), rules, created_at, updated_at }
 }
 
-fn unknown(name: &snaphook_model::TenantName) -> Problem {
+fn unknown(name: &TenantName) -> Problem {
     Problem::not_found(format!("tenant `{name}`"))
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use snaphook_model::{Code, Fault, RunStatus};
 
 use super::{all, at, deploy, document, ending, failure, name, pin, queued, tenant, with_tenant};
-use crate::{Change, ClaimedRun, DeletedVersion, NewDocument, PageRequest, Store, StoreError};
+use crate::{Change, ClaimedRun, Cursor, DeletedVersion, DocumentKind, NewDocument, PageRequest, Store, StoreError};
 
 pub(crate) async fn connectors_are_put_and_read(store: &dyn Store) {
     let (acme, crm) = (with_tenant(store, "acme").await, name("crm"));
@@ -159,6 +159,33 @@ pub(crate) async fn queued_runs_hold_what_their_version_binds(store: &dyn Store)
 }
 
 /// An earlier version of a flow may still be read, but it holds no script version.
+pub(crate) async fn bindings_of_a_script_are_listed(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    for tenant in [&acme, &other] {
+        deploy(store, tenant, "sign", "1").await;
+        deploy(store, tenant, "sign", "2").await;
+        deploy(store, tenant, "price", "1").await;
+    }
+    let (text, price) = (json!({}), [pin("steps[0]", "price", 1)]);
+    let places = [pin("endpoints.a.hooks.pre-hook[0]", "sign", 1), pin("endpoints.b.hooks.pre-hook[0]", "sign", 2)];
+    store.put_connector(&acme, &name("crm"), document(&text, &places)).await.unwrap();
+    store.put_connector(&other, &name("theirs"), document(&text, &places)).await.unwrap();
+    store.put_flow(&acme, &name("before"), document(&text, &[pin("steps[0]", "sign", 1)])).await.unwrap();
+    store.put_flow(&acme, &name("before"), document(&json!({"steps": []}), &price)).await.unwrap();
+    store.put_flow(&acme, &name("orders"), document(&text, &[pin("trigger", "sign", 1), price[0].clone()])).await.unwrap();
+    let bindings = all(1, async |page| store.bindings(&acme, &name("sign"), page).await.unwrap()).await;
+    let shown: Vec<_> = bindings.iter().map(|bound| (bound.kind, bound.document.as_str(), bound.place.as_str(), bound.version)).collect();
+    let expected = [
+        (DocumentKind::Connector, "crm", "endpoints.a.hooks.pre-hook[0]", 1),
+        (DocumentKind::Connector, "crm", "endpoints.b.hooks.pre-hook[0]", 2),
+        (DocumentKind::Flow, "orders", "trigger", 1),
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(store.bindings(&acme, &name("none"), &PageRequest::first(5)).await.unwrap().items, []);
+    let page = PageRequest { limit: 5, after: Some(Cursor("crm".to_owned())) };
+    assert!(matches!(store.bindings(&acme, &name("sign"), &page).await, Err(StoreError::Cursor)));
+}
+
 pub(crate) async fn only_the_latest_flow_version_binds(store: &dyn Store) {
     let (acme, orders) = (with_tenant(store, "acme").await, name("orders"));
     deploy(store, &acme, "sign", "one").await;

@@ -6,6 +6,8 @@ pub(crate) mod connections;
 pub(crate) mod documents;
 pub(crate) mod isolation;
 pub(crate) mod keys;
+pub(crate) mod many_runs;
+pub(crate) mod overview;
 pub(crate) mod queue;
 pub(crate) mod recordings;
 pub(crate) mod retention;
@@ -21,8 +23,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use snaphook_model::{
-    Dialect, Hook, HookSet, Language, Name, Payload, RunEvent, RunId, RunRecord, RunStatus, RunUsage, ScriptKind, ScriptVersion,
-    SubjectValues, TenantDocument, TenantName, TokenRecord, TokenScope, TokenScopes, VariableScope, VariableWrite,
+    Attempt, DecisionRecord, Dialect, Hook, HookSet, Invocation, Language, LogEntry, LogLevel, Name, Payload, RunEvent, RunId, RunRecord,
+    RunStatus, RunUsage, ScriptKind, ScriptVersion, StepRecord, StepStatus, SubjectValues, TenantDocument, TenantName, TokenRecord,
+    TokenScope, TokenScopes, Usage, VariableScope, VariableWrite,
 };
 use uuid::Uuid;
 
@@ -52,13 +55,14 @@ macro_rules! conformance {
                 imported_versions_stay, need_their_tenant;
             documents: connectors_are_put_and_read, connectors_are_listed_in_pages, flows_keep_their_versions, flows_keep_counting,
                 flows_are_listed_in_pages, flows_are_numbered_under_concurrency, bind_versions_that_exist,
-                bound_versions_stay, only_the_latest_flow_version_binds, queued_runs_hold_what_their_version_binds, need_their_tenant;
+                bound_versions_stay, bindings_of_a_script_are_listed, only_the_latest_flow_version_binds, queued_runs_hold_what_their_version_binds, need_their_tenant;
             secrets: are_put_and_read, are_listed_in_pages, belong_to_their_tenant, are_sealed_anew;
             connections: are_put_and_read, one_node_fetches_a_token, authorizations_are_taken_once, belong_to_their_tenant,
                 are_sealed_anew, authorizations_are_sealed_anew;
             runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors, of_one_endpoint_are_found,
-                of_one_endpoint_are_found_among_many, are_looked_at_in_bounds, that_waited_are_found_by_their_start;
+                of_one_endpoint_are_found_among_many, that_invoked_a_script_are_found, are_looked_at_in_bounds, that_waited_are_found_by_their_start;
+            overview: count_runs_by_time_and_outcome, look_at_some_of_many, read_a_bounded_number_of_bytes;
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, gives_tenants_their_turns, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
@@ -171,6 +175,37 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),
+    }
+}
+
+/// An invocation of a script.
+pub(crate) fn invocation(script: &str) -> Invocation {
+    let usage = Usage { fuel: 401_223, fuel_limit: 1_000_000_000, memory_bytes: 1_310_720, memory_limit_bytes: 67_108_864, wall_us: 61 };
+    let decision = DecisionRecord { kind: "call".to_owned(), message: None, status: None, reason_code: None };
+    Invocation {
+        hook: Hook::PreHook,
+        script: name(script),
+        version: 3,
+        decision: Some(decision),
+        fault: None,
+        usage,
+        logs: vec![LogEntry { at: at(1), level: LogLevel::Info, message: format!("{script} was here") }],
+        started_at: at(1),
+        duration_us: 71,
+    }
+}
+
+/// A step with these hooks of its own, and one request with those.
+pub(crate) fn step(hooks: &[Invocation], of_request: &[Invocation]) -> StepRecord {
+    let attempt = Attempt { started_at: at(1), duration_ms: 12, hooks: of_request.to_vec(), request: None, response: None, error: None };
+    StepRecord {
+        name: "crm/send".to_owned(),
+        status: StepStatus::Succeeded,
+        code: None,
+        message: None,
+        hooks: hooks.to_vec(),
+        attempts: vec![attempt],
+        waits: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use snaphook_model::RunStatus::{Failed, Running, Succeeded};
 use snaphook_model::{RunRecord, TenantName};
 
-use super::{all, at, name, run, run_id, tenant, with_tenant};
+use super::{all, at, invocation, name, run, run_id, step, tenant, with_tenant};
 use crate::{Cursor, PageRequest, RunFilter, Store, StoreError};
 
 async fn record(store: &dyn Store, tenant: &TenantName, runs: &[RunRecord]) {
@@ -40,7 +40,12 @@ pub(crate) async fn are_filtered(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     let runs = [(0, None, Succeeded), (1, Some("a"), Succeeded), (2, Some("a"), Failed), (3, Some("b"), Failed), (4, None, Failed)];
     record(store, &acme, &runs.map(|(number, flow, status)| run(number, flow, status))).await;
-    let by = |flow: Option<&str>, status, since: Option<i64>| RunFilter { flow: flow.map(name), status, since: since.map(at), call: None };
+    let by = |flow: Option<&str>, status, since: Option<i64>| RunFilter {
+        flow: flow.map(name),
+        status,
+        since: since.map(at),
+        ..RunFilter::default()
+    };
     for (filter, expected) in [
         (by(Some("a"), None, None), vec![2, 1]),
         (by(None, Some(Failed), None), vec![4, 3, 2]),
@@ -75,6 +80,27 @@ pub(crate) async fn of_one_endpoint_are_found(store: &dyn Store) {
     assert_eq!(listed(store, &acme, &of("orders", None)).await, [0; 0]);
 }
 
+pub(crate) async fn that_invoked_a_script_are_found(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in 0..9 {
+        let mut made = run(number, (number % 3 == 0).then_some("orders"), Succeeded);
+        // At a hook of the call, at one of a request, and nowhere but in what a caller sent.
+        made.steps = match number {
+            1 | 4 => vec![step(&[invocation("sign")], &[])],
+            3 => vec![step(&[], &[]), step(&[invocation("price")], &[invocation("sign")])],
+            _ => vec![step(&[invocation("price")], &[])],
+        };
+        made.message = Some(r#"{"script":"sign"}"#.to_owned());
+        made.trigger = (number == 6).then(|| invocation("sign"));
+        store.record_run(&acme, &made, None).await.unwrap();
+    }
+    let of = |script: &str| RunFilter { script: Some(name(script)), ..RunFilter::default() };
+    assert_eq!(listed(store, &acme, &of("sign")).await, [6, 4, 3, 1]);
+    assert_eq!(listed(store, &acme, &RunFilter { flow: Some(name("orders")), ..of("sign") }).await, [6, 3]);
+    assert_eq!(listed(store, &acme, &RunFilter { call: Some("crm/send".to_owned()), ..of("sign") }).await, [4, 1]);
+    assert_eq!(listed(store, &acme, &of("sig")).await, [0; 0]);
+}
+
 /// A list that looks at many rows to find one gives pages without it, and still comes to its end.
 pub(crate) async fn of_one_endpoint_are_found_among_many(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
@@ -95,7 +121,12 @@ pub(crate) async fn are_looked_at_in_bounds(store: &dyn Store) {
     for number in 0..6_000 {
         store.record_run(&acme, &run(number, Some("orders"), if number == 3 { Failed } else { Succeeded }), None).await.unwrap();
     }
-    let by = |flow: Option<&str>, status, since: Option<i64>| RunFilter { flow: flow.map(name), status, since: since.map(at), call: None };
+    let by = |flow: Option<&str>, status, since: Option<i64>| RunFilter {
+        flow: flow.map(name),
+        status,
+        since: since.map(at),
+        ..RunFilter::default()
+    };
     for (filter, expected) in [
         (by(Some("orders"), Some(Failed), None), vec![3]),
         (by(Some("orders"), Some(Running), None), vec![]),

@@ -3,16 +3,17 @@
 use snaphook_model::{AuditAction, Name, TenantName};
 
 use super::audit::note;
-use super::rows::{Item, from_json, name, number, page, text, time, to_json, write_error};
+use super::rows::{Item, form, from_json, name, number, page, text, time, to_json, write_error};
 use super::{OnSql, state};
 use crate::database::{Row, Transaction, query};
 use crate::sql::documents as sql;
 use crate::{
-    Change, DocumentStore, NewDocument, Page, PageRequest, PutFlow, ScriptPin, StoreError, StoreFuture, StoredConnector, StoredFlow,
+    BoundScript, Change, DocumentKind, DocumentStore, NewDocument, Page, PageRequest, PutFlow, ScriptPin, StoreError, StoreFuture,
+    StoredConnector, StoredFlow,
 };
 
-const CONNECTOR: &str = "connector";
-const FLOW: &str = "flow";
+const CONNECTOR: &str = DocumentKind::Connector.as_str();
+const FLOW: &str = DocumentKind::Flow.as_str();
 
 impl<S: OnSql> DocumentStore for S {
     fn put_connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, new: NewDocument<'a>) -> StoreFuture<'a, Change> {
@@ -113,6 +114,26 @@ impl<S: OnSql> DocumentStore for S {
         })
     }
 
+    fn bindings<'a>(&'a self, tenant: &'a TenantName, script: &'a Name, request: &'a PageRequest) -> StoreFuture<'a, Page<BoundScript>> {
+        Box::pin(async move {
+            // A kind and a name hold no slash.
+            let after = request.after.as_ref().map_or(Some(("", "", "")), |cursor| {
+                let (kind, rest) = cursor.0.split_once('/')?;
+                let (document, place) = rest.split_once('/')?;
+                Some((kind, document, place))
+            });
+            let (kind, document, place) = after.filter(|(.., place)| !place.contains('\0')).ok_or(StoreError::Cursor)?;
+            let query = query(sql::BINDINGS).bind(tenant.as_str()).bind(script.as_str());
+            let query = query.bind(kind).bind(document).bind(place).bind(request.rows());
+            page(request, query, self.database(), |row| {
+                let value = bound_script(row)?;
+                let cursor = format!("{}/{}/{}", value.kind.as_str(), value.document, value.place);
+                Ok(Item { bytes: cursor.len(), cursor, value })
+            })
+            .await
+        })
+    }
+
     fn delete_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
         Box::pin(delete_document(self, tenant, (FLOW, name), (sql::DELETE_FLOW, AuditAction::FlowDelete)))
     }
@@ -156,6 +177,11 @@ async fn bind(
         }
     }
     Ok(())
+}
+
+fn bound_script(row: &Row) -> Result<BoundScript, StoreError> {
+    let kind = DocumentKind::parse(text(row, 1)?).ok_or_else(|| form("a binding", "its kind is unknown"))?;
+    Ok(BoundScript { version: number(row, 0)?, kind, document: name(row, 2)?, place: text(row, 3)?.to_owned() })
 }
 
 fn stored_connector(row: &Row) -> Result<StoredConnector, StoreError> {

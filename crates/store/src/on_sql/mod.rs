@@ -6,6 +6,7 @@ mod connections;
 mod documents;
 mod keys;
 mod objects;
+mod overview;
 mod queue;
 mod recordings;
 mod reseal;

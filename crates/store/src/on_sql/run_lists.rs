@@ -34,7 +34,7 @@ pub(super) async fn list(
     let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
     let oldest = filter.since.map(oldest_id).unwrap_or_default();
     let end = end_of_look(database, tenant, filter, &before).await?.filter(|end| *end > oldest);
-    let rows = if filter.call.is_some() { ROWS_OF_LOOK } else { request.rows() };
+    let rows = if filter.looks_into_records() { ROWS_OF_LOOK } else { request.rows() };
     let list = query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
     let mut list = list.bind(end.clone().unwrap_or(oldest));
     if let Some(flow) = &filter.flow {
@@ -43,12 +43,11 @@ pub(super) async fn list(
     if let Some(status) = filter.status {
         list = list.bind(status.as_str());
     }
-    let page = match &filter.call {
-        Some(call) => of_call(call, request, list, database).await?,
-        None => {
-            let item = |row: &_| Ok(Item { value: run_record(row)?, cursor: text(row, 0)?.to_owned(), bytes: text(row, 3)?.len() });
-            page(request, list, database, item).await?
-        }
+    let page = if filter.looks_into_records() {
+        look_into(filter, request, list, database).await?
+    } else {
+        let item = |row: &_| Ok(Item { value: run_record(row)?, cursor: text(row, 0)?.to_owned(), bytes: text(row, 3)?.len() });
+        page(request, list, database, item).await?
     };
     Ok(Page { next: page.next.or(end.map(Cursor)), ..page })
 }
@@ -67,21 +66,44 @@ async fn end_of_look(database: &Database, tenant: &TenantName, filter: &RunFilte
 
 /// Sorts before the ids of all runs that were asked for so late that they can have begun at this time or later.
 fn oldest_id(since: Timestamp) -> String {
-    let asked = since.checked_sub(LONGEST_WAIT).unwrap_or(Timestamp::MIN);
+    ids_from(since.checked_sub(LONGEST_WAIT).unwrap_or(Timestamp::MIN))
+}
+
+/// Sorts before the ids of all runs that were asked for at this time or later, and after all others.
+pub(super) fn ids_from(asked: Timestamp) -> String {
     let ms = u64::try_from(asked.as_millisecond()).unwrap_or_default();
     // As a version 7 UUID begins.
     format!("{:08x}-{:04x}", ms >> 16, ms & 0xffff)
 }
 
-/// Reads direct calls of one endpoint. The record alone says which it was of: an index would cost every call more than this list is worth.
-/// Where few fit, the page ends at the last row that was looked at, and the next one goes on there.
-async fn of_call(call: &str, request: &PageRequest, list: Query<'_>, database: &Database) -> Result<Page<RunRecord>, StoreError> {
-    let mark = format!("\"call\":{}", to_json(RECORD, call)?);
+impl RunFilter {
+    /// Whether the records themselves must be looked into. An index would cost every run more than these lists are worth.
+    const fn looks_into_records(&self) -> bool {
+        self.call.is_some() || self.script.is_some()
+    }
+
+    /// Texts that stand in every record that fits; others are told apart without being read.
+    fn marks(&self) -> Result<Vec<String>, StoreError> {
+        let call = self.call.as_deref().map(|call| to_json(RECORD, call).map(|call| format!("\"call\":{call}")));
+        let script = self.script.as_ref().map(|script| to_json(RECORD, script.as_str()).map(|script| format!("\"script\":{script}")));
+        call.into_iter().chain(script).collect()
+    }
+
+    /// Whether a record with these marks is meant: what a caller sent may hold them as well.
+    fn fits(&self, run: &RunRecord) -> bool {
+        self.call.as_ref().is_none_or(|call| run.call.as_ref() == Some(call))
+            && self.script.as_ref().is_none_or(|script| run.invocations().any(|invocation| invocation.script == *script))
+    }
+}
+
+/// Reads the runs whose records fit. Where few do, the page ends at the last row that was looked at, and the next one goes on there.
+async fn look_into(filter: &RunFilter, request: &PageRequest, list: Query<'_>, database: &Database) -> Result<Page<RunRecord>, StoreError> {
+    let marks = filter.marks()?;
     let (mut items, mut bytes, mut seen, mut last, mut full) = (Vec::new(), 0, 0, None, false);
     let take = |row: &Row| {
         let record = text(row, 3)?;
-        // Most are told apart without being read.
-        let fitting = record.contains(&mark).then(|| run_record(row)).transpose()?.filter(|run| run.call.as_deref() == Some(call));
+        let marked = marks.iter().all(|mark| record.contains(mark));
+        let fitting = marked.then(|| run_record(row)).transpose()?.filter(|run| filter.fits(run));
         seen += 1;
         if let Some(run) = fitting {
             if items.len() >= request.wanted() as usize || bytes >= MAX_PAGE_BYTES {

@@ -358,7 +358,7 @@ fn claimed_run(row: &Row, now: Timestamp, token: Uuid) -> Result<ClaimedRun, Sto
     Ok(ClaimedRun { tenant, lease, run: QueuedRun { record, input, writes, subject_values }, checkpoint })
 }
 
-fn status(row: &Row, column: usize) -> Result<RunStatus, StoreError> {
+pub(super) fn status(row: &Row, column: usize) -> Result<RunStatus, StoreError> {
     RunStatus::parse(text(row, column)?).ok_or_else(|| form(RECORD, "its status is unknown"))
 }
 

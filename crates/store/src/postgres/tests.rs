@@ -14,7 +14,9 @@ use sqlx::Connection as _;
 use tokio::time::timeout;
 
 use super::open::suits;
-use crate::conformance::{at, conformance, deploy, document, ending, name, queued, recording, run, run_id, token, upload, with_tenant};
+use crate::conformance::{
+    at, conformance, deploy, document, ending, many_runs, name, queued, recording, run, run_id, token, upload, with_tenant,
+};
 use crate::{
     Change, Changes, DocumentStore as _, Inspected, Notice, Objects, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore,
     RunFilter, RunStore as _, ScriptStore as _, Store, StoreError, TenantStore as _, TokenHash,
@@ -36,6 +38,13 @@ async fn fresh() -> (Arc<dyn Store>, ()) {
 }
 
 conformance!(super::fresh);
+
+#[tokio::test]
+async fn a_hundred_thousand_runs_are_listed_and_summed_up_in_time() {
+    let (store, _keep) = fresh().await;
+    many_runs::are_listed_and_summed_up_in_time(&*store, "PostgreSQL").await;
+    store.close().await.unwrap();
+}
 
 /// The same with everything that may be an object in one.
 mod with_objects {

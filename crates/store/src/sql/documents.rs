@@ -25,5 +25,8 @@ pub(crate) const UNBIND: &str = "DELETE FROM bindings WHERE tenant = $1 AND kind
 /// Binds nothing when the version does not exist.
 pub(crate) const BIND: &str = "INSERT INTO bindings (tenant, kind, document, place, script, version) \
      SELECT v.tenant, $2, $3, $4, v.script, v.version FROM script_versions AS v WHERE v.tenant = $1 AND v.script = $5 AND v.version = $6";
+/// Where a script is bound, after a place.
+pub(crate) const BINDINGS: &str = "SELECT version, kind, document, place FROM bindings WHERE tenant = $1 AND script = $2 \
+     AND (kind, document, place) > ($3, $4, $5) ORDER BY kind, document, place LIMIT $6";
 /// What a version of a flow binds, for as long as it is there.
 pub(crate) const PIN: &str = "INSERT INTO flow_pins (tenant, flow, flow_version, place, script, version) VALUES ($1, $2, $3, $4, $5, $6)";

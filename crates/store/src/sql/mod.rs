@@ -6,6 +6,7 @@ pub(crate) mod connections;
 pub(crate) mod documents;
 pub(crate) mod keys;
 pub(crate) mod objects;
+pub(crate) mod overview;
 pub(crate) mod postgres;
 pub(crate) mod recordings;
 pub(crate) mod reseal;

@@ -13,7 +13,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
-use crate::conformance::{at, conformance, deploy, document, name, pin, queued, recording, run, run_id, tenant, with_tenant};
+use crate::conformance::{at, conformance, deploy, document, many_runs, name, pin, queued, recording, run, run_id, tenant, with_tenant};
 use crate::{DocumentStore as _, OpenError, RunStore as _, ScriptStore as _, SqliteStore, Store, StoreError};
 
 async fn fresh() -> (Arc<dyn Store>, TempDir) {
@@ -22,6 +22,13 @@ async fn fresh() -> (Arc<dyn Store>, TempDir) {
 }
 
 conformance!(super::fresh);
+
+#[tokio::test]
+async fn a_hundred_thousand_runs_are_listed_and_summed_up_in_time() {
+    let (store, _keep) = fresh().await;
+    many_runs::are_listed_and_summed_up_in_time(&*store, "SQLite").await;
+    store.close().await.unwrap();
+}
 
 /// The files as a process that is killed now would leave them.
 fn as_left_by_a_kill(directory: &Path) -> TempDir {

@@ -1,0 +1,272 @@
+//! Overviews of runs. Nothing is written for them: counts come from the indexes of the lists, and what runs cost from the newest records of each
+//! bucket, within a number of rows and of bytes.
+
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+use snaphook_model::{RunCost, RunId, RunStatus, TenantName};
+
+use super::OnSql;
+use super::rows::{form, text, time};
+use super::run_lists::ids_from;
+use super::runs::status;
+use crate::database::{Database, Query, Row, made_query};
+use crate::sql::overview as sql;
+use crate::{OverviewBucket, OverviewRequest, OverviewStore, RunsOf, StoreError, StoreFuture};
+
+/// Runs that are counted for one overview; beyond it, buckets go by how dense their newest runs lie.
+const COUNTED: usize = 500_000;
+/// Records that are looked at for one overview.
+const LOOKED_AT: usize = 6_000;
+/// Text of records that is read for one overview.
+const READ_BYTES: u64 = 16 << 20;
+
+impl<S: OnSql> OverviewStore for S {
+    fn overview<'a>(&'a self, tenant: &'a TenantName, request: &'a OverviewRequest) -> StoreFuture<'a, Vec<OverviewBucket>> {
+        Box::pin(async move {
+            self.queue().flush().await?;
+            let look = Look::new(self.database(), tenant, request);
+            let counted = look.count().await?;
+            let mut buckets = vec![OverviewBucket::default(); counted.len()];
+            if counted.iter().all(|bucket| bucket.rows == 0) {
+                return Ok(buckets);
+            }
+            if request.of.is_none() {
+                look.add_outcomes(&counted, &mut buckets).await?;
+            }
+            let known = look.sizes(&counted).await?;
+            if let Some(RunsOf::Flow(_)) = request.of {
+                for ((bucket, counted), known) in buckets.iter_mut().zip(&counted).zip(&known) {
+                    bucket.count(known.iter().map(|run| run.status), counted.runs());
+                }
+            }
+            look.add_costs(&counted, &known, &mut buckets).await?;
+            Ok(buckets)
+        })
+    }
+}
+
+/// What is asked of the database.
+struct Look<'a> {
+    database: &'a Database,
+    tenant: &'a TenantName,
+    request: &'a OverviewRequest,
+    /// Before the ids of all runs that were asked for at an edge or later.
+    edges: Vec<String>,
+}
+
+/// A bucket's runs as counted.
+struct Counted {
+    rows: u64,
+    /// Before the ids of those that were counted.
+    from: String,
+    /// How many runs each of them stands for.
+    scale: f64,
+}
+
+/// A run of which no more than this is known yet.
+struct Known {
+    status: RunStatus,
+    bytes: u64,
+}
+
+impl Counted {
+    /// How many runs there are.
+    fn runs(&self) -> f64 {
+        self.rows as f64 * self.scale
+    }
+}
+
+impl OverviewBucket {
+    /// Counts so many runs in all, divided as these are.
+    fn count(&mut self, these: impl Iterator<Item = RunStatus> + Clone, in_all: f64) {
+        let part = in_all / these.clone().count().max(1) as f64;
+        for status in RunStatus::ALL {
+            self.put(status, these.clone().filter(|other| *other == status).count() as f64 * part);
+        }
+    }
+
+    fn put(&mut self, status: RunStatus, runs: f64) {
+        let runs = runs.round() as u64;
+        if runs > 0 {
+            self.runs.insert(status, runs);
+        }
+    }
+}
+
+impl<'a> Look<'a> {
+    fn new(database: &'a Database, tenant: &'a TenantName, request: &'a OverviewRequest) -> Self {
+        Self { database, tenant, request, edges: request.edges.iter().map(|edge| ids_from(*edge)).collect() }
+    }
+
+    fn buckets(&self) -> usize {
+        self.edges.len().saturating_sub(1)
+    }
+
+    /// Whether an index finds the runs that are asked for. Of direct calls their records alone say which endpoint's they are.
+    const fn of_flow(&self) -> bool {
+        matches!(self.request.of, Some(RunsOf::Flow(_)))
+    }
+
+    async fn count(&self) -> Result<Vec<Counted>, StoreError> {
+        let most = COUNTED / self.buckets().max(1);
+        let mut counted: Vec<_> = self.edges.iter().map(|edge| Counted { rows: 0, from: edge.clone(), scale: 1.0 }).collect();
+        counted.truncate(self.buckets());
+        let query = self.query(sql::counts(self.buckets(), self.of_flow()), self.of_flow());
+        let query = self.bind(query, |bucket| (&self.edges[bucket], most));
+        self.each(query, |bucket, row| {
+            let rows = count(row, 1)?;
+            counted[bucket].rows = rows;
+            if rows >= most as u64
+                && let Some(earliest) = row.get::<Option<&str>>(2)?
+            {
+                counted[bucket].from = earliest.to_owned();
+                counted[bucket].scale = scale(self.request.edges[bucket], self.request.edges[bucket + 1], earliest);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(counted)
+    }
+
+    /// How the runs of all kinds ended.
+    async fn add_outcomes(&self, counted: &[Counted], buckets: &mut [OverviewBucket]) -> Result<(), StoreError> {
+        let query = self.query(sql::outcomes(self.buckets()), false);
+        let query = self.bind(query, |bucket| (&counted[bucket].from, RunStatus::ALL.len()));
+        let mut others = vec![0.0; buckets.len()];
+        self.each(query, |bucket, row| {
+            let runs = count(row, 2)? as f64 * counted[bucket].scale;
+            buckets[bucket].put(status(row, 1)?, runs);
+            others[bucket] += runs;
+            Ok(())
+        })
+        .await?;
+        for ((bucket, counted), others) in buckets.iter_mut().zip(counted).zip(others) {
+            // One may have ended between the two looks.
+            bucket.put(RunStatus::Succeeded, (counted.runs() - others).max(0.0));
+        }
+        Ok(())
+    }
+
+    /// The newest runs of each bucket, as many as are looked at.
+    async fn sizes(&self, counted: &[Counted]) -> Result<Vec<Vec<Known>>, StoreError> {
+        let most = LOOKED_AT / with_runs(counted);
+        let query = self.query(sql::sizes(self.buckets(), self.of_flow()), self.of_flow());
+        let query = self.bind(query, |bucket| (&self.edges[bucket], most));
+        let mut known: Vec<Vec<Known>> = counted.iter().map(|_| Vec::new()).collect();
+        self.each(query, |bucket, row| {
+            known[bucket].push(Known { status: status(row, 1)?, bytes: count(row, 2)? });
+            Ok(())
+        })
+        .await?;
+        Ok(known)
+    }
+
+    /// Reads the newest records of each bucket, as far as its part of the bytes goes.
+    async fn add_costs(&self, counted: &[Counted], known: &[Vec<Known>], buckets: &mut [OverviewBucket]) -> Result<(), StoreError> {
+        let quota = READ_BYTES / with_runs(counted) as u64;
+        let fitting = known.iter().map(|runs| {
+            let mut bytes = 0;
+            runs.iter().take_while(|run| within(&mut bytes, run.bytes, quota)).count()
+        });
+        let fitting: Vec<usize> = fitting.collect();
+        let query = self.query(sql::records(self.buckets(), self.of_flow()), self.of_flow());
+        let query = self.bind(query, |bucket| (&self.edges[bucket], fitting[bucket]));
+        let mut read = vec![0_u64; buckets.len()];
+        self.each(query, |bucket, row| {
+            read[bucket] += 1;
+            let cost = match RunCost::read(text(row, 3)?, self.request.wall_ms) {
+                Ok(cost) => cost,
+                Err(error) => {
+                    tracing::warn!(tenant = self.tenant.as_str(), %error, "the record of a run cannot be read, and an overview lacks it");
+                    return Ok(());
+                }
+            };
+            let cost = RunCost { status: status(row, 1)?, started_at: time(row, 2)?, ..cost };
+            if !matches!(&self.request.of, Some(RunsOf::Call(call)) if *call != cost.of) {
+                buckets[bucket].costs.push(cost);
+            }
+            Ok(())
+        })
+        .await?;
+        for ((bucket, counted), read) in buckets.iter_mut().zip(counted).zip(read) {
+            let weight = counted.runs() / read.max(1) as f64;
+            (bucket.weight, bucket.sampled) = (weight, counted.scale > 1.0 || read < counted.rows);
+            if let Some(RunsOf::Call(_)) = self.request.of {
+                let in_all = bucket.costs.len() as f64 * weight;
+                let these: Vec<_> = bucket.costs.iter().map(|cost| cost.status).collect();
+                bucket.count(these.into_iter(), in_all);
+            }
+        }
+        Ok(())
+    }
+
+    fn query(&self, sql: String, of_flow: bool) -> Query<'a> {
+        let query = made_query(sql.into()).bind(self.tenant.as_str());
+        match &self.request.of {
+            Some(RunsOf::Flow(flow)) if of_flow => query.bind(flow.as_str()),
+            _ => query,
+        }
+    }
+
+    /// Binds the values of every bucket: where it begins, and how many rows of it are looked at.
+    fn bind<'q>(&'q self, query: Query<'q>, values: impl Fn(usize) -> (&'q String, usize)) -> Query<'q> {
+        (0..self.buckets()).fold(query, |query, bucket| {
+            let (from, most) = values(bucket);
+            query.bind(from.as_str()).bind(self.edges[bucket + 1].as_str()).bind(i64::try_from(most).unwrap_or(i64::MAX))
+        })
+    }
+
+    /// Reads rows that begin with the number of their bucket.
+    async fn each(&self, query: Query<'_>, mut take: impl FnMut(usize, &Row) -> Result<(), StoreError> + Send) -> Result<(), StoreError> {
+        let buckets = self.buckets();
+        let row = |row: &Row| {
+            let bucket = usize::try_from(count(row, 0)?).ok().filter(|bucket| *bucket < buckets);
+            take(bucket.ok_or_else(|| form("an overview", "its bucket is unknown"))?, row)?;
+            Ok(ControlFlow::Continue(()))
+        };
+        query.read_each(self.database, row).await
+    }
+}
+
+/// How many buckets have runs; what there is of rows and bytes is shared between these.
+fn with_runs(counted: &[Counted]) -> usize {
+    counted.iter().filter(|bucket| bucket.rows > 0).count().max(1)
+}
+
+/// How many runs each of those stands for that were counted back from the end of a bucket, when they reach to this one and no further.
+fn scale(from: Timestamp, end: Timestamp, earliest: &str) -> f64 {
+    let covered = earliest.parse().ok().and_then(made_at).map_or(0.0, |earliest| end.duration_since(earliest).as_secs_f64());
+    // Ids tell milliseconds apart.
+    (end.duration_since(from).as_secs_f64() / covered.max(0.001)).max(1.0)
+}
+
+/// Adds bytes, and says whether they are within the quota still.
+const fn within(sum: &mut u64, bytes: u64, quota: u64) -> bool {
+    *sum += bytes;
+    *sum <= quota
+}
+
+fn count(row: &Row, column: usize) -> Result<u64, StoreError> {
+    u64::try_from(row.get::<i64>(column)?).map_err(|error| form("a count", error))
+}
+
+/// When a run was asked for, which its id begins with.
+fn made_at(id: RunId) -> Option<Timestamp> {
+    let (seconds, nanos) = id.0.get_timestamp()?.to_unix();
+    Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::run_id;
+
+    #[test]
+    fn runs_stand_for_those_that_lie_as_dense() {
+        let at = |number| made_at(run_id(number)).unwrap();
+        let all = |earliest| scale(at(1_000), at(5_000), &run_id(earliest).to_string());
+        assert!((all(4_000) - 4.0).abs() < 1e-9 && (all(3_000) - 2.0).abs() < 1e-9, "{} {}", all(4_000), all(3_000));
+        assert!((all(1_000) - 1.0).abs() < 1e-9 && (all(500) - 1.0).abs() < 1e-9, "no run counts for less than one");
+    }
+}
