@@ -82,7 +82,7 @@ fn bundle(vendor: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     let (bundle, axe) = (folder.join("bundle.js"), folder.join(AXE));
     let same =
         |name: &&str| matches!((std::fs::read(vendor.join(name)), std::fs::read(folder.join(name))), (Ok(now), Ok(then)) if now == then);
-    if SOURCES.iter().all(|name| same(name)) && bundle.is_file() && axe.is_file() {
+    if SOURCES.iter().all(same) && bundle.is_file() && axe.is_file() {
         return Ok(bundle);
     }
     let _ = std::fs::remove_file(&bundle);
