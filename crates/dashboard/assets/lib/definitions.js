@@ -30,28 +30,31 @@ export function addressOf(kind, name) {
 }
 
 /**
- * Every place of a document where a script is bound: `{place, hook, binding}`. `binding` is the part of the document itself, so that a change of it is
- * a change of the document. `place` names an endpoint or a step; it is empty for what holds for every endpoint.
+ * Every place of a document where a script is bound: `{place, hook, path, binding}`. `binding` is the part of the document itself, so that a change of
+ * it is a change of the document. `place` names an endpoint or a step, and is empty for what holds for every endpoint; `path` is the node's own word for
+ * where the binding stands.
  */
 export function bindingsOf(document) {
-  const of = (place, hooks) => HOOKS.flatMap((hook) => (hooks?.[hook] ?? []).map((binding) => ({ place, hook, binding })));
-  const endpoints = Object.entries(document.endpoints ?? {}).flatMap(([name, endpoint]) => of(name, endpoint.hooks));
-  const steps = (document.steps ?? []).flatMap((step) => [
-    ...(step.script ? [{ place: step.name, hook: "step", binding: step }] : []),
-    ...of(step.name, step.hooks),
+  const of = (place, base, hooks) => HOOKS.flatMap((hook) =>
+    (hooks?.[hook] ?? []).map((binding, at) => ({ place, hook, path: `${base}hooks.${hook}[${at}]`, binding })));
+  const endpoints = Object.entries(document.endpoints ?? {}).flatMap(([name, endpoint]) => of(name, `endpoints.${name}.`, endpoint.hooks));
+  const steps = (document.steps ?? []).flatMap((step, at) => [
+    ...(step.script ? [{ place: step.name, hook: "step", path: `steps[${at}]`, binding: step }] : []),
+    ...of(step.name, `steps[${at}].`, step.hooks),
   ]);
-  const trigger = document.trigger?.script ? [{ place: "trigger", hook: "trigger", binding: document.trigger }] : [];
-  return [...trigger, ...of("", document.hooks), ...endpoints, ...steps];
+  const trigger = document.trigger?.script ? [{ place: "trigger", hook: "trigger", path: "trigger", binding: document.trigger }] : [];
+  return [...trigger, ...of("", "", document.hooks), ...endpoints, ...steps];
 }
 
 /**
- * Binds another version of a script wherever the document has it and `wanted` says so, and stores the document. Gives the number of bindings that
- * changed; none: nothing was stored.
+ * Binds another version of a script at these places of a definition, each with `path` and the `version` that is bound there, and stores it. What was
+ * changed there by others meanwhile stays as they made it. Gives the number of bindings that changed; none: nothing was stored.
  */
-export async function bindVersion(kind, name, script, version, wanted = () => true) {
+export async function bindVersion(kind, name, script, version, places) {
   const address = addressOf(kind, name);
   const document = documentOf(await get(address));
-  const changed = bindingsOf(document).filter((bound) => bound.binding.script === script && bound.binding.version !== version && wanted(bound));
+  const wanted = ({ path: here, binding }) => places.some((place) => place.path === here && place.version === binding.version);
+  const changed = bindingsOf(document).filter((bound) => bound.binding.script === script && wanted(bound));
   for (const { binding } of changed) binding.version = version;
   if (changed.length > 0) await put(address, document);
   return changed.length;

@@ -6,23 +6,22 @@ const BUNDLE = "../vendor/editor.js";
 
 let loading = null;
 
-/** The bundle, or null where there is none. Asked for once. */
-function bundle() {
-  loading ??= import(BUNDLE).catch(() => null);
+/** The function that makes an editor; null where the node was built without it, or it does not load. Asked for once. */
+function bundled() {
+  loading ??= import(BUNDLE).then((bundle) => bundle.create, () => null);
   return loading;
 }
 
 /**
  * Makes an editor. The options are those of `create` in `vendor/editor.js`, without `parent`; `lines` is its height on the page. What it gives has
- * `element`, `text`, `problems(list)`, `go(line, column)`, `focus()` and `destroy()`.
+ * `element`, `keys` (what to press, in words), `text`, `problems(list)`, `go(line, column)`, `focus()` and `destroy()`.
  */
 export async function editor({ lines = 18, ...options }) {
-  const made = await bundle();
-  if (!made) return plain({ lines, ...options });
+  const create = await bundled();
+  if (!create) return plain({ lines, ...options });
   const element = h("div", { class: "editor", vars: { "--lines": String(lines) } });
-  // What a person does at the keyboard must not be lost where the page goes on to do something with it.
-  const handle = made.create({ parent: element, ...options });
-  return Object.defineProperties(handle, { element: { value: element } });
+  const handle = create({ parent: element, ...options });
+  return Object.defineProperties(handle, { element: { value: element }, keys: { value: "Ctrl-Space completes. Escape, then Tab leaves the editor." } });
 }
 
 /** The same with a text area. Its problems stand beside it, where the page lists them anyway. */
@@ -39,6 +38,7 @@ function plain({ lines, text, label, readOnly = false, onChange, onSave }) {
   });
   return {
     element: area,
+    keys: "",
     get text() {
       return area.value;
     },

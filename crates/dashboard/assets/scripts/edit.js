@@ -40,7 +40,7 @@ export async function showEditor(main, params) {
         field("Language", language),
         field("Dialect", dialect, "What the source is written for.")),
       draft.handle.element,
-      h("p", { class: "note" }, "Ctrl-Space completes, Ctrl-S deploys. Escape, then Tab leaves the editor."),
+      h("p", { class: "note" }, `Ctrl-S deploys. ${draft.handle.keys}`),
       problems.element,
       h("div", { class: "actions" }, deploying)));
   for (const control of [dialect, language]) control.addEventListener("change", () => restart(draft));

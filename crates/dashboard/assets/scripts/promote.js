@@ -135,9 +135,7 @@ async function promote(name, version, boxes) {
   let changed = 0;
   for (const { kind, name: document } of documents.values()) {
     const here = wanted.filter((bound) => bound.kind === kind && bound.name === document);
-    const ticked = ({ place, hook, binding }) =>
-      here.some((bound) => (bound.place ?? "") === place && bound.hook === hook && bound.version === binding.version);
-    changed += await bindVersion(kind, document, name, version, ticked);
+    changed += await bindVersion(kind, document, name, version, here);
   }
   say(`Version ${version} of ${name} is bound at ${changed} ${changed === 1 ? "place" : "places"}.`, "good");
   location.hash = address(name, "", version);

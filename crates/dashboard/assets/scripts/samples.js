@@ -32,20 +32,20 @@ export function invocationsOf(run) {
 
 const ENDED = ["succeeded", "partial", "failed", "blocked", "cancelled"];
 
-/** How many runs are looked through at most; a script that so many did not use is hardly used. */
-const MOST_SEEN = 1000;
+/** Pages asked for at most. A page may be short where few runs invoked the script. */
+const MOST_PAGES = 20;
 
 /** The latest ended runs that invoked a script, newest first, at most `count`. */
 export async function runsWith(script, count, signal) {
   const found = [];
   let cursor = null;
-  let seen = 0;
+  let pages = 0;
   do {
-    const page = await get(query("/v1/runs", { limit: 200, cursor }), { signal });
-    seen += page.items.length;
-    found.push(...page.items.filter((run) => ENDED.includes(run.status) && invocationsOf(run).some((one) => one.script === script)));
+    const page = await get(query("/v1/runs", { script, limit: 200, cursor }), { signal });
+    found.push(...page.items.filter((run) => ENDED.includes(run.status)));
     cursor = page.next_cursor;
-  } while (cursor && found.length < count && seen < MOST_SEEN);
+    pages += 1;
+  } while (cursor && found.length < count && pages < MOST_PAGES);
   return found.slice(0, count);
 }
 

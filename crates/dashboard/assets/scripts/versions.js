@@ -1,6 +1,6 @@
 // One script: its versions, where each is bound, a source, and two sources beside each other.
 
-import { del, get, path } from "../lib/api.js";
+import { all, del, path } from "../lib/api.js";
 import { badge, button, confirm, empty, field, h, panel, replace, say, select, table } from "../lib/dom.js";
 import { diff } from "../lib/diff.js";
 import { bytes, millis, moment } from "../lib/format.js";
@@ -23,7 +23,9 @@ export async function showVersions(main, params) {
 
 /** Where versions of a script are bound. */
 export async function bindingsOf(name, signal) {
-  return (await get(path`/v1/scripts/${name}/bindings`, { signal })).items;
+  const bindings = await all(path`/v1/scripts/${name}/bindings`);
+  signal.throwIfAborted();
+  return bindings;
 }
 
 function versions(script, bindings, shown) {
