@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    audit, bound, callbacks, calls, checks, connections, connectors, dashboard, flows, me, node, overview, replays, run_control, run_events,
-    runs, scripts, secrets, subjects, tenants, test_runs, tokens, triggers, usage, versions,
+    audit, bound, callbacks, calls, checks, connections, connectors, dashboard, flows, me, node, overview, replays, run_control,
+    run_events, runs, scripts, secrets, subjects, tenants, test_runs, tokens, triggers, usage, versions,
 };
 
 #[derive(OpenApi)]
