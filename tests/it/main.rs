@@ -17,6 +17,8 @@ mod connection_failures;
 mod connections;
 mod contract;
 mod crash;
+mod dashboard;
+mod dashboard_pages;
 mod determinism;
 mod docs;
 mod examples;

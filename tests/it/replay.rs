@@ -67,6 +67,32 @@ async fn a_replay_shows_what_every_hook_made_then_and_now() {
 }
 
 #[tokio::test]
+async fn what_an_invocation_was_given_is_the_body_of_a_test_run() {
+    let (tenant, upstream) = tenant().await;
+    let source = "export function preHook(call, context) { call.arguments.seen = context.parms.a; context.variables.n = 7; context.meta.m = 'x'; }
+        export function preRequest(request, context) { request.body = { n: context.variables.n, m: context.meta.m, to: request.url }; }
+        export function postRequest(response, context) { return { ok: response.json().ok, status: response.status, n: context.variables.n }; }
+        export function postHook(result) { return { payload: result.payload, asked: result.arguments.q, status: result.status }; }";
+    tenant.js("s", source).await;
+    let everywhere = |hook: &str| (hook.to_owned(), json!([{"script": "s", "parms": {"a": 3}}]));
+    let hooks = ["pre-hook", "pre-request", "post-request", "post-hook"].map(everywhere);
+    endpoint(&tenant, &upstream, Value::Object(hooks.into_iter().collect()), json!({})).await;
+    upstream.on("/x", ok());
+    let run = run_of(&tenant.call("api/x", json!({"q": 1})).await.expect(200));
+    let answer = replay(&tenant, &run, json!({})).await.expect(200).json();
+    let invocations = answer["invocations"].as_array().unwrap();
+    assert_eq!(invocations.len(), 4);
+    for invocation in invocations {
+        let mut body = invocation["given"].clone();
+        body["hook"] = invocation["hook"].clone();
+        let again = tenant.test("s", 1, body).await;
+        for part in ["decision", "arguments", "request", "payload", "variables", "meta"] {
+            assert_eq!(again[part], invocation["before"][part], "{part}: {invocation:#}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_replayed_is_refused_with_its_path() {
     let (tenant, upstream) = hooked("pre-hook", "export function preHook() {}").await;
     upstream.on("/x", ok());

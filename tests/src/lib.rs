@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod client;
 pub mod examples;
 pub mod neighbours;
@@ -9,7 +10,9 @@ pub mod node;
 pub mod pages;
 pub mod process;
 pub mod shell;
+mod webdriver;
 
+pub use browser::Browser;
 pub use client::{Client, Response};
 pub use node::{NodeProcess, OPERATOR, Tenant};
 pub use process::NodeOptions;

@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::routes::{
-    audit, bound, callbacks, calls, checks, connections, connectors, flows, me, node, overview, replays, run_control, run_events, runs,
-    scripts, secrets, subjects, tenants, test_runs, tokens, triggers, usage, versions,
+    audit, bound, callbacks, calls, checks, connections, connectors, dashboard, flows, me, node, overview, replays, run_control,
+    run_events, runs, scripts, secrets, subjects, tenants, test_runs, tokens, triggers, usage, versions,
 };
 
 #[derive(OpenApi)]
@@ -29,6 +29,7 @@ use crate::routes::{
         overview::get, calls::call, runs::start, runs::list, runs::get, run_events::events, run_control::cancel, run_control::retry, replays::replay,
         audit::list,
         callbacks::call_back, triggers::trigger,
+        dashboard::index, dashboard::file,
         node::healthz, node::readyz, node::openapi, node::error,
     ),
     modifiers(&Tokens)

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use snaphook_model::{
-    Blame, Code, Decision, Fault, Hook, HookInput, HttpRequest, Limits, Name, RunId, RunRecord, Tenant, VariableWrite, Variables, Weight,
+    Blame, Code, Context, Decision, Fault, Hook, HookInput, HttpRequest, Limits, Name, RunId, RunRecord, Tenant, VariableWrite, Variables,
+    Weight,
 };
 use snaphook_sandbox::{Invocation, Program, Recorded as Told};
 use snaphook_store::Recording;
@@ -39,6 +40,10 @@ pub struct Replayed {
     pub version_after: u32,
     /// What the hook acted on, both times.
     pub input: HookInput,
+    /// Its circumstances, both times.
+    pub context: Context,
+    /// Everything that it could read by key, both times.
+    pub variables: Arc<Variables>,
     /// Then.
     pub before: Made,
     /// Now.
@@ -203,6 +208,7 @@ async fn again(
     }
     let requests = exchanges.iter().map(|exchange| exchange.request.clone()).collect();
     let weight = Weight::default();
+    let read = variables.clone();
     let invocation = Invocation { input, context, weight, limits, deadline: None, variables, state: None, http: None, keys: None };
     let outcome = inner.parts.sandbox.replay(program, invocation, Told { granted, exchanges, signatures, state }, deadline).await;
     if Instant::now() >= deadline {
@@ -224,13 +230,15 @@ async fn again(
     let other_build = same_version && !place.same_build;
     let note = other_build.then(|| "the run used another build of the interpreter or engine; fuel is not compared".to_owned());
     Ok(Replayed {
-        step: outcome.context.step.or_else(|| place.record.call.clone()).unwrap_or_else(|| "trigger".to_owned()),
+        step: outcome.context.step.clone().or_else(|| place.record.call.clone()).unwrap_or_else(|| "trigger".to_owned()),
         hook: outcome.input.hook(),
         attempt: outcome.context.attempt,
         script,
         version_before: version,
         version_after: place.version,
         input: outcome.input,
+        context: outcome.context,
+        variables: read,
         // What is the same is kept once: an answer shows many of them.
         after: if same { before.clone() } else { after },
         before,

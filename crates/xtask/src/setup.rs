@@ -1,4 +1,4 @@
-//! What a machine must have besides Rust: clang for the interpreter; PostgreSQL for tests; for Rust guests some way to build for wasm32.
+//! What a machine must have besides Rust: clang for the interpreter; PostgreSQL and Chromium for tests; for Rust guests some way to build for wasm32.
 
 use std::process::Command;
 
@@ -9,6 +9,7 @@ use crate::run::{output, run, works};
 pub(crate) fn everything() -> Result<(), String> {
     clang()?;
     postgres()?;
+    chromium()?;
     if std::env::var_os("CI").is_some() {
         balancers();
     }
@@ -22,6 +23,14 @@ fn postgres() -> Result<(), String> {
         return Ok(());
     }
     install(&["postgresql"], "tests of several nodes run a PostgreSQL of their own")
+}
+
+/// The browser that walks through the dashboard, and the driver that a test tells where to go.
+fn chromium() -> Result<(), String> {
+    if works("chromium", &["--version"]) && works("chromedriver", &["--version"]) {
+        return Ok(());
+    }
+    install(&["chromium", "chromium-driver"], "tests walk through the dashboard with a browser")
 }
 
 /// The balancers of docs/many-nodes.md. Only where everything must be tested: their packages start servers of the machine's. Without them, the

@@ -17,6 +17,7 @@ pub(crate) mod calls;
 pub(crate) mod checks;
 pub(crate) mod connections;
 pub(crate) mod connectors;
+pub(crate) mod dashboard;
 pub(crate) mod flows;
 pub(crate) mod me;
 pub(crate) mod node;
@@ -70,6 +71,8 @@ fn plain() -> Router<Shared> {
         .route("/v1/connections/{connection}", put(connections::put).get(connections::get).delete(connections::delete))
         .route("/v1/connections/{connection}/authorize", post(connections::authorize))
         .route("/v1/secrets/{secret}", put(secrets::put).delete(secrets::delete))
+        .route("/", get(dashboard::index))
+        .route("/dashboard/{*file}", get(dashboard::file))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))
         .route("/openapi.json", get(node::openapi))

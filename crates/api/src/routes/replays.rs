@@ -11,6 +11,7 @@ use snaphook_model::{DecisionRecord, Fault, Hook, HookInput, Name, RunId};
 use crate::answer::{self, Answer};
 use crate::extract::{At, Invoke, Raw, from_json, shaped};
 use crate::problem::{Problem, ProblemDetails};
+use crate::routes::test_runs::given::{self, Given};
 use crate::routes::test_runs::shown::{self, Shown, ShownRequest};
 use crate::routes::test_runs::written::Written;
 use crate::shared::Shared;
@@ -54,6 +55,10 @@ pub(crate) struct ReplayedInvocation {
     version_after: u32,
     /// The same decision to the last byte, the same values written, the same requests made; with the same version and build, the same fuel.
     same: bool,
+    /// What it was given, both times: the body of a test run that repeats it, but for the hook. Absent where it is too large to be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Given>)]
+    given: Option<Box<RawValue>>,
     #[schema(value_type = ReplaySide)]
     before: Box<RawValue>,
     #[schema(value_type = ReplaySide)]
@@ -108,7 +113,8 @@ pub(crate) async fn replay(State(core): State<Shared>, Invoke(tenant): Invoke, A
 
 fn invocation(replayed: Replayed, room: &mut usize) -> Result<ReplayedInvocation, Problem> {
     let Replayed { step, hook, attempt, script, version_before, version_after, same, note, .. } = replayed;
-    let Replayed { input, before, after, fuel_before, fuel_after, .. } = replayed;
+    let Replayed { input, context, variables, before, after, fuel_before, fuel_after, .. } = replayed;
+    let given = shown_if_small(&given::given(input.clone(), &context, &variables), room)?;
     let before = side(before, input.clone(), room)?;
     let after = side(after, input, room)?;
     Ok(ReplayedInvocation {
@@ -119,12 +125,28 @@ fn invocation(replayed: Replayed, room: &mut usize) -> Result<ReplayedInvocation
         version_before,
         version_after,
         same,
+        given,
         before,
         after,
         fuel_before,
         fuel_after,
         note,
     })
+}
+
+/// What fits into the answer, as JSON text.
+fn shown_if_small(given: &Given, room: &mut usize) -> Result<Option<Box<RawValue>>, Problem> {
+    let text = to_raw_value(given).map_err(unwritable)?;
+    let bytes = text.get().len();
+    if bytes > MAX_SHOWN_BYTES.min(*room) {
+        return Ok(None);
+    }
+    *room -= bytes;
+    Ok(Some(text))
+}
+
+fn unwritable(error: serde_json::Error) -> Problem {
+    Problem::internal(format!("a replay does not serialise: {error}"))
 }
 
 /// One side as JSON text, without what it made where that is too large.
@@ -140,7 +162,6 @@ fn side(made: Made, input: HookInput, room: &mut usize) -> Result<Box<RawValue>,
         Err(fault) => ReplaySide { fault: Some(fault), ..ReplaySide::empty() },
     };
     let whole = ReplaySide { requests: requests.into_iter().map(shown::request).collect(), ..whole };
-    let unwritable = |error| Problem::internal(format!("a replay does not serialise: {error}"));
     let mut text = to_raw_value(&whole).map_err(unwritable)?;
     let bytes = text.get().len();
     if bytes > MAX_SHOWN_BYTES.min(*room) {

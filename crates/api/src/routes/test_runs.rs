@@ -15,6 +15,7 @@ use crate::extract::{At, Deploy, Json};
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::Shared;
 
+pub(crate) mod given;
 mod input;
 pub(crate) mod shown;
 pub(crate) mod written;

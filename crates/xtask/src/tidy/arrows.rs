@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::run::{cargo, output};
 
 /// Ours, and which of ours each may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("snaphook-model", &[]),
     ("snaphook-interpreter", &[]),
     ("snaphook-wall", &[]),
@@ -14,7 +14,8 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("snaphook-store", &["snaphook-model"]),
     ("snaphook-compile", &["snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-wall"]),
     ("snaphook-flow", &["snaphook-egress", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
-    ("snaphook-api", &["snaphook-compile", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
+    ("snaphook-dashboard", &[]),
+    ("snaphook-api", &["snaphook-compile", "snaphook-dashboard", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
     (
         "snaphook",
         &[

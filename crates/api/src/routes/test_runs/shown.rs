@@ -100,7 +100,7 @@ fn received(bytes: bytes::Bytes, own_type: Option<String>, headers: &Headers) ->
     Payload { bytes, content_type }
 }
 
-fn body(payload: Payload) -> Body {
+pub(crate) fn body(payload: Payload) -> Body {
     let json = payload.is_json().then(|| serde_json::from_slice(&payload.bytes).ok()).flatten();
     json.map_or_else(|| Body::Other(BodyText(payload.bytes)), Body::Json)
 }
@@ -120,7 +120,7 @@ fn trigger_response(made: TriggerResponse) -> ShownResponse {
     ShownResponse { status, headers: map(headers), body: body.map(BodyText) }
 }
 
-fn map(headers: Headers) -> Map<String, Value> {
+pub(crate) fn map(headers: Headers) -> Map<String, Value> {
     let mut map = Map::new();
     for (name, value) in headers.0 {
         match map.get_mut(&name) {

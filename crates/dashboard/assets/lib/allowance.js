@@ -1,0 +1,43 @@
+// What a tenant may use, in words that are the same on its own page and the operator's.
+
+import { badge, empty, h, table } from "./dom.js";
+import * as format from "./format.js";
+
+/** Every limit: `[key, name, what it bounds]`. */
+export const LIMITS = [
+  ["fuel", "Fuel", "of one invocation"],
+  ["wall_ms", "Time", "of one invocation"],
+  ["memory_bytes", "Memory", "of one invocation"],
+  ["output_bytes", "Output", "of one invocation"],
+  ["log_bytes", "Log", "of one invocation"],
+  ["host_calls", "Host calls", "of one invocation"],
+  ["source_bytes", "Source", "of an uploaded script"],
+  ["component_bytes", "Component", "of an uploaded component"],
+  ["request_body_bytes", "Request body", "to this node"],
+  ["response_body_bytes", "Response body", "of an upstream"],
+  ["state_bytes", "State", "of a flow, and of the tenant"],
+];
+
+/** What is kept for how long: `[key, what]`. */
+export const RETENTION = [["logs_s", "Runs and logs"], ["payloads_s", "Payloads and recordings"], ["audit_s", "Records of changes"]];
+
+export function limitsTable(limits) {
+  const rows = LIMITS.map(([key, name, what]) => [name, h("span", { class: "soft" }, what), h("span", { title: format.number(limits[key]) }, format.limit(key, limits[key]))]);
+  return table("Limits", ["Limit", "Of what", { text: "At most", class: "num" }], rows);
+}
+
+export function egressList({ allow, allow_private: inside, schemes, methods }) {
+  const words = (list, none) => (list?.length > 0 ? list.map((entry) => h("code", { class: "chip" }, entry)) : none);
+  const facts = [
+    ["Hosts", words(allow, allow ? "none" : "every public host")],
+    ["Private networks", words(inside, "none")],
+    ["Schemes", words(schemes, "http and https")],
+    ["Methods", words(methods, "every one")],
+  ];
+  return h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+export function grantsList(grants) {
+  const given = Object.entries(grants).filter(([, granted]) => granted).map(([name]) => name);
+  return given.length > 0 ? h("p", {}, given.map((name) => [badge(name, "info"), " "])) : empty("None: scripts see their input and nothing else.");
+}
