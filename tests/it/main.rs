@@ -60,6 +60,7 @@ mod shared_database;
 mod signatures;
 mod ssrf;
 mod state;
+mod stranger;
 mod streaming;
 mod subjects;
 mod support;
