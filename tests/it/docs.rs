@@ -13,7 +13,7 @@ use snaphook_tests::{OPERATOR, Tenant};
 use crate::support::{binary, node};
 
 /// Where pages have an API that a reader brings along. Here it is an upstream that gives back what it is sent.
-const API_IN_PAGES: &str = "http://127.0.0.1:9000";
+pub(crate) const API_IN_PAGES: &str = "http://127.0.0.1:9000";
 
 /// Pages that come together with what they describe; the book has their places already.
 const WITH_WHAT_THEY_DESCRIBE: [&str; 3] = ["cli.md", "configuration.md", "telemetry.md"];
@@ -154,7 +154,7 @@ impl Reader {
 }
 
 /// The API of the pages: whatever is asked of it, it answers with what it was sent, or `{"ok": true}`.
-async fn api() -> Upstream {
+pub(crate) async fn api() -> Upstream {
     let api = Upstream::start().await;
     api.on_others(|request| match serde_json::from_slice(&request.body) {
         Ok(body) => Answer::json(body),
@@ -163,7 +163,7 @@ async fn api() -> Upstream {
     api
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
@@ -192,6 +192,14 @@ fn every_page_is_read() {
     let listed: BTreeSet<String> = Page::read(root(), "docs/SUMMARY.md").links.iter().map(|link| format!("docs/{link}")).collect();
     let unlisted: Vec<_> = read.difference(&listed).filter(|page| *page != "docs/SUMMARY.md").collect();
     assert!(unlisted.is_empty(), "docs/SUMMARY.md does not have {unlisted:?}");
+}
+
+#[test]
+fn every_page_says_first_whom_it_is_for() {
+    let body = |page: &str| file(page).split_once("\n\n").unwrap().1.to_owned();
+    let pages = PAGES.iter().filter(|page| page.starts_with("docs/") && !page.ends_with("README.md") && !page.ends_with("SUMMARY.md"));
+    let silent: Vec<_> = pages.filter(|page| !body(page).starts_with("For ")).collect();
+    assert!(silent.is_empty(), "{silent:?}");
 }
 
 /// How many blocks there are of each kind. What is not run says why, by a word of [`REASONS`]; the list is here so that a change of it is seen.
@@ -236,36 +244,6 @@ fn links_lead_somewhere() {
     assert!(dead.is_empty(), "{}", dead.join("\n"));
 }
 
-/// README only, from nothing to a hook of one's own in front of an API of one's choice.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_has_a_hook_of_their_own_after_eight_commands() {
-    let page = Page::read(root(), "README.md");
-    let (api, mut shell) = (api().await, Shell::start(binary(), node().data_dir(), &[]));
-    let blocks: Vec<&Block> = page.section("Start in five minutes").collect();
-    let (mut typed, mut said) = (0, String::new());
-    for (i, block) in blocks.iter().enumerate() {
-        let text = block.text.replace(API_IN_PAGES, &api.url(""));
-        typed += if block.language == "sh" && block.how != How::Skip("placeholder") { commands(&block.text) } else { 0 };
-        match block.how {
-            How::Run { .. } => {
-                let (code, output) = shell.run(&text);
-                assert_eq!(code, 0, "{}: {output}", block.place);
-                said += &output;
-            }
-            How::Terminal => {
-                let printed = shell.beside(&text, &blocks[i + 1].text);
-                // The line that it tells the reader to paste.
-                assert_eq!(printed.matches("export ").count(), 1, "{printed}");
-                typed += 1;
-            }
-            _ => {}
-        }
-    }
-    assert_eq!(api.last().json(), json!({"text": "four words in here", "words": 4}), "what the hook made of the call");
-    assert!(said.contains("stamp@1") && said.contains("answer 200"), "{said}");
-    assert_eq!(typed, 8, "README has a stranger type so many commands");
-}
-
 #[test]
 fn readme_and_the_first_page_begin_alike() {
     let readme = file("README.md");
@@ -274,20 +252,4 @@ fn readme_and_the_first_page_begin_alike() {
         let block = page.blocks.iter().find(|block| block.how == How::File(path.to_owned())).unwrap();
         assert!(readme.contains(&format!("{path} <<'END'\n{}END\n", block.text)), "{} is another one in README.md", block.place);
     }
-}
-
-/// How many commands somebody types: lines that are no comment, a heredoc being one with its first line.
-fn commands(text: &str) -> usize {
-    let (mut count, mut ends) = (0, None);
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        match &ends {
-            Some(end) if line == end => ends = None,
-            Some(_) => {}
-            None => {
-                count += 1;
-                ends = line.split_once("<<'").and_then(|(_, rest)| rest.split('\'').next()).map(str::to_owned);
-            }
-        }
-    }
-    count
 }

@@ -66,6 +66,7 @@ mod signatures;
 mod soak;
 mod ssrf;
 mod state;
+mod stranger;
 mod streaming;
 mod subjects;
 mod support;

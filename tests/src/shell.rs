@@ -101,8 +101,8 @@ impl Shell {
         (code.unwrap_or_else(|| panic!("the shell says `{ending}`")), printed())
     }
 
-    /// Starts a command in a terminal of its own, waits until it has printed this, and gives what it has printed. Variables that it tells the reader to export are there in the
-    /// shell from then on.
+    /// Starts a command in a terminal of its own, waits until it has printed this, and gives what it has printed. Variables that it tells the reader
+    /// to export are there in the shell from then on.
     ///
     /// # Panics
     /// When it ends, or prints something else.
