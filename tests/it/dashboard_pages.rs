@@ -5,12 +5,13 @@
 use serde_json::{Value, json};
 use snaphook_tests::{Browser, OPERATOR, Tenant};
 
-use crate::support::{endpoint, ended, node, ok, tenant};
+use crate::support::{ended, endpoint, node, ok, tenant};
 
 /// Pages of a tenant's administrator.
 const PAGES: [&str; 9] = ["overview", "runs", "scripts", "connectors", "flows", "connections", "tokens", "usage", "audit"];
 
-const SOURCE: &str = "export function preHook(call) {\n  console.log(\"asked\");\n  call.arguments.twice = call.arguments.n.toFixed(0) * 2;\n}\n";
+const SOURCE: &str =
+    "export function preHook(call) {\n  console.log(\"asked\");\n  call.arguments.twice = call.arguments.n.toFixed(0) * 2;\n}\n";
 
 /// A tenant with a script, a connector, a flow, and runs that went well and badly. Gives a run that failed in its script, and one that did not.
 async fn lived_in() -> (Tenant, snaphook_testkit::Upstream, String, String) {
@@ -28,7 +29,7 @@ async fn lived_in() -> (Tenant, snaphook_testkit::Upstream, String, String) {
     (tenant, upstream, good, bad)
 }
 
-async fn sign_in(browser: &Browser, token: &str) {
+pub(crate) async fn sign_in(browser: &Browser, token: &str) {
     browser.open(&format!("{}/", node().url())).await;
     browser.fill("Token", token).await;
     browser.click("Sign in").await;
@@ -36,13 +37,18 @@ async fn sign_in(browser: &Browser, token: &str) {
 }
 
 /// Goes to a page and waits until it is shown.
-async fn visit(browser: &Browser, page: &str) {
-    browser.run("document.querySelector('#main').replaceChildren(); location.hash = '#/runs/none'; location.hash = arguments[0];", vec![page.into()]).await;
+pub(crate) async fn visit(browser: &Browser, page: &str) {
+    browser
+        .run(
+            "document.querySelector('#main').replaceChildren(); location.hash = '#/runs/none'; location.hash = arguments[0];",
+            vec![page.into()],
+        )
+        .await;
     browser.wait_until("document.querySelector('#main h1') && !document.querySelector('#main .loading')").await;
 }
 
 /// Looks at a page in both themes and at both widths.
-async fn look(browser: &Browser, page: &str) {
+pub(crate) async fn look(browser: &Browser, page: &str) {
     for (width, height) in [(1280, 900), (390, 844)] {
         browser.resize(width, height).await;
         for theme in ["light", "dark"] {
@@ -61,7 +67,7 @@ async fn look(browser: &Browser, page: &str) {
 }
 
 /// Whether there is a browser; said where there is none.
-fn browser_is_here() -> bool {
+pub(crate) fn browser_is_here() -> bool {
     let here = snaphook_tests::browser::is_installed();
     if !here {
         println!("left out: there is no chromium with chromedriver; `cargo xtask setup` installs them");
@@ -137,7 +143,8 @@ async fn the_operator_sees_tenants_and_nothing_inside_them() {
     if !browser_is_here() {
         return;
     }
-    let tenant = node().tenant().await;
+    let document = json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "document_statuses": ["Awaiting Legal"]});
+    let tenant = node().tenant_with(document).await;
     let browser = Browser::start().await;
     sign_in(&browser, OPERATOR).await;
     browser.wait_for_text(&tenant.name).await;
@@ -153,6 +160,7 @@ async fn the_operator_sees_tenants_and_nothing_inside_them() {
     let document = node().operator().get(&format!("/v1/tenants/{}", tenant.name)).await.expect(200).json();
     assert_eq!(document["quota"], json!({"concurrency": 4096, "rate_per_s": 77}));
     assert_eq!(document["egress"], json!({"allow_private": ["127.0.0.0/8"]}), "what was not touched stays");
+    assert_eq!(document["document_statuses"], json!(["Awaiting Legal"]), "what the form does not show stays as well");
     assert_eq!(browser.complaints(node().url()).await, [""; 0]);
 }
 

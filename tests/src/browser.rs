@@ -62,9 +62,15 @@ impl Browser {
             // What the console and the network say is read in `complaints`.
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         });
-        let page = Session::new(&format!("http://127.0.0.1:{port}"), &capabilities).await.unwrap_or_else(|error| panic!("no browser: {error}"));
+        let page =
+            Session::new(&format!("http://127.0.0.1:{port}"), &capabilities).await.unwrap_or_else(|error| panic!("no browser: {error}"));
         let browser = Self { page, driver, port, _profile: profile };
         browser.resize(1280, 900).await;
+        browser.open("about:blank").await;
+        // The page that a browser begins with is no page of ours.
+        for log in ["browser", "performance"] {
+            let _ = browser.log(log).await;
+        }
         browser
     }
 
@@ -112,7 +118,12 @@ impl Browser {
 
     /// All text that the page shows.
     pub async fn text(&self) -> String {
-        self.page.run("return document.body.innerText", Vec::new()).await.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+        self.page
+            .run("return document.body.innerText", Vec::new())
+            .await
+            .ok()
+            .and_then(|text| text.as_str().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     /// The first element that an XPath names, once it is there.
@@ -159,6 +170,29 @@ impl Browser {
         let field = self.find(&labelled(label)).await;
         self.page.clear(&field).await.unwrap_or_else(|error| panic!("{label}: {error}"));
         self.page.press(&field, text).await.unwrap_or_else(|error| panic!("{label}: {error}"));
+    }
+
+    /// Writes into the editor with this label, key by key, in place of what is there. The editor is in a shadow root of its own, where no XPath
+    /// reaches, or a plain text area where the node was built without one.
+    ///
+    /// # Panics
+    /// When it never is there, or takes no keys.
+    pub async fn write_in_editor(&self, label: &str, text: &str) {
+        const EDITOR: &str = "const inside = [...document.querySelectorAll('.editor')].map((host) => host.shadowRoot.querySelector('.cm-content')); \
+                              return [...inside, ...document.querySelectorAll('.editor-plain')].find((one) => one?.getAttribute('aria-label') === arguments[0])";
+        // Ctrl-A, then Delete, as WebDriver writes them.
+        const EVERYTHING_AWAY: &str = "\u{e009}a\u{e000}\u{e017}";
+        let deadline = Instant::now() + PATIENCE;
+        let editor = loop {
+            match self.page.pick(EDITOR, vec![label.into()]).await {
+                Ok(editor) => break editor,
+                Err(error) if Instant::now() > deadline => panic!("editor `{label}`: {error}; the page says:\n{}", self.text().await),
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        };
+        for keys in [EVERYTHING_AWAY, text] {
+            self.page.press(&editor, keys).await.unwrap_or_else(|error| panic!("editor `{label}`: {error}"));
+        }
     }
 
     /// Presses keys in what an XPath names; `\u{e007}` is Enter, as WebDriver has it.
@@ -250,7 +284,10 @@ fn chromedriver() -> (Child, u16) {
     command.args(["--pdeathsig", "TERM", "chromedriver", "--port=0"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("chromedriver is installed; `cargo xtask setup` does that");
     let output = BufReader::new(child.stdout.take().expect("it was piped"));
-    let port = output.lines().map_while(Result::ok).find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok());
+    let port = output
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse().ok());
     (child, port.expect("chromedriver says where it listens"))
 }
 

@@ -49,8 +49,12 @@ impl Session {
     }
 
     pub(crate) async fn find(&self, xpath: &str) -> Result<Element, String> {
-        let found = self.post("element", &json!({"using": "xpath", "value": xpath})).await?;
-        found[ELEMENT].as_str().map(|id| Element(id.to_owned())).ok_or_else(|| "the driver names no element".to_owned())
+        element(&self.post("element", &json!({"using": "xpath", "value": xpath})).await?)
+    }
+
+    /// The element that the body of a function returns, also one that no XPath reaches.
+    pub(crate) async fn pick(&self, script: &str, arguments: Vec<Value>) -> Result<Element, String> {
+        element(&self.run(script, arguments).await?)
     }
 
     pub(crate) async fn click(&self, Element(id): &Element) -> Result<(), String> {
@@ -65,6 +69,10 @@ impl Session {
     pub(crate) async fn press(&self, Element(id): &Element, text: &str) -> Result<(), String> {
         self.post(&format!("element/{id}/value"), &json!({"text": text})).await.map(drop)
     }
+}
+
+fn element(found: &Value) -> Result<Element, String> {
+    found[ELEMENT].as_str().map(|id| Element(id.to_owned())).ok_or_else(|| "there is no such element".to_owned())
 }
 
 async fn answer(driver: &Client, path: &str, body: &Value) -> Result<Value, String> {

@@ -45,6 +45,9 @@ pub(crate) struct TenantRules {
     usage: TenantUsage,
     /// As the operator wrote it.
     egress: serde_json::Value,
+    /// Statuses of documents beside those that every tenant knows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    document_statuses: Vec<String>,
 }
 
 impl TenantRules {
@@ -57,6 +60,7 @@ impl TenantRules {
             retention: RetentionAnswer::of(&document.retention),
             usage: TenantUsage { concurrency: core.admission.quotas().at_work(name) },
             egress: serde_json::to_value(&document.egress).unwrap_or_default(),
+            document_statuses: document.document_statuses.clone(),
         }
     }
 }

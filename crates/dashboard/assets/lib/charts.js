@@ -38,8 +38,14 @@ export function stacked(columns, kinds, label) {
     ]),
     columns.map((column, at) => stack(column, kinds, { x: LEFT + at * width, width, y })),
     columns.map((column, at) => at % every === 0 &&
-      svg("text", { x: LEFT + at * width, y: HEIGHT + 6 }, column.axis)));
+      svg("text", tick(LEFT + at * width), column.axis)));
   return h("figure", { class: "figure" }, picture, legend(kinds), numbers(columns, kinds, label));
+}
+
+/** Words under the axis begin at their column, or end there where they would leave the picture. */
+function tick(x) {
+  const atTheEnd = x > WIDTH - 60;
+  return { x: atTheEnd ? WIDTH : x, y: HEIGHT + 6, "text-anchor": atTheEnd ? "end" : "start" };
 }
 
 function stack(column, kinds, { x, width, y }) {

@@ -37,7 +37,7 @@ async function draw(list, page) {
 
 function changes(items) {
   const rows = items.map((record) => [
-    h("span", { title: record.at }, format.moment(record.at)),
+    h("time", { datetime: record.at, title: record.at }, h("span", { class: "wide" }, format.moment(record.at)), h("span", { class: "narrow" }, format.ago(record.at))),
     badge(record.action, record.action.endsWith("delete") ? "bad" : "plain"),
     h("span", {}, what(record), record.version ? h("small", {}, ` version ${record.version}`) : null),
     who(record.by),
@@ -52,7 +52,9 @@ const PAGES = { script: "scripts", connector: "connectors", flow: "flows", conne
 function what({ action, name }) {
   const [kind, verb] = action.split(".");
   const page = PAGES[kind];
-  return page && verb !== "delete" ? h("a", { href: `#/${page}/${encodeURIComponent(name)}` }, name) : name;
+  // These are named by ids, of which the end tells them apart.
+  const shown = kind === "token" || kind === "run" ? h("span", { class: "mono", title: name }, format.shortId(name)) : name;
+  return page && verb !== "delete" ? h("a", { href: `#/${page}/${encodeURIComponent(name)}` }, shown) : shown;
 }
 
 function who(by) {

@@ -31,7 +31,7 @@ async function pictures(span, signal) {
       h("a", { href: "#/connectors" }, "Connectors"), " and ", h("a", { href: "#/flows" }, "flows"), " have a form for that."));
   }
   return [
-    answer.sampled && h("p", { class: "note" }, "There were too many runs to read each of them; times and limits come from a sample."),
+    answer.sampled && h("p", { class: "note" }, "There were too many runs to read each of them: what is said of flows and limits is an estimate."),
     rate(answer, runs, span),
     h("div", { class: "columns" }, times(answer.flows), edges(answer.limits)),
     flows(answer.flows),
