@@ -65,6 +65,7 @@ pub use result_key::result_key;
 pub use retention::{Retention, RetentionDocument, TenantRetention};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
+    TraceParent,
 };
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use secret::{SealedSecret, SecretName, SecretNameError};

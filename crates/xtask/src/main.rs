@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
   deny            licences, sources and doubled crates as deny.toml has them; advisories too where cargo-deny is installed
   guests          lints of the guest SDK and the guests, which are no members of the workspace
   bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`
-  gen             write the generated files that are committed (OpenAPI)
+  gen             write the generated files that are committed (OpenAPI, docs/telemetry.md)
   setup           install what is missing on this machine, or say how
 ";
 
