@@ -1,5 +1,5 @@
 //! Many secrets of many shapes, in every kind of connection and in templates, sent to an upstream that repeats all that it gets. Then whatever the
-//! node has, keeps and says is searched for each of them, in every form that a text may have on its way.
+//! node has, keeps and says, its metrics and spans too, is searched for each of them, in every form that a text may have on its way.
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
@@ -193,8 +193,10 @@ async fn no_secret_is_found_where_none_should_be() {
     let (data, log) = (own.data_dir().to_owned(), own.data_dir().parent().unwrap().join("log"));
     let secrets = secrets();
     let mut said = Vec::new();
+    let collector = Upstream::start().await;
+    collector.on("/v1/traces", Answer::bytes(Vec::new()));
     let received = {
-        let (child, url) = logged(&data, &log);
+        let (child, url) = logged(&data, &log, &[("SNAPHOOK_OTLP_ENDPOINT", &collector.url("")), ("OTEL_BSP_SCHEDULE_DELAY", "50")]);
         let _ended = Ended(child);
         let tenant = tenant_at(&url).await;
         let upstream = Upstream::start().await;
@@ -214,6 +216,12 @@ async fn no_secret_is_found_where_none_should_be() {
         }
         said.push(tenant.client.get("/v1/runs?limit=200").await.expect(200).text());
         said.push(tenant.client.get("/v1/audit?limit=200").await.expect(200).text());
+        said.push(Client::new(&url, Some(snaphook_tests::node::OPERATOR)).get("/metrics").await.expect(200).text());
+        // When its span is there, so are all before it.
+        let last = tenant.client.get("/v1/secrets").await.expect(200).header("x-request-id").expect("an id").to_owned();
+        while !collector.requests().iter().any(|spans| spans.text().contains(&last)) {
+            collector.received(collector.requests().len() + 1).await;
+        }
         upstream
             .requests()
             .iter()
@@ -227,11 +235,18 @@ async fn no_secret_is_found_where_none_should_be() {
     for text in &said {
         search.assert_clean("what the node said", text.as_bytes());
     }
+    let spans = collector.requests();
+    assert!(spans.iter().any(|spans| spans.text().contains("nosy")), "hooks have spans");
+    for spans in &spans {
+        search.assert_clean("a span", &spans.body);
+        search.assert_clean("what spans are brought with", format!("{:?}", spans.headers).as_bytes());
+    }
     for file in files_below(data.parent().unwrap()) {
         search.assert_clean(&file.display().to_string(), &std::fs::read(&file).unwrap());
     }
     let log = std::fs::read_to_string(&log).unwrap();
     assert!(log.len() > 10_000 && log.contains("TRACE"), "the node said all that it can say");
+    assert!(log.contains("request{request_id="), "and of which request");
 }
 
 /// A process that ends with this.

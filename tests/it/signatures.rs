@@ -190,13 +190,19 @@ async fn a_secret_belongs_to_its_tenant() {
 }
 
 /// A node of its own that says all it can say, and what it said.
-pub(crate) fn logged(data_dir: &Path, log: &Path) -> (std::process::Child, String) {
+pub(crate) fn logged(data_dir: &Path, log: &Path, environment: &[(&str, &str)]) -> (std::process::Child, String) {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(binary());
     command.args(["serve", "--listen", "127.0.0.1:0", "--operator-token", snaphook_tests::node::OPERATOR, "--data-dir"]).arg(data_dir);
     let file = std::fs::File::create(log).expect("a directory of our own");
-    let mut child =
-        command.env("RUST_LOG", "trace").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().expect("the binary is there");
+    let mut child = command
+        .env("RUST_LOG", "trace")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(file)
+        .spawn()
+        .expect("the binary is there");
     let mut lines = BufReader::new(child.stdout.take().expect("it was piped")).lines().map_while(Result::ok);
     let line = lines.find(|line| line.contains("listening on ")).expect("the node listens");
     let url = line.split("listening on ").nth(1).unwrap_or_default().trim().to_owned();
@@ -209,7 +215,7 @@ async fn no_file_and_no_log_holds_a_secrets_text() {
     let mut own = NodeProcess::start_like(node());
     own.kill();
     let log = own.data_dir().parent().unwrap().join("log");
-    let (mut child, url) = logged(own.data_dir(), &log);
+    let (mut child, url) = logged(own.data_dir(), &log, &[]);
     let operator = Client::new(&url, Some(snaphook_tests::node::OPERATOR));
     let _ = operator.put("/v1/tenants/acme", &json!({})).await.expect(201);
     let token = operator.post("/v1/tenants/acme/tokens", &json!({"name": "t", "scopes": ["admin"]})).await.expect(201).json();

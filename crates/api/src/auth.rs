@@ -74,7 +74,7 @@ pub(crate) struct Auth {
 
 impl Auth {
     pub(crate) fn new(store: Arc<dyn Store>, operator: TokenHash) -> Self {
-        Self { store, operator, kept: Cache::new(KEPT_TOKENS), uses: Uses::default() }
+        Self { store, operator, kept: Cache::new("tokens", KEPT_TOKENS), uses: Uses::default() }
     }
 
     /// The tenant's token behind a request, if it has a scope.

@@ -4,11 +4,14 @@ use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use snaphook_telemetry::Lookups;
+
 /// Values by key. Who changes the source calls `forget` after the change is stored.
 pub(crate) struct Cache<K, V> {
     entries: moka::sync::Cache<K, V>,
     /// Counts changes. A loader that sees it move takes its own entry out again: the value may be from before the change.
     changes: AtomicU64,
+    lookups: Lookups,
 }
 
 impl<K, V> Cache<K, V>
@@ -16,19 +19,21 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(entries: u64) -> Self {
-        Self::of(moka::sync::Cache::builder().max_capacity(entries))
+    /// `name` is what its look-ups are counted as.
+    pub(crate) fn new(name: &'static str, entries: u64) -> Self {
+        Self::of(name, moka::sync::Cache::builder().max_capacity(entries))
     }
 
     /// Bounded by the sum of weights, in bytes.
-    pub(crate) fn weighed(bytes: u64, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
+    pub(crate) fn weighed(name: &'static str, bytes: u64, weigh: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> Self {
         let weigher = move |key: &K, value: &V| u32::try_from(weigh(key, value)).unwrap_or(u32::MAX);
-        Self::of(moka::sync::Cache::builder().max_capacity(bytes).weigher(weigher))
+        Self::of(name, moka::sync::Cache::builder().max_capacity(bytes).weigher(weigher))
     }
 
-    fn of(builder: moka::sync::CacheBuilder<K, V, moka::sync::Cache<K, V>>) -> Self {
+    fn of(name: &'static str, builder: moka::sync::CacheBuilder<K, V, moka::sync::Cache<K, V>>) -> Self {
         // What was just asked for is about to be used, however seldom it was before.
-        Self { entries: builder.eviction_policy(moka::policy::EvictionPolicy::lru()).build(), changes: AtomicU64::new(0) }
+        let entries = builder.eviction_policy(moka::policy::EvictionPolicy::lru()).build();
+        Self { entries, changes: AtomicU64::new(0), lookups: Lookups::of(name) }
     }
 
     /// What is kept under a key.
@@ -37,7 +42,9 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.entries.get(key)
+        let found = self.entries.get(key);
+        self.lookups.count(found.is_some());
+        found
     }
 
     /// What is kept under a key, else what `load` finds. What is not there is not remembered.
@@ -97,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_that_changes_while_it_is_loaded_is_not_kept() {
-        let cache = Cache::<u8, &str>::new(10);
+        let cache = Cache::<u8, &str>::new("tests", 10);
         let old = cache.get_or(&1, async || {
             cache.forget(&1);
             Ok::<_, ()>(Some("old"))

@@ -32,8 +32,10 @@ impl Definitions {
         Self {
             store,
             runner,
-            endpoints: Cache::weighed(KEPT_BYTES, |_, endpoint: &Arc<PreparedEndpoint>| endpoint.memory_bytes() + OVERHEAD_BYTES),
-            flows: Cache::weighed(KEPT_BYTES, |_, flow: &Arc<PreparedFlow>| flow.memory_bytes() + OVERHEAD_BYTES),
+            endpoints: Cache::weighed("endpoints", KEPT_BYTES, |_, endpoint: &Arc<PreparedEndpoint>| {
+                endpoint.memory_bytes() + OVERHEAD_BYTES
+            }),
+            flows: Cache::weighed("flows", KEPT_BYTES, |_, flow: &Arc<PreparedFlow>| flow.memory_bytes() + OVERHEAD_BYTES),
         }
     }
 

@@ -9,9 +9,11 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, Version, header};
 use snaphook_model::Code;
+use snaphook_telemetry::within;
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 
 use crate::admission::Permit;
 use crate::answer::REQUEST_ID;
@@ -19,6 +21,7 @@ use crate::author::RequestId;
 use crate::finish::Finish;
 use crate::problem::Problem;
 use crate::shared::{ApiConfig, ApiParts, Core, Shared};
+use crate::watch::Watch;
 use crate::{ambient, routes};
 
 /// The front end. Cheap to clone; all clones are one.
@@ -43,27 +46,34 @@ impl Api {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: fmt::Display + Into<axum::BoxError>,
     {
-        let id = self.ids.next();
+        let (id, watch) = (self.ids.next(), Watch::begin(&request));
+        let (context, logged) = (watch.context(), watch.logged(&id));
         let answered = match self.admit(&request) {
             // What only reads may be given up with its client; what changes something is finished, with its permit.
             Ok(permit) if request.method().is_safe() && !comes_from_outside(&request) => {
-                AssertUnwindSafe(self.clone().route(request, permit, &id)).catch_unwind().await
+                let work = within(context, self.clone().route(request, permit, &id)).instrument(logged);
+                AssertUnwindSafe(work).catch_unwind().await
             }
             Ok(permit) => {
                 let (api, id) = (self.clone(), id.clone());
-                let work = AssertUnwindSafe(async move { api.route(request, permit, &id).await }).catch_unwind();
-                Finish::new(&self.core.tasks, work).await
+                let work = within(context, async move { api.route(request, permit, &id).await }).instrument(logged);
+                Finish::new(&self.core.tasks, AssertUnwindSafe(work).catch_unwind()).await
             }
             Err(problem) => Ok(Err(problem)),
         };
         let answered = answered.unwrap_or_else(|panic| Err(Problem::internal(panic_text(panic.as_ref()))));
         let id_text = id.to_str().unwrap_or_default();
+        let mut code = answered.as_ref().err().map(Problem::code);
         let mut response = answered.unwrap_or_else(|problem| problem.render(id_text));
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            code = Some(problem.code());
             let allow = response.headers_mut().remove(header::ALLOW);
-            response = problem.render(id_text);
-            response.headers_mut().extend(allow.map(|methods| (header::ALLOW, methods)));
+            let mut rendered = problem.render(id_text);
+            rendered.headers_mut().extend(allow.map(|methods| (header::ALLOW, methods)));
+            *rendered.extensions_mut() = std::mem::take(response.extensions_mut());
+            response = rendered;
         }
+        watch.end(&mut response, &id, code);
         response.headers_mut().insert(REQUEST_ID, id);
         response
     }
@@ -84,11 +94,7 @@ impl Api {
 
     /// Room for the request. Probes and documentation need none: they must answer when the node is full.
     fn admit<B>(&self, request: &Request<B>) -> Result<Option<Permit>, Problem> {
-        if request.uri().path().starts_with("/v1/") || comes_from_outside(request) {
-            self.core.admission.admit().map(Some)
-        } else {
-            Ok(None)
-        }
+        if is_work(request) { self.core.admission.admit().map(Some) } else { Ok(None) }
     }
 
     async fn route<B>(self, mut request: Request<B>, permit: Option<Permit>, id: &HeaderValue) -> Result<Response<Body>, Problem>
@@ -102,13 +108,18 @@ impl Api {
             request.extensions_mut().insert(Arc::clone(permit));
         }
         // The hot path goes around the router, which boxes and copies on the way.
-        if request.method() == Method::POST && routes::calls::is_call(request.uri()) {
+        if routes::calls::is_ordinary(&request) {
             return routes::calls::answer(&self.core, request).await;
         }
         request.extensions_mut().insert(RequestId(id.clone()));
         let response = self.router.oneshot(request.map(Body::new)).await;
         Ok(response.unwrap_or_else(|never| match never {}))
     }
+}
+
+/// Whether a request is about what tenants have and do. Others are probes, metrics and documentation.
+pub(crate) fn is_work<B>(request: &Request<B>) -> bool {
+    request.uri().path().starts_with("/v1/") || comes_from_outside(request)
 }
 
 /// A trigger runs its flow whatever the method, and a browser that comes back brings a token about.

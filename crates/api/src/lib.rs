@@ -41,6 +41,7 @@ mod taken;
 mod tenants;
 mod tls;
 mod uses;
+mod watch;
 
 pub use auth::{new_token, token_hash};
 pub use front::Api;

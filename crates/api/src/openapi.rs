@@ -1,5 +1,7 @@
 //! The API's description, made from the handlers. `openapi.json` beside the sources is this text, and a test holds it so.
 
+use std::collections::HashSet;
+
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
@@ -30,7 +32,7 @@ use crate::routes::{
         audit::list,
         callbacks::call_back, triggers::trigger,
         dashboard::index, dashboard::file,
-        node::healthz, node::readyz, node::openapi, node::error,
+        node::healthz, node::readyz, node::metrics, node::openapi, node::error,
     ),
     modifiers(&Tokens)
 )]
@@ -59,4 +61,9 @@ pub fn openapi_json() -> String {
     let mut text = Document::openapi().to_pretty_json().expect("texts and numbers always serialise");
     text.push('\n');
     text
+}
+
+/// The patterns of all routes that are described.
+pub(crate) fn patterns() -> HashSet<String> {
+    Document::openapi().paths.paths.into_keys().collect()
 }

@@ -100,7 +100,7 @@ impl Programs {
     #[must_use]
     pub fn new(parts: ProgramsParts) -> Self {
         let tenants = Tenants::new(Arc::clone(&parts.store));
-        Self { parts, tenants, keys: Cache::new(KEPT_KEYS), making: Making::default(), flights: Flights::default() }
+        Self { parts, tenants, keys: Cache::new("program-keys", KEPT_KEYS), making: Making::default(), flights: Flights::default() }
     }
 
     /// Makes components that belong to an earlier interpreter again, before somebody waits for them. For one task of the node's, at its start.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::{Activity, Answering};
 use crate::front::Api;
+use crate::routes::node::{METRICS, Peer};
 use crate::shared::ApiConfig;
 use crate::taken::Taken;
 use crate::tls::Tls;
@@ -127,10 +129,11 @@ async fn connection(stream: TcpStream, api: Api, builder: Arc<Builder>, stopping
         tracing::debug!(%error, "a connection broke at once");
         return;
     }
+    let peer = stream.peer_addr().ok().map(|address| address.ip());
     let ApiConfig { head_timeout, write_timeout, ref tls, .. } = api.core.config;
     let activity = Arc::<Activity>::default();
     let Some(tls) = tls.clone() else {
-        let answer = move |request| answer(api.clone(), request);
+        let answer = move |request| answer(api.clone(), peer, request);
         let stream = Taken::new(stream, write_timeout, Arc::clone(&activity));
         return exchange((stream, activity), answer, &builder, head_timeout, stopping).await;
     };
@@ -141,7 +144,7 @@ async fn connection(stream: TcpStream, api: Api, builder: Arc<Builder>, stopping
     };
     match opened {
         Ok(Opened::Tls(stream)) => {
-            exchange((stream, activity), move |request| answer(api.clone(), request), &builder, head_timeout, stopping).await
+            exchange((stream, activity), move |request| answer(api.clone(), peer, request), &builder, head_timeout, stopping).await
         }
         Ok(Opened::Plain(stream)) => {
             exchange((stream, activity), move |request| refuse(api.clone(), request), &builder, head_timeout, stopping).await
@@ -170,7 +173,10 @@ async fn open(stream: TcpStream, tls: &Tls, api: &Api, activity: &Arc<Activity>)
     tokio::time::timeout(config.handshake_timeout, handshake).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn answer(api: Api, request: Request<Incoming>) -> Response<Body> {
+async fn answer(api: Api, peer: Option<IpAddr>, mut request: Request<Incoming>) -> Response<Body> {
+    if let (Some(peer), METRICS) = (peer, request.uri().path()) {
+        request.extensions_mut().insert(Peer(peer));
+    }
     api.answer(request).await
 }
 

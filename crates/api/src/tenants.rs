@@ -18,7 +18,7 @@ pub(crate) struct Tenants {
 
 impl Tenants {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, kept: Cache::new(KEPT_TENANTS) }
+        Self { store, kept: Cache::new("tenants", KEPT_TENANTS) }
     }
 
     /// A tenant; absent when there is none of this name.

@@ -6,10 +6,11 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use snaphook_model::{Code, Fault};
+use snaphook_telemetry::{held, metrics};
 use snaphook_wall::Mode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -118,10 +119,27 @@ impl Compiler {
         bytes: &[u8],
         library: &dyn Library,
     ) -> Result<(Answer, Bytes, Bytes), CompileError> {
-        let inner = &self.inner;
-        let Ok(Ok(_place)) = timeout(inner.config.wall, inner.places.take(turn)).await else {
+        let (waiting, begun) = (held(&metrics().compile_waiting), Instant::now());
+        let place = timeout(self.inner.config.wall, self.inner.places.take(turn)).await;
+        drop(waiting);
+        metrics().compile_wait.took([], begun.elapsed());
+        let Ok(Ok(_place)) = place else {
             return Err(CompileError::Rejected(Fault::new(Code::Overloaded, "too many scripts are being compiled; try again soon")));
         };
+        let (_running, begun) = (held(&metrics().compile_running), Instant::now());
+        let answered = self.work(kind, bytes, library).await;
+        let outcome = match &answered {
+            Ok(_) => "compiled",
+            Err(CompileError::Rejected(_)) => "rejected",
+            Err(CompileError::Failed(_)) => "failed",
+        };
+        metrics().compile_duration.took([outcome], begun.elapsed());
+        answered
+    }
+
+    /// Has a child do it, in a place that the caller holds.
+    async fn work(&self, kind: JobKind, bytes: &[u8], library: &dyn Library) -> Result<(Answer, Bytes, Bytes), CompileError> {
+        let inner = &self.inner;
         let header = frame::header(&Job { kind, bytes: bytes.len() as u64 }).map_err(ours)?;
         let mut worker = inner.worker(&header).await.map_err(ours)?;
         let answered = timeout(inner.config.wall, worker.answer(bytes, library)).await;

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use snaphook_model::{EgressPolicy, Fault, HttpRequest, TenantName};
+use snaphook_telemetry::TraceContext;
 
 pub use keys::{MAX_SIGNED_BYTES, Mac};
 pub use oauth::{Grant, Token, TokenFuture, TokenRequest, authorize_url, field_label, token_label, verifier_label};
@@ -119,6 +120,8 @@ pub struct Outbound<'a> {
     pub max_response_bytes: u64,
     /// What the request may use of the tenant's secrets.
     pub secrets: Option<&'a Secrets>,
+    /// The span of the request, which the upstream is told of unless the request's own headers tell of another.
+    pub trace: Option<&'a TraceContext>,
     /// Followed at most, for GET and HEAD only. With 0, and for other methods, a redirect is an answer like any other.
     pub redirects: u8,
 }

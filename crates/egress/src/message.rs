@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use reqwest::Response;
 use snaphook_model::connector::{METHODS, is_framing_header};
 use snaphook_model::{Code, Fault, Headers, HttpResponse};
+use snaphook_telemetry::TraceContext;
 
 use crate::room::Room;
 use crate::{Sink, fault};
@@ -44,6 +45,18 @@ pub(crate) fn request_headers(headers: &Headers, own_origin: bool) -> Result<Hea
         }
     }
     Ok(map)
+}
+
+/// Tells the upstream of the request's span. A request that tells of another one, or of something else by that name, keeps what it says.
+pub(crate) fn trace(headers: &mut HeaderMap, context: &TraceContext) {
+    const PARENT: HeaderName = HeaderName::from_static("traceparent");
+    const STATE: HeaderName = HeaderName::from_static("tracestate");
+    if headers.contains_key(PARENT) || headers.contains_key(STATE) {
+        return;
+    }
+    headers.extend(HeaderValue::from_str(&context.traceparent()).ok().map(|value| (PARENT, value)));
+    let state = context.state.as_deref().and_then(|state| HeaderValue::from_str(state).ok());
+    headers.extend(state.map(|value| (STATE, value)));
 }
 
 /// `user-agent`, `accept`, `accept-encoding`, `host` and `content-length`, added further down.

@@ -271,6 +271,7 @@ impl Egress {
             timeout: TIMEOUT,
             max_response_bytes: MAX_ANSWER,
             secrets: None,
+            trace: None,
             redirects: 0,
         };
         let response = self.send(outbound).await.map_err(Failed)?;

@@ -6,6 +6,7 @@ use http::header::LOCATION;
 use http::{Method, StatusCode, Version};
 use reqwest::{Client, Response};
 use snaphook_model::{Code, Fault, HttpResponse};
+use snaphook_telemetry::{held, metrics};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -47,7 +48,16 @@ impl Egress {
     ///
     /// # Errors
     /// As [`Egress::send`], and what the sink ends a write with.
-    pub async fn send_streaming(&self, mut outbound: Outbound<'_>, mut streams: Streams<'_>) -> Result<HttpResponse, Fault> {
+    pub async fn send_streaming(&self, outbound: Outbound<'_>, streams: Streams<'_>) -> Result<HttpResponse, Fault> {
+        let (_in_flight, begun) = (held(&metrics().egress_requests_in_flight), Instant::now());
+        let answered = self.follow(outbound, streams).await;
+        metrics().egress_requests.count([answered.as_ref().map_or_else(|fault| fault.code.as_str(), |response| class(response.status))]);
+        metrics().egress_request_duration.took([], begun.elapsed());
+        answered
+    }
+
+    /// Sends it, and again where it is sent on to.
+    async fn follow(&self, mut outbound: Outbound<'_>, mut streams: Streams<'_>) -> Result<HttpResponse, Fault> {
         let deadline = Instant::now() + outbound.timeout.min(LONGEST);
         let method = message::method(&outbound.request.method)?;
         let mut url = target::parse(&outbound.request.url)?;
@@ -97,6 +107,17 @@ impl Egress {
     }
 }
 
+/// The class of a status, for those who count.
+const fn class(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}
+
 async fn exchange(
     way: Way<'_>,
     outbound: &Outbound<'_>,
@@ -110,6 +131,9 @@ async fn exchange(
     let label = target::label(&url);
     let mut request = reqwest::Request::new(method.clone(), url);
     *request.headers_mut() = message::request_headers(&outbound.request.headers, own_origin)?;
+    if own_origin && let Some(trace) = outbound.trace {
+        message::trace(request.headers_mut(), trace);
+    }
     match &streams.upload {
         _ if !own_origin => {}
         Some(upload) => *request.body_mut() = Some(upload.body()),

@@ -20,10 +20,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{
-    Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TenantName, TriggerRequest, VariableScope,
+    Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TenantName, TraceParent, TriggerRequest, VariableScope,
     VariableWrite,
 };
 use snaphook_store::{ClaimedRun, Lease, QueuedRun, Recording};
+use snaphook_telemetry::TraceContext;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -40,6 +41,7 @@ use crate::retention;
 use crate::runner::{Inner, RunInput};
 use crate::template::{RunValues, Values};
 use crate::variables::RunVariables;
+use crate::watched;
 use checkpoint::Ledger;
 use ending::{blank_record, close_record, close_step, finish_run};
 
@@ -49,12 +51,12 @@ pub(crate) use trigger::{accept, check_body, repeat};
 
 /// What the invocations and requests of one run share.
 pub(crate) struct Scope<'a> {
-    inner: &'a Arc<Inner>,
-    tenant: &'a Arc<Tenant>,
-    start: Start,
+    pub(crate) inner: &'a Arc<Inner>,
+    pub(crate) tenant: &'a Arc<Tenant>,
+    pub(crate) start: Start,
     /// Absent in a direct call, as is the step.
     flow: Option<&'a PreparedFlow>,
-    step: Option<&'a str>,
+    pub(crate) step: Option<&'a str>,
     /// From 0; part of the seed.
     step_index: u64,
     deadline: Instant,
@@ -69,6 +71,8 @@ pub(crate) struct Scope<'a> {
     /// What records show for the placeholders of all calls so far.
     shown: Vec<(String, String)>,
     usage: RunUsage,
+    /// The run's span, below which hang those of what it does.
+    pub(crate) trace: Option<TraceContext>,
     /// What a replay will need.
     recorder: Recorder,
     ledger: Ledger,
@@ -117,6 +121,8 @@ pub(crate) struct Start {
     at: Timestamp,
     attempt: u32,
     retry_of: Option<RunId>,
+    /// Below what the run's span hangs.
+    trace: Option<TraceParent>,
     input: Payload,
     /// Whom the run is about.
     subject: Option<Subject>,
@@ -145,6 +151,7 @@ impl Start {
             at: clock.now(),
             attempt: 1,
             retry_of: None,
+            trace: snaphook_telemetry::current().map(|context| context.kept()),
             input: input.payload,
             subject: input.subject,
             request: None,
@@ -164,6 +171,11 @@ impl Start {
         self.id
     }
 
+    /// The run's span.
+    fn span(&self) -> Option<TraceContext> {
+        Some(watched::of_run(self.id, self.trace.as_ref(), self.at)?.context().clone())
+    }
+
     /// The same for a request to the flow's trigger.
     pub(crate) fn triggered(clock: &dyn Clock, request: TriggerRequest) -> Self {
         Self { request: Some(request), ..Self::new(clock, RunInput::default()) }
@@ -180,6 +192,7 @@ impl Start {
             at: record.started_at,
             attempt: record.attempt,
             retry_of: record.retry_of,
+            trace: record.trace,
             input,
             subject,
             writes,
@@ -204,10 +217,12 @@ pub(crate) async fn direct_call(
     deadline: Instant,
 ) -> Finished {
     let clock = &inner.parts.clock;
+    let start = Start::new(&**clock, RunInput { run: Some(run), ..RunInput::default() });
     let mut scope = Scope {
         inner,
         tenant,
-        start: Start::new(&**clock, RunInput { run: Some(run), ..RunInput::default() }),
+        trace: start.span(),
+        start,
         flow: None,
         step: None,
         step_index: 0,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use snaphook_model::{RunId, TenantName};
 use snaphook_store::Lease;
+use snaphook_telemetry::{Held, held, metrics};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +42,7 @@ pub(crate) struct Entry {
     number: u64,
     cancelled: CancellationToken,
     abandoned: CancellationToken,
+    _counted: Held,
 }
 
 /// Waits for the end of a run that may be let go of and taken up again meanwhile.
@@ -58,7 +60,7 @@ impl Driven {
         let number = self.entered.fetch_add(1, Ordering::Relaxed);
         let entered = Run { number, tenant: tenant.clone(), cancelled: cancelled.clone(), abandoned: abandoned.clone(), lease };
         self.runs().insert(run, entered);
-        Entry { all: self.clone(), run, number, cancelled, abandoned }
+        Entry { all: self.clone(), run, number, cancelled, abandoned, _counted: held(&metrics().runs_driven) }
     }
 
     /// Tells a tenant's run to end; false when this process is not at it.

@@ -7,12 +7,14 @@ use snaphook_egress::Outbound;
 use snaphook_model::connector::DEFAULT_TIMEOUT_S;
 use snaphook_model::{Code, Connector, Fault, HttpRequest, HttpResponse, Name, RunId, Tenant};
 use snaphook_sandbox::{GuestHttp, HttpFuture};
+use snaphook_telemetry::{Opened, SpanName, TraceContext};
 use url::Url;
 
 use crate::connections::{CallSecrets, Uses, host_of};
 use crate::prepare::{DEFAULT_REDIRECTS, parse_url, read_connector};
 use crate::runner::Inner;
 use crate::template::{OwnHeaders, Values};
+use crate::watched::exchanged;
 
 /// The grant, lent to one invocation.
 pub(crate) struct Fetch {
@@ -23,19 +25,42 @@ pub(crate) struct Fetch {
     run: RunId,
     /// The run's.
     deadline: Instant,
+    /// The span of the invocation.
+    hook: Option<TraceContext>,
 }
 
 impl Fetch {
-    pub(crate) fn new(inner: &Arc<Inner>, tenant: &Arc<Tenant>, values: Values, run: RunId, deadline: Instant) -> Self {
-        Self { inner: inner.clone(), tenant: tenant.clone(), values, run, deadline }
+    pub(crate) fn new(
+        inner: &Arc<Inner>,
+        tenant: &Arc<Tenant>,
+        values: Values,
+        run: RunId,
+        deadline: Instant,
+        hook: Option<TraceContext>,
+    ) -> Self {
+        Self { inner: inner.clone(), tenant: tenant.clone(), values, run, deadline, hook }
     }
 }
 
 impl GuestHttp for Fetch {
     fn start(&self, request: HttpRequest) -> HttpFuture {
-        let Self { inner, tenant, values, run, deadline } = self;
+        let Self { inner, tenant, values, run, deadline, hook } = self;
+        let span = hook.as_ref().and_then(|hook| Opened::below(Some(hook), SpanName::Request, inner.parts.clock.now()));
         // Each request has a budget of its own.
-        Box::pin(send(inner.clone(), tenant.clone(), values.afresh(), (*run, *deadline), request))
+        let (inner, tenant, values, of_run) = (inner.clone(), tenant.clone(), values.afresh(), (*run, *deadline));
+        Box::pin(async move {
+            let method = request.method.clone();
+            let trace = span.as_ref().map(Opened::context);
+            let answer = send(inner, tenant.clone(), values, of_run, request, trace).await;
+            if let Some(span) = span {
+                span.end(answer.as_ref().err().map(|fault| fault.code), |told| {
+                    told.set("snaphook.tenant", tenant.name.as_str());
+                    told.set("snaphook.run", &*of_run.0.to_string());
+                    exchanged(told, &method, answer.as_ref().ok());
+                });
+            }
+            answer
+        })
     }
 }
 
@@ -45,6 +70,7 @@ async fn send(
     values: Values,
     (run, deadline): (RunId, Instant),
     mut request: HttpRequest,
+    trace: Option<&TraceContext>,
 ) -> Result<HttpResponse, Fault> {
     let (mut timeout_s, mut secrets) = (None, None);
     match target(&request.url)? {
@@ -84,6 +110,7 @@ async fn send(
         timeout,
         max_response_bytes: tenant.limits.response_body_bytes,
         secrets: sealed.as_ref(),
+        trace,
         redirects: DEFAULT_REDIRECTS,
     };
     inner.parts.egress.send(outbound).await

@@ -34,6 +34,7 @@ mod runs;
 mod secrets;
 pub mod template;
 mod variables;
+mod watched;
 
 pub use clock::{Clock, SystemClock};
 pub use files::FileSpace;

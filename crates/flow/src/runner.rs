@@ -23,7 +23,7 @@ use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::programs::Programs;
 use crate::replay::Replayed;
 use crate::template::RunValues;
-use crate::{drive, prepare, replay, requeue, retention};
+use crate::{drive, prepare, replay, requeue, retention, watched};
 
 /// Drives calls and flows. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -88,6 +88,7 @@ pub(crate) struct Inner {
     pub(crate) config: RunnerConfig,
     pub(crate) due: requeue::Due,
     pub(crate) driven: Driven,
+    pub(crate) counts: watched::Counts,
     /// Runs that go on when their caller has gone.
     pub(crate) tasks: TaskTracker,
     pub(crate) fillings: LongFillings,
@@ -109,6 +110,7 @@ impl Runner {
                 config,
                 due: requeue::Due::default(),
                 driven: Driven::default(),
+                counts: watched::Counts::default(),
                 tasks: TaskTracker::new(),
                 fillings: LongFillings::default(),
                 turns: Turns::default(),
@@ -262,6 +264,11 @@ impl Runner {
     /// When the store does not answer.
     pub async fn run_due(&self) -> Result<usize, Fault> {
         requeue::run_due(&self.inner).await
+    }
+
+    /// Writes down what the node is at now, for who reads the metrics. Ends soon, whatever the database does.
+    pub async fn observe(&self) {
+        watched::observe(&self.inner).await;
     }
 
     /// Removes what runs have left behind and what has had its time, as [`Runner::requeue`] does by itself.

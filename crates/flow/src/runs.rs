@@ -1,6 +1,6 @@
 //! What can be done with runs that outlive a request: start them without waiting, watch them, cancel them, make them again, call back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use snaphook_store::{CalledBack, Cancelled};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedFlow;
 use crate::runner::{Inner, RunInput, Runner};
-use crate::{awaiting, drive, events, record, replay};
+use crate::{awaiting, drive, events, record, replay, watched};
 
 /// Events that one look gives.
 const EVENTS_AT_ONCE: u32 = 1_000;
@@ -133,7 +133,12 @@ pub(crate) async fn cancel_in_store(inner: &Inner, author: Option<&Author>, tena
     let fault = Fault::new(Code::Cancelled, "the run was cancelled");
     let outcome = Outcome::Failed { fault, reason_code: None, retry_run: None };
     let now = inner.parts.clock.now();
-    let end = |record| drive::end_where_it_is(record, &outcome, now);
+    let ended = Mutex::new(None);
+    let end = |record| {
+        let (record, events) = drive::end_where_it_is(record, &outcome, now);
+        *ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
+        (record, events)
+    };
     let store = &inner.parts.store;
     let cancelled = match author {
         Some(author) => store.by(author).cancel_run(tenant, run, &end).await,
@@ -141,6 +146,9 @@ pub(crate) async fn cancel_in_store(inner: &Inner, author: Option<&Author>, tena
     };
     let cancelled = cancelled.map_err(record::store_fault)?;
     if cancelled == Cancelled::Done {
+        if let Some(record) = ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            watched::run_ended(tenant, &record);
+        }
         inner.parts.files.remove_kept(tenant, run).await;
         awaiting::tell(inner, tenant, run, &outcome, true).await;
     }

@@ -30,6 +30,18 @@ pub enum WaitReason {
     Callback,
 }
 
+impl WaitReason {
+    /// The word in records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Polling => "polling",
+            Self::Callback => "callback",
+        }
+    }
+}
+
 /// One fact of a run's history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunEvent {

@@ -66,6 +66,7 @@ pub use result_key::result_key;
 pub use retention::{Retention, RetentionDocument, TenantRetention};
 pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
+    TraceParent,
 };
 pub use run_cost::{NearLimit, RunCost};
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};

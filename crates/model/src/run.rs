@@ -129,6 +129,9 @@ pub struct RunRecord {
     /// Whether its payloads are not kept any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub payloads_removed: bool,
+    /// Below what the run's span hangs; absent where nobody had begun a trace, or none are exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// Sums over all invocations.
     pub usage: RunUsage,
     /// The trigger's script; absent where none ran.
@@ -143,6 +146,16 @@ impl RunRecord {
     pub fn invocations(&self) -> impl Iterator<Item = &Invocation> {
         self.trigger.iter().chain(self.steps.iter().flat_map(StepRecord::invocations))
     }
+}
+
+/// A span in a trace, as W3C Trace Context writes it. Kept with a run, since another node may go on with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceParent {
+    /// The header of that name.
+    pub traceparent: String,
+    /// Likewise, where the caller sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
 }
 
 /// Sums over the invocations of a run.

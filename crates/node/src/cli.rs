@@ -118,6 +118,13 @@ pub(crate) struct ServeArgs {
     /// Format of the node's own log: `text` or `json` [env: SNAPHOOK_LOG_FORMAT] [default: text]. What is logged: RUST_LOG.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<String>,
+    /// Collector that spans are brought to, by OTLP over HTTP, such as http://127.0.0.1:4318 [env: SNAPHOOK_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT]
+    /// [default: no spans]. OTEL_EXPORTER_OTLP_HEADERS may hold headers for it, such as a token.
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// How many of the traces that begin here are recorded, from 0 to 1; those of callers are as they say [env: SNAPHOOK_OTLP_RATIO] [default: 1].
+    #[arg(long, value_name = "RATIO")]
+    pub(crate) otlp_ratio: Option<f64>,
 }
 
 #[derive(Debug, Args)]

@@ -60,6 +60,11 @@ pub(crate) struct Config {
     /// Disk that the files of all runs may take together; one tenant's a quarter of it.
     pub(crate) files_bytes: u64,
     pub(crate) log_format: LogFormat,
+    /// The collector that spans are brought to, such as http://127.0.0.1:4318. Absent: nobody is told of any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Of the traces that begin here so many are recorded, from 0 to 1.
+    pub(crate) otlp_ratio: f64,
 }
 
 /// How the node's own log is written.
@@ -83,6 +88,8 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
+        // Every program that sends spans knows this one; what is said to this program alone stands over it.
+        figment = figment.merge(Env::prefixed("OTEL_EXPORTER_").only(&["otlp_endpoint"]));
         figment = figment.merge(Env::prefixed("SNAPHOOK_").only(&[
             "listen",
             "public_url",
@@ -101,6 +108,8 @@ impl Config {
             "response_memory_bytes",
             "files_bytes",
             "log_format",
+            "otlp_endpoint",
+            "otlp_ratio",
         ]));
         for (key, value) in flags(args) {
             figment = figment.merge((key, value));
@@ -108,6 +117,7 @@ impl Config {
         let mut config: Self = figment.extract().map_err(|error| CliError::Usage(format!("configuration: {error}")))?;
         // An environment variable that is set to nothing names no place.
         config.objects = config.objects.filter(|place| !place.trim().is_empty());
+        config.otlp_endpoint = config.otlp_endpoint.filter(|endpoint| !endpoint.trim().is_empty());
         for file in [&mut config.tls_cert, &mut config.tls_key] {
             *file = file.take().filter(|file| !file.as_os_str().is_empty());
         }
@@ -117,6 +127,9 @@ impl Config {
             true => Ok(()),
             false => Err(CliError::Usage(format!("configuration: {what} is {value}; it is {} to {}", range.start(), range.end()))),
         };
+        if !(0.0..=1.0).contains(&config.otlp_ratio) {
+            return Err(CliError::Usage(format!("configuration: otlp_ratio is {}; it is 0 to 1", config.otlp_ratio)));
+        }
         within("lease_s", config.lease_s, 2..=3600)?;
         within("database_connections", config.database_connections.into(), 2..=10_000)?;
         Ok(config)
@@ -145,6 +158,8 @@ impl Config {
             // Sixty-four runs that save as much as the default limits let them; few machines have less disk to spare.
             files_bytes: 4 << 30,
             log_format: LogFormat::Text,
+            otlp_endpoint: None,
+            otlp_ratio: 1.0,
         }
     }
 }
@@ -171,6 +186,8 @@ fn flags(args: &ServeArgs) -> Vec<(&'static str, Value)> {
         ("response_memory_bytes", args.response_memory_bytes.map(Value::from)),
         ("files_bytes", args.files_bytes.map(Value::from)),
         ("log_format", args.log_format.clone().map(Value::from)),
+        ("otlp_endpoint", args.otlp_endpoint.clone().map(Value::from)),
+        ("otlp_ratio", args.otlp_ratio.map(Value::from)),
     ];
     flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }

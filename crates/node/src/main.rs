@@ -23,6 +23,7 @@ mod folder;
 mod import;
 mod node;
 mod objects;
+mod otlp;
 mod problem;
 mod progress;
 mod replay;

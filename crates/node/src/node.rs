@@ -18,6 +18,7 @@ use crate::agree;
 use crate::config::Config;
 use crate::database::{self, Opened};
 use crate::objects;
+use crate::otlp::{self, Traces};
 use crate::problem::CliError;
 use crate::progress;
 use crate::rotate;
@@ -35,6 +36,7 @@ pub(crate) struct Node {
     stopping: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
     requeue: JoinHandle<()>,
+    traces: Option<Traces>,
 }
 
 impl Node {
@@ -44,6 +46,8 @@ impl Node {
     /// When the data directory or the database cannot be used, the address is taken, or the machine has no place for the sandboxes.
     pub(crate) async fn start(config: Config) -> Result<Self, CliError> {
         let stopping = CancellationToken::new();
+        snaphook_telemetry::metrics().build_info.set([env!("CARGO_PKG_VERSION")], 1);
+        let traces = otlp::start(&config)?;
         let tls = match TlsFiles::named(config.tls_cert.as_deref(), config.tls_key.as_deref())? {
             Some(files) => Some(files.show(stopping.clone()).await?),
             None => None,
@@ -89,7 +93,19 @@ impl Node {
         tokio::spawn(refresh(programs, stopping.clone()));
         tokio::spawn(objects::sweep_always(Arc::clone(&store), stopping.clone()));
         tokio::spawn(async move { compiler.warm().await });
-        Ok(Self { url, settings, new_operator_token, database, place_of_objects, store, _data_dir: data_dir, stopping, serving, requeue })
+        Ok(Self {
+            url,
+            settings,
+            new_operator_token,
+            database,
+            place_of_objects,
+            store,
+            _data_dir: data_dir,
+            stopping,
+            serving,
+            requeue,
+            traces,
+        })
     }
 
     /// Where it listens, as a URL.
@@ -128,6 +144,9 @@ impl Node {
         }
         if let Err(error) = self.store.close().await {
             tracing::error!(%error, "the store did not close in order");
+        }
+        if let Some(traces) = self.traces {
+            traces.stop().await;
         }
     }
 }

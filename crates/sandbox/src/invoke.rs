@@ -12,6 +12,7 @@ use snaphook_model::{
     Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, Signed, StateSeen, TenantName, TriggerRequest, Usage, VariableWrite,
     Variables, Weight,
 };
+use snaphook_telemetry::{Invoked, held, invoked, metrics};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
@@ -168,16 +169,30 @@ impl Sandbox {
             Some(held) => self.drive(Begun { program: program.clone(), invocation, told, limits, deadline, started_at, held }).await,
             None => refused(invocation, &limits, started_at),
         };
-        outcome.duration_us = micros(begun.elapsed());
+        let duration = begun.elapsed();
+        outcome.duration_us = micros(duration);
+        let fault = outcome.result.as_ref().err().map(|fault| fault.code);
+        invoked(Invoked { hook: outcome.input.hook(), fault, duration, fuel: outcome.usage.fuel });
         outcome
     }
 
     /// A place to run, as soon as there is one before the deadline.
     async fn hold(&self, tenant: &TenantName, deadline: Instant) -> Option<Held> {
         let part = self.parts().of(tenant);
-        let of_tenant = place(part.places(), deadline).await?;
-        let of_all = place(self.permits(), deadline).await?;
-        Some(Held { _places: [of_tenant, of_all], part })
+        let at_once = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        if let Some(of_tenant) = at_once(part.places())
+            && let Some(of_all) = at_once(self.permits())
+        {
+            return Some(Held { _places: [of_tenant, of_all], part });
+        }
+        let (_waiting, begun) = (held(&metrics().sandbox_places_waiting), Instant::now());
+        let places = async {
+            let of_tenant = place(part.places(), deadline).await?;
+            Some([of_tenant, place(self.permits(), deadline).await?])
+        };
+        let places = places.await;
+        metrics().sandbox_wait.took([], begun.elapsed());
+        places.map(|places| Held { _places: places, part })
     }
 
     /// Runs an invocation here while it is short, and in the background from then on.
@@ -284,10 +299,7 @@ impl Sandbox {
 
 /// A place, as soon as there is one before the deadline.
 async fn place(places: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
-    match Arc::clone(places).try_acquire_owned() {
-        Ok(place) => Some(place),
-        Err(_) => timeout_at(deadline.into(), Arc::clone(places).acquire_owned()).await.ok()?.ok(),
-    }
+    timeout_at(deadline.into(), Arc::clone(places).acquire_owned()).await.ok()?.ok()
 }
 
 /// What an invocation gives while it is short; nothing once it has had that time.

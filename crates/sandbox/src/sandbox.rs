@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use snaphook_telemetry::{Lookups, metrics};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -50,6 +51,7 @@ struct Inner {
     codes: CodeStore,
     /// Loaded programs, those used last. Loading one is done once, however many ask for it.
     programs: Cache<ProgramKey, Program>,
+    lookups: Lookups,
     pool: Arc<MemoryPool>,
     /// One permit per invocation, so that the pool is never asked for more than it has.
     permits: Arc<Semaphore>,
@@ -108,6 +110,7 @@ impl Sandbox {
                 interpreter,
                 codes,
                 programs,
+                lookups: Lookups::of("programs"),
                 pool,
                 permits: Arc::new(Semaphore::new(settings.slots as usize)),
                 parts: Parts::new(settings.slots as usize, settings.pool_bytes),
@@ -166,8 +169,10 @@ impl Sandbox {
     /// When the code is whole, but no component that a sandbox can run.
     pub fn load(&self, key: &ProgramKey) -> Result<Option<Program>, ComponentError> {
         if let Some(program) = self.inner.programs.get(key) {
+            self.inner.lookups.count(true);
             return Ok(Some(program));
         }
+        self.inner.lookups.count(false);
         match self.inner.programs.try_get_with(*key, || self.read(key)) {
             Ok(program) => Ok(Some(program)),
             Err(absent) => match &*absent {
@@ -188,6 +193,18 @@ impl Sandbox {
     #[must_use]
     pub fn pool_used_bytes(&self) -> u64 {
         self.inner.pool.used()
+    }
+
+    /// Writes down what is in use now, for who reads the metrics.
+    pub fn observe(&self) {
+        let (metrics, settings) = (metrics(), self.inner.settings);
+        let (free, (programs, bytes)) = (self.inner.permits.available_permits() as u64, self.loaded());
+        metrics.sandbox_places.set([], settings.slots.into());
+        metrics.sandbox_places_in_use.set([], u64::from(settings.slots).saturating_sub(free));
+        metrics.sandbox_memory.set([], self.pool_used_bytes());
+        metrics.sandbox_memory_limit.set([], settings.pool_bytes);
+        metrics.programs.set([], programs);
+        metrics.programs_memory.set([], bytes);
     }
 
     fn read(&self, key: &ProgramKey) -> Result<Program, Absent> {

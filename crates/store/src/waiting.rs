@@ -71,6 +71,19 @@ pub enum Cancelled {
 /// How a run ends where it is: its last record, and everything that has happened in it.
 pub type EndOfRun<'a> = dyn Fn(RunRecord) -> (RunRecord, Vec<RunEvent>) + Send + Sync + 'a;
 
+/// Runs that have not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunCounts {
+    /// Those that have not begun, and that nobody holds.
+    pub queued: u64,
+    /// Those that wait for a time or a callback.
+    pub waiting: u64,
+    /// Those that a node holds.
+    pub leased: u64,
+    /// Of those that nobody holds, those whose time has come.
+    pub due: u64,
+}
+
 /// Runs that wait.
 pub trait WaitStore: Send + Sync {
     /// Writes down where a run is, all in one transaction. Durable when it returns. A run that was claimed or saved before is held by a lease;
@@ -79,6 +92,9 @@ pub trait WaitStore: Send + Sync {
 
     /// When the next run is due that nobody holds; none where no run waits for a time.
     fn next_due(&self) -> StoreFuture<'_, Option<Timestamp>>;
+
+    /// How many runs have not ended, of all tenants, as they are at `now`: for those who watch a node, not for whom something depends on it.
+    fn run_counts(&self, now: Timestamp) -> StoreFuture<'_, RunCounts>;
 
     /// A callback that has come.
     fn callback<'a>(&'a self, tenant: &'a TenantName, id: &'a CorrelationId) -> StoreFuture<'a, Option<Callback>>;

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response};
 use serde::de::IgnoredAny;
 use snaphook_model::{Name, RunId, Tenant, TokenScope};
 use std::sync::Arc;
@@ -19,9 +19,13 @@ use crate::shared::{Core, Shared};
 
 const PREFIX: &str = "/v1/call/";
 
-/// Whether a POST to this address is an ordinary call. Others, such as those with a query, take the way through the router.
-pub(crate) fn is_call(uri: &Uri) -> bool {
-    uri.query().is_none() && names(uri.path()).is_some()
+/// The pattern of these addresses.
+pub(crate) const ROUTE: &str = "/v1/call/{connector}/{endpoint}";
+
+/// Whether a request is an ordinary call. Others, such as those with a query, take the way through the router.
+pub(crate) fn is_ordinary<B>(request: &Request<B>) -> bool {
+    let uri = request.uri();
+    request.method() == Method::POST && uri.query().is_none() && names(uri.path()).is_some()
 }
 
 fn names(path: &str) -> Option<(&str, &str)> {

@@ -8,6 +8,7 @@ use snaphook_model::Code;
 use crate::extract::refuse_query;
 use crate::problem::Problem;
 use crate::shared::Shared;
+use crate::watch::note_route;
 
 pub(crate) mod audit;
 mod bindings;
@@ -38,7 +39,7 @@ pub(crate) mod versions;
 
 /// Every route; what is not here is 404, and a method that is not here 405.
 pub(crate) fn router(core: Shared) -> Router {
-    let router = plain().route_layer(from_fn(refuse_query)).merge(with_query());
+    let router = plain().route_layer(from_fn(refuse_query)).merge(with_query()).route_layer(from_fn(note_route));
     router
         .fallback(async || Problem::new(Code::NotFound, "there is no such path"))
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed, "the path exists but does not take this method"))
@@ -75,6 +76,7 @@ fn plain() -> Router<Shared> {
         .route("/dashboard/{*file}", get(dashboard::file))
         .route("/healthz", get(node::healthz))
         .route("/readyz", get(node::readyz))
+        .route("/metrics", get(node::metrics))
         .route("/openapi.json", get(node::openapi))
         .route("/errors/{code}", get(node::error))
 }

@@ -1,10 +1,12 @@
 //! Around the API: health, the API's description, and what codes mean.
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use snaphook_model::Code;
@@ -13,7 +15,14 @@ use crate::answer::{self, Answer};
 use crate::extract::At;
 use crate::problem::{Problem, ProblemDetails};
 use crate::shared::Shared;
-use crate::{openapi, status};
+use crate::{openapi, status, watch};
+
+/// Where metrics are.
+pub(crate) const METRICS: &str = "/metrics";
+
+/// From where a request comes, as far as the connection shows. Only requests for metrics are told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// How the node feels.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -50,6 +59,20 @@ pub(crate) async fn readyz(State(core): State<Shared>) -> Answer {
     }
     core.store.ping().await?;
     answer::ok(&Health { status: "ready" })
+}
+
+/// The node's metrics, in Prometheus' text form
+///
+/// For the operator. A client on the node's own machine needs no token, unless a proxy there hands its request on for somebody else.
+#[utoipa::path(get, path = "/metrics", tag = "node", security(("operator" = []), ()),
+    responses((status = 200, content(("text/plain"))), (status = "4XX", body = ProblemDetails<'static>, content_type = "application/problem+json")))]
+pub(crate) async fn metrics(State(core): State<Shared>, request: Parts) -> Answer {
+    let peer = request.extensions.get::<Peer>().map(|Peer(address)| *address);
+    if request.headers.contains_key(header::AUTHORIZATION) || !watch::is_of_this_machine(peer, &request.uri, &request.headers) {
+        core.auth.operator(&request.headers).await?;
+    }
+    core.runner.observe().await;
+    Ok(answer::bytes(StatusCode::OK, HeaderValue::from_static(snaphook_telemetry::RENDERED), snaphook_telemetry::render().into()))
 }
 
 /// This document

@@ -58,6 +58,8 @@ pub(crate) struct RunAnswer {
     ended_at: Option<String>,
     /// What became of the document that the run is about: `status`, `technical_status`, `error_code`, `error_text`. Absent for a direct call.
     document: Option<serde_json::Value>,
+    /// Below what span the run hangs, as `traceparent` and `tracestate`; absent where nobody had begun a trace, or the node exports none.
+    trace: Option<serde_json::Value>,
     /// Sums over all invocations: `fuel`, `wall_us`.
     usage: serde_json::Value,
     /// The invocation of the trigger's script; absent where none ran.

@@ -21,6 +21,9 @@ use crate::shared::{Core, Shared};
 
 /// Begins every trigger's address.
 pub(crate) const PREFIX: &str = "/t/";
+/// How the router knows such an address, and how everybody else does.
+pub(crate) const MATCHED: &str = "/t/{*address}";
+pub(crate) const ROUTE: &str = "/t/{tenant}/{flow}";
 
 /// Begin a run of a flow from outside
 ///

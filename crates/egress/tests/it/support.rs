@@ -70,6 +70,7 @@ impl Sender {
             timeout: self.timeout,
             max_response_bytes: self.max_response_bytes,
             secrets: None,
+            trace: None,
             redirects: self.redirects,
         };
         self.egress.send_streaming(outbound, streams).await

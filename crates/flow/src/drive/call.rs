@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use snaphook_model::{Code, Context, Decision, Fault, Hook, HookInput, Payload, RunId, StepRecord};
 use snaphook_sandbox::{GuestHttp, Invocation};
 use snaphook_store::Wake;
+use snaphook_telemetry::{Opened, SpanName, TraceContext};
 
 use super::checkpoint::{Sending, UnderWay};
 use super::outgoing::send_request;
@@ -206,21 +207,21 @@ async fn await_callback(scope: &mut Scope<'_>, call: &Call<'_>, timeout: Duratio
 }
 
 /// The way out for a script's own requests, where the tenant's scripts have one. What connectors' templates name is as the script began with it.
-pub(super) fn granted(scope: &Scope<'_>, payload: &Payload) -> Option<Arc<dyn GuestHttp>> {
+fn granted(scope: &Scope<'_>, payload: Payload, hook: Option<&TraceContext>) -> Option<Arc<dyn GuestHttp>> {
     let fetch = || {
-        let values = scope.template_values(payload.clone());
-        Arc::new(Fetch::new(scope.inner, scope.tenant, values, scope.start.id, scope.deadline)) as Arc<dyn GuestHttp>
+        let values = scope.template_values(payload);
+        Arc::new(Fetch::new(scope.inner, scope.tenant, values, scope.start.id, scope.deadline, hook.cloned())) as Arc<dyn GuestHttp>
     };
     scope.tenant.grants.fetch.then(fetch)
 }
 
-/// Runs one hook in a fresh sandbox. What it wrote counts when it succeeded.
+/// Runs one hook in a fresh sandbox. What it wrote counts when it succeeded. `brought` is what it begins with where it may have requests of its own.
 pub(super) async fn invoke(
     scope: &mut Scope<'_>,
     binding: &PreparedBinding,
     place: Place,
     input: HookInput,
-    http: Option<Arc<dyn GuestHttp>>,
+    brought: Option<Payload>,
 ) -> (snaphook_model::Invocation, Result<Decision, Fault>) {
     let parts = &scope.inner.parts;
     let hook = input.hook();
@@ -237,6 +238,8 @@ pub(super) async fn invoke(
         test_run: false,
     };
     let limits = scope.tenant.limits;
+    let span = scope.span(SpanName::Hook);
+    let http = brought.and_then(|payload| granted(scope, payload, span.as_ref().map(Opened::context)));
     let granted = http.is_some();
     let variables = scope.variables.values().clone();
     let state = Some(state::kept(scope));
@@ -245,6 +248,7 @@ pub(super) async fn invoke(
     let invocation = Invocation { input, context, weight, limits, deadline, variables, state, http, keys };
     let mut outcome = parts.sandbox.invoke(&binding.program, invocation).await;
     let record = record::invocation(binding, hook, &mut outcome, &limits, &mut scope.usage);
+    scope.invoked(span, &record, place.attempt);
     if scope.recorder.wants(&outcome.result)
         && let Some((exchanges, signatures)) = scope.recorder.within(outcome.exchanges.zip(outcome.signatures))
     {

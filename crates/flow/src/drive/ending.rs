@@ -18,6 +18,7 @@ use crate::outcome::Outcome;
 use crate::record;
 use crate::retention;
 use crate::runner::Inner;
+use crate::watched;
 
 /// How often the end of such a run is brought to the store, and how long lies between. A caller may be waiting for it.
 const END_TRIES: u32 = 4;
@@ -64,6 +65,7 @@ async fn finish(
     record.retry_run = next.as_ref().map(|next| next.record.id);
     if next.is_none() && lease.is_none() && state.is_none() {
         files.close().await;
+        watched::run_ended(&tenant.name, &record);
         // The run has happened and its caller is answered; only the record would be lost.
         drop(store.record_run(&tenant.name, &record, recording).await.map_err(record::store_fault));
         return Brought::default();
@@ -83,6 +85,7 @@ async fn finish(
 async fn bring(inner: &Inner, mut end: RunsEnd, mut files: RunFiles) -> Brought {
     let Err(error) = end.bring(END_TRIES).await else {
         files.close().await;
+        watched::run_ended(&end.tenant, &end.record);
         return Brought { retry_run: end.record.retry_run, refused: end.refused, taken_over: false };
     };
     if end.lease.is_some() && matches!(error, StoreError::LeaseLost) {
@@ -93,6 +96,7 @@ async fn bring(inner: &Inner, mut end: RunsEnd, mut files: RunFiles) -> Brought 
     let keeps = end.lease.is_some() && error.may_pass();
     let fault = record::store_fault(error);
     if keeps {
+        watched::run_ended(&end.tenant, &end.record);
         // Nobody else would end it before this process does, so it goes on trying when its caller has long been answered.
         inner.tasks.spawn(async move {
             drop(end.bring(u32::MAX).await);
@@ -102,9 +106,12 @@ async fn bring(inner: &Inner, mut end: RunsEnd, mut files: RunFiles) -> Brought 
         // Nothing of it is in the store. Who is told of a success may build on the state that belongs to it.
         files.close().await;
         end.fail(fault);
+        watched::run_ended(&end.tenant, &end.record);
         let recording = end.recording.take();
         drop(end.store.record_run(&end.tenant, &end.record, recording).await.map_err(record::store_fault));
         return Brought { refused: end.refused, ..Brought::default() };
+    } else {
+        watched::run_ended(&end.tenant, &end.record);
     }
     Brought::default()
 }
@@ -199,6 +206,7 @@ pub(super) fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRec
         document: Some(DocumentRecord::of(RunStatus::Queued)),
         retention: ended.retention,
         payloads_removed: false,
+        trace: ended.trace.clone(),
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),
@@ -259,6 +267,7 @@ pub(super) fn blank_record(start: &Start, usage: RunUsage) -> RunRecord {
         document: None,
         retention: None,
         payloads_removed: false,
+        trace: start.trace.clone(),
         usage,
         trigger: None,
         steps: Vec::new(),

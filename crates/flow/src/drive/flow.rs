@@ -132,6 +132,7 @@ pub(super) fn scope<'a>(
     Scope {
         inner,
         tenant,
+        trace: start.span(),
         start,
         flow,
         step: None,

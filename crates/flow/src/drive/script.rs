@@ -25,9 +25,9 @@ pub(super) async fn drive(scope: &mut Scope<'_>, binding: &PreparedBinding, mut 
             ScriptAction::RunScript(payload) => {
                 let given = given(payload);
                 let place = call::Place { index: 0, attempt: step.attempt() };
-                let http = call::granted(scope, &given);
+                let brought = Some(given.clone());
                 let cancel = scope.cancel.clone();
-                let invoke = Box::pin(call::invoke(scope, binding, place, HookInput::Step { payload: given }, http));
+                let invoke = Box::pin(call::invoke(scope, binding, place, HookInput::Step { payload: given }, brought));
                 let Some((invocation, result)) = cancel.run_until_cancelled(invoke).await else { return Some(End::Failed(cancelled())) };
                 record.hooks.push(invocation);
                 match result {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use snaphook_egress::{Outbound, Sink, Streams};
 use snaphook_model::{Attempt, Code, Fault, Hook, HttpRequest, HttpResponse};
+use snaphook_telemetry::{Opened, SpanName, TraceContext};
 
 use super::Scope;
 use crate::files::{RunFiles, SavedFile, Wanted};
@@ -42,7 +43,9 @@ pub(super) async fn send(
         // Before it is sent: a run that is cancelled meanwhile shows what it had asked for.
         attempt.request = Some(recorded);
     }
-    let answer = exchange(scope, endpoint, call, request, form).await;
+    let (span, method) = (scope.span(SpanName::Request), request.method.clone());
+    let answer = exchange(scope, endpoint, call, request, form, span.as_ref().map(Opened::context)).await;
+    scope.requested(span, &method, answer.as_ref().map(|(response, _)| response), call.attempt());
     let name = call.save_as().unwrap_or_default();
     if let Some(attempt) = attempt {
         let shown = answer.as_ref().ok().and_then(|(_, file)| file.as_ref()).map(|file| file.shown(name).into());
@@ -72,6 +75,7 @@ async fn exchange(
     call: &Call<'_>,
     request: HttpRequest,
     form: Option<Multipart>,
+    trace: Option<&TraceContext>,
 ) -> Result<(HttpResponse, Option<SavedFile>), Fault> {
     let left = scope.deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
@@ -85,6 +89,7 @@ async fn exchange(
         timeout: endpoint.timeout.min(left),
         max_response_bytes: scope.tenant.limits.response_body_bytes,
         secrets: sealed.as_ref(),
+        trace,
         redirects: endpoint.redirects,
     };
     let egress = &scope.inner.parts.egress;

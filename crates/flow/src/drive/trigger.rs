@@ -46,9 +46,8 @@ pub(super) async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow) -> Begun {
         scope.start.input = brought;
         return Begun::default();
     };
-    let http = call::granted(scope, &brought);
     let place = call::Place { index: 0, attempt: 1 };
-    let (invocation, result) = call::invoke(scope, binding, place, HookInput::Trigger { request }, http).await;
+    let (invocation, result) = call::invoke(scope, binding, place, HookInput::Trigger { request }, Some(brought.clone())).await;
     let (answer, fault) = match result {
         Ok(Decision::Trigger(TriggerDecision { payload, response })) => {
             scope.start.input = payload.unwrap_or(brought);

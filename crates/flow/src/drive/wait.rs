@@ -42,13 +42,16 @@ impl Scope<'_> {
             if self.deadline.saturating_duration_since(Instant::now()) <= delay {
                 return Ok(Waited::NoTime);
             }
+            let since = self.inner.parts.clock.now();
             tokio::time::sleep(delay).await;
+            self.waited(reason, since, self.inner.parts.clock.now());
             return Ok(Waited::Over);
         }
         let now = self.inner.parts.clock.now();
         let until = match step.waits.last_mut().filter(|wait| wait.ended_at.is_none()) {
             Some(begun) if now >= begun.until => {
                 begun.ended_at = Some(now);
+                self.waited(begun.reason, begun.since, now);
                 return Ok(Waited::Over);
             }
             Some(begun) => begun.until,
@@ -82,6 +85,7 @@ impl Scope<'_> {
         }
         if let Some(wait) = step.waits.last_mut() {
             wait.ended_at = Some(now);
+            self.waited(wait.reason, wait.since, now);
         }
         Ok(came.map_or(Called::Not, |callback| Called::Back(Box::new(callback))))
     }

@@ -172,6 +172,7 @@ pub(crate) fn run(number: u64, flow: Option<&str>, status: RunStatus) -> RunReco
         document: None,
         retention: None,
         payloads_removed: false,
+        trace: None,
         usage: RunUsage::default(),
         trigger: None,
         steps: Vec::new(),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunRecord, RunStatus, TenantName};
 
 use super::{at, ending, failure, queued, run, run_id, with_tenant};
-use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, Saved, SavedRun, Store, Wake};
+use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, RunCounts, Saved, SavedRun, Store, Wake};
 
 fn event(seq: u32, kind: EventKind) -> RunEvent {
     RunEvent { seq, at: at(i64::from(seq)), kind, step: None, attempt: None, detail: serde_json::Map::new() }
@@ -35,6 +35,14 @@ pub(crate) async fn go_on_when_their_time_has_come(store: &dyn Store) {
     assert_eq!(parked, Saved { lease: None, cancelled: false });
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap().unwrap().status, RunStatus::Waiting);
     assert_eq!(store.next_due().await.unwrap(), Some(at(50)));
+    store.queue_run(&acme, &queued(40), None, 100).await.unwrap();
+    let counts = async |now| store.run_counts(at(now)).await.unwrap();
+    assert_eq!(counts(39).await, RunCounts { queued: 1, waiting: 1, leased: 0, due: 0 });
+    assert_eq!(counts(50).await, RunCounts { queued: 1, waiting: 1, leased: 0, due: 2 });
+    let other = due(store, 40).await.remove(0);
+    assert_eq!(counts(50).await, RunCounts { queued: 0, waiting: 1, leased: 1, due: 1 });
+    let ended = run(40, Some("orders"), RunStatus::Succeeded);
+    store.end_run(&acme, Some(&other.lease), ending(&ended, None, &[], None)).await.unwrap();
     assert!(due(store, 49).await.is_empty());
     let claimed = due(store, 50).await.remove(0);
     assert_eq!(claimed.checkpoint.as_deref(), Some(&b"here"[..]));

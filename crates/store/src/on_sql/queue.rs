@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use snaphook_model::{Name, RunId, RunStatus, TenantName};
+use snaphook_telemetry::metrics;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::recordings;
@@ -159,6 +160,7 @@ impl RunQueue {
             }
             state.pending.push(run);
             state.queued += 1;
+            metrics().store_queue.set([], state.pending.len() as u64);
             state.pending.len()
         };
         // The writer gives the room back when the record is written.
@@ -241,6 +243,7 @@ impl RunQueue {
     pub(super) fn take(&self) -> Batch {
         let (runs, end) = {
             let mut state = self.state();
+            metrics().store_queue.set([], 0);
             (mem::take(&mut state.pending), state.queued)
         };
         let units_of = runs.iter().map(|run| (run.tenant.clone(), run.units())).collect();

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use snaphook_model::{Name, RunRecord, TenantName};
@@ -15,6 +16,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use super::recordings::PackedRecording;
 use super::rows::to_json;
 use super::runs::{RECORD, kept_until, values_text, writes_text};
+use super::writer;
 use crate::database::{Database, PATIENCE, Query, Transaction, made_query, query};
 use crate::sql::{recordings as recordings_sql, runs as sql, waiting as waiting_sql};
 use crate::{Lease, QueuedRun, StoreError};
@@ -150,7 +152,9 @@ impl Together {
         }
         let database = Arc::clone(database);
         tokio::spawn(async move {
+            let (records, begun) = (work.len(), Instant::now());
             let outcome = write(&database, work, turn).await;
+            writer::count("runs", records, begun);
             for told in told {
                 let outcome = match &outcome {
                     Ok(brought) => Ok(*brought),

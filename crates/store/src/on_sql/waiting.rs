@@ -14,7 +14,7 @@ use super::rows::{form, from_json, text, time, to_json};
 use super::runs::{RECORD, insert_error, put, run_record, values_text, writes_text};
 use crate::database::{Database, Row, Transaction, made_query, query};
 use crate::sql::{runs as runs_sql, waiting as sql};
-use crate::{CalledBack, Cancelled, EndOfRun, Lease, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
+use crate::{CalledBack, Cancelled, EndOfRun, Lease, RunCounts, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
 
 /// What these are called in a [`StoreError::Form`].
 const EVENT: &str = "an event";
@@ -54,6 +54,17 @@ impl<S: OnSql> WaitStore for S {
         Box::pin(async move {
             let row = query(sql::NEXT_DUE).read_optional(self.database()).await?;
             row.map(|row| time(&row, 0)).transpose()
+        })
+    }
+
+    fn run_counts(&self, now: Timestamp) -> StoreFuture<'_, RunCounts> {
+        Box::pin(async move {
+            let row = query(sql::COUNTS).bind(now.as_microsecond()).read_optional(self.database()).await?;
+            let Some(row) = row else { return Ok(RunCounts::default()) };
+            let count = |column| row.get::<i64>(column).map(|count| u64::try_from(count).unwrap_or_default());
+            let (unheld, leased, fresh, fresh_leased, due) = (count(0)?, count(1)?, count(2)?, count(3)?, count(4)?);
+            let queued = fresh.saturating_sub(fresh_leased);
+            Ok(RunCounts { queued, waiting: unheld.saturating_sub(queued), leased, due })
         })
     }
 

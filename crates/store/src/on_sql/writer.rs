@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use snaphook_model::{Name, RunId, TenantName};
+use snaphook_telemetry::metrics;
 
 use super::objects::remove_unused;
 use super::queue::{PendingRun, RunQueue};
@@ -52,12 +53,20 @@ pub(super) async fn empty(queue: Arc<RunQueue>, database: Arc<Database>, objects
         keep_last_of_each(&mut batch.runs);
         // Before the turn to write, which nobody has while a large recording is on its way.
         let packed = beside(objects.as_ref(), pack(&batch.runs).await).await;
+        let begun = Instant::now();
         let written = write_patiently(&database, &statements, &batch.runs, &packed).await;
+        count("records", batch.runs.len(), begun);
         if written && let Some(objects) = &objects {
             remove_left_out(&database, objects, &packed).await;
         }
         queue.finish(&batch, written);
     }
+}
+
+/// Counts what was written in one transaction.
+pub(super) fn count(what: &'static str, records: usize, begun: Instant) {
+    metrics().store_batch.observe([what], records as f64);
+    metrics().store_write_duration.took([what], begun.elapsed());
 }
 
 /// One statement may not put the same run twice.
@@ -144,6 +153,7 @@ async fn write_patiently(database: &Database, statements: &Statements, runs: &[P
     }
     let Err(error) = write(database, statements, runs, recorded).await else { return true };
     tracing::error!(error = &error as &dyn Error, runs = runs.len(), "run records are lost");
+    metrics().store_lost.add([], runs.len() as u64);
     false
 }
 
@@ -158,6 +168,7 @@ async fn write_each(database: &Database, statements: &Statements, runs: &[Pendin
             Ok(()) => {}
             Err(error) => {
                 tracing::error!(error = &error as &dyn Error, run = %run.id, "a run record is lost");
+                metrics().store_lost.count([]);
                 // Who is refused for what it holds does not show that the database fails.
                 written &= matches!(error, StoreError::Form { .. });
             }

@@ -28,6 +28,12 @@ pub(crate) const EVENTS: &str = "SELECT event FROM run_events WHERE tenant = $1 
 
 pub(crate) const NEXT_DUE: &str = "SELECT due_at FROM run_queue WHERE claimed = 0 ORDER BY due_at LIMIT 1";
 
+/// Each is answered from an index alone. Of the held runs, which are few, rows are looked at.
+pub(crate) const COUNTS: &str = "SELECT (SELECT COUNT(*) FROM run_queue WHERE claimed = 0), (SELECT COUNT(*) FROM run_queue WHERE claimed = 1), \
+     (SELECT COUNT(*) FROM run_queue WHERE checkpoint IS NULL), \
+     (SELECT COUNT(*) FROM run_queue WHERE claimed = 1 AND checkpoint IS NULL), \
+     (SELECT COUNT(*) FROM run_queue WHERE claimed = 0 AND due_at <= $1)";
+
 pub(crate) const EXPECT: &str =
     "INSERT INTO callbacks (tenant, correlation, run) VALUES ($1, $2, $3) ON CONFLICT (tenant, correlation) DO NOTHING";
 pub(crate) const CALLBACK: &str = "SELECT callback, body FROM callbacks WHERE tenant = $1 AND correlation = $2 AND callback IS NOT NULL";

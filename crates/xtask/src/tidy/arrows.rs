@@ -5,17 +5,29 @@ use serde_json::Value;
 use crate::run::{cargo, output};
 
 /// Ours, and which of ours each may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("snaphook-model", &[]),
     ("snaphook-interpreter", &[]),
     ("snaphook-wall", &[]),
-    ("snaphook-sandbox", &["snaphook-model"]),
-    ("snaphook-egress", &["snaphook-model"]),
-    ("snaphook-store", &["snaphook-model"]),
-    ("snaphook-compile", &["snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-wall"]),
-    ("snaphook-flow", &["snaphook-egress", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
+    ("snaphook-telemetry", &["snaphook-model"]),
+    ("snaphook-sandbox", &["snaphook-model", "snaphook-telemetry"]),
+    ("snaphook-egress", &["snaphook-model", "snaphook-telemetry"]),
+    ("snaphook-store", &["snaphook-model", "snaphook-telemetry"]),
+    ("snaphook-compile", &["snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-telemetry", "snaphook-wall"]),
+    ("snaphook-flow", &["snaphook-egress", "snaphook-model", "snaphook-sandbox", "snaphook-store", "snaphook-telemetry"]),
     ("snaphook-dashboard", &[]),
-    ("snaphook-api", &["snaphook-compile", "snaphook-dashboard", "snaphook-flow", "snaphook-model", "snaphook-sandbox", "snaphook-store"]),
+    (
+        "snaphook-api",
+        &[
+            "snaphook-compile",
+            "snaphook-dashboard",
+            "snaphook-flow",
+            "snaphook-model",
+            "snaphook-sandbox",
+            "snaphook-store",
+            "snaphook-telemetry",
+        ],
+    ),
     (
         "snaphook",
         &[
@@ -26,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "snaphook-model",
             "snaphook-sandbox",
             "snaphook-store",
+            "snaphook-telemetry",
             "snaphook-wall",
         ],
     ),
@@ -39,7 +52,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates from the registry that exactly one of ours may name outside tests.
-const OWNED: [(&str, &str); 13] = [
+const OWNED: [(&str, &str); 16] = [
     ("wasmtime", "snaphook-sandbox"),
     ("wasmtime-wasi", "snaphook-sandbox"),
     ("wasmtime-wizer", "snaphook-compile"),
@@ -50,7 +63,10 @@ const OWNED: [(&str, &str); 13] = [
     ("sqlx", "snaphook-store"),
     ("object_store", "snaphook-store"),
     ("axum", "snaphook-api"),
+    ("prometheus", "snaphook-telemetry"),
     ("figment", "snaphook"),
+    ("opentelemetry_sdk", "snaphook"),
+    ("opentelemetry-otlp", "snaphook"),
     ("landlock", "snaphook-wall"),
     ("seccompiler", "snaphook-wall"),
 ];
