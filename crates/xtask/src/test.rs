@@ -32,7 +32,9 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
 /// Writes the generated files that are committed; the tests compare them with what would be generated.
 pub(crate) fn generate() -> Result<(), String> {
     setup::clang()?;
-    run(cargo().args(["test", "--package", "snaphook-api", "openapi"]).env("SNAPHOOK_GENERATE", "1").current_dir(root()))
+    let tests: [&[&str]; 2] = [&["--package", "snaphook-api", "openapi"], &["--package", "snaphook", "--bin", "snaphook", "generated"]];
+    let write = |test: &&[&str]| run(cargo().arg("test").args(*test).env("SNAPHOOK_GENERATE", "1").current_dir(root()));
+    tests.iter().try_for_each(write)
 }
 
 /// Runs `cargo test`, shows what it prints, and adds up its result lines.
