@@ -12,14 +12,14 @@ use crate::folders::{folder, write};
 use crate::support::{binary, endpoint, node, ok, tenant};
 
 /// Runs a command to its end, with the shared node and this token in its environment.
-fn run(token: &str, arguments: &[&str]) -> Output {
+pub(crate) fn run(token: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.args(arguments).env("SNAPHOOK_URL", node().url()).env("SNAPHOOK_TOKEN", token).env("SNAPHOOK_OPERATOR_TOKEN", token);
     command.env("NO_COLOR", "1").output().expect("the binary was built")
 }
 
 /// What a command that must succeed printed.
-fn said(token: &str, arguments: &[&str]) -> String {
+pub(crate) fn said(token: &str, arguments: &[&str]) -> String {
     let output = run(token, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()

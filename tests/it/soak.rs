@@ -154,12 +154,13 @@ async fn what_a_node_holds_levels_off() {
         curve.add(begun.elapsed(), node.pid(), node.data_dir());
     }
     load.stop.store(true, Ordering::Relaxed);
+    println!("{curve}");
     for task in tasks {
         task.await.unwrap();
     }
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let [calls, runs, hostile, tenants] = [&load.calls, &load.runs, &load.hostile, &load.tenants].map(count);
-    println!("{curve}\n{calls} calls, {runs} runs, {hostile} runs of hostile scripts, {tenants} tenants that came and went");
+    println!("{calls} calls, {runs} runs, {hostile} runs of hostile scripts, {tenants} tenants that came and went");
     assert!(calls > 0 && runs > 0 && hostile > 0 && tenants > 0, "too little happened");
     curve.levels_off().unwrap();
 }

@@ -13,7 +13,8 @@ use crate::prepared::PreparedFlow;
 use crate::record;
 use crate::runner::Inner;
 
-/// Between two looks at all tenants; longer where a look takes long, so that looking is a twentieth of the time at most.
+/// Between two looks at all tenants; longer where a look takes long, so that looking is a twentieth of the time at most. While there is more than a
+/// look removes, removing is half of the time: else what is left grows whenever a look is slow.
 const PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_PER_LOOK: u32 = 20;
 
@@ -54,32 +55,38 @@ fn in_force(tenant: &Tenant, flow: Option<&PreparedFlow>) -> Retention {
 pub(crate) async fn sweep_always(inner: &Inner) {
     loop {
         let begun = Instant::now();
-        if let Err(fault) = sweep(inner).await {
-            tracing::warn!(detail = fault.detail, "what has had its time could not be removed; it is tried again");
-        }
-        tokio::time::sleep(PAUSE.max(begun.elapsed() * PAUSE_PER_LOOK)).await;
+        let pause = match sweep(inner).await {
+            Ok(true) => begun.elapsed().min(PAUSE),
+            Ok(false) => PAUSE.max(begun.elapsed() * PAUSE_PER_LOOK),
+            Err(fault) => {
+                tracing::warn!(detail = fault.detail, "what has had its time could not be removed; it is tried again");
+                PAUSE.max(begun.elapsed() * PAUSE_PER_LOOK)
+            }
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
-/// Removes what has had its time, of all tenants.
-pub(crate) async fn sweep(inner: &Inner) -> Result<(), Fault> {
-    let mut page = PageRequest::first(200);
+/// Removes what has had its time, of all tenants, so much of each; says whether there is more of some.
+pub(crate) async fn sweep(inner: &Inner) -> Result<bool, Fault> {
+    let (mut page, mut left) = (PageRequest::first(200), false);
     loop {
         let tenants = inner.parts.store.tenants(&page).await.map_err(record::store_fault)?;
         for tenant in tenants.items {
             // What is wrong with one tenant's runs keeps nobody else's.
-            if let Err(error) = sweep_tenant(inner, &tenant).await {
-                record::store_fault(error);
+            match sweep_tenant(inner, &tenant).await {
+                Ok(more) => left |= more,
+                Err(error) => drop(record::store_fault(error)),
             }
         }
         match tenants.next {
             Some(next) => page.after = Some(next),
-            None => return Ok(()),
+            None => return Ok(left),
         }
     }
 }
 
-async fn sweep_tenant(inner: &Inner, tenant: &StoredTenant) -> Result<(), snaphook_store::StoreError> {
+async fn sweep_tenant(inner: &Inner, tenant: &StoredTenant) -> Result<bool, snaphook_store::StoreError> {
     let retention = tenant.document.retention;
     for _ in 0..ROUNDS {
         let begun = Instant::now();
@@ -88,12 +95,12 @@ async fn sweep_tenant(inner: &Inner, tenant: &StoredTenant) -> Result<(), snapho
             tracing::debug!(tenant = %tenant.name, payloads, runs, "runs have had their time");
         }
         if !more {
-            break;
+            return Ok(false);
         }
         // Whoever writes meanwhile has the other half of the time.
         tokio::time::sleep(begun.elapsed()).await;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn due(document: TenantRetention, now: Timestamp) -> Sweep {

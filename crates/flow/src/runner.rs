@@ -276,7 +276,7 @@ impl Runner {
     /// # Errors
     /// When the store does not answer.
     pub async fn sweep(&self) -> Result<(), Fault> {
-        retention::sweep(&self.inner).await
+        retention::sweep(&self.inner).await.map(drop)
     }
 
     /// Drives queued runs as they become due, until `shutdown`; returns when those under way have ended. For one task of the node's.

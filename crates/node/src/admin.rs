@@ -4,22 +4,25 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use crate::call::json_argument;
-use crate::cli::{OperatorTarget, TenantCommand, TokenCommand};
+use crate::cli::{OperatorTarget, Output, TenantCommand, TokenCommand};
 use crate::client::Client;
 use crate::problem::CliError;
 
 pub(crate) async fn tenant(command: TenantCommand) -> Result<(), CliError> {
     let at = |target: &OperatorTarget| Client::new(&target.url, &target.token);
     match command {
-        TenantCommand::Put { name, document, target } => {
+        // A document is shown as JSON in either case.
+        TenantCommand::Put { name, document, target, output: _ } => {
             let answer = at(&target).send_json("PUT", &format!("/v1/tenants/{name}"), &json_argument(&document)?).await?.checked()?;
             print_json(&answer.json());
         }
-        TenantCommand::List { target } => print_list(&all(&at(&target), "/v1/tenants").await?, &["name", "updated_at"]),
-        TenantCommand::Show { name, target } => print_json(&at(&target).get(&format!("/v1/tenants/{name}")).await?.checked()?.json()),
-        TenantCommand::Delete { name, target } => {
+        TenantCommand::Show { name, target, output: _ } => {
+            print_json(&at(&target).get(&format!("/v1/tenants/{name}")).await?.checked()?.json());
+        }
+        TenantCommand::List { target, output } => print_list(&all(&at(&target), "/v1/tenants").await?, &["name", "updated_at"], output),
+        TenantCommand::Delete { name, target, output } => {
             at(&target).delete(&format!("/v1/tenants/{name}")).await?.checked()?;
-            println!("tenant {name} is deleted");
+            print_deleted("tenant", &name, output);
         }
     }
     Ok(())
@@ -27,27 +30,39 @@ pub(crate) async fn tenant(command: TenantCommand) -> Result<(), CliError> {
 
 pub(crate) async fn token(command: TokenCommand) -> Result<(), CliError> {
     match command {
-        TokenCommand::Create { name, scopes, expires_s, tenant, target } => {
+        TokenCommand::Create { name, scopes, expires_s, tenant, target, output } => {
             let path = tenant.map_or_else(|| "/v1/tokens".to_owned(), |tenant| format!("/v1/tenants/{tenant}/tokens"));
             let mut body = json!({"name": name, "scopes": scopes});
             if let Some(expires_s) = expires_s {
                 body["expires_s"] = expires_s.into();
             }
             let answer = Client::new(&target.url, &target.token).send_json("POST", &path, &body).await?.checked()?.json();
+            if output.json {
+                print_json(&answer);
+                return Ok(());
+            }
             // The token alone on standard output, so that a script can take it from there.
             eprintln!("token {} ({}); it is shown this once:", answer["id"].as_str().unwrap_or_default(), scopes.join(", "));
             println!("{}", answer["token"].as_str().unwrap_or_default());
         }
-        TokenCommand::List { target } => {
+        TokenCommand::List { target, output } => {
             let client = Client::new(&target.url, &target.token);
-            print_list(&all(&client, "/v1/tokens").await?, &["id", "name", "scopes", "created_at", "expires_at", "last_used_at"]);
+            let tokens = all(&client, "/v1/tokens").await?;
+            print_list(&tokens, &["id", "name", "scopes", "created_at", "expires_at", "last_used_at"], output);
         }
-        TokenCommand::Delete { id, target } => {
+        TokenCommand::Delete { id, target, output } => {
             Client::new(&target.url, &target.token).delete(&format!("/v1/tokens/{id}")).await?.checked()?;
-            println!("token {id} is deleted");
+            print_deleted("token", &id, output);
         }
     }
     Ok(())
+}
+
+fn print_deleted(kind: &str, name: &str, output: Output) {
+    match output.json {
+        true => print_json(&json!({ "deleted": {"kind": kind, "name": name} })),
+        false => println!("{kind} {name} is deleted"),
+    }
 }
 
 /// The whole of a list.
@@ -61,7 +76,10 @@ fn print_json(value: &Value) {
     println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-fn print_list(items: &[Value], columns: &[&str]) {
+fn print_list(items: &[Value], columns: &[&str], output: Output) {
+    if output.json {
+        return items.iter().for_each(|item| println!("{item}"));
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(columns.iter().copied());
     for item in items {

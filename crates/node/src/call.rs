@@ -23,13 +23,18 @@ pub(crate) async fn run(args: CallArgs) -> Result<(), CliError> {
         return Err(CliError::Usage(format!("`{}` is no connector/endpoint; for a flow add --flow", args.name)));
     };
     let answer = while_longer(&format!("waiting for {}", args.name), client.send_json("POST", &path, &body)).await?;
+    let run = match &answer.run_id {
+        Some(id) if !args.quiet => Some(client.get(&format!("/v1/runs/{id}")).await?).filter(|run| run.status == 200).map(|run| run.json()),
+        _ => None,
+    };
+    if args.json {
+        println!("{:#}", json!({"status": answer.status, "body": answer.value(), "run": run}));
+        return answer.checked().map(drop);
+    }
+    if let Some(run) = &run {
+        print!("{}", timeline::draw(run));
+    }
     if !args.quiet {
-        if let Some(id) = &answer.run_id {
-            let run = client.get(&format!("/v1/runs/{id}")).await?;
-            if run.status == 200 {
-                print!("{}", timeline::draw(&run.json()));
-            }
-        }
         println!("answer {}", answer.status);
     }
     println!("{}", String::from_utf8_lossy(&answer.body));

@@ -39,6 +39,11 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
+    /// The body as JSON, or as the text that it is.
+    pub(crate) fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| String::from_utf8_lossy(&self.body).into())
+    }
+
     /// The answer, or the problem that it describes.
     pub(crate) fn checked(self) -> Result<Self, CliError> {
         match self.status {
@@ -49,6 +54,7 @@ impl Answer {
 }
 
 impl Client {
+    /// Without a token, for what anybody may ask, when that is empty.
     pub(crate) fn new(url: &str, token: &str) -> Self {
         let connector = hyper_rustls::HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
         let http = HyperClient::builder(TokioExecutor::new()).build(connector);
@@ -85,10 +91,10 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, content_type: Option<&str>, body: Bytes) -> Result<Answer, CliError> {
-        let mut request = http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url))
-            .header("authorization", format!("Bearer {}", self.token));
+        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if !self.token.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }

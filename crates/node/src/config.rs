@@ -1,14 +1,17 @@
 //! Configuration of a node: defaults, then the file of `--config`, then the environment, then flags.
 
+mod file;
+pub(crate) mod settings;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format as _, Serialized, Toml};
-use figment::value::Value;
+use figment::providers::{Env, Serialized};
 use serde::{Deserialize, Serialize};
 use snaphook_wall::Mode;
 
+use self::file::ConfigFile;
 use crate::cli::ServeArgs;
 use crate::problem::CliError;
 use crate::tls::TlsFiles;
@@ -79,42 +82,19 @@ impl Config {
     /// Puts the sources together.
     ///
     /// # Errors
-    /// When a value does not fit or a key is unknown; the message names it and the source it came from.
+    /// When a value does not fit or a key is unknown; the message names it and the source it came from, and the place in the file.
     pub(crate) fn load(args: &ServeArgs) -> Result<Self, CliError> {
+        let keys = settings::keys();
         let mut figment = Figment::from(Serialized::defaults(Self::defaults(PathBuf::from("./snaphook-data"))));
-        if let Some(file) = &args.config {
-            if !file.is_file() {
-                return Err(CliError::Usage(format!("there is no configuration file {}", file.display())));
-            }
-            figment = figment.merge(Toml::file_exact(file));
+        let file = args.config.as_deref().map(|file| ConfigFile::read(file, &keys)).transpose()?;
+        if let Some(file) = &file {
+            figment = figment.merge(file);
         }
         // Every program that sends spans knows this one; what is said to this program alone stands over it.
         figment = figment.merge(Env::prefixed("OTEL_EXPORTER_").only(&["otlp_endpoint"]));
-        figment = figment.merge(Env::prefixed("SNAPHOOK_").only(&[
-            "listen",
-            "public_url",
-            "tls_cert",
-            "tls_key",
-            "second_wall",
-            "data_dir",
-            "database_url",
-            "database_connections",
-            "objects",
-            "lease_s",
-            "secrets_key",
-            "secrets_key_file",
-            "operator_token",
-            "sandbox_memory_bytes",
-            "response_memory_bytes",
-            "files_bytes",
-            "log_format",
-            "otlp_endpoint",
-            "otlp_ratio",
-        ]));
-        for (key, value) in flags(args) {
-            figment = figment.merge((key, value));
-        }
-        let mut config: Self = figment.extract().map_err(|error| CliError::Usage(format!("configuration: {error}")))?;
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        figment = figment.merge(Env::prefixed("SNAPHOOK_").only(&names)).merge(Serialized::defaults(args));
+        let mut config: Self = figment.extract().map_err(|error| refused(&error, file.as_ref()))?;
         // An environment variable that is set to nothing names no place.
         config.objects = config.objects.filter(|place| !place.trim().is_empty());
         config.otlp_endpoint = config.otlp_endpoint.filter(|endpoint| !endpoint.trim().is_empty());
@@ -164,32 +144,15 @@ impl Config {
     }
 }
 
-/// The flags that were given.
-fn flags(args: &ServeArgs) -> Vec<(&'static str, Value)> {
-    fn path(path: &Path) -> Value {
-        path.to_string_lossy().into_owned().into()
+/// A value that does not fit, at its place in the file where it came from there.
+fn refused(error: &figment::Error, file: Option<&ConfigFile>) -> CliError {
+    let key = error.path.join(".");
+    if let Some(file) = file.filter(|file| error.metadata.as_ref().is_some_and(|metadata| file.is_source(metadata))) {
+        return file.problem_with(&key, error.kind.to_string());
     }
-    let flags = [
-        ("listen", args.listen.clone().map(Value::from)),
-        ("public_url", args.public_url.clone().map(Value::from)),
-        ("tls_cert", args.tls_cert.as_deref().map(path)),
-        ("tls_key", args.tls_key.as_deref().map(path)),
-        ("second_wall", args.second_wall.clone().map(Value::from)),
-        ("data_dir", args.data_dir.as_deref().map(path)),
-        ("database_url", args.database.clone().map(Value::from)),
-        ("objects", args.objects.clone().map(Value::from)),
-        ("database_connections", args.database_connections.map(Value::from)),
-        ("lease_s", args.lease_s.map(Value::from)),
-        ("secrets_key_file", args.secrets_key_file.as_deref().map(path)),
-        ("operator_token", args.operator_token.clone().map(Value::from)),
-        ("sandbox_memory_bytes", args.sandbox_memory_bytes.map(Value::from)),
-        ("response_memory_bytes", args.response_memory_bytes.map(Value::from)),
-        ("files_bytes", args.files_bytes.map(Value::from)),
-        ("log_format", args.log_format.clone().map(Value::from)),
-        ("otlp_endpoint", args.otlp_endpoint.clone().map(Value::from)),
-        ("otlp_ratio", args.otlp_ratio.map(Value::from)),
-    ];
-    flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    let is_of_environment = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
+    let source = if is_of_environment { format!("SNAPHOOK_{}", key.to_ascii_uppercase()) } else { key };
+    CliError::Usage(format!("configuration: {source}: {}", error.kind))
 }
 
 /// An address as it is put before paths.

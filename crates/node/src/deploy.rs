@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
+use serde_json::{Value, json};
 use snaphook_model::{Name, Origin};
 
 use crate::cli::DeployArgs;
@@ -15,11 +15,29 @@ use crate::scripts::Files;
 pub(crate) async fn run(args: DeployArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
     let items = folder::read(&args.folder, &args.overrides.origins).await?;
-    upload_all(&client, items).await
+    if !args.output.json {
+        return upload_all(&client, items, &mut show).await;
+    }
+    let mut outcomes = Vec::new();
+    let uploaded = upload_all(&client, items, &mut |outcome| outcomes.push(as_document(outcome))).await;
+    println!("{:#}", json!({"ok": uploaded.is_ok(), "items": outcomes}));
+    uploaded
 }
 
-/// Uploads everything, reports each, and fails at the end when one failed: what is right is deployed all the same.
-pub(crate) async fn upload_all(client: &Client, items: Vec<Result<Item, CliError>>) -> Result<(), CliError> {
+/// Something that was uploaded.
+pub(crate) struct Deployed {
+    item: Item,
+    status: u16,
+    /// The node's answer.
+    document: Value,
+}
+
+/// Uploads everything, tells of each, and fails at the end when one failed: what is right is deployed all the same.
+pub(crate) async fn upload_all(
+    client: &Client,
+    items: Vec<Result<Item, CliError>>,
+    tell: &mut dyn FnMut(Result<Deployed, CliError>),
+) -> Result<(), CliError> {
     let total = items.len();
     let mut failed = 0;
     let progress = Progress::new(total);
@@ -31,26 +49,41 @@ pub(crate) async fn upload_all(client: &Client, items: Vec<Result<Item, CliError
             Ok(mut item) => {
                 let outcome = match item.problem.take().or_else(|| blocked(&item, &missing)) {
                     Some(error) => Err(error),
-                    None => progress.through(&item, upload(client, &item, &files)).await,
+                    None => progress.through(&item, put(client, &item, &files)).await,
                 };
                 if outcome.is_err() {
                     missing.push(item.name.clone());
                 }
-                outcome
+                outcome.map(|(status, document)| Deployed { item, status, document })
             }
             Err(error) => Err(error),
         };
-        match outcome {
-            Ok(line) => progress.line(&line),
-            Err(error @ CliError::Unreachable { .. }) => return Err(error),
-            Err(error) => {
-                failed += 1;
-                progress.line(&format!("{:?}", miette::Report::new(error)));
-            }
+        if let Err(error @ CliError::Unreachable { .. }) = outcome {
+            return Err(error);
         }
+        failed += usize::from(outcome.is_err());
+        progress.bar.suspend(|| tell(outcome));
     }
     progress.done();
     if failed > 0 { Err(CliError::Deploy { failed, total }) } else { Ok(()) }
+}
+
+/// For people.
+pub(crate) fn show(outcome: Result<Deployed, CliError>) {
+    match outcome {
+        Ok(Deployed { item, status, document }) => println!("{}", describe(&item, status, &document)),
+        Err(error) => anstream::println!("{:?}", miette::Report::new(error)),
+    }
+}
+
+/// For programs.
+fn as_document(outcome: Result<Deployed, CliError>) -> Value {
+    match outcome {
+        Ok(Deployed { item, status, document }) => {
+            json!({"kind": item.kind, "name": item.name, "file": item.file, "new": status == 201, "document": document, "problem": null})
+        }
+        Err(error) => json!({"problem": error.json()}),
+    }
 }
 
 /// A script that imports one which was not deployed would take an older version of it.
@@ -58,11 +91,6 @@ fn blocked(item: &Item, missing: &[Name]) -> Option<CliError> {
     let import = item.imports.iter().find(|import| !import.pinned && missing.contains(&import.script))?;
     let detail = format!("not deployed, since it imports `{}`, which was not", import.script);
     Some(CliError::Script { script: item.file.clone(), detail })
-}
-
-async fn upload(client: &Client, item: &Item, files: &Files) -> Result<String, CliError> {
-    let (status, document) = put(client, item, files).await?;
-    Ok(describe(item, status, &document))
 }
 
 /// Uploads one thing and gives the status and document of the node's answer.
@@ -144,10 +172,6 @@ impl Progress {
             self.bar.enable_steady_tick(Duration::from_millis(100));
         }
         work.await
-    }
-
-    fn line(&self, text: &str) {
-        self.bar.suspend(|| println!("{text}"));
     }
 
     fn done(&self) {

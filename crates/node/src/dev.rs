@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::cli::DevArgs;
 use crate::client::Client;
 use crate::config::{Config, LogFormat};
-use crate::deploy::upload_all;
+use crate::deploy::{show, upload_all};
 use crate::folder;
 use crate::node::Node;
 use crate::problem::CliError;
@@ -69,11 +69,11 @@ async fn deploy(client: &Client, args: &DevArgs) -> Result<(), CliError> {
     let items = match folder::read(&args.folder, &args.overrides.origins).await {
         Ok(items) => items,
         Err(error) => {
-            eprintln!("{:?}", miette::Report::new(error));
+            anstream::eprintln!("{:?}", miette::Report::new(error));
             return Ok(());
         }
     };
-    match upload_all(client, items).await {
+    match upload_all(client, items, &mut show).await {
         Err(error @ CliError::Unreachable { .. }) => Err(error),
         Err(error) => {
             eprintln!("{error}; the rest is in use, and the next change tries again");

@@ -1,5 +1,6 @@
-//! How two JSON values differ, line by line, for people.
+//! How two JSON values, or two texts, differ line by line, for people.
 
+use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
@@ -41,6 +42,28 @@ pub(crate) fn lines(before: &Value, after: &Value, indent: &str) -> String {
     out
 }
 
+/// The difference of two texts in the unified form that `patch` reads; empty when there is none.
+pub(crate) fn unified(before: &str, after: &str, names: [&str; 2]) -> String {
+    let diff = TextDiff::from_lines(before, after);
+    if before == after { String::new() } else { diff.unified_diff().header(names[0], names[1]).to_string() }
+}
+
+/// A unified difference in colours, which the stream takes out where they are not wanted.
+pub(crate) fn coloured(unified: &str) -> String {
+    let mut out = String::new();
+    for line in unified.lines() {
+        let style = match line.as_bytes() {
+            [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => Style::new().bold(),
+            [b'@', ..] => AnsiColor::Cyan.on_default(),
+            [b'+', ..] => AnsiColor::Green.on_default(),
+            [b'-', ..] => AnsiColor::Red.on_default(),
+            _ => Style::new(),
+        };
+        out += &format!("{style}{line}{style:#}\n");
+    }
+    out
+}
+
 fn cut(line: &str) -> String {
     match line.char_indices().nth(MAX_CHARS) {
         Some((at, _)) => format!("{}…", &line[..at]),
@@ -62,7 +85,7 @@ fn pretty(value: &Value) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::lines;
+    use super::{coloured, lines, unified};
 
     #[test]
     fn what_differs_is_marked_where_it_stands() {
@@ -73,5 +96,15 @@ mod tests {
         assert_eq!(lines(&before, &before, ">"), "");
         let many = |first: u32| json!((first..first + 100).collect::<Vec<_>>());
         assert!(lines(&many(0), &many(1000), "").ends_with("and more; --json shows all of it\n"));
+    }
+
+    #[test]
+    fn texts_differ_as_patch_reads_it() {
+        let plain = unified("a\nb\n", "a\nc\n", ["old", "new"]);
+        assert_eq!(plain, "--- old\n+++ new\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n");
+        assert_eq!(unified("a", "a", ["old", "new"]), "");
+        let seen = coloured(&plain);
+        assert!(seen.contains("\u{1b}[32m+c\u{1b}[0m") && seen.contains("\u{1b}[31m-b\u{1b}[0m"), "{seen:?}");
+        assert_eq!(anstream::adapter::strip_str(&seen).to_string(), plain);
     }
 }

@@ -4,6 +4,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use serde_json::json;
 use snaphook_store::{Inspected, Objects, ObjectsPlaceError, PostgresOptions, PostgresStore, SqliteStore, StoreError};
 
 use crate::cli::DoctorArgs;
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::node::Node;
 use crate::problem::CliError;
 use crate::tls::TlsFiles;
-use crate::{agree, database};
+use crate::{agree, database, progress};
 
 /// One check: fine, or not quite, or broken.
 enum Finding {
@@ -41,21 +42,28 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), CliError> {
     }
     findings.extend(objects(&args, &known).await);
     findings.extend(tls(&args).await);
-    findings.push(node_starts().await);
-    let mut broken = 0;
-    for finding in &findings {
-        match finding {
-            Finding::Good(text) => println!("ok    {text}"),
-            Finding::Note(text) => println!("note  {text}"),
-            Finding::Bad(text) => {
-                broken += 1;
-                println!("BAD   {text}");
-            }
-        }
+    findings.push(progress::while_longer("starting a node for a trial", node_starts()).await);
+    let broken = findings.iter().filter(|finding| matches!(finding, Finding::Bad(_))).count();
+    if args.output.json {
+        let found: Vec<_> = findings.iter().map(|finding| json!({"finding": finding.parts().0, "text": finding.parts().1})).collect();
+        println!("{:#}", json!({"ok": broken == 0, "findings": found}));
+    } else {
+        findings.iter().map(Finding::parts).for_each(|(word, text)| println!("{word:5} {text}"));
     }
     match broken {
         0 => Ok(()),
         _ => Err(CliError::Start(format!("{broken} of {} checks found something broken", findings.len()))),
+    }
+}
+
+impl Finding {
+    /// The word that people and programs look for, and the rest.
+    fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Good(text) => ("ok", text),
+            Self::Note(text) => ("note", text),
+            Self::Bad(text) => ("BAD", text),
+        }
     }
 }
 

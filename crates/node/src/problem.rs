@@ -1,9 +1,11 @@
 //! Failures of a command as a person sees them, with the source and the place marked where there is one.
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode, SourceOffset};
-use serde_json::Value;
+use serde_json::{Value, json};
 use snaphook_model::strict::NotStrict;
 use snaphook_model::{Origin, PlaceOf};
+
+use crate::exit::Exit;
 
 /// A problem document of a node.
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ impl From<NotStrict> for Problem {
     }
 }
 
-/// Why a command failed. The exit code is 2 for wrong usage, 3 for what is not as expected or was left out of an import, and 1 for everything else.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error("{0}")]
@@ -63,6 +65,9 @@ pub(crate) enum CliError {
     Node(Box<Problem>),
     #[error(transparent)]
     InFile(Box<InFile>),
+    /// The same in the configuration file.
+    #[error(transparent)]
+    Configuration(Box<InFile>),
     #[error("{what}: {source}")]
     File { what: String, source: std::io::Error },
     #[error("{0}")]
@@ -81,12 +86,42 @@ pub(crate) enum CliError {
     LeftOut { left: usize, total: usize },
 }
 
+impl CliError {
+    /// How the command ends for it.
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::Configuration(_) => Exit::Usage,
+            Self::LeftOut { .. } | Self::NotAsExpected(_) => Exit::NotAsExpected,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Node(_) | Self::InFile(_) | Self::File { .. } | Self::Start(_) | Self::Script { .. } | Self::Deploy { .. } => {
+                Exit::Failed
+            }
+        }
+    }
+}
+
+impl CliError {
+    /// For programs: what is wrong, and where in which file.
+    pub(crate) fn json(&self) -> Value {
+        let problem = |problem: &Problem, file: Option<&str>| {
+            let Problem { code, detail, path, line, column, .. } = problem;
+            json!({"code": code, "detail": detail, "file": file, "path": path, "line": line, "column": column})
+        };
+        match self {
+            Self::Node(inner) => problem(inner, None),
+            Self::InFile(inner) | Self::Configuration(inner) => problem(&inner.problem, Some(inner.source.name())),
+            other => json!({"detail": other.to_string()}),
+        }
+    }
+}
+
 impl Diagnostic for CliError {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         match self {
             Self::Unreachable { .. } => Some(Box::new("start one with `snaphook dev` or `snaphook serve`, or name another with --url")),
             Self::Node(problem) => Some(Box::new(help(problem))),
             Self::InFile(inner) => inner.help(),
+            Self::Configuration(_) => Some(Box::new("`snaphook serve --help` has every setting; in the file, dashes are underscores")),
             _ => None,
         }
     }
@@ -100,14 +135,14 @@ impl Diagnostic for CliError {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         match self {
-            Self::InFile(inner) => inner.labels(),
+            Self::InFile(inner) | Self::Configuration(inner) => inner.labels(),
             _ => None,
         }
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
         match self {
-            Self::InFile(inner) => inner.source_code(),
+            Self::InFile(inner) | Self::Configuration(inner) => inner.source_code(),
             _ => None,
         }
     }

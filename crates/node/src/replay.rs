@@ -12,8 +12,10 @@ use crate::cli::ReplayArgs;
 use crate::client::Client;
 use crate::problem::{CliError, Problem};
 use crate::progress;
+use crate::records::{has_ended, invocations};
 use crate::runs::query;
-use report::{Fate, Report};
+use report::Fate;
+pub(crate) use report::Report;
 
 /// Replays under way at once. A node answers others meanwhile; more of them only wait for its cores.
 const AT_ONCE: usize = 4;
@@ -46,6 +48,26 @@ async fn many(client: &Client, args: &ReplayArgs, scripts: &Map<String, Value>) 
     if runs.is_empty() {
         return Err(CliError::Usage("there are no such runs to replay".to_owned()));
     }
+    let (report, broken) = collected(client, runs, scripts).await;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report.json()).unwrap_or_default());
+    } else {
+        print!("{}", report.text());
+    }
+    broken.map_or_else(|| report.verdict(), Err)
+}
+
+/// Replays runs and says what came of it.
+///
+/// # Errors
+/// When no node answers any more.
+pub(crate) async fn each(client: &Client, runs: Vec<Recorded>, scripts: &Map<String, Value>) -> Result<Report, CliError> {
+    let (report, broken) = collected(client, runs, scripts).await;
+    broken.map_or(Ok(report), Err)
+}
+
+/// What came of the replays, and why they were broken off where they were.
+async fn collected(client: &Client, runs: Vec<Recorded>, scripts: &Map<String, Value>) -> (Report, Option<CliError>) {
     let bar = progress::bar(runs.len());
     let mut report = Report::new(scripts);
     let mut fates = std::pin::pin!(stream::iter(runs).map(|run| replay(client, run, scripts)).buffered(AT_ONCE));
@@ -62,33 +84,39 @@ async fn many(client: &Client, args: &ReplayArgs, scripts: &Map<String, Value>) 
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report.json()).unwrap_or_default());
-    } else {
-        print!("{}", report.text());
-    }
-    broken.map_or_else(|| report.verdict(), Err)
+    (report, broken)
 }
 
 /// What a replay needs to know of a run. Records are large, and runs are many.
-struct Recorded {
+pub(crate) struct Recorded {
     id: String,
     ended: bool,
     /// Scripts that it invoked.
     used: BTreeSet<String>,
 }
 
+impl Recorded {
+    /// Takes it from the record.
+    pub(crate) fn of(run: &Value) -> Self {
+        let used = invocations(run).filter_map(|invocation| invocation.record["script"].as_str()).map(str::to_owned);
+        Self { id: run["id"].as_str().unwrap_or_default().to_owned(), ended: has_ended(run), used: used.collect() }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether it came to a script.
+    pub(crate) fn has_used(&self, script: &str) -> bool {
+        self.used.contains(script)
+    }
+}
+
 /// The newest runs of a flow, or calls of an endpoint.
 async fn newest(client: &Client, args: &ReplayArgs) -> Result<Vec<Recorded>, CliError> {
     let mut runs: Vec<Recorded> = Vec::new();
     let filter = query([("flow", &args.flow), ("call", &args.call)]);
-    let take = |run: Value| {
-        runs.push(Recorded {
-            id: run["id"].as_str().unwrap_or_default().to_owned(),
-            ended: !run["ended_at"].is_null(),
-            used: used(&run).into_iter().map(str::to_owned).collect(),
-        });
-    };
+    let take = |run: Value| runs.push(Recorded::of(&run));
     client.each(&format!("/v1/runs?{filter}"), args.last, take).await?;
     Ok(runs)
 }
@@ -121,17 +149,4 @@ async fn replay(client: &Client, run: Recorded, scripts: &Map<String, Value>) ->
         status => Fate::Failed(Problem::read(status, &answer.body)),
     };
     Ok((id, fate))
-}
-
-/// Scripts that a run invoked.
-fn used(run: &Value) -> BTreeSet<&str> {
-    let steps = || list(&run["steps"]);
-    let hooks = steps().flat_map(|step| list(&step["hooks"]));
-    let of_attempts = steps().flat_map(|step| list(&step["attempts"])).flat_map(|attempt| list(&attempt["hooks"]));
-    let trigger = std::iter::once(&run["trigger"]);
-    hooks.chain(of_attempts).chain(trigger).filter_map(|invocation| invocation["script"].as_str()).collect()
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }

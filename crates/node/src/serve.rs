@@ -4,6 +4,7 @@ use snaphook_wall::InForce;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::ServeArgs;
+use crate::colour;
 use crate::config::{Config, LogFormat};
 use crate::node::{Node, start_error};
 use crate::problem::CliError;
@@ -85,7 +86,7 @@ pub(crate) fn survive_full_files() {
 /// The node's own log goes to standard error; RUST_LOG says what of it, and without that everything from `level` up.
 pub(crate) fn start_log(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour::on_stderr()).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),

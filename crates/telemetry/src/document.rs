@@ -8,7 +8,7 @@ use crate::table::METRICS;
 const BEGIN: &str = "\
 # Telemetry
 
-This page is made from the tables in `crates/telemetry` by `cargo xtask gen`; a test holds it so.
+For whoever watches nodes. This page is made from the tables in `crates/telemetry` by `cargo xtask gen`; a test holds it so.
 
 ## Metrics
 
@@ -16,7 +16,7 @@ This page is made from the tables in `crates/telemetry` by `cargo xtask gen`; a 
 same machine needs none, as long as it asks for the node by a name of the machine itself (`http://127.0.0.1:7070/metrics`, `localhost`, `[::1]`) and
 no proxy says that it asks for somebody else (`forwarded`, `x-forwarded-for`, `x-real-ip`, `via`).
 
-```yaml
+```yaml skip=machine
 scrape_configs:
   - job_name: snaphook
     static_configs: [{targets: [\"127.0.0.1:7070\"]}]

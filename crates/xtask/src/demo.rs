@@ -32,7 +32,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), String> {
     run(bench.args(arguments).current_dir(root()))
 }
 
-fn target_dir(profile: &str) -> std::path::PathBuf {
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir(profile: &str) -> std::path::PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
     target.join(profile)
 }

@@ -1,10 +1,11 @@
-//! Chores: `cargo xtask demo | test | format | tidy | deny | guests | bench | gen | setup`.
+//! Chores: `cargo xtask demo | test | format | tidy | deny | guests | bench | gen | package | setup`.
 
 #![forbid(unsafe_code)]
 
 mod demo;
 mod deny;
 mod guest;
+mod package;
 mod run;
 mod setup;
 mod test;
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
   guests          lints of the guest SDK and the guests, which are no members of the workspace
   bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`
   gen             write the generated files that are committed (OpenAPI, pages of the documentation)
+  package         build for release and make a Debian package in target/debian, with cargo-deb
   setup           install what is missing on this machine, or say how
 ";
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "guests" => guest::lint(),
         "bench" => demo::bench(rest),
         "gen" => test::generate(),
+        "package" => package::package(),
         "setup" => setup::everything(),
         _ => {
             eprint!("{USAGE}");

@@ -32,9 +32,13 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
 /// Writes the generated files that are committed; the tests compare them with what would be generated.
 pub(crate) fn generate() -> Result<(), String> {
     setup::clang()?;
-    let made = |arguments: &[&str]| run(cargo().arg("test").args(arguments).env("SNAPHOOK_GENERATE", "1").current_dir(root()));
-    made(&["--package", "snaphook-telemetry", "--test", "generated"])?;
-    made(&["--package", "snaphook-api", "openapi"])
+    let tests: [&[&str]; 3] = [
+        &["--package", "snaphook-telemetry", "--test", "generated"],
+        &["--package", "snaphook-api", "openapi"],
+        &["--package", "snaphook", "--bin", "snaphook", "generated"],
+    ];
+    let write = |test: &&[&str]| run(cargo().arg("test").args(*test).env("SNAPHOOK_GENERATE", "1").current_dir(root()));
+    tests.iter().try_for_each(write)
 }
 
 /// Runs `cargo test`, shows what it prints, and adds up its result lines.

@@ -2,14 +2,14 @@
 
 /// What a guest may import. `wit-component` drops what it does not.
 pub mod host {
-    wit_bindgen::generate!({ path: "../wit", world: "host", generate_unused_types: true });
+    wit_bindgen::generate!({ path: "wit", world: "host", generate_unused_types: true });
 }
 
 macro_rules! hook {
     ($module:ident, $world:literal, $wit:literal) => {
         pub mod $module {
             wit_bindgen::generate!({
-                path: "../wit",
+                path: "wit",
                 inline: $wit,
                 world: $world,
                 with: { "snaphook:hook/types@0.1.0": crate::bindings::host::snaphook::hook::types },

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Output;
 use clap::{Args, Subcommand};
 
 /// Where a node is, and who asks.
@@ -42,13 +43,13 @@ pub(crate) struct DeployArgs {
     #[command(flatten)]
     pub(crate) overrides: Overrides,
     #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
     pub(crate) target: Target,
 }
 
+/// The exit code is 0 when every key was understood, 3 when some were left out.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit codes: 0 every key was understood, 3 some were left out, 1 the file is no manifest or its flow is not valid, 2 wrong usage."
-)]
 pub(crate) struct ImportArgs {
     /// The manifest: JSON or YAML, an object with `execute` or the list of requests itself.
     pub(crate) file: PathBuf,
@@ -83,8 +84,11 @@ pub(crate) struct CallArgs {
     #[arg(long)]
     pub(crate) flow: bool,
     /// Print the answer's body alone.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     pub(crate) quiet: bool,
+    /// Print one JSON object with the answer's status and body, and the run's record.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) target: Target,
 }
@@ -99,85 +103,7 @@ pub(crate) struct TestArgs {
     /// Run one hook, such as `pre-hook`, instead of files of cases.
     #[arg(long)]
     pub(crate) hook: Option<String>,
-    /// Print what came of the cases as JSON. The exit code is 0 when all are as expected, 3 when one is not.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-/// The exit code is 0 when everything decided the same, 3 when something did not.
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["run", "flow", "call"]))]
-pub(crate) struct ReplayArgs {
-    /// The run, as `x-run-id` named it.
-    pub(crate) run: Option<String>,
-    /// The newest runs of this flow.
-    #[arg(long)]
-    pub(crate) flow: Option<String>,
-    /// The newest direct calls of this `connector/endpoint`.
-    #[arg(long, value_name = "CONNECTOR/ENDPOINT")]
-    pub(crate) call: Option<String>,
-    /// How many of them.
-    #[arg(long, value_name = "N", default_value = "100", conflicts_with = "run", value_parser = at_least_one)]
-    pub(crate) last: usize,
-    /// Version of a script to take in place of the one that ran; may be repeated.
-    #[arg(long = "script", value_name = "NAME=VERSION", value_parser = name_version)]
-    pub(crate) scripts: Vec<(String, u32)>,
-    /// Print what came of it as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunsArgs {
-    /// Only runs of this flow.
-    #[arg(long)]
-    pub(crate) flow: Option<String>,
-    /// Only direct calls of this `connector/endpoint`.
-    #[arg(long, value_name = "CONNECTOR/ENDPOINT")]
-    pub(crate) call: Option<String>,
-    /// Only runs in this state, such as `failed` or `waiting`.
-    #[arg(long)]
-    pub(crate) status: Option<String>,
-    /// Only runs that began at this time or later, as RFC 3339 writes it, such as 2026-01-31T08:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
-    /// How many at most.
-    #[arg(long, value_name = "N", default_value = "20", value_parser = at_least_one)]
-    pub(crate) last: usize,
-    /// Print them as JSON, one on each line.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    /// The run, as `x-run-id` or `snaphook runs` named it.
-    pub(crate) run: String,
-    /// Print the whole record as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) target: Target,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AuditArgs {
-    /// Only changes of this kind, such as `flow.put` or `secret.delete`.
-    #[arg(long)]
-    pub(crate) action: Option<String>,
-    /// Only changes made at this time or later, as RFC 3339 writes it, such as 2026-01-31T08:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<String>,
-    /// How many at most.
-    #[arg(long, value_name = "N", default_value = "20", value_parser = at_least_one)]
-    pub(crate) last: usize,
-    /// Print them as JSON, one on each line.
+    /// Print what came of the cases as JSON; of one hook it is printed so in any case. The exit code is 0 when all are as expected, 3 when one is not.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -193,10 +119,14 @@ pub(crate) enum TenantCommand {
         #[arg(default_value = "{}")]
         document: String,
         #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
         target: OperatorTarget,
     },
     /// List tenants.
     List {
+        #[command(flatten)]
+        output: Output,
         #[command(flatten)]
         target: OperatorTarget,
     },
@@ -204,11 +134,15 @@ pub(crate) enum TenantCommand {
     Show {
         name: String,
         #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
         target: OperatorTarget,
     },
     /// Delete a tenant and everything it owns.
     Delete {
         name: String,
+        #[command(flatten)]
+        output: Output,
         #[command(flatten)]
         target: OperatorTarget,
     },
@@ -230,16 +164,22 @@ pub(crate) enum TokenCommand {
         #[arg(long)]
         tenant: Option<String>,
         #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
         target: Target,
     },
     /// List the tenant's tokens.
     List {
+        #[command(flatten)]
+        output: Output,
         #[command(flatten)]
         target: Target,
     },
     /// Delete a token; it is unknown from then on.
     Delete {
         id: String,
+        #[command(flatten)]
+        output: Output,
         #[command(flatten)]
         target: Target,
     },
@@ -248,14 +188,4 @@ pub(crate) enum TokenCommand {
 fn from_to(text: &str) -> Result<(String, String), String> {
     let (from, to) = text.split_once('=').ok_or("must be FROM=TO")?;
     Ok((from.trim_end_matches('/').to_owned(), to.trim_end_matches('/').to_owned()))
-}
-
-fn name_version(text: &str) -> Result<(String, u32), String> {
-    let wrong = || "must be NAME=VERSION, such as sign=3".to_owned();
-    let (name, version) = text.split_once('=').ok_or_else(wrong)?;
-    Ok((name.to_owned(), version.parse().map_err(|_| wrong())?))
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a number from 1".to_owned())
 }

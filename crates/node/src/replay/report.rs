@@ -24,7 +24,7 @@ pub(super) enum Fate {
 
 /// All runs that were looked at: sums, and the first of what is of interest, however many they are.
 #[derive(Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// Whose fuel is summed up; all when empty.
     scripts: Vec<String>,
     same: usize,
@@ -59,7 +59,7 @@ struct Reason {
 }
 
 impl Report {
-    pub(super) fn new(scripts: &Map<String, Value>) -> Self {
+    pub(crate) fn new(scripts: &Map<String, Value>) -> Self {
         Self { scripts: scripts.keys().cloned().collect(), ..Self::default() }
     }
 
@@ -106,11 +106,16 @@ impl Report {
         }
     }
 
+    /// Whether nothing was looked at.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replayed() + self.not_used + self.not_ended + self.not_recorded + self.failed == 0
+    }
+
     fn replayed(&self) -> usize {
         self.same + self.different
     }
 
-    pub(super) fn verdict(&self) -> Result<(), CliError> {
+    pub(crate) fn verdict(&self) -> Result<(), CliError> {
         let (all, failed) = (self.replayed(), self.failed);
         match (self.different, failed) {
             (0, 0) if all == 0 => Err(CliError::Start("none of these runs could be replayed".to_owned())),
@@ -124,7 +129,7 @@ impl Report {
     }
 
     /// The first differences, then the sums, which are what one looks for.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         for (run, answer) in &self.differences {
             out += &one(run, answer);
@@ -153,7 +158,7 @@ impl Report {
         out
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let Fuel { invocations, before, after } = self.fuel;
         let differences = self.differences.iter().map(|(run, answer)| json!({"run": run, "invocations": differing(answer)}));
         let reasons = self.reasons.iter().map(|Reason { problem: Problem { status, code, detail, path, .. }, count, run }| {

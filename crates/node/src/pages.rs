@@ -1,0 +1,29 @@
+//! What is made of the definition of the command line: completions and manual pages.
+
+use std::path::Path;
+
+use crate::cli::{self, CompletionsArgs, ManArgs};
+use crate::problem::CliError;
+
+/// Prints completions for a shell.
+pub(crate) fn completions(args: &CompletionsArgs) {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut cli::command(), "snaphook", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
+}
+
+/// Writes a manual page for each command.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(crate) fn man(args: &ManArgs) -> Result<(), CliError> {
+    let folder = args.folder.as_path();
+    let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(cli::command(), folder));
+    written.map_err(|source| CliError::File { what: format!("cannot write manual pages to {}", folder.display()), source })?;
+    println!("manual pages are in {}; `man {}` shows the first", folder.display(), shown(folder));
+    Ok(())
+}
+
+fn shown(folder: &Path) -> String {
+    folder.join("snaphook.1").display().to_string()
+}
