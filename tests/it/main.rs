@@ -19,6 +19,7 @@ mod contract;
 mod crash;
 mod dashboard;
 mod dashboard_pages;
+mod dashboard_story;
 mod determinism;
 mod examples;
 mod failures;
