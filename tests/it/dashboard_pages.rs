@@ -109,10 +109,40 @@ async fn a_failed_run_shows_the_line_of_its_source() {
     browser.choose("s", "version 2").await;
     browser.click("Replay").await;
     browser.wait_for_text("1 of 1 invocations differ").await;
-    // What a hook did to what it was given, as a difference.
+    // What a hook did to what it was given, as a difference; its bar is opened with Enter.
     visit(&browser, &format!("#/runs/{good}")).await;
-    browser.click_on("//button[starts-with(normalize-space(), 'pre-hook s v1')]").await;
+    browser.press("//button[starts-with(normalize-space(), 'pre-hook s v1')]", "\u{e007}").await;
     browser.wait_until("[...document.querySelectorAll('.diff .added')].some((line) => line.innerText.includes('\"twice\": 8'))").await;
+    assert_eq!(browser.complaints(node().url()).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_runs_keeps_itself_up_to_date_and_goes_on() {
+    if !browser_is_here() {
+        return;
+    }
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/x", ok());
+    tenant.js("s", SOURCE).await;
+    endpoint(&tenant, &upstream, json!({"pre-hook": [{"script": "s"}]}), json!({})).await;
+    let browser = Browser::start().await;
+    // A phone's navigation is behind a button.
+    browser.resize(390, 844).await;
+    sign_in(&browser, tenant.client.token.as_deref().unwrap()).await;
+    browser.click("Menu").await;
+    browser.click("Runs").await;
+    browser.wait_for_text("No run fits").await;
+    let _ = tenant.call("api/x", json!({"n": 1})).await.expect(200);
+    browser.wait_until("document.querySelector('tbody .badge')?.innerText === 'succeeded'").await;
+    browser.choose("Status", "failed").await;
+    browser.wait_for_text("No run fits").await;
+    // More than a page of them: who scrolls gets the next one.
+    for _ in 0..60 {
+        let _ = tenant.call("api/x", json!({})).await.expect(422);
+    }
+    browser.wait_until("document.querySelectorAll('tbody tr').length >= 50").await;
+    browser.wait_until("scrollTo(0, document.body.scrollHeight) ?? document.querySelectorAll('tbody tr').length === 60").await;
+    browser.wait_for_text("60 shown, that is all").await;
     assert_eq!(browser.complaints(node().url()).await, [""; 0]);
 }
 

@@ -20,6 +20,7 @@ mod contract;
 mod crash;
 mod dashboard;
 mod dashboard_pages;
+mod dashboard_story;
 mod determinism;
 mod docs;
 mod examples;

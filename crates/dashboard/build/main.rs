@@ -25,6 +25,9 @@ const INSTALL: [&str; 8] = [
 /// Where the packages bring axe-core.
 const AXE: &str = "node_modules/axe-core/axe.min.js";
 
+/// The licence that CodeMirror's packages and those of its parser share.
+const LICENCE: &str = "node_modules/@codemirror/state/LICENSE";
+
 /// Stands for the bundle where it cannot be made.
 const NO_EDITOR: &str = "// This node was built without npm.\nexport const create = null;\n";
 
@@ -91,10 +94,14 @@ fn bundle(vendor: &Path, folder: &Path) -> Result<PathBuf, Failure> {
         copy(&vendor.join(name), &folder.join(name))?;
     }
     run(Command::new("npm").args(INSTALL).current_dir(folder))?;
-    run(Command::new("npm").args(["run", "--silent", "bundle", "--", "--outfile=bundle.js"]).current_dir(folder))?;
-    if !bundle.is_file() || !axe.is_file() {
-        return Err(format!("npm did not make all of {}", folder.display()));
+    run(Command::new("npm").args(["run", "--silent", "bundle", "--", "--outfile=made.js"]).current_dir(folder))?;
+    if !axe.is_file() {
+        return Err(format!("npm brought no {}", axe.display()));
     }
+    // What is bundled comes with its licence, as that asks.
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|error| format!("{name}: {error}"));
+    let text = format!("/*! CodeMirror and Lezer\n\n{}*/\n{}", read(LICENCE)?, read("made.js")?);
+    std::fs::write(&bundle, text).map_err(|error| format!("{}: {error}", bundle.display()))?;
     Ok(bundle)
 }
 

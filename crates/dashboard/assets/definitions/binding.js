@@ -1,6 +1,6 @@
 // One binding in the hand: pick script and version, write its parms, see its code.
 
-import { get, path, query } from "../lib/api.js";
+import { all, get, path } from "../lib/api.js";
 import { button, empty, field, h, replace, say, select } from "../lib/dom.js";
 import { sourceView } from "../lib/json.js";
 import { may } from "../lib/session.js";
@@ -8,8 +8,9 @@ import { scriptOf, sourceOf } from "../scripts/head.js";
 
 /** The tenant's scripts with their latest version, of those that have the hook, by name. */
 async function scriptsWith(hook, signal) {
-  const { items } = await get(query("/v1/scripts", { limit: 200 }), { signal });
-  return items.filter((script) => script.hooks.includes(hook)).map((script) => script.name);
+  const scripts = await all("/v1/scripts");
+  signal.throwIfAborted();
+  return scripts.filter((script) => script.hooks.includes(hook)).map((script) => script.name);
 }
 
 /**

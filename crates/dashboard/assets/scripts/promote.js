@@ -108,16 +108,16 @@ function summary(rows) {
 function details(rows) {
   const cells = (row) => [
     h("a", { href: `#/runs/${row.run.id}` }, shortId(row.run.id)),
-    runName(row.run),
-    h("time", { datetime: row.run.started_at, class: "nowrap" }, moment(row.run.started_at)),
     row.error ? [badge("not replayed", "warn"), " ", h("span", { class: "soft" }, row.error)] : outcome(row),
+    runName(row.run),
     row.error ? "–" : amount(row.before),
     row.error ? "–" : amount(row.after),
+    h("time", { datetime: row.run.started_at, class: "nowrap" }, moment(row.run.started_at)),
   ];
   // What differs comes first: that is what is looked for.
   const order = [...rows].sort((a, b) => (b.differing?.length ?? 0) - (a.differing?.length ?? 0));
   const number = (text) => ({ text, class: "num" });
-  return table("Replayed runs", ["Run", "Of", "Began", "Outcome", number("Fuel before"), number("Fuel after")], order.map(cells));
+  return table("Replayed runs", ["Run", "Outcome", "Of", number("Fuel before"), number("Fuel after"), "Began"], order.map(cells));
 }
 
 function outcome({ differing }) {
