@@ -83,6 +83,15 @@ impl Database {
         }
     }
 
+    /// What stands behind a table whose rows are to be found by an index. PostgreSQL finds it by itself; SQLite keeps no statistics here, and would
+    /// rather read a tenant's rows in the order of the primary key, all of them where none fits.
+    pub(crate) fn by_index(&self, index: &str) -> String {
+        match self {
+            Self::Sqlite(_) => format!(" INDEXED BY {index}"),
+            Self::Postgres(_) => String::new(),
+        }
+    }
+
     /// When a lease that is taken or renewed now ends, by the database's clock; never on SQLite.
     pub(crate) async fn lease_until(&self, transaction: &mut Transaction<'_>) -> Result<Option<i64>, StoreError> {
         let Self::Postgres(server) = self else { return Ok(None) };

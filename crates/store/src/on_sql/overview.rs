@@ -11,13 +11,13 @@ use super::rows::{form, text, time};
 use super::run_lists::ids_from;
 use super::runs::status;
 use crate::database::{Database, Query, Row, made_query};
-use crate::sql::overview as sql;
+use crate::sql::{overview as sql, runs as runs_sql};
 use crate::{OverviewBucket, OverviewRequest, OverviewStore, RunsOf, StoreError, StoreFuture};
 
 /// Runs that are counted for one overview; beyond it, buckets go by how dense their newest runs lie.
 const COUNTED: usize = 500_000;
 /// Records that are looked at for one overview.
-const LOOKED_AT: usize = 6_000;
+const LOOKED_AT: usize = 4_000;
 /// Text of records that is read for one overview.
 const READ_BYTES: u64 = 16 << 20;
 
@@ -103,16 +103,11 @@ impl<'a> Look<'a> {
         self.edges.len().saturating_sub(1)
     }
 
-    /// Whether an index finds the runs that are asked for. Of direct calls their records alone say which endpoint's they are.
-    const fn of_flow(&self) -> bool {
-        matches!(self.request.of, Some(RunsOf::Flow(_)))
-    }
-
     async fn count(&self) -> Result<Vec<Counted>, StoreError> {
         let most = COUNTED / self.buckets().max(1);
         let mut counted: Vec<_> = self.edges.iter().map(|edge| Counted { rows: 0, from: edge.clone(), scale: 1.0 }).collect();
         counted.truncate(self.buckets());
-        let query = self.query(sql::counts(self.buckets(), self.of_flow()), self.of_flow());
+        let query = self.query(sql::counts);
         let query = self.bind(query, |bucket| (&self.edges[bucket], most));
         self.each(query, |bucket, row| {
             let rows = count(row, 1)?;
@@ -131,7 +126,9 @@ impl<'a> Look<'a> {
 
     /// How the runs of all kinds ended.
     async fn add_outcomes(&self, counted: &[Counted], buckets: &mut [OverviewBucket]) -> Result<(), StoreError> {
-        let query = self.query(sql::outcomes(self.buckets()), false);
+        let by_index = self.database.by_index(runs_sql::BY_STATUS);
+        let outcomes = sql::outcomes(sql::Which { buckets: self.buckets(), of_flow: false, by_index: &by_index });
+        let query = made_query(outcomes.into()).bind(self.tenant.as_str());
         let query = self.bind(query, |bucket| (&counted[bucket].from, RunStatus::ALL.len()));
         let mut others = vec![0.0; buckets.len()];
         self.each(query, |bucket, row| {
@@ -151,7 +148,7 @@ impl<'a> Look<'a> {
     /// The newest runs of each bucket, as many as are looked at.
     async fn sizes(&self, counted: &[Counted]) -> Result<Vec<Vec<Known>>, StoreError> {
         let most = LOOKED_AT / with_runs(counted);
-        let query = self.query(sql::sizes(self.buckets(), self.of_flow()), self.of_flow());
+        let query = self.query(sql::sizes);
         let query = self.bind(query, |bucket| (&self.edges[bucket], most));
         let mut known: Vec<Vec<Known>> = counted.iter().map(|_| Vec::new()).collect();
         self.each(query, |bucket, row| {
@@ -170,7 +167,7 @@ impl<'a> Look<'a> {
             runs.iter().take_while(|run| within(&mut bytes, run.bytes, quota)).count()
         });
         let fitting: Vec<usize> = fitting.collect();
-        let query = self.query(sql::records(self.buckets(), self.of_flow()), self.of_flow());
+        let query = self.query(sql::records);
         let query = self.bind(query, |bucket| (&self.edges[bucket], fitting[bucket]));
         let mut read = vec![0_u64; buckets.len()];
         self.each(query, |bucket, row| {
@@ -201,11 +198,16 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    fn query(&self, sql: String, of_flow: bool) -> Query<'a> {
-        let query = made_query(sql.into()).bind(self.tenant.as_str());
+    /// A statement about the runs that are asked for. Of direct calls their records alone say which endpoint's they are.
+    fn query(&self, made: impl Fn(sql::Which<'_>) -> String) -> Query<'a> {
+        let buckets = self.buckets();
         match &self.request.of {
-            Some(RunsOf::Flow(flow)) if of_flow => query.bind(flow.as_str()),
-            _ => query,
+            Some(RunsOf::Flow(flow)) => {
+                let by_index = self.database.by_index(runs_sql::BY_FLOW);
+                let sql = made(sql::Which { buckets, of_flow: true, by_index: &by_index });
+                made_query(sql.into()).bind(self.tenant.as_str()).bind(flow.as_str())
+            }
+            _ => made_query(made(sql::Which { buckets, of_flow: false, by_index: "" }).into()).bind(self.tenant.as_str()),
         }
     }
 

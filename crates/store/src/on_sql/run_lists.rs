@@ -7,7 +7,7 @@ use snaphook_model::{RunId, RunRecord, RunStatus, TenantName};
 
 use super::rows::{Item, MAX_PAGE_BYTES, page, text, to_json};
 use super::runs::{RECORD, run_record};
-use crate::database::{Database, Query, Row, query};
+use crate::database::{Database, Query, Row, made_query, query};
 use crate::sql::runs as sql;
 use crate::{Cursor, Page, PageRequest, RunFilter, StoreError};
 
@@ -35,7 +35,8 @@ pub(super) async fn list(
     let oldest = filter.since.map(oldest_id).unwrap_or_default();
     let end = end_of_look(database, tenant, filter, &before).await?.filter(|end| *end > oldest);
     let rows = if filter.looks_into_records() { ROWS_OF_LOOK } else { request.rows() };
-    let list = query(sql::list(filter)).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
+    let by_index = sql::index(filter).map(|index| database.by_index(index)).unwrap_or_default();
+    let list = made_query(sql::list(filter, &by_index).into()).bind(tenant.as_str()).bind(before).bind(since).bind(rows);
     let mut list = list.bind(end.clone().unwrap_or(oldest));
     if let Some(flow) = &filter.flow {
         list = list.bind(flow.as_str());

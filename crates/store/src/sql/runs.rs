@@ -30,27 +30,35 @@ pub(crate) fn put(rows: usize, keep_tenant: &str) -> String {
 pub(crate) const STATUS: &str = "SELECT status FROM runs WHERE tenant = $1 AND id = $2";
 pub(crate) const GET: &str = "SELECT id, status, started_at, record FROM runs WHERE tenant = $1 AND id = $2";
 
+/// The index that a list goes by; none where that is the primary key. Most runs succeed, so that no index holds those.
+pub(crate) fn index(filter: &RunFilter) -> Option<&'static str> {
+    match (filter.flow.is_some(), filter.status) {
+        (true, _) => Some(BY_FLOW),
+        (false, None | Some(RunStatus::Succeeded)) => None,
+        (false, Some(_)) => Some(BY_STATUS),
+    }
+}
+
+/// Indexes by name, which [`crate::database::Database::by_index`] asks for.
+pub(crate) const BY_FLOW: &str = "runs_by_flow";
+pub(crate) const BY_STATUS: &str = "runs_by_status";
+
 /// Lists what the filter lets through: $1 tenant, $2 the cursor, $3 since, $4 the limit, $5 the oldest id, then flow and status, each where it
-/// is filtered. One text per kind of filter lets each use its index.
-pub(crate) fn list(filter: &RunFilter) -> &'static str {
-    macro_rules! list {
-        ($filter:literal) => {
-            concat!(
-                "SELECT id, status, started_at, record FROM runs WHERE tenant = $1 AND id < $2 AND id >= $5 AND started_at >= $3",
-                $filter,
-                " ORDER BY id DESC LIMIT $4"
-            )
-        };
-    }
+/// is filtered. `by_index` names the index.
+pub(crate) fn list(filter: &RunFilter, by_index: &str) -> String {
     let succeeded = filter.status == Some(RunStatus::Succeeded);
-    match (filter.flow.is_some(), filter.status.is_some()) {
-        (false, false) => list!(""),
-        (true, false) => list!(" AND flow = $6"),
-        (false, true) if succeeded => list!(" AND status = $6"),
+    let also = match (filter.flow.is_some(), filter.status.is_some()) {
+        (false, false) => "",
+        (true, false) => " AND flow = $6",
+        (false, true) if succeeded => " AND status = $6",
         // The second condition is what the index of runs that did not succeed asks for.
-        (false, true) => list!(" AND status = $6 AND status <> 'succeeded'"),
-        (true, true) => list!(" AND flow = $6 AND status = $7"),
-    }
+        (false, true) => " AND status = $6 AND status <> 'succeeded'",
+        (true, true) => " AND flow = $6 AND status = $7",
+    };
+    format!(
+        "SELECT id, status, started_at, record FROM runs{by_index} WHERE tenant = $1 AND id < $2 AND id >= $5 AND started_at >= $3{also} \
+         ORDER BY id DESC LIMIT $4"
+    )
 }
 
 /// Where a page ends at the latest that looks at $3 + 1 rows; nothing where there are fewer. $1 tenant, $2 the cursor, $4 what the index of the
