@@ -113,7 +113,7 @@ async fn an_overview_covers_the_time_that_is_asked_for() {
         ("since=yesterday".to_owned(), "since", "RFC 3339"),
         (format!("since={}", ago(8 * 24)), "since", "more than 7 days ago"),
         (format!("since={}", ago(-1)), "since", "still to come"),
-        ("flow=a%20b".to_owned(), "flow", "Names match"),
+        ("flow=a%20b".to_owned(), "flow", "is not a name"),
         ("flow=api/".to_owned(), "flow", "connector/endpoint"),
         ("bucket=60".to_owned(), "bucket", "unknown field"),
     ] {
