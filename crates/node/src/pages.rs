@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use clap::Command;
+
 use crate::cli::{self, CompletionsArgs, ManArgs};
 use crate::problem::CliError;
 
-/// Prints completions for a shell.
+/// Prints completions for a shell, for all commands but those that the node gives itself.
 pub(crate) fn completions(args: &CompletionsArgs) {
+    let whole = cli::command();
+    let shown = whole.get_subcommands().filter(|inner| !inner.is_hide_set()).cloned();
+    let mut shown = Command::new("snaphook").version(env!("CARGO_PKG_VERSION")).args(whole.get_arguments().cloned()).subcommands(shown);
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut cli::command(), "snaphook", &mut script);
+    clap_complete::generate(args.shell, &mut shown, "snaphook", &mut script);
     print!("{}", String::from_utf8_lossy(&script));
 }
 

@@ -66,8 +66,8 @@ pub(crate) fn command() -> Command {
 
 fn with_help(command: Command, words: &str, help: &str) -> Command {
     match words.split_once(' ') {
-        Some((first, rest)) => command.mut_subcommand(first.to_owned(), |inner| with_help(inner, rest, help)),
-        None => command.mut_subcommand(words.to_owned(), |inner| inner.after_help(help.to_owned())),
+        Some((first, rest)) => command.mut_subcommand(first, |inner| with_help(inner, rest, help)),
+        None => command.mut_subcommand(words, |inner| inner.after_help(help.to_owned())),
     }
 }
 

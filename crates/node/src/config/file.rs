@@ -44,8 +44,11 @@ impl ConfigFile {
             places.push((name.to_string(), value.span()));
         }
         let values: toml::Table = toml::from_str(&text).map_err(|error| at(&text, error.span(), error.message().to_owned()))?;
-        let values = Value::serialize(values).and_then(|values| values.into_dict().ok_or_else(|| Error::from("no table".to_owned())));
-        let values = values.map_err(|error| at(&text, None, error.to_string()))?;
+        let values = match Value::serialize(values) {
+            // A table is nothing else.
+            Ok(values) => values.into_dict().unwrap_or_default(),
+            Err(error) => return Err(at(&text, None, error.to_string())),
+        };
         Ok(Self { shown, text, values, places })
     }
 
