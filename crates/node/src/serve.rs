@@ -1,5 +1,7 @@
 //! `snaphook serve`: a node until a signal says stop.
 
+use std::io::IsTerminal as _;
+
 use snaphook_wall::InForce;
 use tracing_subscriber::EnvFilter;
 
@@ -82,10 +84,11 @@ pub(crate) fn survive_full_files() {
     }
 }
 
-/// The node's own log goes to standard error; RUST_LOG says what of it, and without that everything from `level` up.
+/// The node's own log goes to standard error, in colours where that is a terminal; RUST_LOG says what of it, and without that everything from `level` up.
 pub(crate) fn start_log(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
