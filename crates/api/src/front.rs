@@ -51,7 +51,7 @@ impl Api {
         let answered = match self.admit(&request) {
             // What only reads may be given up with its client; what changes something is finished, with its permit.
             Ok(permit) if request.method().is_safe() && !comes_from_outside(&request) => {
-                let work = within(context, self.clone().route(request, permit, &id)).instrument(logged);
+                let work = within(context, Box::pin(self.clone().route(request, permit, &id))).instrument(logged);
                 AssertUnwindSafe(work).catch_unwind().await
             }
             Ok(permit) => {

@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a node.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Run everything on this machine for a folder of scripts, connectors and flows, and deploy it again when it changes.
     Dev(DevArgs),
     /// Upload a folder's scripts, connectors and flows to a node.

@@ -93,7 +93,9 @@ pub(crate) fn check_json(body: &[u8]) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_json, is_call};
+    use http::Request;
+
+    use super::{check_json, is_ordinary};
 
     #[test]
     fn only_plain_addresses_take_the_short_way() {
@@ -107,8 +109,9 @@ mod tests {
             ("/v1/call/a/%62", false),
             ("/v1/calls/a/b", false),
         ] {
-            assert_eq!(is_call(&uri.parse().expect("a URI")), short, "{uri}");
+            assert_eq!(is_ordinary(&Request::post(uri).body(()).expect("a request")), short, "{uri}");
         }
+        assert!(!is_ordinary(&Request::get("/v1/call/a/b").body(()).expect("a request")));
     }
 
     #[test]
