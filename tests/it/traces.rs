@@ -198,7 +198,7 @@ async fn a_run_that_waits_goes_on_in_its_trace_also_after_a_restart() {
     assert!(wait.nanos > 0 && of_run.nanos >= wait.nanos);
     let hook = named(&all, TRACE, "hook")[0];
     let mut requests = named(&all, TRACE, "request");
-    requests.sort_by_key(|request| request.told.get("snaphook.step").is_none());
+    requests.sort_by_key(|request| !request.told.contains_key("snaphook.step"));
     // The step's below the run, the script's own below its hook, before and after the restart.
     assert_eq!([&requests[0].parent, &requests[1].parent, &hook.parent], [&of_run.id, &hook.id, &of_run.id]);
     assert_eq!(upstream.last().header("traceparent"), Some(&*format!("00-{TRACE}-{}-01", requests[1].id)));
