@@ -25,7 +25,7 @@ scrape_configs:
 ```
 
 Labels have values of the program's own only: patterns of routes, codes, hooks. No tenant, script, flow, path or id is a label, so that the number of
-series does not grow with what tenants do. [`deploy/grafana.json`](../deploy/grafana.json) is a dashboard for Grafana over these metrics.
+series does not grow with what tenants do. `packaging/grafana.json` of the repository is a dashboard for Grafana over these metrics.
 
 A series with labels is there once it has counted something; one without is there from the start. Times are in seconds.
 

@@ -34,7 +34,7 @@ fn texts(key: &str) -> Vec<String> {
             _ => {}
         }
     }
-    let dashboard = std::fs::read_to_string(file("deploy/grafana.json")).unwrap();
+    let dashboard = std::fs::read_to_string(file("packaging/grafana.json")).unwrap();
     let mut found = Vec::new();
     collect(&serde_json::from_str(&dashboard).unwrap(), key, &mut found);
     found
@@ -57,11 +57,11 @@ fn the_dashboard_shows_metrics_that_there_are_and_all_of_them() {
     assert!(expressions.len() >= METRICS.len() && queries.len() == 3, "{} expressions", expressions.len());
     let named: BTreeSet<&str> = expressions.iter().chain(&queries).flat_map(|expression| metrics_in(expression)).collect();
     for name in &named {
-        assert!(series.contains(*name), "deploy/grafana.json asks for `{name}`, which is no metric's series");
+        assert!(series.contains(*name), "packaging/grafana.json asks for `{name}`, which is no metric's series");
     }
     for row in METRICS {
         let shown = |name: &&&str| **name == row.name || (row.kind == Kind::Histogram && name.starts_with(row.name));
-        assert!(named.iter().any(|name| shown(&name)), "deploy/grafana.json does not show {}", row.name);
+        assert!(named.iter().any(|name| shown(&name)), "packaging/grafana.json does not show {}", row.name);
     }
 }
 

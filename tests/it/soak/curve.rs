@@ -24,12 +24,19 @@ struct Look {
 #[derive(Debug, Default)]
 pub(crate) struct Curve(Vec<Look>);
 
-/// What is looked at: its name, what it may grow by whatever it was before, and how it is read off.
-const COLUMNS: [(&str, u64, fn(&Look) -> u64); 4] = [
-    ("resident KiB", 32 << 10, |look| look.resident_kib),
-    ("descriptors", 16, |look| look.descriptors),
-    ("database KiB", 16 << 10, |look| look.database_kib),
-    ("other files KiB", 1 << 10, |look| look.files_kib),
+/// What is looked at.
+struct Column {
+    name: &'static str,
+    /// What it may grow by whatever it was before, in its unit.
+    slack: u64,
+    of: fn(&Look) -> u64,
+}
+
+const COLUMNS: [Column; 4] = [
+    Column { name: "resident KiB", slack: 32 << 10, of: |look| look.resident_kib },
+    Column { name: "descriptors", slack: 16, of: |look| look.descriptors },
+    Column { name: "database KiB", slack: 16 << 10, of: |look| look.database_kib },
+    Column { name: "other files KiB", slack: 1 << 10, of: |look| look.files_kib },
 ];
 
 impl Curve {
@@ -58,14 +65,14 @@ impl Curve {
     /// than a tenth and a little.
     pub(crate) fn levels_off(&self) -> Result<(), String> {
         let quarter = self.0.len() / 4;
-        let middle = |looks: &[Look], column: fn(&Look) -> u64| {
-            let mut values: Vec<u64> = looks.iter().map(column).collect();
+        let middle = |looks: &[Look], of: fn(&Look) -> u64| {
+            let mut values: Vec<u64> = looks.iter().map(of).collect();
             values.sort_unstable();
             values[values.len() / 2]
         };
-        for (name, slack, column) in COLUMNS {
-            let before = middle(&self.0[quarter..2 * quarter], column);
-            let after = middle(&self.0[3 * quarter..], column);
+        for Column { name, slack, of } in COLUMNS {
+            let before = middle(&self.0[quarter..2 * quarter], of);
+            let after = middle(&self.0[3 * quarter..], of);
             if after > before + before / 10 + slack {
                 return Err(format!("{name} grew from {before} to {after}\n{self}"));
             }
@@ -77,14 +84,14 @@ impl Curve {
 impl fmt::Display for Curve {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:>8}", "s")?;
-        for (name, ..) in COLUMNS {
+        for Column { name, .. } in COLUMNS {
             write!(out, "{name:>17}")?;
         }
         // A table of twenty lines shows the form of the curve.
         for look in self.0.iter().step_by((self.0.len() / 20).max(1)) {
             write!(out, "\n{:>8.1}", look.at.as_secs_f64())?;
-            for (_, _, column) in COLUMNS {
-                write!(out, "{:>17}", column(look))?;
+            for Column { of, .. } in COLUMNS {
+                write!(out, "{:>17}", of(look))?;
             }
         }
         Ok(())
