@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::files_below;
-
 /// One look.
 #[derive(Debug, Clone, Copy)]
 struct Look {
@@ -45,13 +43,7 @@ impl Curve {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
         let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is ours").count();
-        let (mut database, mut files) = (0, 0);
-        for path in files_below(data_dir) {
-            // What is gone meanwhile takes no room.
-            let bytes = std::fs::metadata(&path).map_or(0, |data| data.len());
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            *(if name.contains(".db") { &mut database } else { &mut files }) += bytes;
-        }
+        let [database, files] = bytes_below(data_dir);
         self.0.push(Look {
             at,
             resident_kib: resident.expect("the kernel says it"),
@@ -79,6 +71,21 @@ impl Curve {
         }
         Ok(())
     }
+}
+
+/// Bytes of a folder's files: those of the database, and all others. What is gone by the time it is looked at takes no room.
+fn bytes_below(folder: &Path) -> [u64; 2] {
+    let mut sums = [0, 0];
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let bytes = match entry.metadata() {
+            Ok(data) if data.is_dir() => bytes_below(&entry.path()),
+            Ok(data) if entry.file_name().to_string_lossy().contains(".db") => [data.len(), 0],
+            Ok(data) => [0, data.len()],
+            Err(_) => [0, 0],
+        };
+        sums = [sums[0] + bytes[0], sums[1] + bytes[1]];
+    }
+    sums
 }
 
 impl fmt::Display for Curve {
