@@ -1,9 +1,9 @@
 # A node of Snaphook: `docker build -t snaphook .`; packaging/README.md says how it is run.
 
 FROM rust:1.95-slim-bookworm AS build
-# clang compiles the JavaScript interpreter to WebAssembly.
+# clang compiles the JavaScript interpreter to WebAssembly; npm brings the editor of the dashboard, which is a plain text area without.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends clang \
+    && apt-get install -y --no-install-recommends clang nodejs npm \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./

@@ -169,11 +169,33 @@ async fn a_token_is_made_shown_once_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_saved_is_left_only_on_purpose_and_nothing_is_replaced_as_new() {
+    if !browser_is_here() {
+        return;
+    }
+    let (tenant, _upstream, ..) = lived_in().await;
+    let browser = Browser::start().await;
+    sign_in(&browser, tenant.client.token.as_deref().unwrap()).await;
+    visit(&browser, "#/connectors/+new").await;
+    browser.fill("Name", "api").await;
+    browser.write_in_editor("Document of the connector", "{\"base_url\": \"https://other.example.com\", \"endpoints\": {}}").await;
+    browser.click("Save").await;
+    browser.wait_for_text("There is a connector “api” already").await;
+    browser.click("Runs").await;
+    browser.click("Stay here").await;
+    browser.wait_until("location.hash === '#/connectors/+new' && document.querySelector('.page-connectors .problems')").await;
+    browser.click("Runs").await;
+    browser.click("Leave it").await;
+    browser.wait_until("document.querySelector('.page-runs')").await;
+    assert_eq!(browser.complaints(node().url()).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_operator_sees_tenants_and_nothing_inside_them() {
     if !browser_is_here() {
         return;
     }
-    let document = json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "document_statuses": ["Awaiting Legal"]});
+    let document = json!({"egress": {"allow": [], "allow_private": ["127.0.0.0/8"]}, "document_statuses": ["Awaiting Legal"]});
     let tenant = node().tenant_with(document).await;
     let browser = Browser::start().await;
     sign_in(&browser, OPERATOR).await;
@@ -189,7 +211,7 @@ async fn the_operator_sees_tenants_and_nothing_inside_them() {
     browser.wait_for_text("It holds from the next request on").await;
     let document = node().operator().get(&format!("/v1/tenants/{}", tenant.name)).await.expect(200).json();
     assert_eq!(document["quota"], json!({"concurrency": 4096, "rate_per_s": 77}));
-    assert_eq!(document["egress"], json!({"allow_private": ["127.0.0.0/8"]}), "what was not touched stays");
+    assert_eq!(document["egress"], json!({"allow": [], "allow_private": ["127.0.0.0/8"]}), "what was not touched stays: no host is not every host");
     assert_eq!(document["document_statuses"], json!(["Awaiting Legal"]), "what the form does not show stays as well");
     assert_eq!(browser.complaints(node().url()).await, [""; 0]);
 }

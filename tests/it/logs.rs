@@ -1,7 +1,9 @@
 //! `snaphook logs`: what scripts logged and why they failed, of runs that were and of those that come.
 
-use std::io::{BufRead as _, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use snaphook_tests::Tenant;
@@ -78,7 +80,7 @@ async fn logs_come_in_order_with_where_they_are_from() {
 /// `snaphook logs -f`, and what it prints.
 struct Following {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: mpsc::Receiver<String>,
 }
 
 impl Following {
@@ -87,12 +89,14 @@ impl Following {
         command.args(["--pdeathsig", "KILL"]).arg(binary()).args(["logs", "--follow", "--json"]).args(arguments);
         command.env("SNAPHOOK_URL", node().url()).env("SNAPHOOK_TOKEN", token).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");
-        let lines = BufReader::new(child.stdout.take().expect("it was piped")).lines();
+        let stdout = BufReader::new(child.stdout.take().expect("it was piped"));
+        let (printed, lines) = mpsc::channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| printed.send(line)));
         Self { child, lines }
     }
 
     fn next(&mut self) -> String {
-        let line = self.lines.next().expect("it goes on").expect("our own pipe");
+        let line = self.lines.recv_timeout(Duration::from_secs(60)).expect("it goes on");
         serde_json::from_str::<Value>(&line).expect("an entry")["message"].as_str().expect("with a message").to_owned()
     }
 

@@ -5,6 +5,7 @@
 
 mod curve;
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -136,6 +137,11 @@ async fn upstream() -> Upstream {
     upstream
 }
 
+/// Says it past the harness, which keeps what a test prints to itself unless it fails.
+fn show(text: &str) {
+    std::io::stdout().write_all(text.as_bytes()).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_holds_levels_off() {
     let (node, upstream, load) = (Arc::new(NodeProcess::start(binary())), Arc::new(upstream().await), Arc::new(Load::default()));
@@ -154,13 +160,13 @@ async fn what_a_node_holds_levels_off() {
         curve.add(begun.elapsed(), node.pid(), node.data_dir());
     }
     load.stop.store(true, Ordering::Relaxed);
-    println!("{curve}");
+    show(&format!("{curve}\n"));
     for task in tasks {
         task.await.unwrap();
     }
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let [calls, runs, hostile, tenants] = [&load.calls, &load.runs, &load.hostile, &load.tenants].map(count);
-    println!("{calls} calls, {runs} runs, {hostile} runs of hostile scripts, {tenants} tenants that came and went");
+    show(&format!("{calls} calls, {runs} runs, {hostile} runs of hostile scripts, {tenants} tenants that came and went\n"));
     assert!(calls > 0 && runs > 0 && hostile > 0 && tenants > 0, "too little happened");
     curve.levels_off().unwrap();
 }

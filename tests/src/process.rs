@@ -57,22 +57,11 @@ impl NodeOptions {
 
     /// The same on an address that stays the same when the node is started again.
     ///
-    /// Its port is none of those that the kernel gives away by itself: while the node is down, whoever connects somewhere, to this very port
-    /// even, may else be given it as his own.
-    ///
     /// # Panics
     /// When there is no free port.
     #[must_use]
     pub fn at_a_fixed_address(mut self) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let count = u32::from(FIXED_PORTS.end - FIXED_PORTS.start);
-        // Processes of tests that run side by side begin at different ones.
-        let first = std::process::id();
-        let next = || first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
-        let tries = std::iter::repeat_with(|| FIXED_PORTS.start + u16::try_from(next()).expect("it is below the count"));
-        let mut tries = tries.take(FIXED_PORTS.len()).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let free = tries.find(|address| TcpListener::bind(address).is_ok());
-        self.listen = Some(free.expect("loopback has a free port").to_string());
+        self.listen = Some(fixed_address().to_string());
         self
     }
 
@@ -114,6 +103,22 @@ impl NodeOptions {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
     }
+}
+
+/// An address on loopback for who listens later. Its port is none of those that the kernel gives away by itself: until somebody listens, whoever
+/// connects somewhere, to this very port even, may else be given it as his own.
+///
+/// # Panics
+/// When there is no free port.
+pub(crate) fn fixed_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(FIXED_PORTS.end - FIXED_PORTS.start);
+    // Processes of tests that run side by side begin at different ones.
+    let first = std::process::id();
+    let next = || first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+    let tries = std::iter::repeat_with(|| FIXED_PORTS.start + u16::try_from(next()).expect("it is below the count"));
+    let mut tries = tries.take(FIXED_PORTS.len()).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    tries.find(|address| TcpListener::bind(address).is_ok()).expect("loopback has a free port")
 }
 
 /// A process that listens.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::pages::shows;
-use crate::process::copy;
+use crate::process::{copy, fixed_address};
 
 /// A command that prints nothing for so long, or does not end, has hung; a node's start on a busy machine takes a part of it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,7 +55,7 @@ impl Shell {
     #[must_use]
     pub fn start(binary: &Path, warm: &Path, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("loopback has a free port");
+        let port = fixed_address();
         let tools = folder.path().join(".tools");
         std::fs::create_dir(&tools).expect("our own directory");
         std::fs::write(tools.join("prologue"), PROLOGUE).expect("our own directory");

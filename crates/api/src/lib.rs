@@ -26,6 +26,7 @@ mod idempotency;
 mod library;
 mod openapi;
 mod outcome;
+mod overviews;
 mod page;
 mod prefer;
 mod problem;

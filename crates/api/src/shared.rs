@@ -15,6 +15,7 @@ use crate::admission::Admission;
 use crate::auth::{Auth, Known};
 use crate::body::{self, BodyLimit, ReadBody};
 use crate::definitions::Definitions;
+use crate::overviews::Overviews;
 use crate::problem::Problem;
 use crate::programs::Programs;
 use crate::quotas::Kind;
@@ -99,6 +100,7 @@ pub(crate) struct Core {
     pub(crate) auth: Auth,
     pub(crate) definitions: Definitions,
     pub(crate) admission: Admission,
+    pub(crate) overviews: Overviews,
     /// Work whose client has gone; drained at shutdown.
     pub(crate) tasks: TaskTracker,
     /// Set when the shutdown begins, so that `readyz` turns a balancer away.
@@ -112,6 +114,7 @@ impl Core {
             auth: Auth::new(Arc::clone(&store), config.operator),
             definitions: Definitions::new(Arc::clone(&store), runner.clone()),
             admission: Admission::new(config.max_requests, config.body_memory_bytes),
+            overviews: Overviews::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             config,

@@ -29,10 +29,14 @@ pub(crate) fn method(text: &str) -> Result<Method, Fault> {
 /// The headers to send; to another origin than the request's own, the harmless ones only.
 ///
 /// # Errors
-/// `script-contract`, naming the header. Whoever made the request has checked already; a header that frames it would smuggle another one
+/// `script-contract`, naming the header, or where there are too many. Whoever made the request has checked already; a header that frames it would smuggle another one
 /// behind it, so it is checked again at the last place that can.
 pub(crate) fn request_headers(headers: &Headers, own_origin: bool) -> Result<HeaderMap, Fault> {
     let refused = |name: &str, reason: &str| Fault::new(Code::ScriptContract, format!("header `{}` {reason}", name.escape_debug()));
+    if headers.0.len() > MAX_HEADERS {
+        let detail = format!("a request has at most {MAX_HEADERS} headers, and this one has {}", headers.0.len());
+        return Err(Fault::new(Code::ScriptContract, detail));
+    }
     let mut map = HeaderMap::with_capacity(headers.0.len() + ADDED_HEADERS);
     for (name, value) in headers.iter() {
         if is_framing_header(name) {
@@ -59,8 +63,11 @@ pub(crate) fn trace(headers: &mut HeaderMap, context: &TraceContext) {
     headers.extend(state.map(|value| (STATE, value)));
 }
 
-/// `user-agent`, `accept`, `accept-encoding`, `host` and `content-length`, added further down.
-const ADDED_HEADERS: usize = 5;
+/// `user-agent`, `accept`, `accept-encoding`, `host`, `content-length`, `traceparent` and `tracestate`, added further down.
+const ADDED_HEADERS: usize = 7;
+
+/// No upstream takes as many, and a map of headers has an end, beyond which it panics.
+const MAX_HEADERS: usize = 1_000;
 
 /// Reads the whole answer, its body into the sink where that wants it.
 ///

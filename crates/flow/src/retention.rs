@@ -56,7 +56,7 @@ pub(crate) async fn sweep_always(inner: &Inner) {
     loop {
         let begun = Instant::now();
         let pause = match sweep(inner).await {
-            Ok(true) => begun.elapsed().min(PAUSE),
+            Ok(true) => begun.elapsed(),
             Ok(false) => PAUSE.max(begun.elapsed() * PAUSE_PER_LOOK),
             Err(fault) => {
                 tracing::warn!(detail = fault.detail, "what has had its time could not be removed; it is tried again");

@@ -14,7 +14,8 @@ For whoever watches nodes. This page is made from the tables in `crates/telemetr
 
 `GET /metrics` answers with all of them in Prometheus' text form. It wants the operator's token, as `Authorization: Bearer TOKEN`. A client on the
 same machine needs none, as long as it asks for the node by a name of the machine itself (`http://127.0.0.1:7070/metrics`, `localhost`, `[::1]`) and
-no proxy says that it asks for somebody else (`forwarded`, `x-forwarded-for`, `x-real-ip`, `via`).
+no proxy says that it asks for somebody else (`forwarded`, `x-forwarded-for`, `x-real-ip`, `via`). A node with a `public_url` always wants it: what
+stands before such a node need not say for whom it asks.
 
 ```yaml skip=machine
 scrape_configs:

@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use snaphook_model::{Name, TenantName};
-use snaphook_store::{BoundScript, DocumentKind, StoredFlow};
+use snaphook_store::{BoundScript, DocumentKind};
 
 use crate::answer::Answer;
 use crate::extract::{At, Query, Read};
@@ -47,20 +47,34 @@ pub(crate) async fn list(State(core): State<Shared>, Read(tenant): Read, At(name
     page::list(page, |bound| wire(&bound, flows.get(&bound.document).filter(|_| bound.kind == DocumentKind::Flow)))
 }
 
+/// What is kept of a flow while an answer is made. Of a whole page's flows the documents would not fit into memory.
+struct Named {
+    version: u32,
+    /// Of the steps in order; none for one without.
+    steps: Vec<Option<String>>,
+}
+
+impl Named {
+    fn of(version: u32, document: &Value) -> Self {
+        let steps = document["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Self { version, steps: steps.iter().map(|step| step["name"].as_str().map(str::to_owned)).collect() }
+    }
+}
+
 /// The flows among them, each read once: their steps have names.
-async fn flows_of(core: &Core, tenant: &TenantName, bound: &[BoundScript]) -> Result<HashMap<Name, StoredFlow>, Problem> {
+async fn flows_of(core: &Core, tenant: &TenantName, bound: &[BoundScript]) -> Result<HashMap<Name, Named>, Problem> {
     let mut flows = HashMap::new();
     for BoundScript { document, .. } in bound.iter().filter(|bound| bound.kind == DocumentKind::Flow) {
         if !flows.contains_key(document)
             && let Some(flow) = core.store.flow(tenant, document).await?
         {
-            flows.insert(document.clone(), flow);
+            flows.insert(document.clone(), Named::of(flow.version, &flow.document));
         }
     }
     Ok(flows)
 }
 
-fn wire(bound: &BoundScript, flow: Option<&StoredFlow>) -> BindingAnswer {
+fn wire(bound: &BoundScript, flow: Option<&Named>) -> BindingAnswer {
     // A flow that came with `execute` is stored with `steps`.
     let path = match bound.place.strip_prefix("execute[") {
         Some(rest) => format!("steps[{rest}"),
@@ -68,7 +82,7 @@ fn wire(bound: &BoundScript, flow: Option<&StoredFlow>) -> BindingAnswer {
     };
     let (place, hook) = match bound.kind {
         DocumentKind::Connector => of_connector(&path),
-        DocumentKind::Flow => of_flow(&path, flow.map(|flow| &flow.document)),
+        DocumentKind::Flow => of_flow(&path, flow),
     };
     let (hook, name) = (hook.to_owned(), bound.document.to_string());
     BindingAnswer {
@@ -90,13 +104,13 @@ fn of_connector(path: &str) -> (Option<String>, &str) {
 }
 
 /// Step and hook of `steps[1].hooks.pre-hook[0]`; of `steps[1]`, which is a script step; or of `trigger`.
-fn of_flow<'p>(path: &'p str, document: Option<&Value>) -> (Option<String>, &'p str) {
+fn of_flow<'p>(path: &'p str, flow: Option<&Named>) -> (Option<String>, &'p str) {
     let Some((index, rest)) = path.strip_prefix("steps[").and_then(|rest| rest.split_once(']')) else {
         return (Some(path.to_owned()), "trigger");
     };
-    let named = document.and_then(|document| document["steps"][index.parse::<usize>().ok()?]["name"].as_str());
+    let named = flow.and_then(|flow| flow.steps.get(index.parse::<usize>().ok()?)?.clone());
     // It may have been changed since the binding was read.
-    let step = named.map_or_else(|| path.to_owned(), str::to_owned);
+    let step = named.unwrap_or_else(|| path.to_owned());
     (Some(step), rest.strip_prefix(".hooks.").map_or("step", without_position))
 }
 
@@ -108,14 +122,14 @@ fn without_position(hook: &str) -> &str {
 mod tests {
     use serde_json::json;
 
-    use super::{of_connector, of_flow};
+    use super::{Named, of_connector, of_flow};
 
     #[test]
     fn places_are_told_by_their_names() {
         assert_eq!(of_connector("endpoints.v1.hooks.send.hooks.pre-hook[0]"), (Some("v1.hooks.send".to_owned()), "pre-hook"));
         assert_eq!(of_connector("hooks.post-request[12]"), (None, "post-request"));
-        let document = json!({"steps": [{"name": "Price it"}, {"name": "Order"}]});
-        let of = |path| of_flow(path, Some(&document));
+        let flow = Named::of(1, &json!({"steps": [{"name": "Price it"}, {"name": "Order"}]}));
+        let of = |path| of_flow(path, Some(&flow));
         assert_eq!(of("steps[1].hooks.post-fail[0]"), (Some("Order".to_owned()), "post-fail"));
         assert_eq!(of("steps[0]"), (Some("Price it".to_owned()), "step"));
         assert_eq!(of("trigger"), (Some("trigger".to_owned()), "trigger"));

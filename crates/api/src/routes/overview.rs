@@ -90,7 +90,9 @@ pub(crate) async fn get(State(core): State<Shared>, Read(tenant): Read, Query(qu
     let (width_s, edges) = edges(since, until);
     let of = query.flow.map(runs_of).transpose()?;
     let request = OverviewRequest { edges, of, wall_ms: tenant.limits.wall_ms };
+    let place = core.overviews.place(&tenant.name).await?;
     let buckets = core.store.overview(&tenant.name, &request).await?;
+    drop(place);
     answer::ok(&OverviewAnswer {
         since: request.edges[0],
         until,

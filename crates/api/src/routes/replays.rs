@@ -114,7 +114,11 @@ pub(crate) async fn replay(State(core): State<Shared>, Invoke(tenant): Invoke, A
 fn invocation(replayed: Replayed, room: &mut usize) -> Result<ReplayedInvocation, Problem> {
     let Replayed { step, hook, attempt, script, version_before, version_after, same, note, .. } = replayed;
     let Replayed { input, context, variables, before, after, fuel_before, fuel_after, .. } = replayed;
-    let given = shown_if_small(&given::given(input.clone(), &context, &variables), room)?;
+    // A script's earlier results may be megabytes, the same for each of a thousand invocations.
+    let given = match given::least_bytes(&input, &context, &variables) > MAX_SHOWN_BYTES.min(*room) {
+        true => None,
+        false => shown_if_small(&given::given(input.clone(), &context, &variables), room)?,
+    };
     let before = side(before, input.clone(), room)?;
     let after = side(after, input, room)?;
     Ok(ReplayedInvocation {

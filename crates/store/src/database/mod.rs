@@ -18,7 +18,7 @@ use crate::sql::{postgres as only_postgres, runs as sql};
 use crate::sqlite::{Failed, Files, Log};
 use crate::{Changes, StoreError};
 
-pub(crate) use query::{Query, Row, made_query, query};
+pub(crate) use query::{Query, Row, made_query, query, rare_query};
 
 /// The longest wait for a connection, for the right to write or for room in the queue. Longer than any of our own transactions takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);

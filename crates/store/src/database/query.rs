@@ -18,6 +18,8 @@ use crate::postgres::bounded;
 pub(crate) struct Query<'q> {
     sql: SqlStr,
     values: Vec<Value<'q>>,
+    /// Whether connections keep it prepared.
+    kept: bool,
 }
 
 /// A value of one of the column types that both databases have. Absent ones keep their type, which PostgreSQL wants to know.
@@ -32,12 +34,17 @@ pub(crate) enum Value<'q> {
 
 /// A statement written down in [`crate::sql`].
 pub(crate) fn query<'q>(sql: &'static str) -> Query<'q> {
-    Query { sql: sql.into_sql_str(), values: Vec::new() }
+    Query { sql: sql.into_sql_str(), values: Vec::new(), kept: true }
 }
 
 /// A statement that [`crate::sql`] puts together; it holds no value.
 pub(crate) fn made_query<'q>(sql: Arc<str>) -> Query<'q> {
-    Query { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new() }
+    Query { sql: AssertSqlSafe(sql).into_sql_str(), values: Vec::new(), kept: true }
+}
+
+/// The same for one of hundreds of forms, each of them long: it is not kept prepared, where it would take the place of those that every run needs.
+pub(crate) fn rare_query<'q>(sql: Arc<str>) -> Query<'q> {
+    Query { kept: false, ..made_query(sql) }
 }
 
 impl<'q> Query<'q> {
@@ -139,7 +146,7 @@ impl<'q> Query<'q> {
             };
             added.map_err(sqlx::Error::Encode)?;
         }
-        Ok(sqlx::query_with(self.sql, arguments))
+        Ok(sqlx::query_with(self.sql, arguments).persistent(self.kept))
     }
 
     pub(crate) fn postgres(self) -> Result<SqlxQuery<'static, Postgres, PgArguments>, sqlx::Error> {
@@ -155,7 +162,7 @@ impl<'q> Query<'q> {
             };
             added.map_err(sqlx::Error::Encode)?;
         }
-        Ok(sqlx::query_with(self.sql, arguments))
+        Ok(sqlx::query_with(self.sql, arguments).persistent(self.kept))
     }
 }
 

@@ -122,7 +122,8 @@ impl<S: OnSql> DocumentStore for S {
                 let (document, place) = rest.split_once('/')?;
                 Some((kind, document, place))
             });
-            let (kind, document, place) = after.filter(|(.., place)| !place.contains('\0')).ok_or(StoreError::Cursor)?;
+            let readable = request.after.as_ref().is_none_or(|cursor| !cursor.0.contains('\0'));
+            let (kind, document, place) = after.filter(|_| readable).ok_or(StoreError::Cursor)?;
             let query = query(sql::BINDINGS).bind(tenant.as_str()).bind(script.as_str());
             let query = query.bind(kind).bind(document).bind(place).bind(request.rows());
             page(request, query, self.database(), |row| {

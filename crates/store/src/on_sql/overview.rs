@@ -10,7 +10,7 @@ use super::OnSql;
 use super::rows::{form, text, time};
 use super::run_lists::ids_from;
 use super::runs::status;
-use crate::database::{Database, Query, Row, made_query};
+use crate::database::{Database, Query, Row, rare_query};
 use crate::sql::{overview as sql, runs as runs_sql};
 use crate::{OverviewBucket, OverviewRequest, OverviewStore, RunsOf, StoreError, StoreFuture};
 
@@ -128,7 +128,7 @@ impl<'a> Look<'a> {
     async fn add_outcomes(&self, counted: &[Counted], buckets: &mut [OverviewBucket]) -> Result<(), StoreError> {
         let by_index = self.database.by_index(runs_sql::BY_STATUS);
         let outcomes = sql::outcomes(sql::Which { buckets: self.buckets(), of_flow: false, by_index: &by_index });
-        let query = made_query(outcomes.into()).bind(self.tenant.as_str());
+        let query = rare_query(outcomes.into()).bind(self.tenant.as_str());
         let query = self.bind(query, |bucket| (&counted[bucket].from, RunStatus::ALL.len()));
         let mut others = vec![0.0; buckets.len()];
         self.each(query, |bucket, row| {
@@ -205,9 +205,9 @@ impl<'a> Look<'a> {
             Some(RunsOf::Flow(flow)) => {
                 let by_index = self.database.by_index(runs_sql::BY_FLOW);
                 let sql = made(sql::Which { buckets, of_flow: true, by_index: &by_index });
-                made_query(sql.into()).bind(self.tenant.as_str()).bind(flow.as_str())
+                rare_query(sql.into()).bind(self.tenant.as_str()).bind(flow.as_str())
             }
-            _ => made_query(made(sql::Which { buckets, of_flow: false, by_index: "" }).into()).bind(self.tenant.as_str()),
+            _ => rare_query(made(sql::Which { buckets, of_flow: false, by_index: "" }).into()).bind(self.tenant.as_str()),
         }
     }
 

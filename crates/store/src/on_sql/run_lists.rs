@@ -14,6 +14,9 @@ use crate::{Cursor, Page, PageRequest, RunFilter, StoreError};
 /// Rows that a list looks at for one page: some tens of milliseconds.
 const ROWS_OF_LOOK: i64 = 5_000;
 
+/// Text of records that is read for one page: a few of them may be as long as thousands.
+const BYTES_OF_LOOK: usize = 16 << 20;
+
 /// A run's id is from when it was asked for, and its start from when it began: it may have waited in between, as long as a node may be away.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(31 * 24);
 
@@ -100,12 +103,13 @@ impl RunFilter {
 /// Reads the runs whose records fit. Where few do, the page ends at the last row that was looked at, and the next one goes on there.
 async fn look_into(filter: &RunFilter, request: &PageRequest, list: Query<'_>, database: &Database) -> Result<Page<RunRecord>, StoreError> {
     let marks = filter.marks()?;
-    let (mut items, mut bytes, mut seen, mut last, mut full) = (Vec::new(), 0, 0, None, false);
+    let (mut items, mut bytes, mut seen, mut looked_at, mut last, mut full) = (Vec::new(), 0, 0, 0, None, false);
     let take = |row: &Row| {
         let record = text(row, 3)?;
         let marked = marks.iter().all(|mark| record.contains(mark));
         let fitting = marked.then(|| run_record(row)).transpose()?.filter(|run| filter.fits(run));
         seen += 1;
+        looked_at += record.len();
         if let Some(run) = fitting {
             if items.len() >= request.wanted() as usize || bytes >= MAX_PAGE_BYTES {
                 full = true;
@@ -115,7 +119,8 @@ async fn look_into(filter: &RunFilter, request: &PageRequest, list: Query<'_>, d
             items.push(run);
         }
         last = Some(Cursor(text(row, 0)?.to_owned()));
-        Ok(ControlFlow::Continue(()))
+        full = looked_at >= BYTES_OF_LOOK;
+        Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     };
     list.read_each(database, take).await?;
     Ok(Page { items, next: last.filter(|_| full || seen == ROWS_OF_LOOK) })

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use snaphook_model::{BodyText, Context, Headers, HookInput, HttpRequest, Payload, TriggerRequest, Variables};
 
 use super::shown::{Body, body, map};
+
+/// JSON texts as they were recorded, by their names: as values they would take many times the memory, and lose digits.
+type Texts = BTreeMap<String, Box<RawValue>>;
 
 /// Input and circumstances; what the hook does not see is absent. A secret is the placeholder that the script saw.
 #[derive(Default, Serialize, utoipa::ToSchema)]
@@ -37,16 +40,21 @@ pub(crate) struct Given {
     #[schema(value_type = Option<Object>)]
     parms: Option<Box<RawValue>>,
     attempt: u32,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    variables: Map<String, Value>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    meta: Map<String, Value>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    config: Map<String, Value>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    step_results: Map<String, Value>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    connection: Map<String, Value>,
+    #[serde(skip_serializing_if = "Texts::is_empty")]
+    #[schema(value_type = Object)]
+    variables: Texts,
+    #[serde(skip_serializing_if = "Texts::is_empty")]
+    #[schema(value_type = Object)]
+    meta: Texts,
+    #[serde(skip_serializing_if = "Texts::is_empty")]
+    #[schema(value_type = Object)]
+    config: Texts,
+    #[serde(skip_serializing_if = "Texts::is_empty")]
+    #[schema(value_type = Object)]
+    step_results: Texts,
+    #[serde(skip_serializing_if = "Texts::is_empty")]
+    #[schema(value_type = Object)]
+    connection: Texts,
 }
 
 #[derive(Serialize, utoipa::ToSchema)]
@@ -146,8 +154,23 @@ fn unless_empty(body: BodyText) -> Option<BodyText> {
     (!body.0.is_empty()).then_some(body)
 }
 
-/// JSON texts as values.
-fn values(texts: &BTreeMap<String, String>) -> Map<String, Value> {
-    let value = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
-    texts.iter().map(|(key, text)| (key.clone(), value(text))).collect()
+/// As JSON; what is none is a text.
+fn values(texts: &BTreeMap<String, String>) -> Texts {
+    let value = |text: &String| RawValue::from_string(text.clone()).or_else(|_| to_raw_value(text)).ok();
+    texts.iter().filter_map(|(key, text)| Some((key.clone(), value(text)?))).collect()
+}
+
+/// Bytes that [`given`] would show at least, without making it.
+pub(crate) fn least_bytes(input: &HookInput, context: &Context, variables: &Variables) -> usize {
+    let Variables { variables, meta, config, step_results, connection, .. } = variables;
+    let texts = [variables, meta, config, step_results, connection].into_iter().flatten();
+    let bodies = match input {
+        HookInput::PreHook { arguments, .. } | HookInput::PostFail { arguments, .. } => arguments.len(),
+        HookInput::PreRequest { request } => request.body.len(),
+        HookInput::PostRequest { payload, .. } => payload.len(),
+        HookInput::PostHook { payload, arguments, .. } => payload.len() + arguments.len(),
+        HookInput::Step { payload } => payload.bytes.len(),
+        HookInput::Trigger { request } => request.body.len(),
+    };
+    bodies + context.parms.len() + texts.map(|(key, text)| key.len() + text.len()).sum::<usize>()
 }
