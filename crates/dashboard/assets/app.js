@@ -3,6 +3,7 @@
 import { get, setToken, token } from "./lib/api.js";
 import { busy, button, field, form, h, replace, say, select, empty } from "./lib/dom.js";
 import { may, session } from "./lib/session.js";
+import { isUnsaved, mayLeave, settled, watchLeaving } from "./lib/unsaved.js";
 
 /** Pages in the order of the navigation; a page is `pages/NAME.js` and exports `show(main, params)`. */
 const PAGES = [
@@ -27,10 +28,16 @@ const wide = matchMedia("(min-width: 860px)");
 /** Ends what the page before still does. */
 let leaving = new AbortController();
 
-/** `#/runs/ID?x=1` as `{name: "runs", segments: ["ID"], query}`. */
+/** `#/runs/ID?x=1` as `{name: "runs", segments: ["ID"], query}`. An address that cannot be read is one without a page. */
 function route() {
   const [path, search] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name, ...segments] = path.split("/").map(decodeURIComponent);
+  let parts;
+  try {
+    parts = path.split("/").map(decodeURIComponent);
+  } catch {
+    parts = [path];
+  }
+  const [name, ...segments] = parts;
   return { name: name || home(), segments, query: new URLSearchParams(search ?? "") };
 }
 
@@ -42,6 +49,7 @@ async function render() {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
+  settled();
   closeMenu();
   if (!session.me) return signIn();
   const { name, segments, query } = route();
@@ -53,7 +61,9 @@ async function render() {
   }
   document.title = `${[page.text, ...segments].join(" · ")} – Snaphook`;
   // What is slow to come is said; what is quick does not flicker.
-  const slow = setTimeout(() => replace(main, h("p", { class: "loading", role: "status" }, "Loading…")), 250);
+  const slow = setTimeout(() => {
+    if (!signal.aborted) replace(main, h("p", { class: "loading", role: "status" }, "Loading…"));
+  }, 250);
   // A page is made aside and shown whole, so that one that is left meanwhile leaves nothing behind.
   const shown = h("div", { class: `page page-${name}` });
   try {
@@ -69,6 +79,8 @@ async function render() {
     clearTimeout(slow);
   }
   if (signal.aborted) return;
+  // What was written on the page before while this one was made is gone with it.
+  settled();
   replace(main, shown);
   if (document.activeElement === document.body || document.activeElement?.closest("nav")) main.focus({ preventScroll: true });
   scrollTo(0, 0);
@@ -93,7 +105,7 @@ function drawNavigation() {
   replace(who,
     h("span", { class: "name" }, operator ? "operator" : tenant, used?.name && h("small", {}, used.name)),
     themes(),
-    button("Sign out", signOut, "quiet"));
+    button("Sign out", async () => await mayLeave() && signOut(), "quiet"));
   menu.hidden = wide.matches;
   navigation.hidden = !wide.matches;
 }
@@ -115,6 +127,14 @@ function signIn() {
   navigation.hidden = true;
   menu.hidden = true;
   replace(who, themes());
+  replace(main, h("div", { class: "sign-in" }, h("h1", {}, "Sign in"),
+    h("p", {}, "With a tenant’s token, or the operator’s. ", h("code", {}, "snaphook dev"), " prints one when it starts."),
+    signInForm(render)));
+  main.querySelector("input").focus();
+}
+
+/** Asks for a token until one is good; `then` is called when it is. */
+function signInForm(then, ...actions) {
   const input = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true, spellcheck: "false" });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const attempt = async () => {
@@ -128,17 +148,43 @@ function signIn() {
       input.focus();
       return;
     }
-    await render();
+    await then();
   };
-  replace(main, h("div", { class: "sign-in" },
-    h("h1", {}, "Sign in"),
-    h("p", {}, "With a tenant’s token, or the operator’s. ", h("code", {}, "snaphook dev"), " prints one when it starts."),
-    form({ "aria-label": "Sign in" }, attempt, field("Token", input, "Kept in this tab only, until it is closed."), problem,
-      h("button", { class: "primary", type: "submit" }, "Sign in"))));
-  input.focus();
+  return form({ "aria-label": "Sign in", class: "stack" }, attempt, field("Token", input, "Kept in this tab only, until it is closed."), problem,
+    h("button", { class: "primary", type: "submit" }, "Sign in"), actions);
+}
+
+/** The same over the page, which has something on it that is not saved yet and is kept. */
+function signInAgain() {
+  const { tenant, operator } = session.me;
+  let answered = false;
+  const end = () => {
+    answered = true;
+    dialog.close();
+    dialog.remove();
+  };
+  const go = () => {
+    end();
+    // What another tenant's page shows is not this token's to see.
+    if (session.me.tenant !== tenant || session.me.operator !== operator) return render();
+    mark(route().name);
+  };
+  const giveUp = button("Leave without saving", () => {
+    end();
+    return signOut();
+  }, "danger");
+  const dialog = h("dialog", { id: "sign-in-again", "aria-labelledby": "sign-in-again-title" },
+    h("h2", { id: "sign-in-again-title" }, "Sign in again"),
+    h("p", {}, "The token is not valid any more. What you have written is still here."),
+    signInForm(go, giveUp));
+  // Escape would leave a page with which nothing can be done.
+  dialog.addEventListener("close", () => answered || dialog.showModal());
+  document.body.append(dialog);
+  dialog.showModal();
 }
 
 function signOut() {
+  settled();
   setToken(null);
   session.me = null;
   location.hash = "";
@@ -165,9 +211,13 @@ wide.addEventListener("change", () => {
   navigation.hidden = !wide.matches;
   menu.hidden = wide.matches;
 });
-addEventListener("hashchange", render);
+watchLeaving(render);
 document.addEventListener("signed-out", () => {
-  if (!session.me) return;
+  if (!session.me || document.getElementById("sign-in-again")) return;
+  if (isUnsaved()) {
+    setToken(null);
+    return signInAgain();
+  }
   say("The token is not valid any more; sign in again.", "bad");
   signOut();
 });

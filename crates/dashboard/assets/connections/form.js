@@ -1,6 +1,6 @@
 // One connection: its fields, of which the secret ones can be written and never read.
 
-import { del, get, path, post, put } from "../lib/api.js";
+import { del, exists, get, path, post, put } from "../lib/api.js";
 import { badge, button, confirm, field, form, h, heading, panel, replace, say, select } from "../lib/dom.js";
 import { moment } from "../lib/format.js";
 import { may } from "../lib/session.js";
@@ -37,6 +37,7 @@ function editing(connection, isNew) {
   const editable = may("deploy");
   const name = h("input", { value: connection.name, autocomplete: "off", spellcheck: "false", maxlength: "63" });
   const kind = select(Object.entries(KINDS).map(([value, { text }]) => [value, text]), connection.kind, { disabled: !isNew });
+  const nowhere = connection.hosts?.length === 0;
   const hosts = h("input", { value: connection.hosts?.join(", ") ?? "", autocomplete: "off", spellcheck: "false" });
   const fields = h("div", { class: "stack" });
   const draft = { connection, controls: [], place: null };
@@ -46,7 +47,9 @@ function editing(connection, isNew) {
   const save = async () => {
     const target = isNew ? name.value.trim() : connection.name;
     if (!target) throw new Error("Give the connection a name first.");
-    await put(path`/v1/connections/${target}`, written(draft, kind.value, hosts.value));
+    const document = written(draft, kind.value, hosts.value);
+    if (isNew && await exists(path`/v1/connections/${target}`)) throw new Error(`There is a connection “${target}” already.`);
+    await put(path`/v1/connections/${target}`, document);
     say(`The connection ${target} is saved.`, "good");
     const there = `#/connections/${encodeURIComponent(target)}`;
     if (location.hash === there) dispatchEvent(new Event("hashchange"));
@@ -55,7 +58,7 @@ function editing(connection, isNew) {
   return form({ "aria-label": "Credentials", class: "stack" }, save,
     h("div", { class: "fields" }, isNew && field("Name", name, "Letters, digits, “.”, “_” and “-”."), field("Kind", kind)),
     fields,
-    field("Hosts", hosts, "That its secrets may go to, separated by commas. Empty: the hosts of the connectors and steps that name it."),
+    field("Hosts", hosts, `That its secrets may go to, separated by commas. Empty: ${nowhere ? "none, as now" : "the hosts of the connectors and steps that name it"}.`),
     editable && h("div", { class: "actions" },
       h("button", { type: "submit", class: "primary" }, "Save"),
       !isNew && button("Delete", () => remove(connection.name), "danger")));
@@ -114,7 +117,9 @@ function written(draft, kind, hosts) {
     else if (rule.secret && element.dataset.set) fields[rule.name] = { set: true };
   }
   const list = hosts.split(",").map((host) => host.trim()).filter(Boolean);
-  return { kind, fields, place: draft.place?.value(), ...(list.length > 0 && { hosts: list }) };
+  // No list and an empty one differ: with the empty one its secrets go nowhere, which stays so.
+  const hasList = list.length > 0 || draft.connection.hosts?.length === 0;
+  return { kind, fields, place: draft.place?.value(), ...(hasList && { hosts: list }) };
 }
 
 function headersOf(text) {

@@ -1,6 +1,6 @@
 // Subjects: whom runs are about, and the values kept for them.
 
-import { del, get, path, put, query } from "../lib/api.js";
+import { del, exists, get, path, put, query } from "../lib/api.js";
 import { button, confirm, empty, field, h, panel, replace, say, table } from "../lib/dom.js";
 import { editor } from "../lib/editor.js";
 import { moment } from "../lib/format.js";
@@ -39,6 +39,7 @@ async function edit(place, subject, signal) {
   const save = async () => {
     const name = subject?.id ?? id.value.trim();
     if (!name) throw new Error("Give the subject an id first.");
+    if (!subject && await exists(path`/v1/subjects/${name}`)) throw new Error(`There is a subject “${name}” already.`);
     await put(path`/v1/subjects/${name}`, { values: JSON.parse(handle.text) });
     say(`The values of ${name} are saved.`, "good");
     dispatchEvent(new Event("hashchange"));

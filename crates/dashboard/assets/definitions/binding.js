@@ -6,6 +6,9 @@ import { sourceView } from "../lib/json.js";
 import { may } from "../lib/session.js";
 import { scriptOf, sourceOf } from "../scripts/head.js";
 
+/** Bindings of which what was last written as their parms is no JSON object, with that text: their document must not be stored as if it were not there. */
+export const unreadable = new WeakMap();
+
 /** The tenant's scripts with their latest version, of those that have the hook, by name. */
 async function scriptsWith(hook, signal) {
   const scripts = await all("/v1/scripts");
@@ -23,7 +26,8 @@ export async function bindingPanel({ binding, hook, title, signal, changed, remo
   const editable = may("deploy");
   const script = select([...(binding.script ? [] : [["", "Choose a script"]]), ...names], binding.script ?? "", { disabled: !editable });
   const version = h("select", { disabled: !editable });
-  const parms = h("textarea", { rows: 4, spellcheck: "false", readonly: !editable, value: JSON.stringify(binding.parms ?? {}, null, 2) });
+  const parms = h("textarea", { rows: 4, spellcheck: "false", readonly: !editable, value: unreadable.get(binding) ?? JSON.stringify(binding.parms ?? {}, null, 2) });
+  if (unreadable.has(binding)) parms.setAttribute("aria-invalid", "true");
   const code = h("div", {});
   const draw = async () => {
     await fillVersions(version, binding, hook, signal);
@@ -61,12 +65,13 @@ async function fillVersions(control, binding, hook, signal) {
   const { versions } = await scriptOf(binding.script, signal);
   const fitting = versions.filter((version) => version.hooks.includes(hook)).map((version) => version.version);
   binding.version ??= fitting[0];
+  if (!binding.version) return replace(control, h("option", { value: "" }, `No version has ${hook}`));
   if (!fitting.includes(binding.version)) fitting.push(binding.version);
   replace(control, fitting.map((number) => h("option", { value: number, selected: number === binding.version }, `Version ${number}`)));
 }
 
 async function showCode(place, { script, version }, signal) {
-  if (!script) return replace(place);
+  if (!script || !version) return replace(place);
   const record = await get(path`/v1/scripts/${script}/versions/${version}`, { signal });
   if (record.kind !== "script") return replace(place, empty("A component: it was uploaded as WebAssembly."));
   return replace(place, sourceView(await sourceOf(script, version, signal), { label: `Code of ${script}, version ${version}` }));
@@ -76,11 +81,15 @@ function takeParms(control, binding, changed) {
   let value;
   try {
     value = JSON.parse(control.value.trim() || "{}");
+    if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Error("an object is wanted, such as {\"limit\": 3}");
   } catch (error) {
     control.setAttribute("aria-invalid", "true");
-    say(`The parms are no JSON: ${error.message}`, "bad");
+    unreadable.set(binding, control.value);
+    say(`The parms are no JSON object: ${error.message}`, "bad");
+    changed();
     return;
   }
+  unreadable.delete(binding);
   control.removeAttribute("aria-invalid");
   if (Object.keys(value).length > 0) binding.parms = value;
   else delete binding.parms;

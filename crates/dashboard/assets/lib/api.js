@@ -86,6 +86,14 @@ export const post = (address, body, options) => value("POST", address, { ...opti
 /** Deletes. */
 export const del = (address, options) => value("DELETE", address, options);
 
+/** Whether there is something at an address: what is made anew must not replace what somebody else has made. */
+export async function exists(address) {
+  const response = await send("GET", address);
+  if (response.ok) return true;
+  if (response.status === 404) return false;
+  throw new ApiError(response.status, await response.json().catch(() => null));
+}
+
 /** All items of a list, up to `most`. */
 export async function all(address, most = 1000) {
   const items = [];

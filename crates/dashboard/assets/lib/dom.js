@@ -88,7 +88,8 @@ export async function busy(element, action) {
   try {
     await action();
   } catch (error) {
-    say(error.message ?? String(error), "bad");
+    // The page that asked was left: nobody waits for it.
+    if (error.name !== "AbortError") say(error.message ?? String(error), "bad");
   } finally {
     element.removeAttribute("aria-busy");
   }
@@ -159,14 +160,14 @@ export function say(text, kind = "") {
   setTimeout(() => note.remove(), kind === "bad" ? 15_000 : 6_000);
 }
 
-/** Asks before something that cannot be taken back. Gives whether it may be done. */
-export function confirm(question, verb) {
+/** Asks before something that cannot be taken back. Gives whether it may be done. `otherwise` is what is done else. */
+export function confirm(question, verb, otherwise = "Keep it") {
   const answer = (value) => () => dialog.close(value);
   const id = uniqueId("dialog");
   const dialog = h("dialog", { "aria-labelledby": id },
     h("p", { id }, question),
     h("div", { class: "actions end" },
-      h("button", { type: "button", onclick: answer("no") }, "Keep it"),
+      h("button", { type: "button", onclick: answer("no") }, otherwise),
       h("button", { type: "button", class: "danger", onclick: answer("yes") }, verb)));
   document.body.append(dialog);
   dialog.showModal();

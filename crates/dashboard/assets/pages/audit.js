@@ -1,7 +1,7 @@
 // Who changed what.
 
 import { get, query } from "../lib/api.js";
-import { append, badge, button, empty, field, h, heading, replace, select, table } from "../lib/dom.js";
+import { append, badge, button, empty, field, h, heading, replace, say, select, table } from "../lib/dom.js";
 import * as format from "../lib/format.js";
 
 const ACTIONS = ["tenant.put", "token.create", "token.delete", "script.deploy", "script.delete", "connector.put", "connector.delete", "flow.put", "flow.delete",
@@ -19,7 +19,7 @@ export async function show(main, params) {
     const page = (cursor) => get(query("/v1/audit", { action: action.value, since, cursor, limit: 100 }), { signal: params.signal });
     await draw(list, page);
   };
-  for (const control of [action, span]) control.addEventListener("change", load);
+  for (const control of [action, span]) control.addEventListener("change", () => load().catch((error) => params.signal.aborted || say(error.message, "bad")));
   await load();
   append(main, heading("Audit"), h("div", { class: "filters", role: "search", "aria-label": "Filter changes" }, field("Change", action), field("When", span)), list);
 }

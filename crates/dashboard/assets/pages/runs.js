@@ -1,7 +1,7 @@
 // Runs: a list that keeps itself up to date, and one run.
 
 import { all, get, query } from "../lib/api.js";
-import { append, badge, button, empty, field, h, heading, replace, select, uniqueId } from "../lib/dom.js";
+import { append, badge, button, empty, field, h, heading, replace, say, select, uniqueId } from "../lib/dom.js";
 import * as format from "../lib/format.js";
 import { every } from "../lib/live.js";
 import { stamp } from "../runs/timeline.js";
@@ -69,7 +69,7 @@ class List {
       const [kind, name] = [what.value.slice(0, 4), what.value.slice(5)];
       this.filters = { flow: kind === "flow" ? name : "", call: kind === "call" ? name : "", status: state.value, since: span.value };
       history.replaceState(null, "", query("#/runs", this.filters));
-      return this.load();
+      this.load().catch((error) => this.signal.aborted || say(error.message, "bad"));
     };
     for (const control of [what, state, span]) control.addEventListener("change", change);
     return h("div", { class: "filters", role: "search", "aria-label": "Filter runs" },
@@ -122,6 +122,9 @@ class List {
     if (asked !== this.filters || this.loading) return;
     const fresh = new Map(page.items.map((run) => [run.id, run]));
     const meet = this.items.some((run) => fresh.has(run.id));
+    // A page may be short although the list goes on. One with nothing says nothing of the rows that are there; one with something is filled up.
+    if (!meet && page.next_cursor && page.items.length === 0) return this.draw();
+    if (!meet && page.next_cursor && page.items.length < PAGE) return this.load();
     if (!meet) {
       this.items = page.items;
       this.cursor = page.next_cursor;

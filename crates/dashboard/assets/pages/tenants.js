@@ -88,15 +88,22 @@ function settings(address, tenant) {
     h("div", {}, h("button", { type: "submit", class: "primary" }, "Save")));
 }
 
-/** Texts of one entry a line. An empty one of hosts is no rule at all: every public host. */
+/** Texts of one entry a line. No list of hosts is no rule at all, every public host; an empty list is a rule, no host. */
 function egressFields(egress) {
   const area = (entries) => h("textarea", { rows: "4", spellcheck: "false", value: (entries ?? []).join("\n") });
   const [allow, inside] = [area(egress.allow), area(egress.allow_private)];
+  const every = checkbox("Every public host", !egress.allow);
+  const box = every.querySelector("input");
+  const follow = () => {
+    allow.disabled = box.checked;
+  };
+  box.addEventListener("change", follow);
+  follow();
   const entries = (control) => control.value.split("\n").map((line) => line.trim()).filter(Boolean);
   return {
-    fields: [field("Hosts", allow, "One a line, such as api.example.com or *.example.org. Empty: every public host."),
+    fields: [h("div", { class: "stack" }, every, field("Hosts", allow, "One a line, such as api.example.com or *.example.org. Empty: none.")),
       field("Private networks", inside, "One a line, such as 10.0.0.0/8. Empty: none.")],
-    read: () => ({ allow: entries(allow).length > 0 ? entries(allow) : undefined, allow_private: entries(inside) }),
+    read: () => ({ allow: box.checked ? undefined : entries(allow), allow_private: entries(inside) }),
   };
 }
 

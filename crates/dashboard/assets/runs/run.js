@@ -20,8 +20,7 @@ export async function showRun(main, params) {
   page.draw(true);
   every(EVERY_MS, params.signal, async () => {
     if (page.run.ended_at) return;
-    await page.load();
-    page.draw(false);
+    if (await page.load()) page.draw(false);
   });
 }
 
@@ -36,20 +35,29 @@ class Page {
     this.element = h("div", { class: "stack" }, this.head, this.facts, panel("What ran", this.picture), this.below);
   }
 
+  /** Gives whether anything is other than it was. */
   async load() {
     const address = path`/v1/runs/${this.id}`;
     const [run, events] = await Promise.all([get(address), all(`${address}/events`)]);
     this.run = run;
     this.events = events;
     this.rows = rows(run, events);
+    const text = JSON.stringify([run, events]);
+    const differs = text !== this.text;
+    this.text = text;
+    return differs;
   }
 
   draw(first) {
     const { run } = this;
     if (first && this.open === null) this.open = this.rows.find((row) => row.bad && row.kind !== "step")?.id ?? null;
+    // A reader may be in what is drawn anew: details are the same elements again, everything else has the same id.
+    const was = this.element.contains(document.activeElement) ? document.activeElement : null;
     replace(this.head, heading(h("span", {}, run.flow ?? run.call, " ", badge(run.status)), this.actions()));
     replace(this.facts, this.summary());
     this.drawPicture();
+    const now = was?.isConnected ? was : was?.id && document.getElementById(was.id);
+    if (now && now !== document.activeElement) now.focus({ preventScroll: true });
   }
 
   drawPicture() {
@@ -124,7 +132,7 @@ class Page {
         say("The run is cancelled.", "good");
         await this.load();
         this.draw(false);
-      }, "danger")];
+      }, "danger", { id: "cancel-run" })];
     }
     return [
       this.run.flow && button("Retry", async () => {

@@ -4,6 +4,7 @@ import { path, post, query, send, ApiError } from "../lib/api.js";
 import { badge, button, field, h, heading, panel, say, select } from "../lib/dom.js";
 import { editor, problemList } from "../lib/editor.js";
 import { bytes } from "../lib/format.js";
+import { settled, touched } from "../lib/unsaved.js";
 import { completion } from "./completion.js";
 import { chosen, head, scriptOf, sourceOf } from "./head.js";
 import { address } from "./list.js";
@@ -66,6 +67,7 @@ async function makeEditor(draft, text) {
     label: "Source",
     complete: await completion(draft.dialect.value),
     onChange: () => {
+      touched();
       clearTimeout(timer);
       timer = setTimeout(() => check(draft), PAUSE);
     },
@@ -116,9 +118,10 @@ function show(draft, answer) {
 /** Uploads what is written and goes to the version that it has become. */
 async function deploy(draft) {
   const name = draft.name();
+  const { text } = draft.handle;
   if (!name) throw new Error("Give the script a name first.");
   const target = query(path`/v1/scripts/${name}`, { dialect: draft.dialect.value });
-  const response = await send("PUT", target, { body: draft.handle.text, type: `application/${draft.language.value}` });
+  const response = await send("PUT", target, { body: text, type: `application/${draft.language.value}` });
   const answer = await response.json();
   if (!response.ok) {
     const { detail, line, column } = answer;
@@ -126,5 +129,9 @@ async function deploy(draft) {
     throw new ApiError(response.status, answer);
   }
   say(response.status === 201 ? `Version ${answer.version} of ${name} is deployed.` : `This is version ${answer.version} of ${name} already.`, "good");
+  // Who has left meanwhile is not brought back; who has written on meanwhile keeps it.
+  if (draft.signal.aborted) return;
+  if (draft.handle.text !== text) return say("What was written meanwhile is not deployed yet.");
+  settled();
   location.hash = address(name, "", answer.version);
 }

@@ -5,6 +5,7 @@ import { badge, button, empty, field, h, panel, replace, say, select, table } fr
 import { bindVersion } from "../lib/definitions.js";
 import { amount, moment, percent, shortId } from "../lib/format.js";
 import { valueDiff } from "../lib/json.js";
+import { may } from "../lib/session.js";
 import { chosen, head, scriptOf } from "./head.js";
 import { address } from "./list.js";
 import { runName, runsWith } from "./samples.js";
@@ -19,7 +20,8 @@ export async function showPromotion(main, params) {
   const [script, bindings] = await Promise.all([scriptOf(name, signal), bindingsOf(name, signal)]);
   const version = chosen(script, params);
   const others = bindings.filter((bound) => bound.version !== version.version && version.hooks.includes(bound.hook));
-  const boxes = others.map((bound) => ({ bound, box: h("input", { type: "checkbox", checked: true }) }));
+  // Who promotes an older version means to go back, which is ticked by hand.
+  const boxes = others.map((bound) => ({ bound, box: h("input", { type: "checkbox", checked: bound.version < version.version }) }));
   const result = h("div", { class: "stack", "aria-live": "polite" });
   const promoting = button(`Promote version ${version.version}`, () => promote(name, version.version, boxes), "primary", { disabled: true });
   const state = { name, version: version.version, result, promoting, signal, boxes };
@@ -27,7 +29,7 @@ export async function showPromotion(main, params) {
     ...head(name, "promote", version.version),
     panel("1. What is promoted", h("div", { class: "fields" }, versionField(script, version)), places(boxes, version)),
     panel("2. The last runs again, calling nobody", replayForm(state), result),
-    panel("3. Bind it", h("p", { class: "soft" }, "Once the replay has been shown, the version takes the place of the older ones that are ticked above."),
+    panel("3. Bind it", h("p", { class: "soft" }, "Once the replay has been shown, the version takes the place of those that are ticked above."),
       h("div", { class: "actions" }, promoting)));
 }
 
@@ -46,6 +48,7 @@ function places(boxes, version) {
 }
 
 function replayForm(state) {
+  if (!may("invoke")) return empty("To replay runs needs a token with the scope invoke, as it shows what went in and out.");
   const count = select([10, 50, 200, 500].map((n) => [n, `the last ${n} runs`]), 50);
   const replaying = button("Replay", () => replayRuns(state, Number(count.value)));
   return h("div", { class: "filters" }, field("How many", count), replaying);
@@ -75,7 +78,8 @@ async function replayRuns(state, count) {
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   replace(result, summary(rows), details(rows));
-  state.promoting.disabled = state.boxes.length === 0;
+  // Where nothing could be replayed nothing is known of the version.
+  state.promoting.disabled = state.boxes.length === 0 || rows.every((row) => row.error);
 }
 
 /** One run again: what its invocations of the script did, and what they spent. */
