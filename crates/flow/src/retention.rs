@@ -13,8 +13,9 @@ use crate::prepared::PreparedFlow;
 use crate::record;
 use crate::runner::Inner;
 
-/// Between two looks at all tenants; longer where a look takes long, so that looking is a twentieth of the time at most. While there is more than a
-/// look removes, removing is half of the time: else what is left grows whenever a look is slow.
+/// Between two looks at all tenants; longer where looking at those that have nothing to remove takes long, so that this is a twentieth of the time at
+/// most. Time in which something was removed makes no pause longer: the more there was, the more would gather until the next look. While there is more
+/// than a look removes, looks follow each other after half of the time.
 const PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_PER_LOOK: u32 = 20;
 
@@ -55,52 +56,69 @@ fn in_force(tenant: &Tenant, flow: Option<&PreparedFlow>) -> Retention {
 pub(crate) async fn sweep_always(inner: &Inner) {
     loop {
         let begun = Instant::now();
-        let pause = match sweep(inner).await {
-            Ok(true) => begun.elapsed(),
-            Ok(false) => PAUSE.max(begun.elapsed() * PAUSE_PER_LOOK),
-            Err(fault) => {
-                tracing::warn!(detail = fault.detail, "what has had its time could not be removed; it is tried again");
-                PAUSE.max(begun.elapsed() * PAUSE_PER_LOOK)
-            }
-        };
-        tokio::time::sleep(pause).await;
+        let look = sweep(inner).await.unwrap_or_else(|fault| {
+            tracing::warn!(detail = fault.detail, "what has had its time could not be removed; it is tried again");
+            Look::default()
+        });
+        tokio::time::sleep(look.pause(begun.elapsed())).await;
     }
 }
 
-/// Removes what has had its time, of all tenants, so much of each; says whether there is more of some.
-pub(crate) async fn sweep(inner: &Inner) -> Result<bool, Fault> {
-    let (mut page, mut left) = (PageRequest::first(200), false);
+/// What a look found.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Look {
+    /// Whether there is more than was removed.
+    left: bool,
+    /// How much of its time went where there was something to remove.
+    removing: Duration,
+}
+
+impl Look {
+    /// Until the next look, after one that took so long.
+    fn pause(self, took: Duration) -> Duration {
+        if self.left { took } else { PAUSE.max(took.saturating_sub(self.removing) * PAUSE_PER_LOOK) }
+    }
+}
+
+/// Removes what has had its time, of all tenants, so much of each.
+pub(crate) async fn sweep(inner: &Inner) -> Result<Look, Fault> {
+    let (mut page, mut look) = (PageRequest::first(200), Look::default());
     loop {
         let tenants = inner.parts.store.tenants(&page).await.map_err(record::store_fault)?;
         for tenant in tenants.items {
             // What is wrong with one tenant's runs keeps nobody else's.
             match sweep_tenant(inner, &tenant).await {
-                Ok(more) => left |= more,
+                Ok(of_tenant) => look = Look { left: look.left | of_tenant.left, removing: look.removing + of_tenant.removing },
                 Err(error) => drop(record::store_fault(error)),
             }
         }
         match tenants.next {
             Some(next) => page.after = Some(next),
-            None => return Ok(left),
+            None => return Ok(look),
         }
     }
 }
 
-async fn sweep_tenant(inner: &Inner, tenant: &StoredTenant) -> Result<bool, snaphook_store::StoreError> {
+async fn sweep_tenant(inner: &Inner, tenant: &StoredTenant) -> Result<Look, snaphook_store::StoreError> {
     let retention = tenant.document.retention;
+    let mut look = Look { left: true, removing: Duration::ZERO };
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         let Swept { payloads, runs, more, .. } = inner.parts.store.sweep(&tenant.name, due(retention, inner.parts.clock.now())).await?;
+        look.left = more;
         if payloads + runs > 0 {
             tracing::debug!(tenant = %tenant.name, payloads, runs, "runs have had their time");
+            look.removing += begun.elapsed();
         }
         if !more {
-            return Ok(false);
+            break;
         }
         // Whoever writes meanwhile has the other half of the time.
-        tokio::time::sleep(begun.elapsed()).await;
+        let took = begun.elapsed();
+        tokio::time::sleep(took).await;
+        look.removing += took;
     }
-    Ok(true)
+    Ok(look)
 }
 
 fn due(document: TenantRetention, now: Timestamp) -> Sweep {
@@ -115,5 +133,20 @@ fn due(document: TenantRetention, now: Timestamp) -> Sweep {
         logs_before: before(MARGIN, retention.logs_s),
         keys_before: before(KEYS, 0),
         audit_before: before(SignedDuration::ZERO, document.audit_s()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removing_makes_no_pause_longer_and_looking_does() {
+        let second = Duration::from_secs(1);
+        let look = |left, removing| Look { left, removing };
+        assert_eq!(look(false, 60 * second).pause(60 * second), PAUSE, "what was removed in a minute gathers no longer than elsewhere");
+        assert_eq!(look(false, 58 * second).pause(60 * second), 40 * second);
+        assert_eq!(look(false, Duration::ZERO).pause(2 * second), 40 * second);
+        assert_eq!(look(true, 2 * second).pause(3 * second), 3 * second);
     }
 }
