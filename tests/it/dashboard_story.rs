@@ -5,7 +5,7 @@ use serde_json::json;
 use snaphook_testkit::Upstream;
 use snaphook_tests::{Browser, Tenant};
 
-use crate::dashboard_pages::{browser_is_here, look, sign_in, visit};
+use crate::dashboard_pages::{axe, browser_is_here, look, sign_in, visit};
 use crate::support::{node, ok, tenant};
 
 /// TypeScript that does not compile, in its third line.
@@ -218,7 +218,7 @@ async fn every_page_on_which_something_is_built_can_be_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_editor_completes_from_the_types_of_the_sdk() {
     // Packages of npm's are there together or not at all: axe-core, and the editor.
-    if !browser_is_here() || snaphook_dashboard::AXE.is_none() {
+    if !browser_is_here() || axe().is_none() {
         return;
     }
     let (tenant, _upstream) = tenant().await;

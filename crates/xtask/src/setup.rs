@@ -1,4 +1,5 @@
-//! What a machine must have besides Rust: clang for the interpreter; PostgreSQL and Chromium for tests; for Rust guests some way to build for wasm32.
+//! What a machine must have besides Rust: clang for the interpreter; PostgreSQL and Chromium for tests, and npm where it can be had; for Rust guests some
+//! way to build for wasm32.
 
 use std::process::Command;
 
@@ -12,6 +13,7 @@ pub(crate) fn everything() -> Result<(), String> {
     chromium()?;
     if std::env::var_os("CI").is_some() {
         balancers();
+        npm();
     }
     guest::prepare()
 }
@@ -43,6 +45,17 @@ fn balancers() {
         if let Err(message) = install(&[package], "a test runs the balancer of docs/many-nodes.md") {
             println!("{message}");
         }
+    }
+}
+
+/// npm, which brings the dashboard's editor and axe-core. Only where everything must be tested: Debian's package takes hundreds of others along, and
+/// a node is built without. Tests say what they left out for lack of it.
+fn npm() {
+    if works("npm", &["--version"]) {
+        return;
+    }
+    if let Err(message) = install(&["npm"], "npm brings the dashboard's editor, and what tests find barriers in its pages with") {
+        println!("{message}");
     }
 }
 
