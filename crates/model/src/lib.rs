@@ -30,6 +30,7 @@ mod result_key;
 mod retention;
 mod run;
 mod run_cost;
+mod run_summary;
 mod script;
 mod secret;
 mod signature;
@@ -68,7 +69,8 @@ pub use run::{
     Attempt, DecisionRecord, Invocation, RequestRecord, ResponseRecord, RunId, RunRecord, RunStatus, RunUsage, StepRecord, StepStatus,
     TraceParent,
 };
-pub use run_cost::{NearLimit, RunCost};
+pub use run_cost::RunCost;
+pub use run_summary::{NearLimit, RunSummary};
 pub use script::{Dialect, Import, Language, ScriptKind, ScriptVersion, Warning};
 pub use secret::{SealedSecret, SecretName, SecretNameError};
 pub use signature::{PLACEHOLDER, PLACEHOLDER_RANDOM, SignatureScheme, Signed, find_placeholder};

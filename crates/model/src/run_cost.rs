@@ -1,11 +1,12 @@
-//! What a run cost, read out of its record without the rest: overviews are made of thousands of them.
+//! What a run cost: overviews are made of thousands of them. From its summary, or read out of its record without the rest.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::{Code, Hook, RunId, RunStatus, Usage};
+use crate::run_summary::{Spent, is_near};
+use crate::{Code, Hook, NearLimit, RunId, RunStatus, RunSummary, Usage};
 
 /// What an overview wants to know of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,23 +27,6 @@ pub struct RunCost {
     pub requests_us: u64,
     /// Limits of which an invocation used 80 % or more.
     pub near: Vec<NearLimit>,
-}
-
-/// A limit of which an invocation used 80 % or more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NearLimit {
-    /// Whose code.
-    pub script: String,
-    /// Which version of it.
-    pub version: u32,
-    /// Which hook.
-    pub hook: Hook,
-    /// The limit as [`crate::Limits`] names it, such as `fuel`.
-    pub limit: &'static str,
-    /// What was used, or wanted, in the limit's own unit.
-    pub used: u64,
-    /// What there was of it.
-    pub allowed: u64,
 }
 
 /// The parts of [`crate::RunRecord`] that count here.
@@ -96,24 +80,31 @@ struct Fault {
 }
 
 impl RunCost {
-    /// Reads it out of the JSON text of a record. `wall_ms` is the tenant's limit, which records do not hold.
+    /// Of a run of which a summary is kept. `wall_ms` is the tenant's limit, which is not in there.
+    #[must_use]
+    pub fn of(summary: RunSummary, (id, of): (RunId, String), status: RunStatus, started_at: Timestamp, wall_ms: u64) -> Self {
+        let RunSummary { ended_at, hooks_us, requests_us, mut near, slow, .. } = summary;
+        let slow = slow.into_iter().filter(|slow| is_near(slow.used, wall_ms));
+        near.extend(slow.map(|slow| NearLimit { allowed: wall_ms, ..slow }));
+        Self { id, of, status, started_at, ended_at, hooks_us, requests_us, near }
+    }
+
+    /// Reads it out of the JSON text of a record, where no summary is kept.
     ///
     /// # Errors
     /// When the text is no record.
     pub fn read(record: &str, wall_ms: u64) -> Result<Self, serde_json::Error> {
         let record: Record<'_> = serde_json::from_str(record)?;
-        let of = record.flow.or(record.call).unwrap_or_default().into_owned();
-        let Record { id, status, started_at, ended_at, .. } = record;
-        let mut cost = Self { id, of, status, started_at, ended_at, hooks_us: 0, requests_us: 0, near: Vec::new() };
-        cost.add(record.trigger.as_slice(), wall_ms);
+        let mut summary = RunSummary { ended_at: record.ended_at, ..RunSummary::default() };
+        summary.add(record.trigger.iter().map(Invocation::spent));
         for step in &record.steps {
-            cost.add(&step.hooks, wall_ms);
+            summary.add(step.hooks.iter().map(Invocation::spent));
             for attempt in &step.attempts {
-                let in_hooks = cost.add(&attempt.hooks, wall_ms);
-                cost.requests_us += (attempt.duration_ms * 1000).saturating_sub(in_hooks);
+                summary.add_request(attempt.duration_ms, attempt.hooks.iter().map(Invocation::spent));
             }
         }
-        Ok(cost)
+        let of = record.flow.or(record.call).unwrap_or_default().into_owned();
+        Ok(Self::of(summary, (record.id, of), record.status, record.started_at, wall_ms))
     }
 
     /// How long the run took, in microseconds; absent until it has ended.
@@ -121,48 +112,13 @@ impl RunCost {
     pub fn duration_us(&self) -> Option<u64> {
         u64::try_from(self.ended_at?.duration_since(self.started_at).as_micros()).ok()
     }
-
-    /// Adds invocations; gives the time that they took.
-    fn add(&mut self, invocations: &[Invocation<'_>], wall_ms: u64) -> u64 {
-        let took = invocations.iter().map(|invocation| invocation.duration_us).sum();
-        self.hooks_us += took;
-        self.near.extend(invocations.iter().flat_map(|invocation| invocation.near(wall_ms)));
-        took
-    }
 }
 
 impl Invocation<'_> {
-    fn near(&self, wall_ms: u64) -> impl Iterator<Item = NearLimit> {
-        let Usage { fuel, fuel_limit, memory_bytes, memory_limit_bytes, wall_us } = self.usage;
-        let reached = self.fault.as_ref().and_then(Fault::limit);
-        let spent = [("fuel", fuel, fuel_limit), ("memory_bytes", memory_bytes, memory_limit_bytes), ("wall_ms", wall_us / 1000, wall_ms)];
-        // What was reached says itself how much was wanted.
-        let spent = spent.into_iter().filter(move |(name, ..)| reached.is_none_or(|(reached, ..)| reached != *name));
-        let near = spent.chain(reached).filter(|(_, used, allowed)| u128::from(*used) * 5 >= u128::from(*allowed) * 4);
-        near.map(|(limit, used, allowed)| NearLimit {
-            script: self.script.to_string(),
-            version: self.version,
-            hook: self.hook,
-            limit,
-            used,
-            allowed,
-        })
-    }
-}
-
-impl Fault {
-    /// The limit that an invocation ended at: its name, what was wanted of it, and what there was.
-    fn limit(&self) -> Option<(&'static str, u64, u64)> {
-        let name = match self.code {
-            Code::Fuel => "fuel",
-            Code::Deadline => "wall_ms",
-            Code::Memory => "memory_bytes",
-            Code::Output => "output_bytes",
-            Code::HostCalls => "host_calls",
-            _ => return None,
-        };
-        let allowed = self.limit?;
-        Some((name, self.used.unwrap_or(allowed), allowed))
+    fn spent(&self) -> Spent<'_> {
+        let Self { hook, script, version, fault, usage, duration_us } = self;
+        let fault = fault.as_ref().map(|Fault { code, limit, used }| (*code, *limit, *used));
+        Spent { script, version: *version, hook: *hook, usage: *usage, duration_us: *duration_us, fault }
     }
 }
 
@@ -171,7 +127,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::RunCost;
-    use crate::{RunRecord, RunStatus};
+    use crate::{RunRecord, RunStatus, RunSummary};
 
     fn invocation(hook: &str, usage: [u64; 5], fault: Value) -> Value {
         let [fuel, fuel_limit, memory_bytes, memory_limit_bytes, wall_us] = usage;
@@ -190,7 +146,13 @@ mod tests {
             "code": null, "message": "with \"quotes\"", "retry_of": null, "attempt": 1, "started_at": "2026-01-01T00:00:00Z",
             "ended_at": "2026-01-01T00:00:01.5Z", "usage": {"fuel": 1, "wall_us": 1}, "trigger": trigger, "steps": [step]});
         let record: RunRecord = serde_json::from_value(record).expect("a record");
-        RunCost::read(&serde_json::to_string(&record).expect("it was read"), 100).expect("a record")
+        let read = RunCost::read(&serde_json::to_string(&record).expect("it was read"), 100).expect("a record");
+        let kept = serde_json::to_string(&RunSummary::of(&record)).expect("it is plain");
+        let summary = RunSummary::read(&kept).expect("it was written here");
+        assert_eq!(summary.scripts, ["price"]);
+        let of_summary = RunCost::of(summary, (record.id, "orders".to_owned()), record.status, record.started_at, 100);
+        assert_eq!(of_summary, read, "a summary says the same as its record: {kept}");
+        read
     }
 
     #[test]
@@ -200,6 +162,14 @@ mod tests {
         assert_eq!((cost.of.as_str(), cost.status, cost.duration_us()), ("orders", RunStatus::Failed, Some(1_500_000)));
         assert_eq!((cost.hooks_us, cost.requests_us), (1600, 11_600), "hooks of a request are none of its own time");
         assert_eq!(cost.near, []);
+    }
+
+    #[test]
+    fn of_a_script_at_a_hook_the_worst_is_kept() {
+        let of = |fuel, wall_us| invocation("pre-hook", [fuel, 100, 0, 100, wall_us], Value::Null);
+        let near = cost(Value::Null, json!([of(85, 90_000), of(95, 80_000), of(90, 99_000)])).near;
+        let near: Vec<_> = near.iter().map(|near| (near.limit, near.used, near.allowed)).collect();
+        assert_eq!(near, [("fuel", 95, 100), ("wall_ms", 99, 100)]);
     }
 
     #[test]
@@ -214,8 +184,8 @@ mod tests {
         let expected = [
             ("trigger", "memory_bytes", 9, 10),
             ("pre-hook", "fuel", 80, 100),
-            ("post-hook", "wall_ms", 80, 100),
             ("post-fail", "memory_bytes", 4000, 100),
+            ("post-hook", "wall_ms", 80, 100),
         ];
         assert_eq!(near, expected);
     }

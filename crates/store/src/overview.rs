@@ -15,7 +15,7 @@ pub struct OverviewRequest {
     pub edges: Vec<Timestamp>,
     /// Absent: all of them.
     pub of: Option<RunsOf>,
-    /// The tenant's limit, for [`RunCost::read`].
+    /// The tenant's limit, for [`RunCost::of`].
     pub wall_ms: u64,
 }
 

@@ -62,7 +62,8 @@ macro_rules! conformance {
             runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors, of_one_endpoint_are_found,
                 of_one_endpoint_are_found_among_many, that_invoked_a_script_are_found, are_looked_at_in_bounds, that_waited_are_found_by_their_start;
-            overview: count_runs_by_time_and_outcome, look_at_some_of_many, read_a_bounded_number_of_bytes;
+            overview: count_runs_by_time_and_outcome, look_at_some_of_many, count_a_burst, read_a_bounded_number_of_bytes, are_not_hidden_by_one_long_record,
+                say_the_same_with_and_without_a_summary;
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, gives_tenants_their_turns, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;

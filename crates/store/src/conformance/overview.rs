@@ -84,6 +84,18 @@ pub(crate) async fn look_at_some_of_many(store: &dyn Store) {
     }
 }
 
+/// Many runs in a part of one bucket are counted all the same: other buckets leave them enough of what may be counted.
+pub(crate) async fn count_a_burst(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in 0..5_000 {
+        store.record_run(&acme, &run(number, None, Succeeded), None).await.unwrap();
+    }
+    let edges: Vec<u64> = (0..=120).map(|edge| edge * 10_000).collect();
+    let buckets = overview(store, &acme, None, &edges).await;
+    assert_eq!(runs(&buckets[0]), [(Succeeded, 5_000)]);
+    assert!(buckets[1..].iter().all(|bucket| bucket.runs.is_empty()));
+}
+
 /// Long records are not read beyond a number of bytes, whatever the number of runs.
 pub(crate) async fn read_a_bounded_number_of_bytes(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
@@ -95,4 +107,48 @@ pub(crate) async fn read_a_bounded_number_of_bytes(store: &dyn Store) {
     let buckets = overview(store, &acme, None, &[0, 10]).await;
     assert_eq!((runs(&buckets[0]), buckets[0].costs.len(), buckets[0].sampled), (vec![(Succeeded, 3)], 2, true));
     assert!((buckets[0].weight - 1.5).abs() < 1e-9, "{}", buckets[0].weight);
+}
+
+/// A record that is longer than all that is read of its bucket hides none of the runs beside it.
+pub(crate) async fn are_not_hidden_by_one_long_record(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in [10, 11, 20, 30, 40] {
+        store.record_run(&acme, &run(number, None, Succeeded), None).await.unwrap();
+    }
+    let mut large = run(12, None, Failed);
+    large.message = Some("x".repeat(6 << 20));
+    store.record_run(&acme, &large, None).await.unwrap();
+    let buckets = overview(store, &acme, None, &[10, 20, 30, 40, 50]).await;
+    assert_eq!(runs(&buckets[0]), [(Succeeded, 2), (Failed, 1)]);
+    let read: Vec<_> = buckets[0].costs.iter().map(|cost| cost.id).collect();
+    assert_eq!((read, buckets[0].sampled), (vec![run_id(11), run_id(10)], true));
+    assert!((buckets[0].weight - 1.5).abs() < 1e-9, "two stand for three: {}", buckets[0].weight);
+    assert!(buckets[1..].iter().all(|bucket| bucket.costs.len() == 1 && !bucket.sampled));
+}
+
+/// What is said of a run that has a summary beside its record is what the record says: also where the record was written without one.
+pub(crate) async fn say_the_same_with_and_without_a_summary(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let mut near = super::invocation("price");
+    near.usage.fuel = near.usage.fuel_limit;
+    near.usage.wall_us = 9_000_000;
+    let quiet = super::invocation("sign");
+    // Too many scripts for a summary that is kept.
+    let many: Vec<_> = (0..500).map(|number| super::invocation(&format!("script-{number}"))).collect();
+    for (number, hooks) in [(1, vec![near, quiet]), (2, many)] {
+        let mut made = run(number, None, Succeeded);
+        made.steps = vec![super::step(&hooks, &hooks)];
+        store.record_run(&acme, &made, None).await.unwrap();
+    }
+    let buckets = overview(store, &acme, None, &[0, 10]).await;
+    let [many, few] = &buckets[0].costs[..] else { panic!("{buckets:?}") };
+    assert_eq!((few.of.as_str(), few.hooks_us, few.requests_us), ("crm/send", 4 * 71, 12_000 - 2 * 71));
+    assert_eq!((many.of.as_str(), many.hooks_us, many.near.len()), ("crm/send", 1000 * 71, 0));
+    let near: Vec<_> = few.near.iter().map(|near| (near.script.as_str(), near.limit, near.used, near.allowed)).collect();
+    assert_eq!(near, [("price", "fuel", 1_000_000_000, 1_000_000_000), ("price", "wall_ms", 9000, 10_000)]);
+    for (script, runs) in [("price", 1), ("sign", 1), ("script-499", 1), ("script-500", 0)] {
+        let filter = crate::RunFilter { script: Some(name(script)), ..crate::RunFilter::default() };
+        let page = store.runs(&acme, &filter, &crate::PageRequest::first(10)).await.unwrap();
+        assert_eq!(page.items.len(), runs, "{script}");
+    }
 }

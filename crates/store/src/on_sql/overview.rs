@@ -1,13 +1,17 @@
-//! Overviews of runs. Nothing is written for them: counts come from the indexes of the lists, and what runs cost from the newest records of each
-//! bucket, within a number of rows and of bytes.
+//! Overviews of runs. Counts come from the indexes of the lists, and what runs cost from the summaries of the newest runs of each bucket, within a
+//! number of rows and of bytes: a summary is written with its record when the run ends, and where there is none, the record itself is read.
 
+mod lines;
+
+use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
-use snaphook_model::{RunCost, RunId, RunStatus, TenantName};
+use snaphook_model::{RunId, RunStatus, TenantName};
 
+use self::lines::{Known, Part};
 use super::OnSql;
-use super::rows::{form, text, time};
+use super::rows::form;
 use super::run_lists::ids_from;
 use super::runs::status;
 use crate::database::{Database, Query, Row, rare_query};
@@ -16,9 +20,9 @@ use crate::{OverviewBucket, OverviewRequest, OverviewStore, RunsOf, StoreError, 
 
 /// Runs that are counted for one overview; beyond it, buckets go by how dense their newest runs lie.
 const COUNTED: usize = 500_000;
-/// Records that are looked at for one overview.
+/// Runs that are looked at for one overview.
 const LOOKED_AT: usize = 4_000;
-/// Text of records that is read for one overview.
+/// Text of records that one overview may have to go through.
 const READ_BYTES: u64 = 16 << 20;
 
 impl<S: OnSql> OverviewStore for S {
@@ -64,12 +68,6 @@ struct Counted {
     scale: f64,
 }
 
-/// A run of which no more than this is known yet.
-struct Known {
-    status: RunStatus,
-    bytes: u64,
-}
-
 impl Counted {
     /// How many runs there are.
     fn runs(&self) -> f64 {
@@ -103,16 +101,34 @@ impl<'a> Look<'a> {
         self.edges.len().saturating_sub(1)
     }
 
+    /// Counts the runs of each bucket. What is left of the rows that may be counted, since others have few, is for those that have more than their part.
     async fn count(&self) -> Result<Vec<Counted>, StoreError> {
-        let most = COUNTED / self.buckets().max(1);
         let mut counted: Vec<_> = self.edges.iter().map(|edge| Counted { rows: 0, from: edge.clone(), scale: 1.0 }).collect();
         counted.truncate(self.buckets());
-        let query = self.query(sql::counts);
-        let query = self.bind(query, |bucket| (&self.edges[bucket], most));
+        let part = COUNTED / self.buckets().max(1);
+        self.count_up_to(&vec![part; counted.len()], &mut counted).await?;
+        let is_full = |counted: &Counted| counted.rows >= part as u64;
+        let full = counted.iter().filter(|counted| is_full(counted)).count();
+        let in_others: u64 = counted.iter().filter(|counted| !is_full(counted)).map(|counted| counted.rows).sum();
+        let left = COUNTED.saturating_sub(usize::try_from(in_others).unwrap_or(COUNTED)) / full.max(1);
+        if full > 0 && left > part {
+            let most: Vec<_> = counted.iter().map(|counted| if is_full(counted) { left } else { 0 }).collect();
+            self.count_up_to(&most, &mut counted).await?;
+        }
+        Ok(counted)
+    }
+
+    /// Counts the newest runs of each bucket, at most so many; a bucket of which none are to be counted stays as it is.
+    async fn count_up_to(&self, most: &[usize], counted: &mut [Counted]) -> Result<(), StoreError> {
+        let query = self.query(sql::counts, 3);
+        let query = self.bind(query, |bucket| (&self.edges[bucket], most[bucket]));
         self.each(query, |bucket, row| {
-            let rows = count(row, 1)?;
-            counted[bucket].rows = rows;
-            if rows >= most as u64
+            let (rows, most) = (count(row, 1)?, most[bucket] as u64);
+            if most == 0 {
+                return Ok(());
+            }
+            counted[bucket] = Counted { rows, from: self.edges[bucket].clone(), scale: 1.0 };
+            if rows >= most
                 && let Some(earliest) = row.get::<Option<&str>>(2)?
             {
                 counted[bucket].from = earliest.to_owned();
@@ -120,14 +136,13 @@ impl<'a> Look<'a> {
             }
             Ok(())
         })
-        .await?;
-        Ok(counted)
+        .await
     }
 
     /// How the runs of all kinds ended.
     async fn add_outcomes(&self, counted: &[Counted], buckets: &mut [OverviewBucket]) -> Result<(), StoreError> {
         let by_index = self.database.by_index(runs_sql::BY_STATUS);
-        let outcomes = sql::outcomes(sql::Which { buckets: self.buckets(), of_flow: false, by_index: &by_index });
+        let outcomes = sql::outcomes(sql::Which { buckets: self.buckets(), of_flow: false, by_index: &by_index, values: 3 });
         let query = rare_query(outcomes.into()).bind(self.tenant.as_str());
         let query = self.bind(query, |bucket| (&counted[bucket].from, RunStatus::ALL.len()));
         let mut others = vec![0.0; buckets.len()];
@@ -148,41 +163,42 @@ impl<'a> Look<'a> {
     /// The newest runs of each bucket, as many as are looked at.
     async fn sizes(&self, counted: &[Counted]) -> Result<Vec<Vec<Known>>, StoreError> {
         let most = LOOKED_AT / with_runs(counted);
-        let query = self.query(sql::sizes);
+        let query = self.query(sql::sizes, 3);
         let query = self.bind(query, |bucket| (&self.edges[bucket], most));
         let mut known: Vec<Vec<Known>> = counted.iter().map(|_| Vec::new()).collect();
         self.each(query, |bucket, row| {
-            known[bucket].push(Known { status: status(row, 1)?, bytes: count(row, 2)? });
+            for line in told(row)? {
+                known[bucket].push(Known::read(line)?);
+            }
             Ok(())
         })
         .await?;
         Ok(known)
     }
 
-    /// Reads the newest records of each bucket, as far as its part of the bytes goes.
+    /// Reads what the newest runs of each bucket came to.
     async fn add_costs(&self, counted: &[Counted], known: &[Vec<Known>], buckets: &mut [OverviewBucket]) -> Result<(), StoreError> {
         let quota = READ_BYTES / with_runs(counted) as u64;
-        let fitting = known.iter().map(|runs| {
-            let mut bytes = 0;
-            runs.iter().take_while(|run| within(&mut bytes, run.bytes, quota)).count()
+        let parts: Vec<Part> = known.iter().map(|runs| Part::of(runs, quota)).collect();
+        let query = self.query(sql::costs, 4);
+        let query = (0..self.buckets()).fold(query, |query, bucket| {
+            let Part { runs, longest } = parts[bucket];
+            query.bind(self.edges[bucket].as_str()).bind(self.edges[bucket + 1].as_str()).bind(number(runs)).bind(number(longest))
         });
-        let fitting: Vec<usize> = fitting.collect();
-        let query = self.query(sql::records);
-        let query = self.bind(query, |bucket| (&self.edges[bucket], fitting[bucket]));
         let mut read = vec![0_u64; buckets.len()];
         self.each(query, |bucket, row| {
-            read[bucket] += 1;
-            let cost = match RunCost::read(text(row, 3)?, self.request.wall_ms) {
-                Ok(cost) => cost,
-                Err(error) => {
-                    tracing::warn!(tenant = self.tenant.as_str(), %error, "the record of a run cannot be read, and an overview lacks it");
-                    return Ok(());
+            for line in told(row)? {
+                read[bucket] += 1;
+                match lines::cost(line, self.request.wall_ms)? {
+                    Ok(cost) if matches!(&self.request.of, Some(RunsOf::Call(call)) if *call != cost.of) => {}
+                    Ok(cost) => buckets[bucket].costs.push(cost),
+                    Err(error) => {
+                        tracing::warn!(tenant = self.tenant.as_str(), %error, "the record of a run cannot be read, and an overview lacks it");
+                    }
                 }
-            };
-            let cost = RunCost { status: status(row, 1)?, started_at: time(row, 2)?, ..cost };
-            if !matches!(&self.request.of, Some(RunsOf::Call(call)) if *call != cost.of) {
-                buckets[bucket].costs.push(cost);
             }
+            // Newest first: the database puts them together as it finds them.
+            buckets[bucket].costs.sort_unstable_by_key(|cost| Reverse(cost.id));
             Ok(())
         })
         .await?;
@@ -198,16 +214,17 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// A statement about the runs that are asked for. Of direct calls their records alone say which endpoint's they are.
-    fn query(&self, made: impl Fn(sql::Which<'_>) -> String) -> Query<'a> {
+    /// A statement about the runs that are asked for, with so many values for each bucket. Of direct calls only what is read of them says which
+    /// endpoint's they are.
+    fn query(&self, made: impl Fn(sql::Which<'_>) -> String, values: usize) -> Query<'a> {
         let buckets = self.buckets();
         match &self.request.of {
             Some(RunsOf::Flow(flow)) => {
                 let by_index = self.database.by_index(runs_sql::BY_FLOW);
-                let sql = made(sql::Which { buckets, of_flow: true, by_index: &by_index });
+                let sql = made(sql::Which { buckets, of_flow: true, by_index: &by_index, values });
                 rare_query(sql.into()).bind(self.tenant.as_str()).bind(flow.as_str())
             }
-            _ => rare_query(made(sql::Which { buckets, of_flow: false, by_index: "" }).into()).bind(self.tenant.as_str()),
+            _ => rare_query(made(sql::Which { buckets, of_flow: false, by_index: "", values }).into()).bind(self.tenant.as_str()),
         }
     }
 
@@ -215,7 +232,7 @@ impl<'a> Look<'a> {
     fn bind<'q>(&'q self, query: Query<'q>, values: impl Fn(usize) -> (&'q String, usize)) -> Query<'q> {
         (0..self.buckets()).fold(query, |query, bucket| {
             let (from, most) = values(bucket);
-            query.bind(from.as_str()).bind(self.edges[bucket + 1].as_str()).bind(i64::try_from(most).unwrap_or(i64::MAX))
+            query.bind(from.as_str()).bind(self.edges[bucket + 1].as_str()).bind(number(most))
         })
     }
 
@@ -243,10 +260,14 @@ fn scale(from: Timestamp, end: Timestamp, earliest: &str) -> f64 {
     (end.duration_since(from).as_secs_f64() / covered.max(0.001)).max(1.0)
 }
 
-/// Adds bytes, and says whether they are within the quota still.
-const fn within(sum: &mut u64, bytes: u64, quota: u64) -> bool {
-    *sum += bytes;
-    *sum <= quota
+/// A number as the databases have it.
+fn number(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+/// The lines of a bucket.
+fn told(row: &Row) -> Result<std::str::Lines<'_>, StoreError> {
+    Ok(row.get::<Option<&str>>(1)?.unwrap_or_default().lines())
 }
 
 fn count(row: &Row, column: usize) -> Result<u64, StoreError> {

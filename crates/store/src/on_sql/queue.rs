@@ -37,6 +37,8 @@ pub(super) struct PendingRun {
     /// When its payloads and its record go, where it says so itself.
     pub(super) kept_until: [Option<i64>; 2],
     pub(super) record: Arc<str>,
+    /// What lists and overviews want to know of it.
+    pub(super) summary: Option<String>,
     /// As it was recorded until the writer packs it.
     pub(super) recording: Option<Recording>,
 }
@@ -293,6 +295,7 @@ mod tests {
             started_at: jiff::Timestamp::UNIX_EPOCH,
             kept_until: [None; 2],
             record: "x".repeat(bytes).into(),
+            summary: None,
             recording: None,
         }
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use snaphook_model::{AuditAction, Payload, RunId, RunRecord, RunStatus, SubjectValues, TenantName};
+use snaphook_model::{AuditAction, Payload, RunId, RunRecord, RunStatus, RunSummary, SubjectValues, TenantName};
 use uuid::Uuid;
 
 use super::audit::note;
@@ -27,6 +27,9 @@ const WRITES: &str = "a queued run's variables";
 /// Leases that one transaction renews: it holds their rows until it ends, and others want them.
 const RENEWED_AT_ONCE: usize = 16;
 
+/// The longest summary that is worth keeping beside its record; a usual one has some two hundred bytes.
+const SUMMARY_BYTES: usize = 4096;
+
 /// A run that cannot be read is looked at again after this long, by when a release that can may have been put in place.
 const ASIDE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -41,6 +44,7 @@ impl<S: OnSql> RunStore for S {
                 started_at: record.started_at,
                 kept_until: kept_until(record),
                 record: to_json(RECORD, record)?.into(),
+                summary: summary_text(record)?,
                 recording,
             };
             self.queue().push(pending).await
@@ -288,10 +292,17 @@ pub(super) async fn put(
     let query = query.bind(record.flow.as_ref().map(|flow| flow.as_str())).bind(record.status.as_str());
     let [payloads_until, logs_until] = kept_until(record);
     let query = query.bind(record.started_at.as_microsecond()).bind(text).bind(payloads_until).bind(logs_until);
+    let query = query.bind(summary_text(record)?);
     match query.execute(transaction).await? {
         0 => Err(StoreError::UnknownTenant(tenant.clone())),
         _ => Ok(()),
     }
+}
+
+/// What is kept of a run for lists and overviews; none of one that has not ended, and none where it would not be short.
+pub(super) fn summary_text(record: &RunRecord) -> Result<Option<String>, StoreError> {
+    let summary = record.status.has_ended().then(|| to_json(RECORD, &RunSummary::of(record))).transpose()?;
+    Ok(summary.filter(|text| text.len() <= SUMMARY_BYTES))
 }
 
 /// When payloads and record of a run go that says so itself.

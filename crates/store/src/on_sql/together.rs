@@ -15,7 +15,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::recordings::PackedRecording;
 use super::rows::to_json;
-use super::runs::{RECORD, kept_until, values_text, writes_text};
+use super::runs::{RECORD, kept_until, summary_text, values_text, writes_text};
 use super::writer;
 use crate::database::{Database, PATIENCE, Query, Transaction, made_query, query};
 use crate::sql::{recordings as recordings_sql, runs as sql, waiting as waiting_sql};
@@ -66,6 +66,8 @@ pub(super) struct Written {
     /// When its payloads and its record go, where it says so itself.
     kept_until: [Option<i64>; 2],
     record: Arc<str>,
+    /// What lists and overviews want to know of it.
+    summary: Option<String>,
     recording: Option<PackedRecording>,
 }
 
@@ -98,6 +100,7 @@ impl Written {
             started_us: record.started_at.as_microsecond(),
             kept_until: kept_until(record),
             record: to_json(RECORD, record)?.into(),
+            summary: summary_text(record)?,
             recording,
         })
     }
@@ -266,7 +269,8 @@ async fn in_statements<'q, T>(
 fn bind_run<'q>(query: Query<'q>, run: &'q Written) -> Query<'q> {
     let query = query.bind(run.tenant.as_str()).bind(run.id.as_str()).bind(run.flow.as_ref().map(Name::as_str));
     let [payloads_until, logs_until] = run.kept_until;
-    query.bind(run.status).bind(run.started_us).bind(Arc::clone(&run.record)).bind(payloads_until).bind(logs_until)
+    let query = query.bind(run.status).bind(run.started_us).bind(Arc::clone(&run.record));
+    query.bind(payloads_until).bind(logs_until).bind(run.summary.as_deref())
 }
 
 fn bind_queued<'q>(query: Query<'q>, queued: &'q Queueing) -> Query<'q> {

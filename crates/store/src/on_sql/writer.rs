@@ -205,7 +205,7 @@ fn bind_run<'q>(query: Query<'q>, run: &'q PendingRun) -> Query<'q> {
     let query = query.bind(run.tenant.as_str()).bind(run.id.to_string()).bind(run.flow.as_ref().map(Name::as_str));
     let [payloads_until, logs_until] = run.kept_until;
     let query = query.bind(run.status.as_str()).bind(run.started_at.as_microsecond()).bind(Arc::clone(&run.record));
-    query.bind(payloads_until).bind(logs_until)
+    query.bind(payloads_until).bind(logs_until).bind(run.summary.as_deref())
 }
 
 fn bind_recording<'q>(query: Query<'q>, Packed { tenant, id, recording }: &'q Packed) -> Query<'q> {

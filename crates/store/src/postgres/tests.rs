@@ -41,8 +41,12 @@ conformance!(super::fresh);
 
 #[tokio::test]
 async fn a_hundred_thousand_runs_are_listed_and_summed_up_in_time() {
-    let (store, _keep) = fresh().await;
-    many_runs::are_listed_and_summed_up_in_time(&*store, "PostgreSQL").await;
+    let url = Cluster::shared().database();
+    let store = open(&url, &options()).await;
+    let acme = many_runs::are_written(&store, "PostgreSQL").await;
+    // A server does so by itself within a minute, and without it reads a table that it takes for a small one.
+    Cluster::shared().sql(url.rsplit('/').next().unwrap(), "ANALYZE");
+    many_runs::are_listed_and_summed_up_in_time(&store, &acme, "PostgreSQL").await;
     store.close().await.unwrap();
 }
 

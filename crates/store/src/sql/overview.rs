@@ -2,9 +2,6 @@
 
 use std::fmt::Write;
 
-/// Values of a bucket: from which id, before which id, and how many at most.
-pub(crate) const VALUES: usize = 3;
-
 /// Which runs a statement is about, and how it finds them.
 #[derive(Clone, Copy)]
 pub(crate) struct Which<'a> {
@@ -14,18 +11,20 @@ pub(crate) struct Which<'a> {
     pub(crate) of_flow: bool,
     /// As [`crate::database::Database::by_index`] says it.
     pub(crate) by_index: &'a str,
+    /// Values of each bucket: from which id, before which id, how many at most, and further ones.
+    pub(crate) values: usize,
 }
 
 /// One term for each bucket, put together. $1 is the tenant, $2 the flow where there is one, then the values of each bucket. A term gets its number,
-/// its rows, and how many of them.
-fn terms(which: Which<'_>, term: impl Fn(usize, &str, &str) -> String) -> String {
-    let Which { buckets, of_flow, by_index } = which;
+/// its rows, and the numbers of how many at most and of what follows it.
+fn terms(which: Which<'_>, term: impl Fn(usize, &str, usize) -> String) -> String {
+    let Which { buckets, of_flow, by_index, values } = which;
     let (mut text, flow) = (String::new(), if of_flow { " AND flow = $2" } else { "" });
     for bucket in 0..buckets {
-        let [from, end, most] = [0, 1, 2].map(|value| 2 + usize::from(of_flow) + bucket * VALUES + value);
+        let [from, end, most] = [0, 1, 2].map(|value| 2 + usize::from(of_flow) + bucket * values + value);
         let union = if bucket == 0 { "" } else { " UNION ALL " };
         let rows = format!("FROM runs{by_index} WHERE tenant = $1{flow} AND id >= ${from} AND id < ${end}");
-        write!(text, "{union}{}", term(bucket, &rows, &format!("${most}"))).expect("a String takes every text");
+        write!(text, "{union}{}", term(bucket, &rows, most)).expect("a String takes every text");
     }
     text
 }
@@ -35,7 +34,7 @@ pub(crate) fn counts(which: Which<'_>) -> String {
     terms(which, |bucket, rows, most| {
         format!(
             "SELECT CAST({bucket} AS BIGINT), COUNT(*), MIN(id) \
-             FROM (SELECT id {rows} ORDER BY id DESC LIMIT {most}) AS newest"
+             FROM (SELECT id {rows} ORDER BY id DESC LIMIT ${most}) AS newest"
         )
     })
 }
@@ -46,23 +45,36 @@ pub(crate) fn outcomes(which: Which<'_>) -> String {
         format!(
             "SELECT * FROM (SELECT CAST({bucket} AS BIGINT) AS bucket, status, COUNT(*) AS runs {rows} \
              AND status IN ('queued', 'running', 'waiting', 'partial', 'failed', 'blocked', 'cancelled') AND status <> 'succeeded' \
-             GROUP BY status LIMIT {most}) AS outcomes"
+             GROUP BY status LIMIT ${most}) AS outcomes"
         )
     })
 }
 
-/// Where the newest runs of each bucket are, and how long their records are: neither database reads a record to tell that.
+/// Before a run's summary, or before its record.
+pub(crate) const SUMMARY: char = 'S';
+pub(crate) const RECORD: char = 'R';
+
+/// The newest runs of each bucket, newest first, a line for each: where it is, and how long its record is. Neither database reads a record to tell that.
 pub(crate) fn sizes(which: Which<'_>) -> String {
-    newest(which, "status, CAST(octet_length(record) AS BIGINT) AS bytes")
-}
-
-/// The newest runs of each bucket.
-pub(crate) fn records(which: Which<'_>) -> String {
-    newest(which, "status, started_at, record")
-}
-
-fn newest(which: Which<'_>, columns: &str) -> String {
     terms(which, |bucket, rows, most| {
-        format!("SELECT * FROM (SELECT CAST({bucket} AS BIGINT) AS bucket, {columns} {rows} ORDER BY id DESC LIMIT {most}) AS newest")
+        format!(
+            "SELECT CAST({bucket} AS BIGINT), string_agg(line, '\n' ORDER BY id DESC) \
+             FROM (SELECT id, status || ' ' || CAST(octet_length(record) AS TEXT) AS line {rows} ORDER BY id DESC LIMIT ${most}) AS newest"
+        )
+    })
+}
+
+/// What the newest runs of each bucket came to, of those whose records are not longer than a further value says, a line for each: id, status, beginning,
+/// flow, and the summary. The record itself is there where nothing shorter is, and neither of a flow's run that has not ended. No text as JSON has it
+/// goes over the end of a line.
+pub(crate) fn costs(which: Which<'_>) -> String {
+    terms(which, |bucket, rows, most| {
+        let longest = most + 1;
+        format!(
+            "SELECT CAST({bucket} AS BIGINT), string_agg(line, '\n') FROM (SELECT id || ' ' || status || ' ' || CAST(started_at AS TEXT) || ' ' || COALESCE(flow, '') || ' ' || \
+             CASE WHEN summary IS NOT NULL THEN '{SUMMARY}' || summary \
+             WHEN flow IS NOT NULL AND status IN ('queued', 'running', 'waiting') THEN '' ELSE '{RECORD}' || record END AS line \
+             {rows} AND octet_length(record) <= ${longest} ORDER BY id DESC LIMIT ${most}) AS newest"
+        )
     })
 }

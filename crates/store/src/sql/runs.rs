@@ -6,24 +6,24 @@ use crate::RunFilter;
 use snaphook_model::RunStatus;
 
 /// Columns of a row that [`put`] takes.
-pub(crate) const COLUMNS: usize = 8;
+pub(crate) const COLUMNS: usize = 9;
 
 /// Puts `rows` records at once; those of tenants who do not exist are left out. `keep_tenant` is added to the look at the tenant.
 pub(crate) fn put(rows: usize, keep_tenant: &str) -> String {
     let mut values = String::new();
     for row in 0..rows {
         let comma = if row == 0 { "" } else { ", " };
-        let [a, b, c, d, e, f, g, h] = [1, 2, 3, 4, 5, 6, 7, 8].map(|column| row * COLUMNS + column);
-        write!(values, "{comma}(${a}, ${b}, ${c}, ${d}, CAST(${e} AS BIGINT), ${f}, CAST(${g} AS BIGINT), CAST(${h} AS BIGINT))")
+        let [a, b, c, d, e, f, g, h, i] = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(|column| row * COLUMNS + column);
+        write!(values, "{comma}(${a}, ${b}, ${c}, ${d}, CAST(${e} AS BIGINT), ${f}, CAST(${g} AS BIGINT), CAST(${h} AS BIGINT), ${i})")
             .expect("a String takes every text");
     }
     format!(
-        "INSERT INTO runs (tenant, id, flow, status, started_at, record, payloads_until, logs_until) \
-         SELECT column1, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES {values}) AS new \
+        "INSERT INTO runs (tenant, id, flow, status, started_at, record, payloads_until, logs_until, summary) \
+         SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9 FROM (VALUES {values}) AS new \
          WHERE EXISTS (SELECT 1 FROM tenants WHERE name = new.column1{keep_tenant}) \
          ON CONFLICT (tenant, id) DO UPDATE SET \
          flow = excluded.flow, status = excluded.status, started_at = excluded.started_at, record = excluded.record, \
-         payloads_until = excluded.payloads_until, logs_until = excluded.logs_until"
+         payloads_until = excluded.payloads_until, logs_until = excluded.logs_until, summary = excluded.summary"
     )
 }
 
@@ -43,8 +43,9 @@ pub(crate) fn index(filter: &RunFilter) -> Option<&'static str> {
 pub(crate) const BY_FLOW: &str = "runs_by_flow";
 pub(crate) const BY_STATUS: &str = "runs_by_status";
 
-/// Lists what the filter lets through: $1 tenant, $2 the cursor, $3 since, $4 the limit, $5 the oldest id, then flow and status, each where it
-/// is filtered. `by_index` names the index.
+/// Lists what the filter lets through: $1 tenant, $2 the cursor, $3 since, $4 the limit, $5 the oldest id, then flow, status, call and script, each
+/// where it is filtered; of the last two what a summary holds, as `LIKE` has it. `by_index` names the index. Last comes the record, which is absent
+/// where a summary shows that it does not fit, and how long it is.
 pub(crate) fn list(filter: &RunFilter, by_index: &str) -> String {
     let succeeded = filter.status == Some(RunStatus::Succeeded);
     let also = match (filter.flow.is_some(), filter.status.is_some()) {
@@ -55,8 +56,14 @@ pub(crate) fn list(filter: &RunFilter, by_index: &str) -> String {
         (false, true) => " AND status = $6 AND status <> 'succeeded'",
         (true, true) => " AND flow = $6 AND status = $7",
     };
+    let next = 6 + usize::from(filter.flow.is_some()) + usize::from(filter.status.is_some());
+    let record = match usize::from(filter.call.is_some()) + usize::from(filter.script.is_some()) {
+        0 => "record".to_owned(),
+        1 => format!("CASE WHEN summary IS NULL OR summary LIKE ${next} THEN record END"),
+        _ => format!("CASE WHEN summary IS NULL OR (summary LIKE ${next} AND summary LIKE ${}) THEN record END", next + 1),
+    };
     format!(
-        "SELECT id, status, started_at, record FROM runs{by_index} WHERE tenant = $1 AND id < $2 AND id >= $5 AND started_at >= $3{also} \
+        "SELECT id, status, started_at, {record}, CAST(octet_length(record) AS BIGINT) FROM runs{by_index} WHERE tenant = $1 AND id < $2 AND id >= $5 AND started_at >= $3{also} \
          ORDER BY id DESC LIMIT $4"
     )
 }
