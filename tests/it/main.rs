@@ -43,6 +43,7 @@ mod limits;
 mod logs;
 mod manifests;
 mod many_nodes;
+mod many_runs;
 mod me;
 mod objects;
 mod on_error;

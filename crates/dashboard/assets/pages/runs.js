@@ -76,10 +76,11 @@ class List {
       field("Flow or call", what), field("Status", state), field("Began", span));
   }
 
-  page(cursor) {
+  async page(cursor) {
     const { since, ...rest } = this.filters;
     const from = since && new Date(Date.now() - Number(since) * 1000).toISOString();
-    return get(query("/v1/runs", { ...rest, since: from, limit: cursor ? MORE : PAGE, cursor }), { signal: this.signal });
+    const page = await get(query("/v1/runs", { ...rest, since: from, limit: cursor ? MORE : PAGE, cursor }), { signal: this.signal });
+    return { ...page, items: page.items.map(shown) };
   }
 
   async load() {
@@ -174,6 +175,11 @@ function withChosen(flows, calls, chosen) {
   return chosen && !options.includes(chosen) ? [chosen, ...options] : options;
 }
 
+/** What a row shows of a run. A list of thousands does not keep what they asked and were answered. */
+function shown({ id, flow, flow_version, call, status, code, message, attempt, started_at, ended_at, usage }) {
+  return { id, flow, flow_version, call, status, code, message: shortened(message), attempt, started_at, ended_at, usage };
+}
+
 /** What a row shows depends on nothing else. */
 function key(run) {
   return [run.id, run.status, run.ended_at, run.code, run.attempt].join(" ");
@@ -189,7 +195,7 @@ function line(run) {
       h("small", { class: "mono" }, run.flow ? `v${run.flow_version} ` : "", format.shortId(run.id))),
     h("td", {}, h("time", { datetime: run.started_at, title: format.moment(run.started_at) }, format.ago(run.started_at))),
     h("td", { class: "num" }, took),
-    h("td", { class: "wide" }, run.code && h("code", {}, run.code), run.code && " ", h("span", { class: "soft" }, shortened(run.message))),
+    h("td", { class: "wide" }, run.code && h("code", {}, run.code), run.code && " ", h("span", { class: "soft" }, run.message)),
     h("td", { class: "num wide" }, run.usage?.fuel ? format.amount(run.usage.fuel) : "–"));
 }
 
