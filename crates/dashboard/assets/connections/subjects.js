@@ -1,9 +1,10 @@
 // Subjects: whom runs are about, and the values kept for them.
 
-import { del, exists, get, path, put, query } from "../lib/api.js";
-import { button, confirm, empty, field, h, panel, replace, say, table } from "../lib/dom.js";
+import { del, exists, path, put } from "../lib/api.js";
+import { button, confirm, field, h, panel, replace, say } from "../lib/dom.js";
 import { editor } from "../lib/editor.js";
 import { moment } from "../lib/format.js";
+import { showPages } from "../lib/pages.js";
 import { may } from "../lib/session.js";
 
 export async function subjectsPanel(signal) {
@@ -14,18 +15,8 @@ export async function subjectsPanel(signal) {
     Object.keys(subject.values).join(", ") || "–",
     h("time", { datetime: subject.updated_at, class: "nowrap" }, moment(subject.updated_at)),
   ];
-  const more = async (cursor) => {
-    const { items, next_cursor: next } = await get(query("/v1/subjects", { limit: 50, cursor }), { signal });
-    if (items.length === 0 && !cursor) place.append(empty("No subject yet. A run that names one keeps values for it: its store_data."));
-    else place.append(table("All subjects", ["Id", "Values", "Changed"], items.map(row)));
-    if (!next) return;
-    const further = button("More", async () => {
-      await more(next);
-      further.remove();
-    });
-    place.append(further);
-  };
-  await more(null);
+  const nothing = "No subject yet. A run that names one keeps values for it: its store_data.";
+  await showPages(place, { address: "/v1/subjects", limit: 50, title: "All subjects", nothing, columns: ["Id", "Values", "Changed"], row }, signal);
   return panel("Subjects", place,
     may("deploy") && h("div", { class: "actions" }, button("New subject", () => edit(editing, null, signal))), editing);
 }

@@ -1,8 +1,8 @@
 // Lists of definitions, and what every page of one begins with.
 
-import { get, query } from "../lib/api.js";
-import { button, empty, h, heading, table } from "../lib/dom.js";
+import { h, heading } from "../lib/dom.js";
 import { moment } from "../lib/format.js";
+import { showPages } from "../lib/pages.js";
 import { may } from "../lib/session.js";
 
 /** The address of a page of a definition. */
@@ -14,26 +14,13 @@ export function address(kind, name, view = "") {
 export async function showList(main, { kind, title, nothing, columns, row }, signal) {
   const place = h("div", { class: "panel" });
   main.append(heading(title, may("deploy") && h("a", { class: "button primary", href: `#/${kind}s/+new` }, `New ${kind}`)), place);
-  const more = async (cursor) => {
-    const { items, next_cursor: next } = await get(query(`/v1/${kind}s`, { limit: 100, cursor }), { signal });
-    if (items.length === 0 && !cursor) {
-      place.append(empty(nothing));
-      return;
-    }
-    const cells = (item) => [
-      h("a", { href: address(kind, item.name) }, item.name),
-      ...row(item),
-      h("time", { datetime: item.updated_at, class: "nowrap" }, moment(item.updated_at)),
-    ];
-    place.append(table(`All ${kind}s`, ["Name", ...columns, "Changed"], items.map(cells)));
-    if (!next) return;
-    const further = button("More", async () => {
-      await more(next);
-      further.remove();
-    });
-    place.append(further);
-  };
-  await more(null);
+  const cells = (item) => [
+    h("a", { href: address(kind, item.name) }, item.name),
+    ...row(item),
+    h("time", { datetime: item.updated_at, class: "nowrap" }, moment(item.updated_at)),
+  ];
+  const list = { address: `/v1/${kind}s`, title: `All ${kind}s`, nothing, columns: ["Name", ...columns, "Changed"], row: cells };
+  await showPages(place, list, signal);
 }
 
 /** Heading and the links to the other pages of a definition: `views` are `[view, text]`. */

@@ -1,8 +1,8 @@
 // All scripts of the tenant.
 
-import { get, query } from "../lib/api.js";
-import { badge, button, empty, h, heading, table } from "../lib/dom.js";
+import { badge, h, heading } from "../lib/dom.js";
 import { bytes, moment } from "../lib/format.js";
+import { showPages } from "../lib/pages.js";
 import { may } from "../lib/session.js";
 
 export async function showList(main, { signal }) {
@@ -10,24 +10,7 @@ export async function showList(main, { signal }) {
   main.append(
     heading("Scripts", may("deploy") && h("a", { class: "button primary", href: "#/scripts/+new" }, "New script")),
     rows);
-  await more(rows, null, signal);
-}
-
-/** One page of the list, and a button for the next. */
-async function more(rows, cursor, signal) {
-  const { items, next_cursor: next } = await get(query("/v1/scripts", { limit: 100, cursor }), { signal });
-  if (items.length === 0 && !cursor) {
-    rows.append(empty("No script has been deployed yet. A script is a JavaScript or TypeScript file with a function for each hook that it has."));
-    return;
-  }
-  rows.append(table("All scripts", ["Name", "Version", "Hooks", "Written in", { text: "Source", class: "num" }, "Deployed"], items.map(row)));
-  if (next) {
-    const further = button("More", async () => {
-      await more(rows, next, signal);
-      further.remove();
-    });
-    rows.append(further);
-  }
+  await showPages(rows, LIST, signal);
 }
 
 function row(script) {
@@ -40,6 +23,14 @@ function row(script) {
     h("time", { datetime: script.created_at, class: "nowrap" }, moment(script.created_at)),
   ];
 }
+
+const LIST = {
+  address: "/v1/scripts",
+  title: "All scripts",
+  nothing: "No script has been deployed yet. A script is a JavaScript or TypeScript file with a function for each hook that it has.",
+  columns: ["Name", "Version", "Hooks", "Written in", { text: "Source", class: "num" }, "Deployed"],
+  row,
+};
 
 /** A page of a script. */
 export function address(name, view = "", version = null) {
