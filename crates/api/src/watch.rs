@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use snaphook_model::Code;
-use snaphook_telemetry::{Held, Opened, SpanName, TraceContext, held, metrics};
+use snaphook_telemetry::{Held, Opened, SpanName, TraceContext, held, metrics, status_class};
 use tracing::Span;
 
 use crate::front::is_work;
@@ -73,7 +73,7 @@ impl Watch {
         let route = self.route.or(taken);
         let (status, shown) = (response.status().as_u16(), route.unwrap_or(NONE));
         let metrics = metrics();
-        metrics.http_requests.count([shown, self.method, class(status)]);
+        metrics.http_requests.count([shown, self.method, status_class(status)]);
         metrics.http_request_duration.took([shown], self.begun.elapsed());
         if let Some(code @ (Code::QuotaConcurrency | Code::QuotaRate | Code::Overloaded)) = code {
             metrics.refusals.count([code.as_str()]);
@@ -127,16 +127,6 @@ fn method(method: &Method) -> &'static str {
         Method::HEAD => "HEAD",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
-    }
-}
-
-const fn class(status: u16) -> &'static str {
-    match status / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
     }
 }
 

@@ -6,7 +6,7 @@ use http::header::LOCATION;
 use http::{Method, StatusCode, Version};
 use reqwest::{Client, Response};
 use snaphook_model::{Code, Fault, HttpResponse};
-use snaphook_telemetry::{held, metrics};
+use snaphook_telemetry::{held, metrics, status_class};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -51,7 +51,9 @@ impl Egress {
     pub async fn send_streaming(&self, outbound: Outbound<'_>, streams: Streams<'_>) -> Result<HttpResponse, Fault> {
         let (_in_flight, begun) = (held(&metrics().egress_requests_in_flight), Instant::now());
         let answered = self.follow(outbound, streams).await;
-        metrics().egress_requests.count([answered.as_ref().map_or_else(|fault| fault.code.as_str(), |response| class(response.status))]);
+        metrics()
+            .egress_requests
+            .count([answered.as_ref().map_or_else(|fault| fault.code.as_str(), |response| status_class(response.status))]);
         metrics().egress_request_duration.took([], begun.elapsed());
         answered
     }
@@ -104,17 +106,6 @@ impl Egress {
                 }
             }
         }
-    }
-}
-
-/// The class of a status, for those who count.
-const fn class(status: u16) -> &'static str {
-    match status / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
     }
 }
 

@@ -42,6 +42,18 @@ impl Lookups {
     }
 }
 
+/// The class of an HTTP status, which is what labels tell of it.
+#[must_use]
+pub const fn status_class(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -19,7 +19,7 @@ mod spans;
 mod table;
 mod trace;
 
-pub use counted::{Held, Lookups, held};
+pub use counted::{Held, Lookups, held, status_class};
 pub use document::document;
 pub use invocations::{Invoked, invoked};
 pub use metric::{Counter, Description, Gauge, Histogram, Kind};
