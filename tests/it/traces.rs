@@ -213,3 +213,29 @@ async fn without_a_collector_nothing_is_added() {
     assert_eq!(upstream.last().header("traceparent"), None);
     assert!(tenant.record(&answer).await.get("trace").is_none());
 }
+
+#[tokio::test]
+async fn spans_for_which_there_is_no_room_are_counted() {
+    let collector = Upstream::start().await;
+    collector.on("/v1/traces", Answer::bytes(Vec::new()));
+    let mut options = NodeOptions::default().with("--otlp-endpoint", &collector.url(""));
+    // Nothing goes out before the test is over, but what is brought when the room is full.
+    for (name, value) in [("OTEL_BSP_SCHEDULE_DELAY", "600000"), ("OTEL_BSP_MAX_QUEUE_SIZE", "4"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")]
+    {
+        options.environment.push((name.to_owned(), value.to_owned()));
+    }
+    let own = NodeProcess::start_with(node(), options);
+    let (tenant, upstream) = (own.tenant().await, Upstream::start().await);
+    upstream.on_request("/x", |_| ok());
+    endpoint(&tenant, &upstream, json!({}), json!({})).await;
+    let counted = async |fate: &str| {
+        let metrics = own.operator().get("/metrics").await.expect(200).text();
+        let line = format!("snaphook_spans_total{{fate=\"{fate}\"}} ");
+        metrics.lines().find_map(|metric| metric.strip_prefix(&line)?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    while counted("dropped").await == 0 {
+        let calls = (0..32).map(|_| tenant.call("api/x", json!({})));
+        futures_util::future::join_all(calls).await.into_iter().for_each(|answer| drop(answer.expect(200)));
+    }
+    assert_eq!(counted("lost").await, 0, "the collector took what it was brought");
+}

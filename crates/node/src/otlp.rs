@@ -1,6 +1,7 @@
 //! Brings spans to a collector: OTLP, as protobuf over HTTP.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, SpanExporter as Otlp, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor as _};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanEvents, SpanExporter, SpanLinks, SpanProcessor as _};
 use snaphook_telemetry as telemetry;
 use tokio::runtime::Handle;
 
@@ -32,10 +33,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A collector says little; more than this is no answer of one.
 const MAX_ANSWER: usize = 64 << 10;
 
+/// How many spans may be on their way, as every exporter of OpenTelemetry has it from the environment.
+const QUEUE: (&str, usize) = ("OTEL_BSP_MAX_QUEUE_SIZE", 2048);
+
 /// Spans on their way; there is one for the process.
 #[derive(Clone)]
 pub(crate) struct Traces {
     processor: Arc<BatchSpanProcessor>,
+    room: Arc<Room>,
     scope: InstrumentationScope,
 }
 
@@ -53,10 +58,14 @@ pub(crate) fn start(config: &Config) -> Result<Option<Traces>, CliError> {
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(address(endpoint)?)
         .with_timeout(TIMEOUT);
-    let mut processor = BatchSpanProcessor::builder(Counted(exporter.build().map_err(start_error)?)).build();
+    let most = std::env::var(QUEUE.0).ok().and_then(|text| text.parse().ok()).unwrap_or(QUEUE.1);
+    let room = Arc::new(Room { most, taken: AtomicUsize::new(0) });
+    let exporter = Counted { exporter: exporter.build().map_err(start_error)?, room: Arc::clone(&room) };
+    let batches = BatchConfigBuilder::default().with_max_queue_size(most).build();
+    let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     processor.set_resource(&Resource::builder().with_service_name("snaphook").with_attribute(version).build());
-    let traces = Traces { processor: Arc::new(processor), scope: InstrumentationScope::builder("snaphook").build() };
+    let traces = Traces { processor: Arc::new(processor), room, scope: InstrumentationScope::builder("snaphook").build() };
     telemetry::export_to(Box::new(traces.clone()), config.otlp_ratio);
     Ok(Some(traces))
 }
@@ -84,7 +93,11 @@ impl Traces {
 
 impl telemetry::SpanSink for Traces {
     fn take(&self, span: telemetry::Span) {
-        self.processor.on_end(data(span, self.scope.clone()));
+        if self.room.take() {
+            self.processor.on_end(data(span, self.scope.clone()));
+        } else {
+            telemetry::metrics().spans.count(["dropped"]);
+        }
     }
 }
 
@@ -118,14 +131,36 @@ fn data(span: telemetry::Span, scope: InstrumentationScope) -> SpanData {
     }
 }
 
+/// Room for spans on their way, as much as the processor has. It drops in silence what it has no room for, so that it is asked here before.
+#[derive(Debug)]
+struct Room {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    fn take(&self) -> bool {
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < self.most).then_some(taken + 1)).is_ok()
+    }
+
+    fn give_back(&self, spans: usize) {
+        self.taken.fetch_sub(spans, Ordering::Relaxed);
+    }
+}
+
 /// Counts what was brought, and says when the collector takes nothing.
 #[derive(Debug)]
-struct Counted(Otlp);
+struct Counted {
+    exporter: Otlp,
+    room: Arc<Room>,
+}
 
 impl SpanExporter for Counted {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
-        let exported = self.0.export(batch).await;
+        // They have left the processor's queue.
+        self.room.give_back(batch.len());
+        let exported = self.exporter.export(batch).await;
         let fate = if exported.is_ok() { "sent" } else { "lost" };
         telemetry::metrics().spans.add([fate], spans);
         if let Err(error) = &exported {
@@ -135,15 +170,15 @@ impl SpanExporter for Counted {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.0.shutdown_with_timeout(timeout)
+        self.exporter.shutdown_with_timeout(timeout)
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.0.force_flush()
+        self.exporter.force_flush()
     }
 
     fn set_resource(&mut self, resource: &Resource) {
-        self.0.set_resource(resource);
+        self.exporter.set_resource(resource);
     }
 }
 

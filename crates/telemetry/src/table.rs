@@ -109,7 +109,7 @@ metrics! {
         "Look-ups in memory, by cache and whether it was a `hit` or a `miss`.";
 
     spans: Counter<1> "snaphook_spans_total" ["fate"],
-        "Spans that were brought to the collector (`sent`), or that it did not take (`lost`).";
+        "Spans that were brought to the collector (`sent`), that it did not take (`lost`), or for which there was no room among those on their way (`dropped`).";
 
     process_memory: Gauge<0> "process_resident_memory_bytes" [],
         "Resident memory of the node's process, without the children that compile.";
