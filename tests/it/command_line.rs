@@ -172,3 +172,32 @@ fn a_reader_that_has_enough_ends_the_command_quietly() {
         assert!(output.status.success() && said.is_empty(), "{arguments:?}: {said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_a_name_is_read_as_part_of_an_address() {
+    let (tenant, _upstream) = tenant().await;
+    let token = tenant.client.token.as_deref().unwrap();
+    tenant.js("s", "export function preHook() {}").await;
+    // Each would be another address, or none, if it stood in one as it is.
+    for (arguments, name) in [
+        (&["run", "1/events"][..], "1/events"),
+        (&["run", "a b"], "a b"),
+        (&["run", "?limit=1"], "?limit=1"),
+        (&["replay", "../scripts/s#"], "../scripts/s#"),
+        (&["token", "delete", "ü/%2e%2e"], "ü/%2e%2e"),
+        (&["call", "api/x?y=1"], "x?y=1"),
+        (&["call", "--flow", "../call"], "../call"),
+        (&["diff", "s/versions/1", "1", "2"], "s/versions/1"),
+    ] {
+        let refused = run(token, arguments);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains(&format!("`{name}`")), "the node was asked for what was typed: {arguments:?}: {said}");
+    }
+    let shown = Command::new(binary())
+        .args(["tenant", "show", &format!("{}/tokens?x=", tenant.name)])
+        .envs([("SNAPHOOK_URL", node().url()), ("SNAPHOOK_OPERATOR_TOKEN", OPERATOR)])
+        .output()
+        .expect("the binary was built");
+    assert_eq!(shown.status.code(), Some(1), "{}", stdout(&shown));
+}

@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snaphook_tests::Tenant;
+use snaphook_testkit::Upstream;
+use snaphook_tests::{NodeOptions, NodeProcess, Tenant};
 
 use crate::commands::{run, said};
 use crate::support::{binary, endpoint, node, ok, tenant};
@@ -81,18 +82,33 @@ async fn logs_come_in_order_with_where_they_are_from() {
 struct Following {
     child: Child,
     lines: mpsc::Receiver<String>,
+    complaints: mpsc::Receiver<String>,
+}
+
+/// What comes, line by line.
+fn lines_of(from: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (printed, lines) = mpsc::channel();
+    std::thread::spawn(move || BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| printed.send(line)));
+    lines
 }
 
 impl Following {
     fn start(token: &str, arguments: &[&str]) -> Self {
+        Self::start_at(node().url(), token, arguments)
+    }
+
+    fn start_at(url: &str, token: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(binary()).args(["logs", "--follow", "--json"]).args(arguments);
-        command.env("SNAPHOOK_URL", node().url()).env("SNAPHOOK_TOKEN", token).stdout(Stdio::piped());
+        command.env("SNAPHOOK_URL", url).env("SNAPHOOK_TOKEN", token).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary was built");
-        let stdout = BufReader::new(child.stdout.take().expect("it was piped"));
-        let (printed, lines) = mpsc::channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| printed.send(line)));
-        Self { child, lines }
+        let lines = lines_of(child.stdout.take().expect("it was piped"));
+        let complaints = lines_of(child.stderr.take().expect("it was piped"));
+        Self { child, lines, complaints }
+    }
+
+    fn complaint(&mut self) -> String {
+        self.complaints.recv_timeout(Duration::from_secs(60)).expect("it says so")
     }
 
     fn next(&mut self) -> String {
@@ -136,5 +152,41 @@ async fn logs_of_runs_that_come_are_shown_once_and_those_from_before_are_not() {
     let id = tenant.start("waits", json!({"n": 5})).await;
     let seen: Vec<String> = std::iter::repeat_with(|| following.next()).take(4).collect();
     assert_eq!(seen, ["careful: 5", "careful: undefined", "once more", "waited"], "run {id}");
+    assert!(following.interrupt(), "it ends well when it is interrupted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_go_on_when_their_node_was_away_without_losing_or_doubling_a_line() {
+    let mut own = NodeProcess::start_with(node(), NodeOptions::default().at_a_fixed_address());
+    let (tenant, upstream) = (own.tenant().await, Upstream::start().await);
+    upstream.on_request("/x", |_| ok());
+    tenant.js("s", SOURCE).await;
+    endpoint(&tenant, &upstream, json!({"pre-hook": [{"script": "s"}]}), json!({})).await;
+    let _ = tenant.call("api/x", json!({"n": 0})).await.expect(200);
+    let mut following = Following::start_at(own.url(), token(&tenant), &["--level", "warn"]);
+    assert_eq!(following.next(), "careful: 0");
+    for round in 1..3 {
+        let _ = tenant.call("api/x", json!({ "n": format!("{round}, before") })).await.expect(200);
+        // Ended in order or not, what was answered is recorded, and none of it need have been shown yet.
+        if round == 1 {
+            own.stop().await;
+        } else {
+            assert_eq!(following.next(), format!("careful: {round}, before"));
+            own.kill();
+        }
+        let complaint = following.complaint();
+        assert!(complaint.ends_with("; waiting for it"), "{complaint}");
+        own.restart();
+        if round == 1 {
+            assert_eq!(following.next(), format!("careful: {round}, before"));
+        }
+        for n in 0..3 {
+            let _ = tenant.call("api/x", json!({ "n": format!("{round}, after {n}") })).await.expect(200);
+        }
+        let seen: Vec<String> = std::iter::repeat_with(|| following.next()).take(3).collect();
+        assert_eq!(seen, [0, 1, 2].map(|n| format!("careful: {round}, after {n}")));
+    }
+    let rest = (following.lines.try_recv(), following.complaints.try_recv());
+    assert!(rest.0.is_err() && rest.1.is_err(), "nothing is said twice: {rest:?}");
     assert!(following.interrupt(), "it ends well when it is interrupted");
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::call::json_argument;
 use crate::cli::{OperatorTarget, Output, TenantCommand, TokenCommand};
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::problem::CliError;
 
 pub(crate) async fn tenant(command: TenantCommand) -> Result<(), CliError> {
@@ -13,15 +13,16 @@ pub(crate) async fn tenant(command: TenantCommand) -> Result<(), CliError> {
     match command {
         // A document is shown as JSON in either case.
         TenantCommand::Put { name, document, target, output: _ } => {
-            let answer = at(&target).send_json("PUT", &format!("/v1/tenants/{name}"), &json_argument(&document)?).await?.checked()?;
+            let answer =
+                at(&target).send_json("PUT", &format!("/v1/tenants/{}", segment(&name)), &json_argument(&document)?).await?.checked()?;
             print_json(&answer.json());
         }
         TenantCommand::Show { name, target, output: _ } => {
-            print_json(&at(&target).get(&format!("/v1/tenants/{name}")).await?.checked()?.json());
+            print_json(&at(&target).get(&format!("/v1/tenants/{}", segment(&name))).await?.checked()?.json());
         }
         TenantCommand::List { target, output } => print_list(&all(&at(&target), "/v1/tenants").await?, &["name", "updated_at"], output),
         TenantCommand::Delete { name, target, output } => {
-            at(&target).delete(&format!("/v1/tenants/{name}")).await?.checked()?;
+            at(&target).delete(&format!("/v1/tenants/{}", segment(&name))).await?.checked()?;
             print_deleted("tenant", &name, output);
         }
     }
@@ -31,7 +32,7 @@ pub(crate) async fn tenant(command: TenantCommand) -> Result<(), CliError> {
 pub(crate) async fn token(command: TokenCommand) -> Result<(), CliError> {
     match command {
         TokenCommand::Create { name, scopes, expires_s, tenant, target, output } => {
-            let path = tenant.map_or_else(|| "/v1/tokens".to_owned(), |tenant| format!("/v1/tenants/{tenant}/tokens"));
+            let path = tenant.map_or_else(|| "/v1/tokens".to_owned(), |tenant| format!("/v1/tenants/{}/tokens", segment(&tenant)));
             let mut body = json!({"name": name, "scopes": scopes});
             if let Some(expires_s) = expires_s {
                 body["expires_s"] = expires_s.into();
@@ -51,7 +52,7 @@ pub(crate) async fn token(command: TokenCommand) -> Result<(), CliError> {
             print_list(&tokens, &["id", "name", "scopes", "created_at", "expires_at", "last_used_at"], output);
         }
         TokenCommand::Delete { id, target, output } => {
-            Client::new(&target.url, &target.token).delete(&format!("/v1/tokens/{id}")).await?.checked()?;
+            Client::new(&target.url, &target.token).delete(&format!("/v1/tokens/{}", segment(&id))).await?.checked()?;
             print_deleted("token", &id, output);
         }
     }

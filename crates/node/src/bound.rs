@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::problem::CliError;
 
 /// What a document is.
@@ -67,7 +67,7 @@ impl Stored {
 
     /// One of a name; none where there is none.
     pub(crate) async fn get(client: &Client, kind: Kind, name: &str) -> Result<Option<Self>, CliError> {
-        let answer = client.get(&format!("{}/{name}", kind.path())).await?;
+        let answer = client.get(&format!("{}/{}", kind.path(), segment(name))).await?;
         match answer.status {
             404 => Ok(None),
             _ => Ok(Some(Self::of(kind, answer.checked()?.json()))),
@@ -85,7 +85,7 @@ impl Stored {
 
     /// Stores it as it is now, and gives the node's answer.
     pub(crate) async fn put(&self, client: &Client) -> Result<Value, CliError> {
-        let path = format!("{}/{}", self.kind.path(), self.name);
+        let path = format!("{}/{}", self.kind.path(), segment(&self.name));
         Ok(client.send_json("PUT", &path, &self.document).await?.checked()?.json())
     }
 

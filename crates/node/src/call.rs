@@ -7,7 +7,7 @@ use snaphook_model::strict::{self, NotStrict};
 
 use crate::cases;
 use crate::cli::{CallArgs, TestArgs};
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::problem::CliError;
 use crate::progress::while_longer;
 use crate::timeline;
@@ -16,9 +16,9 @@ pub(crate) async fn run(args: CallArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
     let input = json_argument(&args.input)?;
     let (path, body) = if args.flow {
-        (format!("/v1/flows/{}/runs", args.name), json!({ "payload": input }))
-    } else if args.name.contains('/') {
-        (format!("/v1/call/{}", args.name), input)
+        (format!("/v1/flows/{}/runs", segment(&args.name)), json!({ "payload": input }))
+    } else if let Some((connector, endpoint)) = args.name.split_once('/') {
+        (format!("/v1/call/{}/{}", segment(connector), segment(endpoint)), input)
     } else {
         return Err(CliError::Usage(format!("`{}` is no connector/endpoint; for a flow add --flow", args.name)));
     };
@@ -56,7 +56,7 @@ pub(crate) async fn test(args: TestArgs) -> Result<(), CliError> {
         Some((name, version)) => (name, version.to_owned()),
         None => (script.as_str(), latest(&client, script).await?),
     };
-    let path = format!("/v1/scripts/{name}/versions/{version}/test");
+    let path = format!("/v1/scripts/{}/versions/{}/test", segment(name), segment(&version));
     let answer = while_longer(&format!("running {name}"), client.send_json("POST", &path, &input)).await?.checked()?;
     let document = answer.json();
     println!("{}", serde_json::to_string_pretty(&document).unwrap_or_default());
@@ -67,7 +67,7 @@ pub(crate) async fn test(args: TestArgs) -> Result<(), CliError> {
 }
 
 async fn latest(client: &Client, script: &str) -> Result<String, CliError> {
-    let document = client.get(&format!("/v1/scripts/{script}")).await?.checked()?.json();
+    let document = client.get(&format!("/v1/scripts/{}", segment(script))).await?.checked()?.json();
     let versions = document["versions"].as_array().into_iter().flatten();
     let newest = versions.filter_map(|version| version["version"].as_u64()).max();
     newest.map(|version| version.to_string()).ok_or_else(|| CliError::Usage(format!("script `{script}` has no version")))

@@ -193,18 +193,25 @@ pub(crate) enum SecretsCommand {
     Rotate(RotateArgs),
 }
 
-/// Flags of `secrets rotate`. The key that is in force is given as for `serve`, also as SNAPHOOK_SECRETS_KEY.
+/// Where nodes keep what is durable, for commands that look there themselves.
 #[derive(Debug, Args)]
-pub(crate) struct RotateArgs {
+pub(crate) struct DataArgs {
     /// Data directory of the node.
     #[arg(long, env = "SNAPHOOK_DATA_DIR", default_value = "./snaphook-data", value_name = "DIRECTORY")]
     pub(crate) data_dir: PathBuf,
     /// PostgreSQL, where the nodes are on one.
     #[arg(long, env = "SNAPHOOK_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database: Option<String>,
-    /// The file with the key that is in force, where it is not `secrets.key` in the data directory.
+    /// The file with the key of secrets that is in force, where it is not `secrets.key` in the data directory.
     #[arg(long, env = "SNAPHOOK_SECRETS_KEY_FILE", value_name = "FILE")]
     pub(crate) secrets_key_file: Option<PathBuf>,
+}
+
+/// Flags of `secrets rotate`. The key that is in force is given as for `serve`, also as SNAPHOOK_SECRETS_KEY.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
     /// The file with the new key, made where there is none [default: the other's name with `.new` behind it].
     #[arg(long, value_name = "FILE")]
     pub(crate) new_key_file: Option<PathBuf>,
@@ -245,15 +252,8 @@ pub(crate) struct ManArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Data directory to check.
-    #[arg(long, env = "SNAPHOOK_DATA_DIR", default_value = "./snaphook-data", value_name = "DIRECTORY")]
-    pub(crate) data_dir: PathBuf,
-    /// PostgreSQL to check as well: whether a node can use it, and whether the key of secrets is the one that its secrets are sealed under.
-    #[arg(long, env = "SNAPHOOK_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) database: Option<String>,
-    /// The key of secrets, where it is not `secrets.key` in the data directory.
-    #[arg(long, env = "SNAPHOOK_SECRETS_KEY_FILE", value_name = "FILE")]
-    pub(crate) secrets_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
     /// The place of objects to check as well, as for `serve`: whether one can be written, read and deleted there, and whether it is the database's.
     #[arg(long, env = "SNAPHOOK_OBJECTS", value_name = "URL")]
     pub(crate) objects: Option<String>,

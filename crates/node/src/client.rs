@@ -8,6 +8,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::problem::{CliError, Problem, chain};
@@ -17,6 +18,14 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A node gives no more of a list at once.
 const PAGE: usize = 200;
+
+/// What stands in a segment of a path as it is. RFC 3986 calls these unreserved.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A name as one segment of a path, whatever somebody typed: none of it is read as part of the address.
+pub(crate) fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNRESERVED)
+}
 
 /// A node and the token to use there.
 #[derive(Clone)]

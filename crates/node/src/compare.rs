@@ -8,7 +8,7 @@ use snaphook_model::{Connector, Flow, strict};
 
 use crate::bound::{Kind, Stored};
 use crate::cli::DiffArgs;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::diff;
 use crate::folder::{self, Item};
 use crate::problem::CliError;
@@ -75,7 +75,7 @@ async fn versions(client: &Client, script: &str, before: u32, after: Option<u32>
 
 /// The latest version; none where there is no script of that name.
 async fn latest(client: &Client, script: &str) -> Result<Option<u32>, CliError> {
-    let answer = client.get(&format!("/v1/scripts/{script}?limit=1")).await?;
+    let answer = client.get(&format!("/v1/scripts/{}?limit=1", segment(script))).await?;
     if answer.status == 404 {
         return Ok(None);
     }
@@ -84,7 +84,7 @@ async fn latest(client: &Client, script: &str) -> Result<Option<u32>, CliError> 
 
 /// What was uploaded.
 async fn source(client: &Client, script: &str, version: u32) -> Result<Bytes, CliError> {
-    Ok(client.get(&format!("/v1/scripts/{script}/versions/{version}/source")).await?.checked()?.body)
+    Ok(client.get(&format!("/v1/scripts/{}/versions/{version}/source", segment(script))).await?.checked()?.body)
 }
 
 /// What `deploy` would change.

@@ -23,20 +23,20 @@ enum Finding {
 
 pub(crate) async fn run(args: DoctorArgs) -> Result<(), CliError> {
     let mut findings = vec![kernel(), memory(), second_wall()];
-    if args.data_dir.exists() {
-        findings.push(rights(&args.data_dir));
+    if args.data.data_dir.exists() {
+        findings.push(rights(&args.data.data_dir));
         // A node on PostgreSQL has none there.
-        if args.database.is_none() || args.data_dir.join("snaphook.db").exists() {
-            findings.extend(own_database(&args.data_dir).await);
+        if args.data.database.is_none() || args.data.data_dir.join("snaphook.db").exists() {
+            findings.extend(own_database(&args.data.data_dir).await);
         }
     } else {
-        findings.push(Finding::Note(format!("{} does not exist yet; the first start makes it", args.data_dir.display())));
+        findings.push(Finding::Note(format!("{} does not exist yet; the first start makes it", args.data.data_dir.display())));
     }
     let mut known = Vec::new();
-    if let Some(url) = &args.database {
-        let key_file = agree::key_file(args.secrets_key_file.as_deref(), &args.data_dir);
+    if let Some(url) = &args.data.database {
+        let key_file = agree::key_file(args.data.secrets_key_file.as_deref(), &args.data.data_dir);
         findings.extend(shared_database(url, &key_file, &mut known).await);
-    } else if let Ok(values) = SqliteStore::values(&args.data_dir, Objects::META).await {
+    } else if let Ok(values) = SqliteStore::values(&args.data.data_dir, Objects::META).await {
         // Where it cannot be read, that was said above.
         known.extend(values);
     }
@@ -144,11 +144,11 @@ async fn shared_database(url: &str, key_file: &Path, objects: &mut Vec<Option<St
 
 /// The place of objects: whether it can be used, and whether it is the one of the database, of which these values are known.
 async fn objects(args: &DoctorArgs, known: &[Option<String>]) -> Vec<Finding> {
-    let folder = SqliteStore::objects_folder(&args.data_dir);
+    let folder = SqliteStore::objects_folder(&args.data.data_dir);
     let place = match &args.objects {
         Some(url) => database::objects(Some(url)),
         // The first start makes it.
-        None if args.database.is_some() || !folder.is_dir() => Ok(None),
+        None if args.data.database.is_some() || !folder.is_dir() => Ok(None),
         None => Objects::folder(&folder).map(Some).map_err(crate::node::start_error),
     };
     let value = |number: usize| known.get(number).and_then(Option::as_deref);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use self::follow::Follow;
 use self::line::Line;
 use crate::cli::LogsArgs;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::problem::CliError;
 use crate::records::has_ended;
 use crate::runs::query;
@@ -20,7 +20,7 @@ pub(crate) async fn run(args: LogsArgs) -> Result<(), CliError> {
     let mut follow = Follow::new();
     if args.follow && args.run.is_none() {
         // What was there before. Who comes between this and the list is shown with the list.
-        drop(follow.look(&client, &filter(&args)).await?);
+        follow.look(&client, &filter(&args), &mut Vec::new()).await?;
     }
     let runs = match &args.run {
         Some(run) => vec![one(&client, run).await?],
@@ -41,30 +41,47 @@ pub(crate) async fn run(args: LogsArgs) -> Result<(), CliError> {
     }
 }
 
-/// Shows what comes, until the one run that was asked for has ended, or nobody reads any more.
+/// Shows what comes, until the one run that was asked for has ended, or nobody reads any more. A node that is away is waited for: it may be restarted.
 async fn go_on(client: &Client, args: &LogsArgs, mut follow: Follow) -> Result<(), CliError> {
+    let mut away = false;
     loop {
         tokio::time::sleep(follow::EVERY).await;
-        let lines = match &args.run {
-            Some(run) => {
-                let run = one(client, run).await?;
-                let lines = follow.news(&run);
-                if has_ended(&run) {
-                    show(args, lines);
-                    return Ok(());
-                }
-                lines
+        // What was read before a failure is shown, since it is not read again.
+        let mut lines = Vec::new();
+        let looked = look(client, args, &mut follow, &mut lines).await;
+        let is_over = match looked {
+            Ok(is_over) => {
+                away = false;
+                is_over
             }
-            None => follow.look(client, &filter(args)).await?,
+            Err(error) if error.may_pass() => {
+                if !away {
+                    eprintln!("{error}; waiting for it");
+                }
+                away = true;
+                false
+            }
+            Err(error) => return Err(error),
         };
-        if !show(args, lines) {
+        if !show(args, lines) || is_over {
             return Ok(());
         }
     }
 }
 
+/// Adds what is new. True: nothing follows.
+async fn look(client: &Client, args: &LogsArgs, follow: &mut Follow, lines: &mut Vec<Line>) -> Result<bool, CliError> {
+    let Some(run) = &args.run else {
+        follow.look(client, &filter(args), lines).await?;
+        return Ok(false);
+    };
+    let run = one(client, run).await?;
+    lines.extend(follow.news(&run));
+    Ok(has_ended(&run))
+}
+
 async fn one(client: &Client, run: &str) -> Result<Value, CliError> {
-    Ok(client.get(&format!("/v1/runs/{run}")).await?.checked()?.json())
+    Ok(client.get(&format!("/v1/runs/{}", segment(run))).await?.checked()?.json())
 }
 
 async fn newest(client: &Client, args: &LogsArgs) -> Result<Vec<Value>, CliError> {

@@ -87,6 +87,15 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// Whether the node may answer when it is asked again: it is away, is stopping, or has too much to do.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Node(problem) => matches!(problem.status, 429 | 500..),
+            _ => false,
+        }
+    }
+
     /// How the command ends for it.
     pub(crate) const fn exit(&self) -> Exit {
         match self {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::bound::{Bound, Kind, Stored};
 use crate::cli::PromoteArgs;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::problem::CliError;
 use crate::progress;
 use crate::replay::{self, Recorded, Report};
@@ -20,7 +20,7 @@ pub(crate) async fn run(args: PromoteArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
     let (script, version) = (args.script.0.as_str(), args.script.1);
     // Refused here where there is no such version.
-    client.get(&format!("/v1/scripts/{script}/versions/{version}")).await?.checked()?;
+    client.get(&format!("/v1/scripts/{}/versions/{version}", segment(script))).await?.checked()?;
     let documents = Stored::all(&client).await?;
     let changes = changes(&documents, script, version);
     if changes.is_empty() {

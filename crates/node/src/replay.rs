@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
 use crate::cli::ReplayArgs;
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::problem::{CliError, Problem};
 use crate::progress;
 use crate::records::{has_ended, invocations};
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), CliError> {
 }
 
 async fn one(client: &Client, run: &str, scripts: &Map<String, Value>, as_json: bool) -> Result<(), CliError> {
-    let (path, body) = (format!("/v1/runs/{run}/replay"), json!({ "scripts": scripts }));
+    let (path, body) = (format!("/v1/runs/{}/replay", segment(run)), json!({ "scripts": scripts }));
     let answer = progress::while_longer("replaying", client.send_json("POST", &path, &body)).await?.checked()?.json();
     if as_json {
         println!("{}", serde_json::to_string_pretty(&answer).unwrap_or_default());

@@ -72,7 +72,7 @@ pub(crate) async fn follow(store: Arc<dyn Store>, vault: Arc<Vault>, stopping: C
 /// Before anything changes, when the key is not the database's, or another change of keys is under way; when the store does not answer, and then the
 /// command can be given again.
 pub(crate) async fn run(args: RotateArgs) -> Result<(), CliError> {
-    let file = key_file(args.secrets_key_file.as_deref(), &args.data_dir);
+    let file = key_file(args.data.secrets_key_file.as_deref(), &args.data.data_dir);
     let store = open(&args).await?;
     let store = store.as_ref();
     let old = old_key(&file)?;
@@ -90,7 +90,7 @@ pub(crate) async fn run(args: RotateArgs) -> Result<(), CliError> {
         return Err(CliError::Usage(format!("{} holds the key that is in force already", new_file.display())));
     }
     begin(store, &old, &new).await?;
-    let shared = args.database.is_some();
+    let shared = args.data.database.is_some();
     if shared {
         println!("every node hears of the new key…");
         tokio::time::sleep(HEARD).await;
@@ -118,12 +118,12 @@ async fn close(store: &dyn Store) -> Result<(), CliError> {
 
 /// The database. SQLite has one process, so no node runs on it now.
 async fn open(args: &RotateArgs) -> Result<Arc<dyn Store>, CliError> {
-    match &args.database {
+    match &args.data.database {
         Some(url) => {
             let store = PostgresStore::open(url, &PostgresOptions::default()).await.map_err(start_error)?;
             Ok(Arc::new(store))
         }
-        None => Ok(Arc::new(SqliteStore::open(&args.data_dir).await.map_err(start_error)?)),
+        None => Ok(Arc::new(SqliteStore::open(&args.data.data_dir).await.map_err(start_error)?)),
     }
 }
 

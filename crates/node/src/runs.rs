@@ -4,7 +4,7 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use crate::cli::{RunArgs, RunsArgs};
-use crate::client::Client;
+use crate::client::{Client, segment};
 use crate::problem::CliError;
 use crate::timeline;
 
@@ -34,7 +34,7 @@ pub(crate) async fn list(args: RunsArgs) -> Result<(), CliError> {
 
 pub(crate) async fn show(args: RunArgs) -> Result<(), CliError> {
     let client = Client::new(&args.target.url, &args.target.token);
-    let run = client.get(&format!("/v1/runs/{}", args.run)).await?.checked()?.json();
+    let run = client.get(&format!("/v1/runs/{}", segment(&args.run))).await?.checked()?.json();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&run).unwrap_or_default());
     } else {

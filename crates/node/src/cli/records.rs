@@ -67,7 +67,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Go on with the logs of runs that come, until it is interrupted.
+    /// Go on with the logs of runs that come, until it is interrupted. A node that is away meanwhile is waited for.
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Only runs of this flow.

@@ -31,7 +31,10 @@ const OPEN: usize = 100;
 pub(super) struct Follow {
     /// How many lines of a run were seen, and when it began.
     seen: HashMap<String, Seen>,
+    /// Looks since the last one that failed.
     looks: u32,
+    /// When the last one began that did not.
+    looked_at: Option<Timestamp>,
 }
 
 struct Seen {
@@ -43,7 +46,7 @@ struct Seen {
 impl Follow {
     /// Knows nothing yet: the first look finds what was there before.
     pub(super) fn new() -> Self {
-        Self { seen: HashMap::new(), looks: 0 }
+        Self { seen: HashMap::new(), looks: 0, looked_at: None }
     }
 
     /// The lines of a run that were not there before.
@@ -57,37 +60,46 @@ impl Follow {
         lines.split_off(before.min(lines.len()))
     }
 
-    /// Everything that is new on the node.
-    pub(super) async fn look(&mut self, client: &Client, filter: &str) -> Result<Vec<Line>, CliError> {
-        let since = Timestamp::now() - LATE;
-        let mut lines = self.open(client, since).await?;
+    /// Adds everything that is new on the node. Where it fails, what was added until then is not found again, and the next look goes as far back as
+    /// it takes to find the rest.
+    pub(super) async fn look(&mut self, client: &Client, filter: &str, lines: &mut Vec<Line>) -> Result<(), CliError> {
+        let now = Timestamp::now();
+        let since = self.looked_at.unwrap_or(now) - LATE;
         let is_thorough = self.looks.is_multiple_of(THOROUGH);
-        self.looks = self.looks.wrapping_add(1);
+        // Until it has succeeded.
+        let looks = std::mem::take(&mut self.looks);
+        self.open(client, since, lines).await?;
+        self.newest(client, &format!("{filter}&since={since}"), is_thorough, lines).await?;
+        self.seen.retain(|_, seen| !seen.ended || seen.started_at >= since);
+        (self.looks, self.looked_at) = (looks.wrapping_add(1), Some(now));
+        Ok(())
+    }
+
+    /// What is new in the runs that fit.
+    async fn newest(&mut self, client: &Client, filter: &str, is_thorough: bool, lines: &mut Vec<Line>) -> Result<(), CliError> {
         let mut cursor = String::new();
         for _ in 0..PAGES {
-            let path = format!("/v1/runs?{filter}&since={since}&limit={PAGE}{cursor}");
+            let path = format!("/v1/runs?{filter}&limit={PAGE}{cursor}");
             let page = client.get(&path).await?.checked()?.json();
             let runs = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
             let known = self.seen.len();
-            lines.extend(runs.iter().flat_map(|run| self.news(run)).collect::<Vec<_>>());
+            lines.extend(runs.iter().flat_map(|run| self.news(run)));
             match page["next_cursor"].as_str() {
                 Some(next) if is_thorough || self.seen.len() > known => cursor = format!("&cursor={next}"),
                 _ => break,
             }
         }
-        self.seen.retain(|_, seen| !seen.ended || seen.started_at >= since);
-        Ok(lines)
+        Ok(())
     }
 
     /// What is new in runs that began before the time that is looked at, and have not ended.
-    async fn open(&mut self, client: &Client, since: Timestamp) -> Result<Vec<Line>, CliError> {
+    async fn open(&mut self, client: &Client, since: Timestamp, lines: &mut Vec<Line>) -> Result<(), CliError> {
         let old = self.seen.iter().filter(|(_, seen)| !seen.ended && seen.started_at < since);
         let mut old: Vec<(Timestamp, String)> = old.map(|(id, seen)| (seen.started_at, id.clone())).collect();
         old.sort_unstable_by(|a, b| b.cmp(a));
         for (_, id) in old.drain(OPEN.min(old.len())..) {
             self.seen.remove(&id);
         }
-        let mut lines = Vec::new();
         for (_, id) in old {
             let answer = client.get(&format!("/v1/runs/{id}")).await?;
             if answer.status == 404 {
@@ -97,6 +109,6 @@ impl Follow {
             }
             lines.extend(self.news(&answer.checked()?.json()));
         }
-        Ok(lines)
+        Ok(())
     }
 }
