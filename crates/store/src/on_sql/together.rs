@@ -14,6 +14,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::objects::{Held, keys_of};
 use super::recordings::PackedRecording;
+use super::room::Counts;
 use super::rows::{text, to_json};
 use super::runs::{RECORD, kept_until, values_text, writes_text};
 use super::writer;
@@ -90,6 +91,7 @@ pub(super) struct Together {
     pending: Mutex<Vec<(Work, Told)>>,
     /// Held while a transaction is under way, until it is committed.
     turn: Arc<tokio::sync::Mutex<()>>,
+    counts: Arc<Counts>,
 }
 
 impl Work {
@@ -162,11 +164,11 @@ impl Together {
         if work.is_empty() {
             return;
         }
-        let database = Arc::clone(database);
+        let (database, counts) = (Arc::clone(database), Arc::clone(&self.counts));
         tokio::spawn(async move {
             let (records, begun) = (work.len(), Instant::now());
             let runs: Vec<_> = work.iter().map(Work::run).collect();
-            let outcome = write(&database, work, turn).await;
+            let outcome = write(&database, &counts, work, turn).await;
             writer::count("runs", records, begun);
             for (run, told) in runs.into_iter().zip(told) {
                 let outcome = match &outcome {
@@ -206,7 +208,7 @@ impl Had {
 
 /// One transaction for all of it; gives what ended runs had, or nothing where nothing was written. An error is one of the commit, after which
 /// nobody knows.
-async fn write(database: &Database, work: Vec<Work>, turn: OwnedMutexGuard<()>) -> Result<Option<Had>, StoreError> {
+async fn write(database: &Database, counts: &Counts, work: Vec<Work>, turn: OwnedMutexGuard<()>) -> Result<Option<Had>, StoreError> {
     let (mut queueing, mut ending) = (Vec::new(), Vec::new());
     for work in work {
         match work {
@@ -216,7 +218,7 @@ async fn write(database: &Database, work: Vec<Work>, turn: OwnedMutexGuard<()>) 
     }
     let Ok(mut writer) = database.write().await else { return Ok(None) };
     let Ok(mut transaction) = writer.begin().await else { return Ok(None) };
-    let had = match put(&mut transaction, queueing, ending).await {
+    let had = match put(&mut transaction, counts, queueing, ending).await {
         Ok(Some(had)) => had,
         Ok(None) => return Ok(None),
         Err(error) => {
@@ -231,8 +233,13 @@ async fn write(database: &Database, work: Vec<Work>, turn: OwnedMutexGuard<()>) 
     Ok(Some(had))
 }
 
-async fn put(transaction: &mut Transaction<'_>, mut queueing: Vec<Queueing>, mut ending: Vec<Ending>) -> Result<Option<Had>, StoreError> {
-    if !have_room(transaction, &queueing).await? {
+async fn put(
+    transaction: &mut Transaction<'_>,
+    counts: &Counts,
+    mut queueing: Vec<Queueing>,
+    mut ending: Vec<Ending>,
+) -> Result<Option<Had>, StoreError> {
+    if !have_room(transaction, counts, &queueing).await? {
         return Ok(None);
     }
     // In the order in which rows are locked: the queue, then the runs.
@@ -278,17 +285,22 @@ async fn dequeue(transaction: &mut Transaction<'_>, ending: &[Ending]) -> Result
 }
 
 /// Whether all of these tenants' runs find a place in the queue.
-async fn have_room(transaction: &mut Transaction<'_>, queueing: &[Queueing]) -> Result<bool, StoreError> {
+async fn have_room(transaction: &mut Transaction<'_>, counts: &Counts, queueing: &[Queueing]) -> Result<bool, StoreError> {
     let mut of_tenant = HashMap::<&TenantName, (i64, i64)>::new();
     for run in queueing {
         let (more, most) = of_tenant.entry(&run.run.tenant).or_insert((0, i64::MAX));
         (*more, *most) = (*more + 1, (*most).min(run.most.into()));
     }
     for (tenant, (more, most)) in of_tenant {
+        if counts.have_room(tenant, more, most) {
+            continue;
+        }
         let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(most).fetch_one(transaction).await?;
-        if waiting.get::<i64>(0)? + more > most {
+        let with_these = waiting.get::<i64>(0)? + more;
+        if with_these > most {
             return Ok(false);
         }
+        counts.counted(tenant, with_these);
     }
     Ok(true)
 }
