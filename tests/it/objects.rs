@@ -11,7 +11,7 @@ use snaphook_testkit::postgres::Cluster;
 use snaphook_testkit::{Answer, Link, S3, Upstream};
 use snaphook_tests::{Client, NodeOptions, NodeProcess, Response, Tenant};
 
-use crate::support::{binary, endpoint, node, ok, problem};
+use crate::support::{binary, ended, endpoint, files_below, node, ok, problem};
 
 const SCRIPT: &str = "export function preHook(call) { call.arguments.seen = 1; }";
 
@@ -244,6 +244,69 @@ async fn a_large_recording_replays_to_the_last_byte() {
     let runs = tenant.client.get("/v1/runs").await.expect(200).json();
     let first = runs["items"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
     refused(&tenant.client.post(&format!("/v1/runs/{first}/replay"), &json!({})).await, 500, "object-damaged");
+}
+
+/// Starts a run with two megabytes that waits for its second attempt, kills the node meanwhile, and lets the run go on. `waiting` is what is looked
+/// at beside the keys of its objects, which `kept` gives.
+async fn waits_with_a_large_input(
+    mut own: NodeProcess,
+    kept: impl Fn(&NodeProcess, &str) -> Vec<String>,
+    waiting: impl Fn(&NodeProcess, &str),
+) {
+    let mut tenant = own.tenant().await;
+    let upstream = Upstream::start().await;
+    upstream.on("/x", Answer::status(503)).on("/x", ok());
+    let retry = json!({"attempts": 3, "delay_s": 3, "backoff": 1});
+    let endpoints = json!({"x": {"method": "POST", "path": "/x", "retry": retry}});
+    tenant.connector("c", json!({"base_url": upstream.url(""), "endpoints": endpoints})).await;
+    tenant.flow("f", json!({"steps": [{"call": "c/x"}]})).await;
+    let input = json!({ "text": noise(2_000_000) });
+    let run = tenant.start("f", input.clone()).await;
+    let is_waiting = async || tenant.record_of(&run).await["status"] == "waiting";
+    until("the run waits for its second attempt", is_waiting).await;
+    let held = kept(&own, &tenant.name);
+    assert_eq!(held.iter().filter(|key| key.contains("inputs")).count(), 1, "{held:?}");
+    assert_eq!(held.iter().filter(|key| key.contains("checkpoints")).count(), 1, "{held:?}");
+    own.kill();
+    waiting(&own, input["text"].as_str().unwrap());
+    own.restart();
+    tenant.client = Client::new(own.url(), tenant.client.token.as_deref());
+    let record = ended(&tenant, &run).await;
+    assert_eq!((&record["status"], upstream.requests().len()), (&json!("succeeded"), 2), "{record}");
+    assert_eq!(upstream.last().json(), input);
+    let left = kept(&own, &tenant.name);
+    assert!(left.iter().all(|key| key.contains("recordings")) && left.len() <= 1, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_large_input_waits_in_a_folder_and_outlives_a_kill() {
+    let kept = |own: &NodeProcess, tenant: &str| {
+        let below = |prefix: &str| own.data_dir().join("objects").join(prefix).join(tenant);
+        let folders = [below("q"), below("t")].into_iter().filter(|folder| folder.is_dir());
+        folders.flat_map(|folder| files_below(&folder)).map(|path| path.display().to_string()).collect()
+    };
+    let waiting = |own: &NodeProcess, text: &str| {
+        // The record shows the beginning of it.
+        let part = &text.as_bytes()[1_000_000..1_000_064];
+        for file in ["snaphook.db", "snaphook.db-wal"] {
+            let bytes = std::fs::read(own.data_dir().join(file)).unwrap();
+            assert!(!bytes.windows(part.len()).any(|window| window == part), "the input is in {file}");
+        }
+    };
+    waits_with_a_large_input(start(NodeOptions::default()), kept, waiting).await;
+}
+
+#[tokio::test]
+async fn a_large_input_waits_in_a_storage_and_outlives_a_kill() {
+    let (url, s3) = (Cluster::shared().database(), S3::start());
+    let own = start(with_objects(NodeOptions::on(&url), &s3, s3.address()));
+    let kept = |_: &NodeProcess, tenant: &str| s3.keys().into_iter().filter(|key| key.contains(&format!("/{tenant}/"))).collect();
+    let waiting = |_: &NodeProcess, _: &str| {
+        let in_rows =
+            "SELECT (SELECT sum(length(input) + length(checkpoint)) FROM run_queue) + (SELECT count(recording) FROM run_recordings)";
+        assert_eq!(Cluster::shared().sql(url.rsplit('/').next().unwrap(), in_rows), "0", "nothing of it is in the database");
+    };
+    waits_with_a_large_input(own, kept, waiting).await;
 }
 
 #[tokio::test]

@@ -63,6 +63,32 @@ pub(crate) async fn go_on_when_their_time_has_come(store: &dyn Store) {
     assert_eq!(store.next_due().await.unwrap(), None);
 }
 
+/// As many bytes as a payload may be large, which do not repeat.
+fn large(seed: u64) -> Bytes {
+    (0..40_000_u64).flat_map(|number| *blake3::hash(&(number ^ (seed << 32)).to_le_bytes()).as_bytes()).collect()
+}
+
+pub(crate) async fn keep_large_inputs_and_checkpoints(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let input = Payload { bytes: large(1), content_type: "application/octet-stream".to_owned() };
+    let accepted = QueuedRun { input: input.clone(), ..queued(1) };
+    store.queue_run(&acme, &accepted, None, 100).await.unwrap();
+    let mut claimed = due(store, 1).await.remove(0);
+    assert_eq!((&claimed.run.input, &claimed.checkpoint), (&input, &None));
+    // Each takes the place of the one before, of whatever size that was.
+    for (time, checkpoint) in [(10, large(2)), (20, large(3)), (30, Bytes::from_static(b"small")), (40, large(4))] {
+        let run = going_on(1, RunStatus::Waiting);
+        let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: None, events: &[], wake: Wake::At(at(time)), expects: None };
+        store.save_run(&acme, Some(&claimed.lease), saved).await.unwrap();
+        claimed = due(store, time).await.remove(0);
+        assert_eq!((&claimed.run.input, claimed.checkpoint.as_ref()), (&input, Some(&checkpoint)));
+    }
+    let next = QueuedRun { input: input.clone(), ..queued(50) };
+    store.end_run(&acme, Some(&claimed.lease), ending(&run(1, Some("orders"), RunStatus::Failed), None, &[], Some(&next))).await.unwrap();
+    assert_eq!(due(store, 50).await.remove(0).run.input, input);
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}
+
 pub(crate) async fn have_a_history(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     let all = [EventKind::RunStarted, EventKind::Waiting, EventKind::Resumed, EventKind::RunEnded];

@@ -220,6 +220,15 @@ impl Transaction<'_> {
         self.lock(query(only_postgres::LOCK_QUEUED).bind(tenant.as_str()).bind(run.to_string())).await
     }
 
+    /// The objects of a run of the queue, which is then locked as by [`Self::lock_queued`]; none where it is not in the queue.
+    pub(crate) async fn queued_objects(&mut self, tenant: &TenantName, run: RunId) -> Result<Option<Row>, sqlx::Error> {
+        let objects = match self {
+            Self::Sqlite { .. } => sql::QUEUED_OBJECTS,
+            Self::Postgres { .. } => sql::LOCK_QUEUED_OBJECTS,
+        };
+        query(objects).bind(tenant.as_str()).bind(run.to_string()).fetch_optional(self).await
+    }
+
     async fn lock(&mut self, row: Query<'_>) -> Result<(), sqlx::Error> {
         if matches!(self, Self::Postgres { .. }) {
             row.fetch_optional(self).await?;

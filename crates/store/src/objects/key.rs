@@ -1,4 +1,4 @@
-//! What objects are called: `t/TENANT/KIND/ID-HASH-BYTES`. The id makes each object one row's own, so that nothing is counted before it is deleted;
+//! What objects are called: `t/TENANT/KIND/ID-HASH-BYTES`, those of queued runs with a `q` before. The id makes each object one row's own, so that nothing is counted before it is deleted;
 //! hash and size make what was read known for what was written, also to a person with `b3sum` and no database.
 
 use snaphook_model::TenantName;
@@ -7,7 +7,12 @@ use uuid::Uuid;
 use crate::StoreError;
 
 /// Before the keys of everything that belongs to a row.
-pub(crate) const ROWS: &str = "t";
+const ROWS: &str = "t";
+/// The same for what belongs to a run in the queue: a node of a release that keeps those in their rows sweeps what it does not know from the
+/// others.
+const QUEUE: &str = "q";
+/// All of them.
+pub(crate) const PREFIXES: [&str; 2] = [ROWS, QUEUE];
 
 /// What an object holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +20,25 @@ pub(crate) enum ObjectKind {
     Component,
     Source,
     Recording,
+    Input,
+    Checkpoint,
 }
 
 impl ObjectKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Component | Self::Source | Self::Recording => ROWS,
+            Self::Input | Self::Checkpoint => QUEUE,
+        }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Component => "components",
             Self::Source => "sources",
             Self::Recording => "recordings",
+            Self::Input => "inputs",
+            Self::Checkpoint => "checkpoints",
         }
     }
 }
@@ -38,9 +54,9 @@ pub(crate) struct ObjectKey {
 impl ObjectKey {
     /// A key that no other object has, for these bytes.
     pub(crate) fn new(tenant: &TenantName, kind: ObjectKind, bytes: &[u8]) -> Self {
-        let (id, hash, kind) = (Uuid::now_v7().simple(), blake3::hash(bytes), kind.as_str());
+        let (id, hash, prefix, kind) = (Uuid::now_v7().simple(), blake3::hash(bytes), kind.prefix(), kind.as_str());
         let bytes = bytes.len() as u64;
-        Self { text: format!("{ROWS}/{tenant}/{kind}/{id}-{hash}-{bytes}"), hash, bytes }
+        Self { text: format!("{prefix}/{tenant}/{kind}/{id}-{hash}-{bytes}"), hash, bytes }
     }
 
     /// Reads a row's key.

@@ -1,4 +1,4 @@
-//! Bytes beside the database: components of scripts, and payloads that are too large for a row. Only this folder knows the crate `object_store`.
+//! Bytes beside the database: components of scripts, and payloads that are too large for a row, those of runs that wait among them. Only this folder knows the crate `object_store`.
 //!
 //! An object is written, and on the disk of its place, before the row that names it is; it goes after the row has gone. So a row never names what
 //! is not there, and what a crash or an outage leaves in between is an object that nobody names, which [`sweep`] finds. Objects are never
@@ -40,6 +40,9 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The same where the row will do as well.
 const BESIDE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same for who holds runs meanwhile that others could take up.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// After a failure, what can go elsewhere or be done later is not tried for so long.
 const AWAY: Duration = Duration::from_secs(5);
@@ -154,6 +157,18 @@ impl Objects {
         if key.is_of(&bytes) { Ok(Some(bytes)) } else { Err(altered(key.as_str())) }
     }
 
+    /// The same for whoever holds a run meanwhile: says quickly that an object cannot be had now.
+    pub(crate) async fn get_soon(&self, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
+        if self.is_away() {
+            return Err(was_away());
+        }
+        let got = timeout(CLAIM_PATIENCE, self.get(key)).await.unwrap_or_else(|_| Err(no_answer()));
+        if matches!(got, Err(StoreError::ObjectsUnavailable(_))) {
+            *self.away_until() = Some(Instant::now() + AWAY);
+        }
+        got
+    }
+
     async fn read(&self, path: &Path) -> Result<Option<Bytes>, StoreError> {
         self.read_sized(path, None).await
     }
@@ -185,7 +200,7 @@ impl Objects {
 
     async fn removed(&self, keys: &[String]) -> Result<(), StoreError> {
         if self.is_away() {
-            return Err(unavailable("it did not answer a moment ago"));
+            return Err(was_away());
         }
         let delete = async |key: &String| {
             let Ok(path) = Path::parse(key) else { return Ok(()) };
@@ -238,6 +253,10 @@ fn altered(key: &str) -> StoreError {
 
 fn unavailable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::ObjectsUnavailable(why.into())
+}
+
+fn was_away() -> StoreError {
+    unavailable("it did not answer a moment ago")
 }
 
 fn no_answer() -> StoreError {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use object_store::path::Path;
 use tokio::time::timeout;
 
-use super::key::ROWS;
+use super::key::PREFIXES;
 use super::{ANSWER_PATIENCE, Objects, no_answer, unavailable};
 use crate::StoreError;
 use crate::database::Database;
@@ -21,7 +21,20 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Removes objects from before a time that no row names, and says how many there were. The time leaves room for uploads under way.
 pub(crate) async fn sweep(database: &Database, objects: &Objects, before: Timestamp) -> Result<u64, StoreError> {
-    let prefix = Path::from(ROWS);
+    let mut removed = 0;
+    for prefix in PREFIXES {
+        removed += sweep_below(database, objects, prefix, before).await?;
+        if let Some(folder) = objects.0.folder.clone() {
+            let rows = folder.join(prefix);
+            let swept = tokio::task::spawn_blocking(move || remove_unfinished(&rows, time(before)));
+            removed += swept.await.map_err(unavailable)?;
+        }
+    }
+    Ok(removed)
+}
+
+async fn sweep_below(database: &Database, objects: &Objects, prefix: &str, before: Timestamp) -> Result<u64, StoreError> {
+    let prefix = Path::from(prefix);
     let old = objects.0.store.list(Some(&prefix)).try_filter(|object| {
         let is_old = object.last_modified.timestamp() < before.as_second();
         std::future::ready(is_old)
@@ -35,11 +48,6 @@ pub(crate) async fn sweep(database: &Database, objects: &Objects, before: Timest
         objects.removed(&unused).await?;
         removed += unused.len() as u64;
         tokio::time::sleep(PAUSE).await;
-    }
-    if let Some(folder) = objects.0.folder.clone() {
-        let rows = folder.join(ROWS);
-        let swept = tokio::task::spawn_blocking(move || remove_unfinished(&rows, time(before)));
-        removed += swept.await.map_err(unavailable)?;
     }
     Ok(removed)
 }

@@ -11,6 +11,7 @@ mod queue;
 mod recordings;
 mod reseal;
 mod retention;
+mod room;
 mod rows;
 mod run_lists;
 mod runs;

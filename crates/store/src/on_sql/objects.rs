@@ -65,6 +65,26 @@ impl Parts {
         }
     }
 
+    /// Puts large bytes beside the database, if that can be done at once: it is not worth waiting for, since their row will do.
+    pub(super) async fn hold_or_leave(&self, tenant: &TenantName, kind: ObjectKind, bytes: &Bytes) -> Held {
+        let Some(objects) = self.objects().filter(|objects| objects.is_large(bytes.len())) else { return Held::Here(bytes.clone()) };
+        let key = ObjectKey::new(tenant, kind, bytes);
+        match objects.put_or_leave(&key, bytes.clone()).await {
+            true => Held::Object(key.as_str().to_owned()),
+            false => Held::Here(bytes.clone()),
+        }
+    }
+
+    /// The bytes of a row that is held while they are read.
+    pub(super) async fn bytes_of(&self, held: Held) -> Result<Bytes, StoreError> {
+        let key = match held {
+            Held::Here(bytes) => return Ok(bytes),
+            Held::Object(key) => key,
+        };
+        let objects = self.objects().ok_or_else(no_place)?;
+        objects.get_soon(&ObjectKey::parse(&key)?).await?.ok_or(StoreError::ObjectMissing(key))
+    }
+
     /// Reads a row with a query that may be asked again, and the object that the row names. Where that went meanwhile, the row has gone too, or names
     /// another one.
     pub(super) async fn read_held<T: Send>(
@@ -96,7 +116,16 @@ impl Parts {
         match self.objects() {
             _ if keys.is_empty() => {}
             Some(objects) => objects.remove(&keys).await,
-            None => tracing::warn!(objects = keys.len(), "objects are left to another node, since this one has no place for them"),
+            None => left_to_others(keys.len()),
+        }
+    }
+
+    /// Deletes those of some objects that no row names any more, of a row that is gone or names others now.
+    pub(super) async fn let_go(&self, keys: &[String]) {
+        match self.objects() {
+            _ if keys.is_empty() => {}
+            Some(objects) => remove_unused(&self.database, objects, keys).await,
+            None => left_to_others(keys.len()),
         }
     }
 
@@ -106,6 +135,10 @@ impl Parts {
             self.remove_objects(keys).await;
         }
     }
+}
+
+fn left_to_others(objects: usize) {
+    tracing::warn!(objects, "objects are left to another node, since this one has no place for them");
 }
 
 /// The keys in the first columns of rows.

@@ -108,6 +108,11 @@ impl PackedRecording {
     }
 }
 
+/// Packs a recording, and puts a large one beside the database.
+pub(super) async fn beside(parts: &Parts, tenant: &TenantName, recording: Option<&Recording>) -> Option<PackedRecording> {
+    Some(PackedRecording::of(recording?).beside(parts.objects(), tenant).await)
+}
+
 /// Reads the recording of a run.
 pub(super) async fn recording(parts: &Parts, tenant: &TenantName, id: RunId) -> Result<Option<Recording>, StoreError> {
     let row = || query(sql::GET).bind(tenant.to_string()).bind(id.to_string());

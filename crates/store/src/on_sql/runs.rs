@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use snaphook_model::{AuditAction, Payload, RunId, RunRecord, RunStatus, RunSummary, SubjectValues, TenantName};
 use uuid::Uuid;
 
 use super::audit::note;
+use super::objects::{Held, keys_of};
 use super::queue::PendingRun;
 use super::recordings::PackedRecording;
 use super::rows::{form, from_json, tenant_name, text, time, to_json};
@@ -15,6 +17,7 @@ use super::together::{Brought, Ending, Queueing, Work, Written};
 use super::waiting::{add_events, event_texts};
 use super::{OnSql, Parts, recordings, run_lists, state};
 use crate::database::{Database, Query, Row, Transaction, made_query, query};
+use crate::objects::ObjectKind;
 use crate::sql::runs as sql;
 use crate::{ClaimedRun, EndedRun, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
 
@@ -32,6 +35,16 @@ const SUMMARY_BYTES: usize = 4096;
 
 /// A run that cannot be read is looked at again after this long, by when a release that can may have been put in place.
 const ASIDE: SignedDuration = SignedDuration::from_hours(1);
+
+/// The same where what it needs did not answer, and may soon.
+const ASIDE_AWAY: SignedDuration = SignedDuration::from_secs(10);
+
+/// Objects of claimed runs that are read at the same time.
+const OBJECTS_AT_ONCE: usize = 16;
+
+/// Before the writes of a queued run that has objects. A release that knows none cannot read this, and puts the run aside instead of running it
+/// with nothing.
+const WITH_OBJECTS: &str = "objects:";
 
 impl<S: OnSql> RunStore for S {
     fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, recording: Option<Recording>) -> StoreFuture<'a, ()> {
@@ -53,15 +66,22 @@ impl<S: OnSql> RunStore for S {
 
     fn end_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, ended: EndedRun<'a>) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let recording = match ended.recording {
-                Some(recording) => Some(PackedRecording::of(recording).beside(self.parts().objects(), tenant).await),
-                None => None,
-            };
-            let written = end(self.parts(), tenant, lease, ended, recording.as_ref()).await;
-            if let (Err(error), Some(key)) = (&written, recording.as_ref().and_then(PackedRecording::object)) {
-                self.parts().abandon(vec![key.to_owned()], error).await;
+            let parts = self.parts();
+            let (recording, next) = tokio::join!(recordings::beside(parts, tenant, ended.recording), async {
+                match ended.next {
+                    Some(next) => Some((next, hold_input(parts, tenant, next).await)),
+                    None => None,
+                }
+            });
+            let new = [recording.as_ref().and_then(PackedRecording::object), next.as_ref().and_then(|(_, input)| input.key())];
+            match end(parts, tenant, lease, ended, recording.as_ref(), next.as_ref()).await {
+                Ok(had) => parts.let_go(&had).await,
+                Err(error) => {
+                    parts.abandon(new.into_iter().flatten().map(str::to_owned).collect(), &error).await;
+                    return Err(error);
+                }
             }
-            written
+            Ok(())
         })
     }
 
@@ -73,39 +93,24 @@ impl<S: OnSql> RunStore for S {
         most: u32,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            // In its row, however large: another takes its place when the run ends.
-            let recording = recording.map(PackedRecording::of);
-            let written = Written::of(tenant, &run.record, recording.clone())?;
-            // With its record, where somebody asked for it; then it is none of the many that come at once.
-            let alone = self.author().is_some();
-            if !alone && self.parts().bring(Work::Queue(Queueing::of(written, run, most)?)).await? == Brought::Done {
-                self.database().hint_queued(run.record.started_at.as_microsecond());
-                return Ok(());
+            let parts = self.parts();
+            let (recording, input) = tokio::join!(recordings::beside(parts, tenant, recording), hold_input(parts, tenant, run));
+            let new = [recording.as_ref().and_then(PackedRecording::object), input.key()].map(|key| key.map(str::to_owned));
+            let written = queue(self, tenant, run, recording, input, most).await;
+            match &written {
+                Ok(()) => self.database().hint_queued(run.record.started_at.as_microsecond()),
+                Err(error) => parts.abandon(new.into_iter().flatten().collect(), error).await,
             }
-            let mut writer = self.database().write().await?;
-            let mut transaction = writer.begin().await?;
-            let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(i64::from(most)).fetch_one(&mut transaction).await?;
-            if waiting.get::<i64>(0)? >= i64::from(most) {
-                return Err(StoreError::Full(most));
-            }
-            enqueue(&mut transaction, tenant, run).await?;
-            if let Some(recording) = recording {
-                recording.put(&mut transaction, tenant, run.record.id).await?;
-            }
-            note(self.author(), &mut transaction, tenant, AuditAction::RunRetry, (&run.record.id.to_string(), None)).await?;
-            let committed = transaction.commit().await?;
-            writer.finish(committed).await?;
-            self.database().hint_queued(run.record.started_at.as_microsecond());
-            Ok(())
+            written
         })
     }
 
     fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>> {
-        Box::pin(claim(self.database(), None, now, limit))
+        Box::pin(claim(self.parts(), None, now, limit))
     }
 
     fn claim_due_runs_of<'a>(&'a self, tenant: &'a TenantName, now: Timestamp, limit: u32) -> StoreFuture<'a, Vec<ClaimedRun>> {
-        Box::pin(claim(self.database(), Some(tenant), now, limit))
+        Box::pin(claim(self.parts(), Some(tenant), now, limit))
     }
 
     fn due_tenants<'a>(&'a self, now: Timestamp, after: Option<&'a TenantName>, limit: u32) -> StoreFuture<'a, Vec<TenantName>> {
@@ -155,13 +160,14 @@ impl<S: OnSql> RunStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             let ended = self.database().leases_ended(&mut transaction).await?;
-            query(sql::DEQUEUE_ENDED).bind(ended).execute(&mut transaction).await?;
+            let gone = query(sql::DEQUEUE_ENDED).bind(ended).fetch_all(&mut transaction).await?;
             let released = query(sql::RELEASE).bind(ended).fetch_all(&mut transaction).await?;
             for row in &released {
                 query(sql::SET_QUEUED).bind(text(row, 0)?).bind(text(row, 1)?).execute(&mut transaction).await?;
             }
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
+            self.parts().let_go(&keys_of(&gone, 2)?).await;
             Ok(released.len() as u64)
         })
     }
@@ -201,20 +207,56 @@ impl<S: OnSql> RunStore for S {
     }
 }
 
-/// Ends a run whose recording is made already.
+/// Puts the input of a run that is to be queued beside the database, where it is large.
+async fn hold_input(parts: &Parts, tenant: &TenantName, run: &QueuedRun) -> Held {
+    parts.hold_or_leave(tenant, ObjectKind::Input, &run.input.bytes).await
+}
+
+/// Queues a run whose objects are written already.
+async fn queue(
+    store: &impl OnSql,
+    tenant: &TenantName,
+    run: &QueuedRun,
+    recording: Option<PackedRecording>,
+    input: Held,
+    most: u32,
+) -> Result<(), StoreError> {
+    let written = Written::of(tenant, &run.record, recording.clone())?;
+    // With its record, where somebody asked for it; then it is none of the many that come at once.
+    let alone = store.author().is_some();
+    if !alone && store.parts().bring(Work::Queue(Queueing::of(written, run, input.clone(), most)?)).await? != Brought::Apart {
+        return Ok(());
+    }
+    let mut writer = store.database().write().await?;
+    let mut transaction = writer.begin().await?;
+    let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(i64::from(most)).fetch_one(&mut transaction).await?;
+    if waiting.get::<i64>(0)? >= i64::from(most) {
+        return Err(StoreError::Full(most));
+    }
+    enqueue(&mut transaction, tenant, run, &input).await?;
+    if let Some(recording) = recording {
+        recording.put(&mut transaction, tenant, run.record.id).await?;
+    }
+    note(store.author(), &mut transaction, tenant, AuditAction::RunRetry, (&run.record.id.to_string(), None)).await?;
+    let committed = transaction.commit().await?;
+    writer.finish(committed).await
+}
+
+/// Ends a run whose objects are written already; gives those that it had before.
 async fn end(
     parts: &Parts,
     tenant: &TenantName,
     lease: Option<&Lease>,
     ended: EndedRun<'_>,
     recording: Option<&PackedRecording>,
-) -> Result<(), StoreError> {
-    let EndedRun { record, events, next, state: written, .. } = ended;
+    next: Option<&(&QueuedRun, Held)>,
+) -> Result<Vec<String>, StoreError> {
+    let EndedRun { record, events, state: written, .. } = ended;
     if let (Some(lease), None, None) = (lease, next, written) {
         let run = Written::of(tenant, record, recording.cloned())?;
         let ending = Work::End(Ending::of(run, lease, event_texts(events)?));
-        if parts.bring(ending).await? == Brought::Done {
-            return Ok(());
+        if let Brought::Done(had) = parts.bring(ending).await? {
+            return Ok(had);
         }
     }
     let (text, events) = (to_json(RECORD, record)?, event_texts(events)?);
@@ -224,47 +266,55 @@ async fn end(
     let dequeue = query(sql::DEQUEUE).bind(tenant.as_str()).bind(id.as_str());
     let dequeued = dequeue.fetch_optional(&mut transaction).await?;
     may_end(dequeued.as_ref(), lease)?;
+    let had = keys_of(dequeued.as_slice(), sql::OBJECTS)?;
     put(&mut transaction, tenant, record, text).await?;
     if let Some(recording) = recording {
         recording.put(&mut transaction, tenant, record.id).await?;
     }
-    add_events(&mut transaction, tenant, record.id, events).await?;
-    if let Some(next) = next {
-        enqueue(&mut transaction, tenant, next).await?;
+    add_events(&mut transaction, tenant, record.id, &events).await?;
+    if let Some((next, input)) = next {
+        enqueue(&mut transaction, tenant, next, input).await?;
     }
     if let Some(written) = written {
         state::put(&mut transaction, tenant, written).await?;
     }
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
-    if let Some(next) = next {
+    if let Some((next, _)) = next {
         parts.database.hint_queued(next.record.started_at.as_microsecond());
     }
-    Ok(())
+    Ok(had)
 }
 
 /// Moves a run that cannot be read out of the way of those behind it. What hinders that hinders none of the others.
 async fn put_aside(database: &Database, row: &Row, now: Timestamp, token: Uuid, why: &StoreError) {
     let done = async {
         let (tenant, id) = (text(row, 0)?, text(row, 6)?);
-        tracing::error!(
-            tenant,
-            run = id,
-            error = why as &dyn std::error::Error,
-            "a queued run cannot be read and is put aside for an hour"
-        );
-        let later = now.checked_add(ASIDE).unwrap_or(now).as_microsecond();
+        let later = now.checked_add(aside_for(tenant, id, why)).unwrap_or(now).as_microsecond();
         let mut writer = database.write().await?;
         let mut transaction = writer.begin().await?;
         let aside = query(sql::PUT_ASIDE).bind(tenant).bind(id).bind(later).bind(token.to_string());
-        aside.execute(&mut transaction).await?;
-        query(sql::SET_QUEUED).bind(tenant).bind(id).execute(&mut transaction).await?;
+        // Another may have it by now, or it has ended.
+        if aside.execute(&mut transaction).await? > 0 {
+            query(sql::SET_QUEUED).bind(tenant).bind(id).execute(&mut transaction).await?;
+        }
         let committed = transaction.commit().await?;
         writer.finish(committed).await
     };
     if let Err(error) = done.await {
         tracing::error!(error = &error as &dyn std::error::Error, "a queued run that cannot be read stays claimed until it is given back");
     }
+}
+
+/// Says that a run cannot be read, and for how long it is put aside.
+fn aside_for(tenant: &str, run: &str, why: &StoreError) -> SignedDuration {
+    let error = why as &dyn std::error::Error;
+    if why.may_pass() {
+        tracing::warn!(tenant, run, error, "a queued run cannot be read now and is put aside for ten seconds");
+        return ASIDE_AWAY;
+    }
+    tracing::error!(tenant, run, error, "a queued run cannot be read and is put aside for an hour");
+    ASIDE
 }
 
 fn of_lease<'q>(sql: &'static str, lease: &'q Lease) -> Query<'q> {
@@ -274,7 +324,7 @@ fn of_lease<'q>(sql: &'static str, lease: &'q Lease) -> Query<'q> {
 /// Whether a run may end, given its row of the queue, which holds the token that it was claimed by. Whoever lost the lease changes nothing.
 fn may_end(dequeued: Option<&Row>, lease: Option<&Lease>) -> Result<(), StoreError> {
     let claimed_by = match dequeued {
-        Some(row) => row.get::<Option<String>>(0)?,
+        Some(row) => row.get::<Option<String>>(sql::OBJECTS)?,
         None => None,
     };
     // A run that was never queued, or never claimed, has no token here and none there.
@@ -311,13 +361,13 @@ pub(super) fn kept_until(record: &RunRecord) -> [Option<i64>; 2] {
     [retention.payloads_until(ended_at), retention.logs_until(ended_at)].map(|until| Some(until.as_microsecond()))
 }
 
-async fn enqueue(transaction: &mut Transaction<'_>, tenant: &TenantName, run: &QueuedRun) -> Result<(), StoreError> {
+async fn enqueue(transaction: &mut Transaction<'_>, tenant: &TenantName, run: &QueuedRun, input: &Held) -> Result<(), StoreError> {
     put(transaction, tenant, &run.record, to_json(RECORD, &run.record)?).await?;
     let query = made_query(sql::enqueue(1).into()).bind(tenant.as_str()).bind(run.record.id.to_string());
     let query = query.bind(run.record.started_at.as_microsecond());
-    let query = query.bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
+    let query = query.bind(run.input.content_type.as_str()).bind(input.column()).bind(input.key());
     let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
-    let insert = query.bind(writes_text(run)?).bind(values_text(run)?);
+    let insert = query.bind(writes_text(run, input.key().is_some())?).bind(values_text(run)?);
     insert.execute(transaction).await.map(drop).map_err(|error| insert_error(run, error))
 }
 
@@ -329,8 +379,11 @@ pub(super) fn insert_error(run: &QueuedRun, error: sqlx::Error) -> StoreError {
     }
 }
 
-/// What a run's trigger wrote, as its column holds it.
-pub(super) fn writes_text(run: &QueuedRun) -> Result<Option<String>, StoreError> {
+/// What a run's trigger wrote, as its column holds it; see [`WITH_OBJECTS`].
+pub(super) fn writes_text(run: &QueuedRun, with_objects: bool) -> Result<Option<String>, StoreError> {
+    if with_objects {
+        return Ok(Some(format!("{WITH_OBJECTS}{}", to_json(WRITES, &run.writes)?)));
+    }
     (!run.writes.is_empty()).then(|| to_json(WRITES, &run.writes)).transpose()
 }
 
@@ -340,33 +393,45 @@ pub(super) fn values_text(run: &QueuedRun) -> Result<Option<String>, StoreError>
 }
 
 /// Claims what is due, of one tenant or of all.
-async fn claim(database: &Database, tenant: Option<&TenantName>, now: Timestamp, limit: u32) -> Result<Vec<ClaimedRun>, StoreError> {
+async fn claim(parts: &Parts, tenant: Option<&TenantName>, now: Timestamp, limit: u32) -> Result<Vec<ClaimedRun>, StoreError> {
     // Whoever claimed in another round, on another node or here, has another token.
     let token = Uuid::now_v7();
-    let rows = database.claim(tenant, now.as_microsecond(), limit, token).await?;
+    let rows = parts.database.claim(tenant, now.as_microsecond(), limit, token).await?;
     let mut claimed = Vec::with_capacity(rows.len());
-    for row in &rows {
-        match claimed_run(row, now, token) {
+    let reading: Vec<_> = rows.iter().map(|row| claimed_run(parts, row, now, token)).collect();
+    let mut read = stream::iter(reading).buffered(OBJECTS_AT_ONCE).zip(stream::iter(&rows));
+    while let Some((run, row)) = read.next().await {
+        match run {
             Ok(run) => claimed.push(run),
-            Err(error) => put_aside(database, row, now, token, &error).await,
+            Err(error) => put_aside(&parts.database, row, now, token, &error).await,
         }
     }
     Ok(claimed)
 }
 
-fn claimed_run(row: &Row, now: Timestamp, token: Uuid) -> Result<ClaimedRun, StoreError> {
+async fn claimed_run(parts: &Parts, row: &Row, now: Timestamp, token: Uuid) -> Result<ClaimedRun, StoreError> {
     let mut record: RunRecord = from_json(RECORD, text(row, 1)?)?;
-    let checkpoint = row.get::<Option<Vec<u8>>>(7)?.map(Bytes::from);
+    let (input, checkpoint) = (parts.bytes_of(Held::of(row, 3, 8)?), checkpoint(parts, row));
+    let (bytes, checkpoint) = tokio::try_join!(input, checkpoint)?;
     record.status = RunStatus::Running;
     if checkpoint.is_none() {
         record.started_at = now;
     }
-    let input = Payload { content_type: row.get(2)?, bytes: row.get::<Vec<u8>>(3)?.into() };
-    let writes = row.get::<Option<&str>>(4)?.map_or_else(|| Ok(Vec::new()), |text| from_json(WRITES, text))?;
+    let input = Payload { content_type: row.get(2)?, bytes };
+    let writes = row.get::<Option<&str>>(4)?.map(|text| text.strip_prefix(WITH_OBJECTS).unwrap_or(text));
+    let writes = writes.map_or_else(|| Ok(Vec::new()), |text| from_json(WRITES, text))?;
     let subject_values = row.get::<Option<&str>>(5)?.map_or_else(|| Ok(SubjectValues::default()), |text| from_json(VALUES, text))?;
     let tenant = tenant_name(row, 0)?;
     let lease = Lease { tenant: tenant.clone(), run: record.id, token };
     Ok(ClaimedRun { tenant, lease, run: QueuedRun { record, input, writes, subject_values }, checkpoint })
+}
+
+/// Where a claimed run is; none where it has not begun.
+async fn checkpoint(parts: &Parts, row: &Row) -> Result<Option<Bytes>, StoreError> {
+    match row.get::<Option<&[u8]>>(7)? {
+        Some(_) => parts.bytes_of(Held::of(row, 7, 9)?).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 pub(super) fn status(row: &Row, column: usize) -> Result<RunStatus, StoreError> {

@@ -55,7 +55,9 @@ impl<S: OnSql> TenantStore for S {
 
     fn delete_tenant<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            take_recordings(self, tenant).await?;
+            for (take, columns) in [(objects::TAKE_QUEUED, 2), (objects::TAKE_RECORDINGS, 1)] {
+                take_objects(self, tenant, take, columns).await?;
+            }
             loop {
                 let mut writer = self.database().write().await?;
                 let mut transaction = writer.begin_batch().await?;
@@ -70,6 +72,7 @@ impl<S: OnSql> TenantStore for S {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
             transaction.lock_tenant(tenant).await?;
+            let queued = query(objects::TAKE_QUEUED).bind(tenant.as_str()).bind(i64::MAX).fetch_all(&mut transaction).await?;
             let recordings = query(objects::TAKE_RECORDINGS).bind(tenant.as_str()).bind(i64::MAX).fetch_all(&mut transaction).await?;
             let bytes = query(objects::TAKE_BYTES).bind(tenant.as_str()).fetch_all(&mut transaction).await?;
             for delete in [runs::DELETE_ALL, sql::DELETE_BINDINGS, sql::DELETE_IMPORTS] {
@@ -78,7 +81,7 @@ impl<S: OnSql> TenantStore for S {
             let deleted = query(sql::DELETE).bind(tenant.as_str()).execute(&mut transaction).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
-            self.parts().remove_objects([keys_of(&recordings, 1)?, keys_of(&bytes, 2)?].concat()).await;
+            self.parts().remove_objects([keys_of(&queued, 2)?, keys_of(&recordings, 1)?, keys_of(&bytes, 2)?].concat()).await;
             // Records still queued are dropped now, rather than written for a tenant of the same name who is made next.
             self.queue().flush().await?;
             Ok(deleted > 0)
@@ -160,16 +163,16 @@ impl<S: OnSql> TenantStore for S {
     }
 }
 
-/// Recordings that are objects go before their runs, some at a time, as those do.
-async fn take_recordings(store: &impl OnSql, tenant: &TenantName) -> Result<(), StoreError> {
+/// Rows with objects go before their runs, some at a time, as those do.
+async fn take_objects(store: &impl OnSql, tenant: &TenantName, take: &'static str, columns: usize) -> Result<(), StoreError> {
     loop {
         let mut writer = store.database().write().await?;
         let mut transaction = writer.begin_batch().await?;
-        let some = query(objects::TAKE_RECORDINGS).bind(tenant.as_str()).bind(RUNS_AT_ONCE);
+        let some = query(take).bind(tenant.as_str()).bind(RUNS_AT_ONCE);
         let taken = some.fetch_all(&mut transaction).await?;
         let committed = transaction.commit().await?;
         writer.finish(committed).await?;
-        store.parts().remove_objects(keys_of(&taken, 1)?).await;
+        store.parts().remove_objects(keys_of(&taken, columns)?).await;
         if (taken.len() as u64) < RUNS_AT_ONCE.unsigned_abs() {
             return Ok(());
         }

@@ -9,15 +9,16 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
 use snaphook_model::{Name, RunRecord, TenantName};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
+use super::objects::{Held, keys_of};
 use super::recordings::PackedRecording;
-use super::rows::to_json;
+use super::room::Counts;
+use super::rows::{text, to_json};
 use super::runs::{RECORD, kept_until, summary_text, values_text, writes_text};
 use super::writer;
-use crate::database::{Database, PATIENCE, Query, Transaction, made_query, query};
+use crate::database::{Database, PATIENCE, Query, Row, Transaction, made_query, query};
 use crate::sql::{recordings as recordings_sql, runs as sql, waiting as waiting_sql};
 use crate::{Lease, QueuedRun, StoreError};
 
@@ -39,7 +40,7 @@ pub(super) enum Work {
 pub(super) struct Queueing {
     pub(super) run: Written,
     content_type: String,
-    input: Bytes,
+    input: Held,
     flow_version: Option<u32>,
     writes: Option<String>,
     values: Option<String>,
@@ -72,12 +73,16 @@ pub(super) struct Written {
 }
 
 /// Whether it was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Brought {
-    Done,
+    /// It was. A run that ended had these objects.
+    Done(Vec<String>),
     /// Nothing was written: try it alone.
     Apart,
 }
+
+/// A tenant's name and the id of a run.
+type RunOf = (String, String);
 
 type Told = oneshot::Sender<Result<Brought, StoreError>>;
 
@@ -88,6 +93,15 @@ pub(super) struct Together {
     pending: Mutex<Vec<(Work, Told)>>,
     /// Held while a transaction is under way, until it is committed.
     turn: Arc<tokio::sync::Mutex<()>>,
+    counts: Arc<Counts>,
+}
+
+impl Work {
+    /// Whose it is.
+    fn run(&self) -> RunOf {
+        let (Self::Queue(Queueing { run, .. }) | Self::End(Ending { run, .. })) = self;
+        (run.tenant.to_string(), run.id.clone())
+    }
 }
 
 impl Written {
@@ -107,13 +121,13 @@ impl Written {
 }
 
 impl Queueing {
-    pub(super) fn of(run: Written, queued: &QueuedRun, most: u32) -> Result<Self, StoreError> {
+    pub(super) fn of(run: Written, queued: &QueuedRun, input: Held, most: u32) -> Result<Self, StoreError> {
         Ok(Self {
             run,
             content_type: queued.input.content_type.clone(),
-            input: queued.input.bytes.clone(),
             flow_version: queued.record.flow_version,
-            writes: writes_text(queued)?,
+            writes: writes_text(queued, input.key().is_some())?,
+            input,
             values: values_text(queued)?,
             most,
         })
@@ -153,14 +167,16 @@ impl Together {
         if work.is_empty() {
             return;
         }
-        let database = Arc::clone(database);
+        let (database, counts) = (Arc::clone(database), Arc::clone(&self.counts));
         tokio::spawn(async move {
             let (records, begun) = (work.len(), Instant::now());
-            let outcome = write(&database, work, turn).await;
+            let runs: Vec<_> = work.iter().map(Work::run).collect();
+            let outcome = write(&database, &counts, work, turn).await;
             writer::count("runs", records, begun);
-            for told in told {
+            for (run, told) in runs.into_iter().zip(told) {
                 let outcome = match &outcome {
-                    Ok(brought) => Ok(*brought),
+                    Ok(Some(had)) => Ok(Brought::Done(had.of(&run))),
+                    Ok(None) => Ok(Brought::Apart),
                     Err(error) => Err(StoreError::Unavailable(error.to_string().into())),
                 };
                 // Whoever asked may have gone.
@@ -174,8 +190,28 @@ impl Together {
     }
 }
 
-/// One transaction for all of it. An error is one of the commit, after which nobody knows.
-async fn write(database: &Database, work: Vec<Work>, turn: OwnedMutexGuard<()>) -> Result<Brought, StoreError> {
+/// Objects of runs that have ended: mostly none.
+#[derive(Debug, Default)]
+struct Had(Vec<(RunOf, Vec<String>)>);
+
+impl Had {
+    fn add(&mut self, row: &Row) -> Result<(), StoreError> {
+        let keys = keys_of(std::slice::from_ref(row), sql::OBJECTS)?;
+        if !keys.is_empty() {
+            let of = (text(row, sql::OBJECTS)?.to_owned(), text(row, sql::OBJECTS + 1)?.to_owned());
+            self.0.push((of, keys));
+        }
+        Ok(())
+    }
+
+    fn of(&self, run: &RunOf) -> Vec<String> {
+        self.0.iter().find(|(of, _)| of == run).map(|(_, keys)| keys.clone()).unwrap_or_default()
+    }
+}
+
+/// One transaction for all of it; gives what ended runs had, or nothing where nothing was written. An error is one of the commit, after which
+/// nobody knows.
+async fn write(database: &Database, counts: &Counts, work: Vec<Work>, turn: OwnedMutexGuard<()>) -> Result<Option<Had>, StoreError> {
     let (mut queueing, mut ending) = (Vec::new(), Vec::new());
     for work in work {
         match work {
@@ -183,34 +219,34 @@ async fn write(database: &Database, work: Vec<Work>, turn: OwnedMutexGuard<()>) 
             Work::End(run) => ending.push(run),
         }
     }
-    let Ok(mut writer) = database.write().await else { return Ok(Brought::Apart) };
-    let Ok(mut transaction) = writer.begin().await else { return Ok(Brought::Apart) };
-    match put(&mut transaction, queueing, ending).await {
-        Ok(Brought::Done) => {}
-        Ok(Brought::Apart) => return Ok(Brought::Apart),
+    let Ok(mut writer) = database.write().await else { return Ok(None) };
+    let Ok(mut transaction) = writer.begin().await else { return Ok(None) };
+    let had = match put(&mut transaction, counts, queueing, ending).await {
+        Ok(Some(had)) => had,
+        Ok(None) => return Ok(None),
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "runs are written one by one");
-            return Ok(Brought::Apart);
+            return Ok(None);
         }
-    }
+    };
     let committed = transaction.commit().await?;
     // The next transaction need not wait until this one is on the disk.
     drop(turn);
     writer.finish(committed).await?;
-    Ok(Brought::Done)
+    Ok(Some(had))
 }
 
-async fn put(transaction: &mut Transaction<'_>, mut queueing: Vec<Queueing>, mut ending: Vec<Ending>) -> Result<Brought, StoreError> {
-    if !have_room(transaction, &queueing).await? {
-        return Ok(Brought::Apart);
+async fn put(
+    transaction: &mut Transaction<'_>,
+    counts: &Counts,
+    mut queueing: Vec<Queueing>,
+    mut ending: Vec<Ending>,
+) -> Result<Option<Had>, StoreError> {
+    if !have_room(transaction, counts, &queueing).await? {
+        return Ok(None);
     }
     // In the order in which rows are locked: the queue, then the runs.
-    let held = in_statements(transaction, &ending, sql::dequeue_held, |query, run| {
-        query.bind(run.run.tenant.as_str()).bind(run.run.id.as_str()).bind(run.token.as_str())
-    });
-    if held.await? != ending.len() as u64 {
-        return Ok(Brought::Apart);
-    }
+    let Some(had) = dequeue(transaction, &ending).await? else { return Ok(None) };
     let recordings: Vec<_> = queueing.iter_mut().map(|run| &mut run.run).chain(ending.iter_mut().map(|run| &mut run.run)).collect();
     let recordings: Vec<_> =
         recordings.into_iter().filter_map(|run| Some((run.tenant.clone(), run.id.clone(), run.recording.take()?))).collect();
@@ -218,7 +254,7 @@ async fn put(transaction: &mut Transaction<'_>, mut queueing: Vec<Queueing>, mut
     let keep_tenant = transaction.keep_tenant();
     let written = in_statements(transaction, &runs, |rows| sql::put(rows, keep_tenant), |query, run| bind_run(query, run));
     if written.await? != runs.len() as u64 {
-        return Ok(Brought::Apart);
+        return Ok(None);
     }
     in_statements(transaction, &queueing, sql::enqueue, bind_queued).await?;
     in_statements(transaction, &recordings, recordings_sql::put, |query, (tenant, id, recording)| {
@@ -230,21 +266,44 @@ async fn put(transaction: &mut Transaction<'_>, mut queueing: Vec<Queueing>, mut
         query.bind(run.tenant.as_str()).bind(run.id.as_str()).bind(*seq).bind(text.as_str())
     })
     .await?;
-    Ok(Brought::Done)
+    Ok(Some(had))
+}
+
+/// Takes runs that end out of the queue; nothing where one of them is not held any more.
+async fn dequeue(transaction: &mut Transaction<'_>, ending: &[Ending]) -> Result<Option<Had>, StoreError> {
+    let (mut rest, mut held, mut had) = (ending, 0, Had::default());
+    for rows in ROWS {
+        while let Some((some, others)) = rest.split_at_checked(rows) {
+            rest = others;
+            let dequeue = some.iter().fold(made_query(sql::dequeue_held(rows).into()), |query, run| {
+                query.bind(run.run.tenant.as_str()).bind(run.run.id.as_str()).bind(run.token.as_str())
+            });
+            for row in &dequeue.fetch_all(transaction).await? {
+                held += 1;
+                had.add(row)?;
+            }
+        }
+    }
+    Ok((held == ending.len()).then_some(had))
 }
 
 /// Whether all of these tenants' runs find a place in the queue.
-async fn have_room(transaction: &mut Transaction<'_>, queueing: &[Queueing]) -> Result<bool, StoreError> {
+async fn have_room(transaction: &mut Transaction<'_>, counts: &Counts, queueing: &[Queueing]) -> Result<bool, StoreError> {
     let mut of_tenant = HashMap::<&TenantName, (i64, i64)>::new();
     for run in queueing {
         let (more, most) = of_tenant.entry(&run.run.tenant).or_insert((0, i64::MAX));
         (*more, *most) = (*more + 1, (*most).min(run.most.into()));
     }
     for (tenant, (more, most)) in of_tenant {
+        if counts.have_room(tenant, more, most) {
+            continue;
+        }
         let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(most).fetch_one(transaction).await?;
-        if waiting.get::<i64>(0)? + more > most {
+        let with_these = waiting.get::<i64>(0)? + more;
+        if with_these > most {
             return Ok(false);
         }
+        counts.counted(tenant, with_these);
     }
     Ok(true)
 }
@@ -276,6 +335,6 @@ fn bind_run<'q>(query: Query<'q>, run: &'q Written) -> Query<'q> {
 fn bind_queued<'q>(query: Query<'q>, queued: &'q Queueing) -> Query<'q> {
     let Queueing { run, content_type, input, flow_version, writes, values, .. } = queued;
     let query = query.bind(run.tenant.as_str()).bind(run.id.as_str()).bind(run.started_us);
-    let query = query.bind(content_type.as_str()).bind(input.as_ref()).bind(run.flow.as_ref().map(Name::as_str));
+    let query = query.bind(content_type.as_str()).bind(input.column()).bind(input.key()).bind(run.flow.as_ref().map(Name::as_str));
     query.bind(flow_version.map(i64::from)).bind(writes.as_deref()).bind(values.as_deref())
 }

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use snaphook_model::{AuditAction, Callback, CorrelationId, Payload, RunEvent, RunId, TenantName};
 use uuid::Uuid;
 
-use super::OnSql;
 use super::audit::note;
-use super::recordings::PackedRecording;
+use super::objects::{Held, keys_of};
+use super::recordings::{self, PackedRecording};
 use super::rows::{form, from_json, text, time, to_json};
 use super::runs::{RECORD, insert_error, put, run_record, values_text, writes_text};
+use super::{OnSql, Parts};
 use crate::database::{Database, Row, Transaction, made_query, query};
+use crate::objects::ObjectKind;
 use crate::sql::{runs as runs_sql, waiting as sql};
 use crate::{CalledBack, Cancelled, EndOfRun, Lease, RunCounts, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
 
@@ -40,13 +42,18 @@ impl Head {
 impl<S: OnSql> WaitStore for S {
     fn save_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, saved: SavedRun<'a>) -> StoreFuture<'a, Saved> {
         Box::pin(async move {
-            let texts = Texts::of(&saved)?;
-            let mut writer = self.database().write().await?;
-            let mut transaction = writer.begin().await?;
-            let done = save(self.database(), &mut transaction, tenant, lease, &saved, texts).await?;
-            let committed = transaction.commit().await?;
-            writer.finish(committed).await?;
-            Ok(done)
+            let parts = self.parts();
+            let made = Made::of(parts, tenant, lease, &saved).await?;
+            match write(parts, tenant, lease, &saved, &made).await {
+                Ok((done, had)) => {
+                    parts.let_go(&had).await;
+                    Ok(done)
+                }
+                Err(error) => {
+                    parts.abandon(made.objects(), &error).await;
+                    Err(error)
+                }
+            }
         })
     }
 
@@ -109,13 +116,13 @@ impl<S: OnSql> WaitStore for S {
             let mut transaction = writer.begin().await?;
             transaction.lock_queued(tenant, id).await?;
             let of_run = |sql| query(sql).bind(tenant.as_str()).bind(id.to_string());
-            let unheld = of_run(sql::TAKE_UNHELD).fetch_optional(&mut transaction).await?.is_some();
+            let unheld = of_run(sql::TAKE_UNHELD).fetch_optional(&mut transaction).await?;
             let record = of_run(runs_sql::GET).fetch_optional(&mut transaction).await?;
             let Some(record) = record.map(|row| run_record(&row)).transpose()? else { return Ok(Cancelled::Unknown) };
-            let outcome = if unheld {
+            let outcome = if unheld.is_some() {
                 let (record, events) = end(record);
                 put(&mut transaction, tenant, &record, to_json(RECORD, &record)?).await?;
-                add_events(&mut transaction, tenant, id, event_texts(&events)?).await?;
+                add_events(&mut transaction, tenant, id, &event_texts(&events)?).await?;
                 Cancelled::Done
             } else if of_run(sql::ASK_TO_CANCEL).execute(&mut transaction).await? == 0 {
                 return Ok(Cancelled::Ended);
@@ -125,6 +132,7 @@ impl<S: OnSql> WaitStore for S {
             note(self.author(), &mut transaction, tenant, AuditAction::RunCancel, (&id.to_string(), None)).await?;
             let committed = transaction.commit().await?;
             writer.finish(committed).await?;
+            self.parts().let_go(&keys_of(unheld.as_slice(), 2)?).await;
             Ok(outcome)
         })
     }
@@ -143,40 +151,76 @@ impl<S: OnSql> WaitStore for S {
     }
 }
 
-/// What is written of a run, made before the turn to write comes.
-struct Texts {
+/// What is written of a run, made before the turn to write comes: texts, and objects where they are large.
+struct Made {
     record: String,
     recording: Option<PackedRecording>,
     events: Vec<(u32, String)>,
+    checkpoint: Held,
+    /// None where its row is there.
+    input: Option<Held>,
 }
 
-impl Texts {
-    fn of(saved: &SavedRun<'_>) -> Result<Self, StoreError> {
-        Ok(Self {
-            record: to_json(RECORD, &saved.run.record)?,
-            recording: saved.recording.map(PackedRecording::of),
-            events: event_texts(saved.events)?,
-        })
+impl Made {
+    async fn of(parts: &Parts, tenant: &TenantName, lease: Option<&Lease>, saved: &SavedRun<'_>) -> Result<Self, StoreError> {
+        let (record, events) = (to_json(RECORD, &saved.run.record)?, event_texts(saved.events)?);
+        let input = async {
+            match lease {
+                Some(_) => None,
+                None => Some(parts.hold_or_leave(tenant, ObjectKind::Input, &saved.run.input.bytes).await),
+            }
+        };
+        let checkpoint = parts.hold_or_leave(tenant, ObjectKind::Checkpoint, saved.checkpoint);
+        let (recording, checkpoint, input) = tokio::join!(recordings::beside(parts, tenant, saved.recording), checkpoint, input);
+        Ok(Self { record, recording, events, checkpoint, input })
+    }
+
+    fn objects(&self) -> Vec<String> {
+        let keys =
+            [self.recording.as_ref().and_then(PackedRecording::object), self.checkpoint.key(), self.input.as_ref().and_then(Held::key)];
+        keys.into_iter().flatten().map(str::to_owned).collect()
     }
 }
 
-/// Writes a run down.
+/// Writes a run down; gives the objects that others have taken the place of, and perhaps some that are in use.
+async fn write(
+    parts: &Parts,
+    tenant: &TenantName,
+    lease: Option<&Lease>,
+    saved: &SavedRun<'_>,
+    made: &Made,
+) -> Result<(Saved, Vec<String>), StoreError> {
+    let mut writer = parts.database.write().await?;
+    let mut transaction = writer.begin().await?;
+    let done = save(&parts.database, &mut transaction, tenant, lease, saved, made).await?;
+    let committed = transaction.commit().await?;
+    writer.finish(committed).await?;
+    Ok(done)
+}
+
+/// See [`write`].
 async fn save(
     database: &Database,
     transaction: &mut Transaction<'_>,
     tenant: &TenantName,
     lease: Option<&Lease>,
     saved: &SavedRun<'_>,
-    texts: Texts,
-) -> Result<Saved, StoreError> {
+    made: &Made,
+) -> Result<(Saved, Vec<String>), StoreError> {
     let run = saved.run;
     let id = run.record.id;
     if let Wake::Callback(correlation, _) = saved.wake {
         transaction.lock_callback(tenant, correlation).await?;
     }
-    if lease.is_some() {
-        transaction.lock_queued(tenant, id).await?;
-    }
+    let before = match lease {
+        Some(_) => transaction.queued_objects(tenant, id).await?,
+        None => None,
+    };
+    let input = match (&before, &made.input) {
+        (Some(row), _) => row.get::<Option<&str>>(0)?,
+        (None, input) => input.as_ref().and_then(Held::key),
+    };
+    let writes = writes_text(run, input.is_some() || made.checkpoint.key().is_some())?;
     let (due, held) = match saved.wake {
         Wake::Held => (Timestamp::UNIX_EPOCH, true),
         Wake::At(time) => (time, false),
@@ -189,30 +233,32 @@ async fn save(
     let next = held.then(|| lease.cloned().unwrap_or_else(|| Lease { tenant: tenant.clone(), run: id, token: Uuid::now_v7() }));
     let until = if held { database.lease_until(transaction).await? } else { None };
     // The record comes first: the row in the queue refers to it.
-    put(transaction, tenant, &run.record, texts.record).await?;
+    put(transaction, tenant, &run.record, made.record.clone()).await?;
     let row = |sql| {
         let query = query(sql).bind(tenant.as_str()).bind(id.to_string()).bind(due.as_microsecond()).bind(i64::from(held));
-        query.bind(next.as_ref().map(|lease| lease.token.to_string())).bind(until).bind(saved.checkpoint.as_ref())
+        let query = query.bind(next.as_ref().map(|lease| lease.token.to_string())).bind(until);
+        query.bind(made.checkpoint.column()).bind(made.checkpoint.key()).bind(writes.as_deref())
     };
     let cancelled = if let Some(lease) = lease {
         let moved = row(sql::MOVE).bind(lease.token.to_string()).fetch_optional(transaction).await?;
         moved.ok_or(StoreError::LeaseLost)?.get::<i64>(0)? != 0
     } else {
-        let query = row(sql::PUT).bind(run.input.content_type.as_str()).bind(run.input.bytes.as_ref());
+        let bytes = made.input.as_ref().map_or(run.input.bytes.as_ref(), Held::column);
+        let query = row(sql::PUT).bind(run.input.content_type.as_str()).bind(bytes).bind(input);
         let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
-        let insert = query.bind(writes_text(run)?).bind(values_text(run)?);
+        let insert = query.bind(values_text(run)?);
         insert.execute(transaction).await.map_err(|error| insert_error(run, error))?;
         false
     };
-    if let Some(recording) = texts.recording {
+    if let Some(recording) = &made.recording {
         recording.put(transaction, tenant, id).await?;
     }
-    add_events(transaction, tenant, id, texts.events).await?;
+    add_events(transaction, tenant, id, &made.events).await?;
     if let Some(correlation) = saved.expects {
         let expect = query(sql::EXPECT).bind(tenant.as_str()).bind(correlation.0.as_str()).bind(id.to_string());
         expect.execute(transaction).await?;
     }
-    Ok(Saved { lease: next, cancelled })
+    Ok((Saved { lease: next, cancelled }, keys_of(before.as_slice(), runs_sql::OBJECTS)?))
 }
 
 /// Events as their column holds them, with their numbers.
@@ -225,16 +271,14 @@ pub(super) async fn add_events(
     transaction: &mut Transaction<'_>,
     tenant: &TenantName,
     id: RunId,
-    events: Vec<(u32, String)>,
+    events: &[(u32, String)],
 ) -> Result<(), StoreError> {
     /// SQLite takes 32,766 parameters, PostgreSQL twice as many.
     const AT_ONCE: usize = 1_000;
-    let mut events = events.into_iter().peekable();
-    while events.peek().is_some() {
-        let some: Vec<_> = events.by_ref().take(AT_ONCE).collect();
+    for some in events.chunks(AT_ONCE) {
         let query = made_query(sql::add_events(some.len()).into());
         let bound =
-            some.into_iter().fold(query, |query, (seq, text)| query.bind(tenant.as_str()).bind(id.to_string()).bind(seq).bind(text));
+            some.iter().fold(query, |query, (seq, text)| query.bind(tenant.as_str()).bind(id.to_string()).bind(*seq).bind(text.as_str()));
         bound.execute(transaction).await?;
     }
     Ok(())

@@ -45,8 +45,8 @@ macro_rules! claim_due {
     ($whose:literal) => {
         concat!(
             "WITH due AS ( \
-             SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.due_at FROM run_queue AS q \
-             JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
+             SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.input_object, \
+             q.checkpoint_object, q.due_at FROM run_queue AS q JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
             $whose,
             " ORDER BY q.due_at LIMIT $2 FOR UPDATE OF q SKIP LOCKED \
              ), claimed AS ( \
@@ -56,7 +56,7 @@ macro_rules! claim_due {
              ), running AS ( \
              UPDATE runs AS r SET status = 'running', started_at = CASE r.status WHEN 'queued' THEN $1 ELSE r.started_at END \
              FROM due WHERE r.tenant = due.tenant AND r.id = due.id \
-             ) SELECT tenant, record, content_type, input, writes, subject_values, id, checkpoint FROM due ORDER BY due_at"
+             ) SELECT tenant, record, content_type, input, writes, subject_values, id, checkpoint, input_object, checkpoint_object FROM due ORDER BY due_at"
         )
     };
 }

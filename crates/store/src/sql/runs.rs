@@ -90,12 +90,12 @@ pub(crate) fn end_of_look(filter: &RunFilter) -> Option<&'static str> {
 /// Puts `rows` runs into the queue.
 pub(crate) fn enqueue(rows: usize) -> String {
     let mut text =
-        "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, flow, flow_version, writes, subject_values) VALUES "
+        "INSERT INTO run_queue (tenant, id, due_at, claimed, content_type, input, input_object, flow, flow_version, writes, subject_values) VALUES "
             .to_owned();
     for row in 0..rows {
         let comma = if row == 0 { "" } else { ", " };
-        let [a, b, c, d, e, f, g, h, i] = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(|column| row * 9 + column);
-        write!(text, "{comma}(${a}, ${b}, ${c}, 0, ${d}, ${e}, ${f}, ${g}, ${h}, ${i})").expect("a String takes every text");
+        let [a, b, c, d, e, f, g, h, i, j] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|column| row * 10 + column);
+        write!(text, "{comma}(${a}, ${b}, ${c}, 0, ${d}, ${e}, ${f}, ${g}, ${h}, ${i}, ${j})").expect("a String takes every text");
     }
     text
 }
@@ -103,9 +103,22 @@ pub(crate) fn enqueue(rows: usize) -> String {
 /// How many runs of a tenant wait for their beginning, counted up to $2. Those that wait in the middle are bounded by nothing but the disk.
 pub(crate) const WAITING: &str =
     "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 AND checkpoint IS NULL LIMIT $2) AS waiting";
-/// Takes a run out of the queue and says by which token it was claimed.
-pub(crate) const DEQUEUE: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2 RETURNING lease_token";
-/// Takes `rows` runs out of the queue, each where it is held by a token: tenant, id and token of each.
+/// The objects of a run in the queue: those of its row, and that of what was recorded of it so far.
+macro_rules! objects {
+    () => {
+        "input_object, checkpoint_object, \
+         (SELECT r.object FROM run_recordings AS r WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id)"
+    };
+}
+/// Columns of those.
+pub(crate) const OBJECTS: usize = 3;
+/// The objects of a queued run.
+pub(crate) const QUEUED_OBJECTS: &str = concat!("SELECT ", objects!(), " FROM run_queue WHERE tenant = $1 AND id = $2");
+/// The same where others may write: the row is locked until the end.
+pub(crate) const LOCK_QUEUED_OBJECTS: &str = concat!("SELECT ", objects!(), " FROM run_queue WHERE tenant = $1 AND id = $2 FOR UPDATE");
+/// Takes a run out of the queue and says which objects it had, and by which token it was claimed.
+pub(crate) const DEQUEUE: &str = concat!("DELETE FROM run_queue WHERE tenant = $1 AND id = $2 RETURNING ", objects!(), ", lease_token");
+/// Takes `rows` runs out of the queue, each where it is held by a token: tenant, id and token of each. Gives their objects, and whose they were.
 pub(crate) fn dequeue_held(rows: usize) -> String {
     let mut text = "DELETE FROM run_queue WHERE ".to_owned();
     for row in 0..rows {
@@ -113,14 +126,15 @@ pub(crate) fn dequeue_held(rows: usize) -> String {
         let [a, b, c] = [1, 2, 3].map(|column| row * 3 + column);
         write!(text, "{or}(tenant = ${a} AND id = ${b} AND lease_token = ${c})").expect("a String takes every text");
     }
+    text.push_str(concat!(" RETURNING ", objects!(), ", tenant, id"));
     text
 }
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
 macro_rules! due {
     ($whose:literal) => {
         concat!(
-            "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint FROM run_queue AS q JOIN runs AS r \
-             ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
+            "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.input_object, q.checkpoint_object \
+             FROM run_queue AS q JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
             $whose,
             " ORDER BY q.due_at LIMIT $2"
         )
@@ -146,7 +160,8 @@ pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', starte
 
 /// A run that ended without being taken out of the queue must not be run again.
 pub(crate) const DEQUEUE_ENDED: &str = "DELETE FROM run_queue WHERE claimed = 1 AND (lease_until IS NULL OR lease_until <= $1) \
-     AND EXISTS (SELECT 1 FROM runs AS r WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status NOT IN ('queued', 'running', 'waiting'))";
+     AND EXISTS (SELECT 1 FROM runs AS r WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status NOT IN ('queued', 'running', 'waiting')) \
+     RETURNING input_object, checkpoint_object";
 /// Gives back what is held by leases that had ended at $1, and by those that do not end.
 pub(crate) const RELEASE: &str = "UPDATE run_queue SET claimed = 0, lease_token = NULL, lease_until = NULL \
      WHERE claimed = 1 AND (lease_until IS NULL OR lease_until <= $1) RETURNING tenant, id";

@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 /// Puts the row of a run that was in nobody's queue before.
-pub(crate) const PUT: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, lease_token, lease_until, checkpoint, content_type, input, \
-     flow, flow_version, writes, subject_values) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-/// Changes where a run is that is held by the token $8; says whether somebody has cancelled it.
-pub(crate) const MOVE: &str = "UPDATE run_queue SET due_at = $3, claimed = $4, lease_token = $5, lease_until = $6, checkpoint = $7 \
-     WHERE tenant = $1 AND id = $2 AND lease_token = $8 RETURNING cancelled";
+pub(crate) const PUT: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, lease_token, lease_until, checkpoint, \
+     checkpoint_object, writes, content_type, input, input_object, flow, flow_version, subject_values) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+/// Changes where a run is that is held by the token $10; says whether somebody has cancelled it.
+pub(crate) const MOVE: &str = "UPDATE run_queue SET due_at = $3, claimed = $4, lease_token = $5, lease_until = $6, checkpoint = $7, \
+     checkpoint_object = $8, writes = $9 WHERE tenant = $1 AND id = $2 AND lease_token = $10 RETURNING cancelled";
 
 /// Columns of a row that [`add_events`] takes.
 pub(crate) const EVENT_COLUMNS: usize = 4;
@@ -44,5 +45,6 @@ pub(crate) const KNOWN_CALLBACK: &str = "SELECT run FROM callbacks WHERE tenant 
 pub(crate) const WAKE: &str = "UPDATE run_queue SET due_at = $3 WHERE tenant = $1 AND id = $2 AND claimed = 0 AND checkpoint IS NOT NULL";
 
 /// Takes a run out of the queue that nobody holds.
-pub(crate) const TAKE_UNHELD: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2 AND claimed = 0 RETURNING id";
+pub(crate) const TAKE_UNHELD: &str = "DELETE FROM run_queue WHERE tenant = $1 AND id = $2 AND claimed = 0 \
+     RETURNING input_object, checkpoint_object";
 pub(crate) const ASK_TO_CANCEL: &str = "UPDATE run_queue SET cancelled = 1 WHERE tenant = $1 AND id = $2";

@@ -167,7 +167,7 @@ async fn upstream() -> Upstream {
 }
 
 /// Runs that wait on SQLite, a million of them if asked for: what they weigh, how long a start takes with them, how soon a callback is heard beside
-/// them.
+/// them. Those of a tenant are repeated by the store itself while no node runs.
 pub(crate) async fn parked(paths: &Paths, table: &mut Table) {
     let count = match (paths.quick, paths.million) {
         (true, _) => 1_000,
@@ -175,32 +175,49 @@ pub(crate) async fn parked(paths: &Paths, table: &mut Table) {
         (false, true) => 1_000_000,
     };
     let mut node = NodeProcess::start(&paths.snaphook);
-    let mut tenants = Vec::new();
-    // What these are asked is not looked at again; those that are called back have an upstream of their own.
     let parking = upstream().await;
-    parking.skim("/ask");
+    let mut patterns = Vec::new();
     for _ in 0..TENANTS {
-        tenants.push(asker(&node, &parking).await);
+        let tenant = asker(&node, &parking).await;
+        let run = tenant.client.post("/v1/flows/f/runs", &json!({"payload": {"n": 0}})).await.expect(202).json();
+        let correlation = parking.last().header("x-link-correlation-id").expect("the step asks for a callback").to_owned();
+        patterns.push(format!("{}={correlation}", run["run"].as_str().expect("an accepted run is named")));
     }
-    // What the first of them need is needed once: caches of pages, of statements, of definitions.
-    park(&tenants, count / 10).await;
-    let before = resident_bytes(node.pid());
+    let few = after_a_start(paths, &mut node).await;
+    node.stop().await;
     let begun = Instant::now();
-    park(&tenants, count - count / 10).await;
-    let seconds = begun.elapsed().as_secs_f64();
-    let grown = resident_bytes(node.pid()).saturating_sub(before) as f64 / f64::from(1 << 20);
-    table.plain(&format!("{count} runs that wait on SQLite: nine tenths of them made in"), &format!("{seconds:.0} s"));
-    table.plain("the same: resident memory beyond that of a tenth of them", &format!("{grown:.0} MB"));
+    let park = paths.invocations.with_file_name("park");
+    let parked = Command::new(park).arg(node.data_dir()).arg(count.to_string()).args(&patterns).status();
+    assert!(parked.is_ok_and(|status| status.success()), "the runs could not be repeated");
+    let made = begun.elapsed().as_secs_f64();
+    let many = after_a_start(paths, &mut node).await;
+    table.plain(&format!("{count} runs that wait on SQLite: made in"), &format!("{made:.0} s"));
+    let both = |few: f64, many: f64, unit: &str| format!("{} {unit}, of {TENANTS} such runs {} {unit}", number(many), number(few));
+    table.plain("the same: resident memory after a start and some callbacks", &both(few.resident_mb, many.resident_mb, "MB"));
+    table.plain("the same: start until ready", &both(few.start_ms, many.start_ms, "ms"));
+    table.at_most("the same: from a callback until the next step's request, p50", many.callback_ms[0], 10.0, "ms");
+    table.plain("the same, p99", &format!("{} ms", number(many.callback_ms[1])));
+}
+
+/// What a node is like that has just been started.
+struct Started {
+    start_ms: f64,
+    /// After callbacks, so that caches of pages, of statements and of definitions are filled.
+    resident_mb: f64,
+    /// p50 and p99.
+    callback_ms: [f64; 2],
+}
+
+async fn after_a_start(paths: &Paths, node: &mut NodeProcess) -> Started {
     node.kill();
     let begun = Instant::now();
     node.restart();
     let _ = Client::new(node.url(), None).get("/readyz").await.expect(200);
-    table.plain("the same: start until ready", &format!("{} ms", number(begun.elapsed().as_secs_f64() * 1e3)));
+    let start_ms = begun.elapsed().as_secs_f64() * 1e3;
     let fresh = upstream().await;
-    let tenants = [asker(&node, &fresh).await];
-    let mut times = call_back(&tenants, &fresh, if paths.quick { 20 } else { 500 }).await;
-    table.at_most("the same: from a callback until the next step's request, p50", percentile(&mut times, 50), 10.0, "ms");
-    table.plain("the same, p99", &format!("{} ms", number(percentile(&mut times, 99))));
+    let mut times = call_back(&[asker(node, &fresh).await], &fresh, if paths.quick { 20 } else { 500 }).await;
+    let resident_mb = resident_bytes(node.pid()) as f64 / f64::from(1 << 20);
+    Started { start_ms, resident_mb, callback_ms: [50, 99].map(|percent| percentile(&mut times, percent)) }
 }
 
 /// Ten thousand runs whose time comes at once, beside fresh calls.

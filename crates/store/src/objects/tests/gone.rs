@@ -164,8 +164,12 @@ async fn files_that_were_not_written_to_their_end_are_found() {
 async fn owners_are_looked_up_by_index() {
     let stored = Stored::in_storage(0).await;
     let mut connection = stored.connection().await;
-    let statements =
-        [crate::sql::objects::used(), crate::sql::objects::TAKE_RECORDINGS.to_owned(), crate::sql::retention::TAKE_USUAL.to_owned()];
+    let statements = [
+        crate::sql::objects::used(),
+        crate::sql::objects::TAKE_QUEUED.to_owned(),
+        crate::sql::objects::TAKE_RECORDINGS.to_owned(),
+        crate::sql::retention::TAKE_USUAL.to_owned(),
+    ];
     for statement in statements {
         let plan = format!("EXPLAIN QUERY PLAN {statement}");
         let mut query = sqlx::query(sqlx::AssertSqlSafe(plan));

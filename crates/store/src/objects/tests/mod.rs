@@ -3,6 +3,7 @@
 mod claimed;
 mod gone;
 mod outage;
+mod queued;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
