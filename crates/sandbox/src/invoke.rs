@@ -12,8 +12,8 @@ use snaphook_model::{
     Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, Signed, StateSeen, TenantName, TriggerRequest, Usage, VariableWrite,
     Variables, Weight,
 };
+use snaphook_shares::Place;
 use snaphook_telemetry::{Invoked, held, invoked, metrics};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmCoreDump};
@@ -120,8 +120,7 @@ struct Begun {
 
 /// What an invocation holds until nothing is left of it.
 struct Held {
-    /// Among the tenant's, and among all.
-    _places: [OwnedSemaphorePermit; 2],
+    _place: Place,
     part: Arc<Part>,
 }
 
@@ -178,21 +177,15 @@ impl Sandbox {
 
     /// A place to run, as soon as there is one before the deadline.
     async fn hold(&self, tenant: &TenantName, deadline: Instant) -> Option<Held> {
-        let part = self.parts().of(tenant);
-        let at_once = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
-        if let Some(of_tenant) = at_once(part.places())
-            && let Some(of_all) = at_once(self.permits())
-        {
-            return Some(Held { _places: [of_tenant, of_all], part });
+        let (places, part) = (self.places(), self.parts().of(tenant));
+        let tenant = places.holder(tenant);
+        if let Some(place) = places.try_take(tenant, 1) {
+            return Some(Held { _place: place, part });
         }
         let (_waiting, begun) = (held(&metrics().sandbox_places_waiting), Instant::now());
-        let places = async {
-            let of_tenant = place(part.places(), deadline).await?;
-            Some([of_tenant, place(self.permits(), deadline).await?])
-        };
-        let places = places.await;
+        let place = timeout_at(deadline.into(), places.take(tenant, 1)).await;
         metrics().sandbox_wait.took([], begun.elapsed());
-        places.map(|places| Held { _places: places, part })
+        Some(Held { _place: place.ok()?, part })
     }
 
     /// Runs an invocation here while it is short, and in the background from then on.
@@ -295,11 +288,6 @@ impl Sandbox {
             None => fault,
         }
     }
-}
-
-/// A place, as soon as there is one before the deadline.
-async fn place(places: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
-    timeout_at(deadline.into(), Arc::clone(places).acquire_owned()).await.ok()?.ok()
 }
 
 /// What an invocation gives while it is short; nothing once it has had that time.
