@@ -70,6 +70,25 @@ async fn a_tenant_that_is_too_fast_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn who_only_looks_has_a_rate_as_well() {
+    let tenant = node().tenant_with(json!({"quota": {"rate_per_s": 1}})).await;
+    for _ in 0..100 {
+        let _ = tenant.client.get("/v1/runs").await.expect(200);
+    }
+    let mut refused = None;
+    for _ in 0..1_000 {
+        let answer = tenant.client.get("/v1/runs").await;
+        if answer.status != 200 {
+            refused = Some(answer.expect(429));
+            break;
+        }
+    }
+    let refused = refused.expect("ten a second are let in, and more are asked for");
+    assert_eq!((problem(&refused).0.as_str(), refused.header("retry-after")), ("quota-rate", Some("1")));
+    assert_eq!(refused.json()["limit"], 10);
+}
+
+#[tokio::test]
 async fn two_tenants_whose_queued_runs_hang_leave_a_third_its_turn() {
     let node = NodeProcess::start(binary());
     let (slow, gate) = (Upstream::start().await, Gate::closed());
