@@ -193,7 +193,13 @@ impl Sandbox {
         let (tenant, weight, program) = (begun.invocation.context.tenant.clone(), begun.invocation.weight, begun.program.clone());
         let sandbox = self.clone();
         let mut running: Running<Outcome> = Box::pin(async move { sandbox.run(begun).await });
-        let short = if program.is_long() { None } else { while_short(&mut running).await };
+        let short = if program.is_long() || self.background().is_due(&tenant) {
+            None
+        } else {
+            let (short, spent) = while_short(&mut running).await;
+            self.background().had_elsewhere(&tenant, weight, spent);
+            short
+        };
         let moved = short.is_none();
         let outcome = match short {
             Some(outcome) => outcome,
@@ -290,16 +296,17 @@ impl Sandbox {
     }
 }
 
-/// What an invocation gives while it is short; nothing once it has had that time.
-async fn while_short(running: &mut Running<Outcome>) -> Option<Outcome> {
+/// What an invocation gives while it is short, or nothing once it has had that time; and how much it has had. By the clock on the wall, which is read
+/// in nanoseconds where a thread's own takes a call of the system.
+async fn while_short(running: &mut Running<Outcome>) -> (Option<Outcome>, Duration) {
     let mut spent = Duration::ZERO;
     poll_fn(|context| {
         let begun = Instant::now();
         let polled = running.as_mut().poll(context);
         spent += begun.elapsed();
         match polled {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending if spent >= SHORT => Poll::Ready(None),
+            Poll::Ready(outcome) => Poll::Ready((Some(outcome), spent)),
+            Poll::Pending if spent >= SHORT => Poll::Ready((None, spent)),
             Poll::Pending => Poll::Pending,
         }
     })
