@@ -69,6 +69,51 @@ async fn a_tenant_that_is_too_fast_is_told_when_to_come_again() {
     assert_eq!((problem(&refused[0]).0.as_str(), refused[0].header("retry-after")), ("quota-rate", Some("1")));
 }
 
+#[tokio::test]
+async fn who_only_looks_has_a_rate_as_well() {
+    let tenant = node().tenant_with(json!({"quota": {"rate_per_s": 1}})).await;
+    for _ in 0..100 {
+        let _ = tenant.client.get("/v1/runs").await.expect(200);
+    }
+    let mut refused = None;
+    for _ in 0..1_000 {
+        let answer = tenant.client.get("/v1/runs").await;
+        if answer.status != 200 {
+            refused = Some(answer.expect(429));
+            break;
+        }
+    }
+    let refused = refused.expect("ten a second are let in, and more are asked for");
+    assert_eq!((problem(&refused).0.as_str(), refused.header("retry-after")), ("quota-rate", Some("1")));
+    assert_eq!(refused.json()["limit"], 10);
+}
+
+#[tokio::test]
+async fn two_tenants_whose_queued_runs_hang_leave_a_third_its_turn() {
+    let node = NodeProcess::start(binary());
+    let (slow, gate) = (Upstream::start().await, Gate::closed());
+    slow.on("/x", Answer::json(json!({})).after(&gate));
+    // Half of sixteen places is for the first, and half of the rest for the second.
+    for under_way in [8, 12] {
+        let hog = neighbours::quiet(&node, &slow.url("")).await;
+        hog.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
+        for _ in 0..16 {
+            let _ = hog.start("f", json!({})).await;
+        }
+        let _ = slow.received(under_way).await;
+    }
+    let upstream = mirror().await;
+    let third = neighbours::quiet(&node, &upstream.url("")).await;
+    third.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
+    for _ in 0..4 {
+        let run = third.start("f", json!({"items": []})).await;
+        let run = tokio::time::timeout(Duration::from_secs(20), ended(&third, &run)).await.expect("it is served at once");
+        assert_eq!(run["status"], "succeeded", "{run}");
+    }
+    assert_eq!(slow.received(12).await.len(), 12, "the others are still at theirs");
+    gate.open();
+}
+
 /// No answer of the quiet tenant is a refusal, and none takes as long as it would behind the neighbour. How much longer they take is for the
 /// bench to say, on a machine that does nothing else.
 async fn stays_quiet(neighbour: Neighbour) {

@@ -1,59 +1,36 @@
 //! Who makes an overview now. Each holds one of the few readers of the store for a while, so that two are made at once, and one of each tenant:
-//! whoever asks for many waits behind their own, and nobody's look-ups wait for them.
+//! whoever asks for many waits behind their own, and nobody's look-ups wait for them. Whoever waits comes before those who have just had one.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use snaphook_model::TenantName;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use snaphook_shares::{Part, Place, Places};
 
 use crate::problem::Problem;
 
 /// At once on this node, of all tenants.
-const AT_ONCE: usize = 2;
+const AT_ONCE: u64 = 2;
 
 /// How long one waits for its place.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Entries at which those that nobody uses any more are looked for.
-const SWEEP_AT: usize = 64;
-
-pub(crate) struct Overviews {
-    node: Arc<Semaphore>,
-    tenants: Mutex<HashMap<TenantName, Weak<Semaphore>>>,
-}
+pub(crate) struct Overviews(Arc<Places>);
 
 impl Default for Overviews {
     fn default() -> Self {
-        Self { node: Arc::new(Semaphore::new(AT_ONCE)), tenants: Mutex::default() }
+        Self(Places::new(AT_ONCE, Part::HALF))
     }
 }
 
 impl Overviews {
-    /// A place among the tenant's own and then among all, given back when dropped.
+    /// A place, given back when dropped.
     ///
     /// # Errors
     /// `overloaded` when there is none in time.
-    pub(crate) async fn place(&self, tenant: &TenantName) -> Result<[OwnedSemaphorePermit; 2], Problem> {
-        let (own, node) = (self.of(tenant), Arc::clone(&self.node));
-        let places = async { Some([own.acquire_owned().await.ok()?, node.acquire_owned().await.ok()?]) };
-        let places = tokio::time::timeout(PATIENCE, places).await.ok().flatten();
-        places.ok_or_else(|| Problem::overloaded("too many overviews are being made"))
-    }
-
-    fn of(&self, tenant: &TenantName) -> Arc<Semaphore> {
-        // A panic while the lock was held leaves the map as it was.
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = tenants.get(tenant).and_then(Weak::upgrade) {
-            return own;
-        }
-        if tenants.len() >= SWEEP_AT {
-            tenants.retain(|_, own| own.strong_count() > 0);
-        }
-        let own = Arc::new(Semaphore::new(1));
-        tenants.insert(tenant.clone(), Arc::downgrade(&own));
-        own
+    pub(crate) async fn place(&self, tenant: &TenantName) -> Result<Place, Problem> {
+        let place = tokio::time::timeout(PATIENCE, self.0.take(self.0.holder(tenant), 1)).await;
+        place.map_err(|_| Problem::overloaded("too many overviews are being made"))
     }
 }
 
@@ -80,6 +57,13 @@ mod tests {
         let _ = thirds.await.unwrap();
         assert!(matches!(poll!(&mut second), Poll::Pending));
         drop(first);
-        let _ = second.await.unwrap();
+        let second = second.await.unwrap();
+        // Two who make one after the other let a third in as soon as one of theirs ends.
+        let _held = overviews.place(&other).await.unwrap();
+        let mut next_of_greedy = Box::pin(overviews.place(&greedy));
+        let mut thirds = Box::pin(overviews.place(&third));
+        assert!(poll!(&mut next_of_greedy).is_pending() && poll!(&mut thirds).is_pending());
+        drop(second);
+        assert!(poll!(&mut next_of_greedy).is_ready() || poll!(&mut thirds).is_ready());
     }
 }

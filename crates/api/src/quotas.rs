@@ -22,6 +22,12 @@ const QUIET: Duration = Duration::from_hours(1);
 /// When to come again who has too much in flight. Nobody knows when something ends; a second is what a node that is full says.
 const SOON_S: u64 = 1;
 
+/// So many requests that only look, or call back, for each that the rate of a tenant's quota is for: they cost a tenth or less, and who watches runs or
+/// has a page open makes many.
+const LOOKS: u32 = 10;
+/// So many of them may begin at once, however low the rate is: a page of the dashboard asks for tens of things.
+const BURST_OF_LOOKS: u32 = 100;
+
 /// All tenants' counts on this node.
 pub(crate) struct Quotas {
     kept: Cache<TenantName, Arc<Share>>,
@@ -36,6 +42,9 @@ struct Share {
     rate: DefaultDirectRateLimiter,
     /// Of those who have shown nothing yet.
     rate_outside: DefaultDirectRateLimiter,
+    rate_looks: DefaultDirectRateLimiter,
+    /// Counted apart, so that who reads too fast holds up none of the runs that wait.
+    rate_callbacks: DefaultDirectRateLimiter,
 }
 
 #[derive(Debug, Default)]
@@ -53,16 +62,29 @@ pub(crate) enum Kind {
     /// It says that it comes for a flow whose callers sign, and has not shown that yet: as much as work, but counted apart, so that strangers do not
     /// use up what is the tenant's.
     Outside,
-    /// It reads, manages tokens, or resumes what was begun before, which must not fail because much was.
+    /// It reads or manages tokens.
     Look,
+    /// It resumes what was begun before, which must not fail because much was.
+    CallBack,
 }
 
 impl Kind {
     pub(crate) const fn of(scope: TokenScope) -> Self {
         match scope {
             TokenScope::Deploy | TokenScope::Invoke => Self::Work,
-            TokenScope::Read | TokenScope::Callback | TokenScope::Admin => Self::Look,
+            TokenScope::Read | TokenScope::Admin => Self::Look,
+            TokenScope::Callback => Self::CallBack,
         }
+    }
+
+    /// Whether the quota's own numbers are for it.
+    const fn is_work(self) -> bool {
+        matches!(self, Self::Work | Self::Outside)
+    }
+
+    /// Requests of it that may begin in a second.
+    const fn rate(self, quota: &Quota) -> u32 {
+        if self.is_work() { quota.rate_per_s } else { quota.rate_per_s.saturating_mul(LOOKS) }
     }
 }
 
@@ -84,14 +106,15 @@ impl Quotas {
     /// A place for one request.
     pub(crate) fn admit(&self, tenant: &Tenant, kind: Kind) -> Result<Place, Problem> {
         let share = self.share(tenant);
-        let most = if kind == Kind::Look { self.looks } else { tenant.quota.concurrency };
+        let most = if kind.is_work() { tenant.quota.concurrency } else { self.looks };
         let place = Place::take(&share.in_flight, kind, most).ok_or_else(|| too_many_at_once(kind, most))?;
         let rate = match kind {
             Kind::Work => &share.rate,
             Kind::Outside => &share.rate_outside,
-            Kind::Look => return Ok(place),
+            Kind::Look => &share.rate_looks,
+            Kind::CallBack => &share.rate_callbacks,
         };
-        rate.check().map_err(|until| too_fast(&tenant.quota, until.wait_time_from(rate.clock().now())))?;
+        rate.check().map_err(|until| too_fast(kind, &tenant.quota, until.wait_time_from(rate.clock().now())))?;
         Ok(place)
     }
 
@@ -116,9 +139,14 @@ impl Quotas {
 impl Share {
     /// A quota that has not been used yet, but for what is in flight already.
     fn new(quota: Quota, in_flight: Arc<InFlight>) -> Self {
-        let per_s = NonZeroU32::new(quota.rate_per_s).unwrap_or(NonZeroU32::MIN);
-        let [rate, rate_outside] = [(); 2].map(|()| RateLimiter::direct(governor::Quota::per_second(per_s)));
-        Self { quota, in_flight, rate, rate_outside }
+        let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let limiter = |kind: Kind| {
+            let per_s = at_least_one(kind.rate(&quota));
+            let burst = if kind.is_work() { per_s } else { per_s.max(at_least_one(BURST_OF_LOOKS)) };
+            RateLimiter::direct(governor::Quota::per_second(per_s).allow_burst(burst))
+        };
+        let [rate, rate_outside, rate_looks, rate_callbacks] = [Kind::Work, Kind::Outside, Kind::Look, Kind::CallBack].map(limiter);
+        Self { quota, in_flight, rate, rate_outside, rate_looks, rate_callbacks }
     }
 }
 
@@ -134,7 +162,7 @@ impl Place {
         match self.kind {
             Kind::Work => &self.in_flight.work,
             Kind::Outside => &self.in_flight.outside,
-            Kind::Look => &self.in_flight.looks,
+            Kind::Look | Kind::CallBack => &self.in_flight.looks,
         }
     }
 }
@@ -148,16 +176,25 @@ impl Drop for Place {
 fn too_many_at_once(kind: Kind, most: u32) -> Problem {
     let detail = match kind {
         Kind::Work | Kind::Outside => format!("the tenant has {most} requests in flight, which is all that its quota `concurrency` allows"),
-        Kind::Look => format!("the tenant has {most} requests in flight that read, which is all that a node gives to one tenant"),
+        Kind::Look | Kind::CallBack => {
+            format!("the tenant has {most} requests in flight that read or call back, which is all that a node gives to one tenant")
+        }
     };
     refused(Fault::new(Code::QuotaConcurrency, detail).of_limit(most.into(), None), SOON_S)
 }
 
-fn too_fast(quota: &Quota, wait: Duration) -> Problem {
-    let detail = format!("the tenant sends more than the {} requests a second that its quota `rate_per_s` allows", quota.rate_per_s);
+fn too_fast(kind: Kind, quota: &Quota, wait: Duration) -> Problem {
+    let rate = kind.rate(quota);
+    let detail = match kind {
+        Kind::Work | Kind::Outside => format!("the tenant sends more than the {rate} requests a second that its quota `rate_per_s` allows"),
+        Kind::Look => format!("the tenant reads more than {rate} times a second, which is {LOOKS} times its quota `rate_per_s`"),
+        Kind::CallBack => {
+            format!("the tenant is called back more than {rate} times a second, which is {LOOKS} times its quota `rate_per_s`")
+        }
+    };
     // Headers have whole seconds; who comes a moment too early is refused again.
     let wait_s = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    refused(Fault::new(Code::QuotaRate, detail).of_limit(quota.rate_per_s.into(), None), wait_s)
+    refused(Fault::new(Code::QuotaRate, detail).of_limit(rate.into(), None), wait_s)
 }
 
 fn refused(fault: Fault, after_s: u64) -> Problem {
@@ -169,7 +206,7 @@ mod tests {
     use serde_json::{Value, json};
     use snaphook_model::{Code, Tenant, TenantName};
 
-    use super::{Kind, Quotas};
+    use super::{BURST_OF_LOOKS, Kind, Quotas};
 
     fn tenant(name: &str, quota: Value) -> Tenant {
         let document = serde_json::from_value(json!({"quota": quota})).expect("a document");
@@ -211,5 +248,27 @@ mod tests {
         assert_eq!(quotas.at_work(&slow.name), 0);
         drop(quotas.admit(&slow, Kind::Outside).expect("what strangers do is counted apart"));
         drop(quotas.admit(&slow, Kind::Look).expect("looking is not work"));
+    }
+
+    #[test]
+    fn looks_have_a_rate_of_their_own() {
+        let quotas = Quotas::new(16);
+        // One look each tenth of a second, beyond a hundred at once.
+        let slow = tenant("slow", json!({"rate_per_s": 1}));
+        for kind in [Kind::Look, Kind::CallBack] {
+            for number in 1..=BURST_OF_LOOKS {
+                assert!(quotas.admit(&slow, kind).is_ok(), "look {number}");
+            }
+            let problem = quotas.admit(&slow, kind).expect_err("one more");
+            assert_eq!((problem.code(), problem.fault().limit), (Code::QuotaRate, Some(10)));
+            assert_eq!(problem.render("x").headers()["retry-after"], "1");
+        }
+        drop(quotas.admit(&slow, Kind::Work).expect("work is no look"));
+        drop(quotas.admit(&tenant("other", json!({"rate_per_s": 1})), Kind::Look).expect("another tenant's"));
+        // A high rate is a burst of its own.
+        let fast = tenant("fast", json!({"rate_per_s": 100_000}));
+        for _ in 0..10 * BURST_OF_LOOKS {
+            drop(quotas.admit(&fast, Kind::Look).expect("less than a million"));
+        }
     }
 }

@@ -3,10 +3,11 @@
 //! Three bounds hold at once: of the node, of one tenant, and of those who have not shown who they are, who are bounded together and again
 //! for each tenant that they send to.
 
-use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use snaphook_model::{Code, Fault, TenantName};
+use snaphook_shares::{Ledger, Part};
 
 use crate::problem::Problem;
 
@@ -31,17 +32,18 @@ pub(crate) enum Sender {
 /// What the node has for bodies.
 #[derive(Debug)]
 pub(crate) struct BodyMemory {
-    bytes: u64,
     /// Held for a look-up.
     taken: Mutex<Taken>,
 }
 
-#[derive(Debug, Default)]
+/// In steps.
+#[derive(Debug)]
 struct Taken {
-    of_node: u64,
-    of_outsiders: u64,
-    /// Senders that have some.
-    of: HashMap<Sender, u64>,
+    /// Half is for one sender alone, so that one tenant turns nobody away; and whatever some have, others find some left.
+    of_all: Ledger<Sender>,
+    /// A quarter of it is enough for those of whom nobody knows whether they will be let in; for them the same holds within that, by the tenants
+    /// that they send to.
+    of_outsiders: Ledger<TenantName>,
 }
 
 /// Room for one body, given back when dropped.
@@ -49,54 +51,25 @@ struct Taken {
 pub(crate) struct BodyRoom {
     memory: Arc<BodyMemory>,
     sender: Sender,
-    bytes: u64,
+    steps: u64,
 }
 
 impl BodyMemory {
     pub(crate) fn new(bytes: u64) -> Self {
-        Self { bytes, taken: Mutex::default() }
+        let steps = bytes / STEP;
+        Self { taken: Mutex::new(Taken { of_all: Ledger::new(steps, Part::HALF), of_outsiders: Ledger::new(steps / 4, Part::HALF) }) }
     }
 
     /// No room yet, to be enlarged.
     pub(crate) fn room(self: &Arc<Self>, sender: Sender) -> BodyRoom {
-        BodyRoom { memory: Arc::clone(self), sender, bytes: 0 }
-    }
-
-    /// The most that bodies of one sender have: half, so that one tenant alone turns nobody away. Two small parts are enough for those of
-    /// whom nobody knows whether they will be let in.
-    fn share(&self, sender: &Sender) -> u64 {
-        match sender {
-            Sender::Operator | Sender::Tenant(_) => self.bytes / 2,
-            Sender::Outsider(_) => self.bytes / 8,
-        }
-    }
-
-    fn take(&self, sender: &Sender, more: u64) -> Result<(), Problem> {
-        let mut taken = self.taken();
-        let share = self.share(sender);
-        if taken.by(sender) + more > share {
-            return Err(full(share, sender.whose()));
-        }
-        if matches!(sender, Sender::Outsider(_)) && taken.of_outsiders + more > self.bytes / 4 {
-            return Err(full(self.bytes / 4, "that of senders who have shown neither token nor signature"));
-        }
-        if taken.of_node + more > self.bytes {
-            return Err(full(self.bytes, "that of the node"));
-        }
-        taken.add(sender, more);
-        Ok(())
+        BodyRoom { memory: Arc::clone(self), sender, steps: 0 }
     }
 
     /// Counts a body that is here already among another sender's.
-    fn pass_on(&self, from: &Sender, to: &Sender, bytes: u64) -> Result<(), Problem> {
+    fn pass_on(&self, from: &Sender, to: &Sender, steps: u64) -> Result<(), Problem> {
         let mut taken = self.taken();
-        let share = self.share(to);
-        if taken.by(to) + bytes > share {
-            return Err(full(share, to.whose()));
-        }
-        taken.subtract(from, bytes);
-        taken.add(to, bytes);
-        Ok(())
+        taken.give_back(from, steps);
+        taken.take(to, steps).inspect_err(|_| taken.add(from, steps))
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -106,30 +79,37 @@ impl BodyMemory {
 }
 
 impl Taken {
-    fn by(&self, sender: &Sender) -> u64 {
-        self.of.get(sender).copied().unwrap_or_default()
+    fn take(&mut self, sender: &Sender, more: u64) -> Result<(), Problem> {
+        if let Sender::Outsider(tenant) = sender {
+            refuse(&self.of_outsiders, tenant, more, [sender.whose(), "that of senders who have shown neither token nor signature"])?;
+        }
+        refuse(&self.of_all, sender, more, [sender.whose(), "that of the node"])?;
+        self.add(sender, more);
+        Ok(())
     }
 
-    fn add(&mut self, sender: &Sender, bytes: u64) {
-        self.of_node += bytes;
-        if matches!(sender, Sender::Outsider(_)) {
-            self.of_outsiders += bytes;
+    fn add(&mut self, sender: &Sender, steps: u64) {
+        self.of_all.add(sender, steps);
+        if let Sender::Outsider(tenant) = sender {
+            self.of_outsiders.add(tenant, steps);
         }
-        *self.of.entry(sender.clone()).or_default() += bytes;
     }
 
-    fn subtract(&mut self, sender: &Sender, bytes: u64) {
-        self.of_node -= bytes;
-        if matches!(sender, Sender::Outsider(_)) {
-            self.of_outsiders -= bytes;
-        }
-        if let Some(of_sender) = self.of.get_mut(sender) {
-            *of_sender -= bytes;
-            if *of_sender == 0 {
-                self.of.remove(sender);
-            }
+    fn give_back(&mut self, sender: &Sender, steps: u64) {
+        self.of_all.give_back(sender, steps);
+        if let Sender::Outsider(tenant) = sender {
+            self.of_outsiders.give_back(tenant, steps);
         }
     }
+}
+
+/// Refuses what is more than one may take now, and says whether that is all of it or one's part.
+fn refuse<K: Hash + Eq + Clone>(ledger: &Ledger<K>, who: &K, more: u64, [of_one, of_all]: [&str; 2]) -> Result<(), Problem> {
+    let room = ledger.room(who);
+    if more <= room {
+        return Ok(());
+    }
+    Err(if ledger.free() == 0 { full(ledger.total() * STEP, of_all) } else { full((ledger.held(who) + room) * STEP, of_one) })
 }
 
 impl Sender {
@@ -146,10 +126,10 @@ impl Sender {
 impl BodyRoom {
     /// Enlarges the room to a body of so many bytes. Never waits: who holds memory would wait for others who hold some.
     pub(crate) fn grow_to(&mut self, bytes: u64) -> Result<(), Problem> {
-        let wanted = bytes.saturating_sub(SMALL).div_ceil(STEP).saturating_mul(STEP);
-        if wanted > self.bytes {
-            self.memory.take(&self.sender, wanted - self.bytes)?;
-            self.bytes = wanted;
+        let steps = bytes.saturating_sub(SMALL).div_ceil(STEP);
+        if steps > self.steps {
+            self.memory.taken().take(&self.sender, steps - self.steps)?;
+            self.steps = steps;
         }
         Ok(())
     }
@@ -157,9 +137,7 @@ impl BodyRoom {
     /// The sender has shown that he is the tenant's.
     pub(crate) fn is_of(&mut self, tenant: &TenantName) -> Result<(), Problem> {
         let known = Sender::Tenant(tenant.clone());
-        if self.bytes > 0 {
-            self.memory.pass_on(&self.sender, &known, self.bytes)?;
-        }
+        self.memory.pass_on(&self.sender, &known, self.steps)?;
         self.sender = known;
         Ok(())
     }
@@ -167,9 +145,7 @@ impl BodyRoom {
 
 impl Drop for BodyRoom {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.memory.taken().subtract(&self.sender, self.bytes);
-        }
+        self.memory.taken().give_back(&self.sender, self.steps);
     }
 }
 
@@ -212,12 +188,16 @@ mod tests {
         first.grow_to(SMALL + 8 * STEP).expect("half is one tenant's");
         assert_eq!(taken(&memory, tenant("a"), 1).expect_err("and not more"), Some(8 * STEP));
         assert!(first.grow_to(u64::MAX / 2).is_err(), "a refusal leaves what is held");
-        let other = taken(&memory, tenant("b"), 8).expect("the other half");
-        assert_eq!(taken(&memory, Sender::Operator, 1).expect_err("all is taken"), Some(16 * STEP));
-        let small = taken(&memory, tenant("c"), 0).expect("what is small is not counted");
-        drop((first, other, small));
+        assert_eq!(taken(&memory, tenant("b"), 5).expect_err("half of the rest, and not more"), Some(4 * STEP));
+        let second = taken(&memory, tenant("b"), 4).expect("half of the rest");
+        let third = taken(&memory, tenant("c"), 1).expect("whoever comes finds some");
+        let rest = [taken(&memory, tenant("d"), 1), taken(&memory, Sender::Operator, 1), taken(&memory, tenant("e"), 1)];
+        assert_eq!(taken(&memory, tenant("f"), 1).expect_err("all is taken"), Some(16 * STEP));
+        let small = taken(&memory, tenant("f"), 0).expect("what is small is not counted");
+        assert!(rest.iter().all(Result::is_ok));
+        drop((first, second, third, rest, small));
         let taken = memory.taken();
-        assert_eq!((taken.of_node, taken.of.len()), (0, 0));
+        assert_eq!((taken.of_all.free(), taken.of_all.holders().count()), (16, 0));
     }
 
     #[test]
@@ -226,16 +206,15 @@ mod tests {
         let outsider = |name| Sender::Outsider(named(name));
         let mut signed = taken(&memory, outsider("a"), 2).expect("an eighth is for one tenant's triggers");
         assert_eq!(taken(&memory, outsider("a"), 1).expect_err("and not more"), Some(2 * STEP));
-        let _second = taken(&memory, outsider("b"), 2).expect("a quarter is for all outsiders");
-        assert_eq!(taken(&memory, outsider("c"), 1).expect_err("and not more"), Some(4 * STEP));
+        let _second = taken(&memory, outsider("b"), 1).expect("half of the rest");
+        let _third = taken(&memory, outsider("c"), 1).expect("the last of a quarter, which is for all outsiders");
+        assert_eq!(taken(&memory, outsider("d"), 1).expect_err("and not more"), Some(4 * STEP));
         signed.is_of(&named("a")).expect("the tenant has room");
-        let _third = taken(&memory, outsider("c"), 2).expect("who is known is no outsider");
-        let most = taken(&memory, Sender::Tenant(named("a")), 6).expect("the rest of the tenant's half");
-        assert!(taken(&memory, Sender::Tenant(named("a")), 1).is_err());
-        let mut late = taken(&memory, outsider("a"), 1).err();
-        assert_eq!(late.take(), Some(Some(4 * STEP)));
+        let _fourth = taken(&memory, outsider("d"), 1).expect("who is known is no outsider");
+        let most = taken(&memory, Sender::Tenant(named("a")), 4).expect("the rest of the tenant's part");
+        assert_eq!(taken(&memory, Sender::Tenant(named("a")), 1).err(), Some(Some(6 * STEP)));
         drop((signed, most));
-        assert_eq!(memory.taken().by(&Sender::Tenant(named("a"))), 0);
+        assert_eq!(memory.taken().of_all.held(&Sender::Tenant(named("a"))), 0);
     }
 
     #[test]
@@ -245,6 +224,6 @@ mod tests {
         let mut signed = taken(&memory, Sender::Outsider(named("a")), 1).expect("a part of its own");
         assert!(signed.is_of(&named("a")).is_err());
         drop(signed);
-        assert_eq!(memory.taken().of_outsiders, 0);
+        assert_eq!(memory.taken().of_outsiders.free(), 4);
     }
 }

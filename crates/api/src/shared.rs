@@ -145,7 +145,8 @@ impl Core {
         Ok(known)
     }
 
-    async fn admitted(&self, known: &Known, kind: Kind, request: &Parts) -> Result<Arc<Tenant>, Problem> {
+    /// The tenant of a token, if its quota has a place.
+    pub(crate) async fn admitted(&self, known: &Known, kind: Kind, request: &Parts) -> Result<Arc<Tenant>, Problem> {
         let tenant = self.programs.tenants().get(&known.tenant).await?;
         // The token went with its tenant; it was known a moment ago.
         let tenant = tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))?;

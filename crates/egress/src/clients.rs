@@ -13,16 +13,16 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use snaphook_model::{Code, Fault, TenantName};
+use snaphook_shares::{Part, Places};
 
 use crate::connect::{self, WhileWanted};
 use crate::resolve::{self, Checked};
-use crate::shares::Shares;
 use crate::{EgressConfig, EgressError};
 
 pub(crate) struct Clients {
     config: EgressConfig,
-    /// How many names of one tenant are resolved at once, whichever client asks.
-    names: Arc<Shares>,
+    /// How many names are resolved at once, of all tenants and of one, whichever client asks.
+    names: Arc<Places>,
     tls: ClientConfig,
     /// For tenants that reach public addresses only, as nearly all do.
     public: Pair,
@@ -56,14 +56,15 @@ pub(crate) const IDLE: Duration = Duration::from_secs(50);
 impl Clients {
     pub(crate) fn new(config: EgressConfig) -> Result<Self, EgressError> {
         let tls = tls(&config.extra_roots)?;
-        let names = Arc::new(Shares::new(config.max_names_per_tenant));
+        let names = resolve::MAX_QUESTIONS as u64;
+        let names = Places::new(names, Part::of(config.max_names_per_tenant as u64, names));
         let public = build(&config, &names, &tls, &[]).map_err(|error| EgressError::Client(error.into()))?;
         Ok(Self { config, names, tls, public, others: RwLock::default() })
     }
 
     /// Work in which names are resolved, and connections made, on a tenant's behalf.
     pub(crate) fn asking<F: Future>(&self, tenant: &TenantName, work: F) -> impl Future<Output = F::Output> + use<F> {
-        resolve::ASKER.scope(self.names.asker(tenant), connect::wanting(work))
+        resolve::ASKER.scope(self.names.holder(tenant), connect::wanting(work))
     }
 
     /// The client for a list of special networks that are allowed all the same. It keeps its connections, or closes each after its request.
@@ -97,7 +98,7 @@ impl Clients {
     }
 }
 
-fn build(config: &EgressConfig, names: &Arc<Shares>, tls: &ClientConfig, allowed: &[IpNet]) -> Result<Pair, reqwest::Error> {
+fn build(config: &EgressConfig, names: &Arc<Places>, tls: &ClientConfig, allowed: &[IpNet]) -> Result<Pair, reqwest::Error> {
     let resolver =
         Checked { resolver: config.resolver.clone(), names: names.clone(), allowed: allowed.into(), timeout: config.resolve_timeout };
     let resolver = Arc::new(resolver);

@@ -21,7 +21,6 @@ mod room;
 mod sealed;
 mod secrets;
 mod send;
-mod shares;
 mod signature;
 mod target;
 mod upload;
@@ -57,7 +56,8 @@ pub struct EgressConfig {
     pub resolve_timeout: Duration,
     /// Requests of all tenants under way at once. Each takes a socket, so this stays below the process's limit of open files.
     pub max_requests: usize,
-    /// Requests of one tenant under way at once, to all hosts together.
+    /// Requests of one tenant under way at once, to all hosts together: as many for one alone, and fewer while others have many, so that whoever
+    /// comes finds some left.
     pub max_requests_per_tenant: usize,
     /// Requests of one tenant to one host and port under way at once.
     pub max_requests_per_host: usize,
@@ -66,10 +66,10 @@ pub struct EgressConfig {
     pub max_kept_connections: usize,
     /// Those of one tenant.
     pub max_kept_connections_per_tenant: usize,
-    /// Names of one tenant that are resolved at once.
+    /// Names of one tenant that are resolved at once: as many for one alone, and fewer while others have many.
     pub max_names_per_tenant: usize,
-    /// Memory for the bodies of responses of all tenants together, from their arrival until nobody holds them any more. One tenant has at
-    /// most half of it.
+    /// Memory for the bodies of responses of all tenants together, from their arrival until nobody holds them any more. One tenant
+    /// alone has at most half of it, and less while others have much.
     pub response_memory_bytes: u64,
     /// Certificates in PEM that are trusted beside the public ones.
     pub extra_roots: Vec<u8>,
@@ -87,7 +87,7 @@ impl Default for EgressConfig {
             // One lost packet and one name server that does not answer, with the waiting times that resolvers usually have.
             resolve_timeout: Duration::from_secs(8),
             max_requests: 4096,
-            // Four tenants whose upstreams all hang leave the others none; a tenant's own calls at once are far fewer.
+            // A tenant's own calls at once are far fewer.
             max_requests_per_tenant: 1024,
             // More than a tenant's calls at once; so it bites only where scripts or many flows pile up on a host that hangs.
             max_requests_per_host: 256,

@@ -5,20 +5,19 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use snaphook_model::{Code, Fault, TenantName};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use snaphook_shares::{Part, Place as PlaceOfTenant, Places};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::shares::Shares;
 use crate::target;
 
 /// How many may wait for each request that may be under way. Whoever comes later would spend the deadline in the queue.
 const WAITING_PER_PERMIT: usize = 4;
 
 pub(crate) struct Permits {
-    all: Semaphore,
-    per_tenant: usize,
-    tenants: Shares,
+    /// Of all tenants, each of which has a part.
+    tenants: Arc<Places>,
     per_host: usize,
     /// By the hash of tenant, host and port: two that collide share their permits, which harms nobody, and no text is copied per request.
     /// Held for a look-up.
@@ -35,8 +34,7 @@ struct Host {
 /// The right to have one request under way.
 pub(crate) struct Permit<'a> {
     // Fields are dropped in order: the permits go back before the place does.
-    _of_node: SemaphorePermit<'a>,
-    _of_tenant: OwnedSemaphorePermit,
+    _of_tenant: PlaceOfTenant,
     _of_host: OwnedSemaphorePermit,
     _place: Place<'a>,
 }
@@ -49,8 +47,8 @@ struct Place<'a> {
 
 impl Permits {
     pub(crate) fn new(all: usize, per_tenant: usize, per_host: usize) -> Self {
-        let tenants = Shares::new(per_tenant);
-        Self { all: Semaphore::new(all), per_tenant, tenants, per_host, hosts: Mutex::default(), hasher: RandomState::new() }
+        let (all, per_tenant) = (all as u64, per_tenant as u64);
+        Self { tenants: Places::new(all, Part::of(per_tenant, all)), per_host, hosts: Mutex::default(), hasher: RandomState::new() }
     }
 
     /// Waits for a permit, at most until the deadline.
@@ -65,25 +63,20 @@ impl Permits {
             Ok(permit) => permit.map_err(closed)?,
             Err(_) => return Err(self.overloaded(url, "none became free before the deadline")),
         };
-        let of_tenant = self.tenants.of(self.tenants.asker(tenant));
-        let of_tenant = match timeout_at(deadline, of_tenant.acquire_owned()).await {
-            Ok(permit) => permit.map_err(closed)?,
-            Err(_) => {
-                let detail =
-                    format!("{} requests of this tenant may be under way at once, and none ended before the deadline", self.per_tenant);
-                return Err(Fault::new(Code::Overloaded, detail).of_limit(self.per_tenant as u64, None));
-            }
-        };
-        let of_node = match timeout_at(deadline, self.all.acquire()).await {
-            Ok(permit) => permit.map_err(closed)?,
-            Err(_) => {
-                return Err(Fault::new(
-                    Code::Overloaded,
-                    "the node has as many requests under way as it may, and none ended before the deadline",
-                ));
-            }
-        };
-        Ok(Permit { _of_node: of_node, _of_tenant: of_tenant, _of_host: of_host, _place: place })
+        let tenant = self.tenants.holder(tenant);
+        match timeout_at(deadline, self.tenants.take(tenant, 1)).await {
+            Ok(of_tenant) => Ok(Permit { _of_tenant: of_tenant, _of_host: of_host, _place: place }),
+            Err(_) => Err(self.too_many(self.tenants.held(tenant))),
+        }
+    }
+
+    /// Why a tenant that has so many under way has no more.
+    fn too_many(&self, held: u64) -> Fault {
+        if self.tenants.free() == 0 {
+            return Fault::new(Code::Overloaded, "the node has as many requests under way as it may, and none ended before the deadline");
+        }
+        let detail = format!("{held} requests of this tenant may be under way at once now, and none ended before the deadline");
+        Fault::new(Code::Overloaded, detail).of_limit(held, None)
     }
 
     fn overloaded(&self, url: &Url, reason: &str) -> Fault {
@@ -163,7 +156,23 @@ mod tests {
         drop(permits.enter(&b, &host("three"), soon()).await.unwrap());
         drop(held);
         drop(permits.enter(&a, &host("three"), soon()).await.unwrap());
-        assert!(permits.hosts().is_empty() && permits.all.available_permits() == 8);
+        assert!(permits.hosts().is_empty() && permits.tenants.free() == 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tenants_whose_upstreams_hang_leave_some_to_the_next() {
+        let permits = Permits::new(32, 16, 32);
+        let url = Url::parse("http://u.example/").unwrap();
+        let mut held = Vec::new();
+        for hog in 0..4 {
+            let hog = TenantName::new(&format!("hog{hog}")).unwrap();
+            while let Ok(permit) = permits.enter(&hog, &url, Instant::now() + Duration::from_secs(1)).await {
+                held.push(permit);
+            }
+        }
+        let begun = Instant::now();
+        let next = permits.enter(&TenantName::new("next").unwrap(), &url, begun + Duration::from_secs(1)).await;
+        assert!(next.is_ok() && Instant::now() == begun, "{} are held", held.len());
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,10 +10,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve};
 use snaphook_model::{Code, Fault};
+use snaphook_shares::{Holder, Places};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::shares::{Asker, Shares};
 use crate::{address, fault};
 
 /// The addresses of a name, in the order in which to try them.
@@ -34,7 +34,7 @@ pub struct SystemResolver {
 }
 
 /// A quarter of the threads that the runtime keeps for blocking work: names that nobody answers for leave the rest of the node its threads.
-const MAX_QUESTIONS: usize = 128;
+pub(crate) const MAX_QUESTIONS: usize = 128;
 
 impl Default for SystemResolver {
     fn default() -> Self {
@@ -59,14 +59,14 @@ impl Resolver for SystemResolver {
 
 tokio::task_local! {
     /// On whose behalf names are resolved. The HTTP client asks in the task of the request that needs the answer, and knows no tenants.
-    pub(crate) static ASKER: Asker;
+    pub(crate) static ASKER: Holder;
 }
 
 /// What the HTTP client asks: gives only addresses that were checked, so no others are ever connected to.
 pub(crate) struct Checked {
     pub(crate) resolver: Arc<dyn Resolver>,
-    /// Bounds the names of one tenant under way at once.
-    pub(crate) names: Arc<Shares>,
+    /// Bounds the names under way at once, of all tenants and of one.
+    pub(crate) names: Arc<Places>,
     /// Special networks that are allowed all the same.
     pub(crate) allowed: Arc<[IpNet]>,
     pub(crate) timeout: Duration,
@@ -74,17 +74,19 @@ pub(crate) struct Checked {
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> reqwest::dns::Resolving {
-        let place = ASKER.try_with(|asker| self.names.of(*asker)).ok();
+        let place = ASKER.try_with(|asker| self.names.take(*asker, 1)).ok();
         let (resolver, allowed, timeout) = (self.resolver.clone(), self.allowed.clone(), self.timeout);
         Box::pin(async move {
             let deadline = Instant::now() + timeout;
             let place = match place {
                 None => None,
-                Some(place) => match timeout_at(deadline, place.acquire_owned()).await {
-                    Ok(place) => Some(place?),
+                Some(place) => match timeout_at(deadline, place).await {
+                    Ok(place) => Some(place),
                     Err(_) => {
-                        let detail =
-                            format!("`{}` was not resolved: other names of this tenant do not answer and hold its places", name.as_str());
+                        let detail = format!(
+                            "`{}` was not resolved: other names do not answer and hold the places that this tenant may have",
+                            name.as_str()
+                        );
                         return Err(stop(Code::Dns, detail));
                     }
                 },

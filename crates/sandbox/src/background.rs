@@ -5,12 +5,16 @@
 //! shared by start-time fair queueing (Goyal, Vin and Cheng, 1996) over the tenants that have something to run: next is who has had the least for
 //! its weight. A round robin with deficits would pass by a tenant whose few invocations are all under way on other threads. The unit is the time of
 //! the processor rather than fuel, since faults of pages and copies cost the neighbours as well.
+//!
+//! What an invocation has before it is moved here is its tenant's as well. While others wait here, a tenant whose short invocations have had its part
+//! of all processors begins the next ones here until the window is over, and has that time counted: many short ones get no more than few long ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_task::{Builder, Runnable};
 use rustix::process::{getpriority_process, setpriority_process};
@@ -20,6 +24,10 @@ use tokio::runtime::Handle;
 
 /// What a slice is taken to cost until it has ended: guests yield at every tick.
 const SLICE: Duration = Duration::from_millis(1);
+
+/// Within this, a tenant's short invocations may have its part of the processors at any moment. Long enough that a burst of a quiet tenant's calls is
+/// less than its part, and shorter than people notice.
+const WINDOW: Duration = Duration::from_millis(100);
 
 /// How nice the threads are to the others of the process, as `setpriority` counts. Ten is a tenth of the weight of an ordinary thread: enough to
 /// get on beside a node that is full of short invocations, and little enough to make way for them.
@@ -37,6 +45,8 @@ pub(crate) struct Background {
 struct Queue {
     lanes: Mutex<Lanes>,
     filled: Condvar,
+    /// Whether anybody has a future here: if not, nobody asks what short invocations have. Read without the lock, as often as one begins.
+    busy: AtomicBool,
 }
 
 /// What is there to run, by tenant.
@@ -45,6 +55,10 @@ struct Lanes {
     of: HashMap<TenantName, Lane>,
     /// What the lane that ran last had had then. Who comes anew begins there: being away saves nothing.
     clock: u64,
+    /// When the window began in which short invocations are counted.
+    window: Option<Instant>,
+    /// Of all lanes.
+    weights: u64,
     closed: bool,
 }
 
@@ -58,6 +72,8 @@ struct Lane {
     futures: u32,
     /// Those that are on a thread.
     running: u32,
+    /// What its short invocations have had in this window.
+    short: Duration,
 }
 
 impl Background {
@@ -69,6 +85,19 @@ impl Background {
             std::thread::Builder::new().name(format!("snaphook-long-{number}")).spawn(move || work(&queue))?;
         }
         Ok(Self { queue })
+    }
+
+    /// Whether a tenant's short invocations have had all that they may while others wait here: the next one is to begin here as well.
+    pub(crate) fn is_due(&self, tenant: &TenantName) -> bool {
+        // A moment too early or too late changes nothing.
+        self.queue.busy.load(Ordering::Relaxed) && self.queue.lanes().has_had_its_part(tenant, Instant::now())
+    }
+
+    /// Counts what an invocation had elsewhere. While nobody is here this is nobody's loss.
+    pub(crate) fn had_elsewhere(&self, tenant: &TenantName, weight: Weight, time: Duration) {
+        if self.queue.busy.load(Ordering::Relaxed) {
+            self.queue.lanes().count_short(tenant, weight, time, Instant::now());
+        }
     }
 
     /// Runs a future here that was begun elsewhere, in the runtime of whoever calls. Dropping what is returned ends it.
@@ -145,12 +174,17 @@ impl Queue {
         }
     }
 
+    fn forget_idle(&self, lanes: &mut Lanes) {
+        lanes.forget_idle();
+        self.busy.store(lanes.is_busy(), Ordering::Relaxed);
+    }
+
     fn ran(&self, tenant: &TenantName, spent: Duration) {
         let mut lanes = self.lanes();
         let Some(lane) = lanes.of.get_mut(tenant) else { return };
         lane.running = lane.running.saturating_sub(1);
         lane.had = lane.had.saturating_sub(lane.cost(SLICE)).saturating_add(lane.cost(spent));
-        lanes.forget_idle();
+        self.forget_idle(&mut lanes);
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -161,17 +195,63 @@ impl Queue {
 
 impl Lanes {
     fn push(&mut self, tenant: &TenantName, runnable: Runnable) {
-        let lane = self.of.entry(tenant.clone()).or_default();
-        if lane.ready.is_empty() && lane.running == 0 {
-            lane.had = lane.had.max(self.clock);
-        }
+        let clock = self.clock;
+        let lane = self.lane(tenant, None);
+        lane.begin_at(clock);
         lane.ready.push_back(runnable);
     }
 
-    /// Lets go of lanes without futures, but for those that have had more than their turn: they still owe it when they come again.
+    /// A tenant's lane, with the weight that it has now if that is known.
+    fn lane(&mut self, tenant: &TenantName, weight: Option<Weight>) -> &mut Lane {
+        // The name is copied only where there is no lane yet.
+        if !self.of.contains_key(tenant) {
+            self.weights += Lane::default().parts();
+            self.of.insert(tenant.clone(), Lane::default());
+        }
+        let lane = self.of.get_mut(tenant).expect("it was just put there");
+        if let Some(weight) = weight {
+            let before = lane.parts();
+            lane.weight = weight;
+            self.weights = self.weights - before + lane.parts();
+        }
+        lane
+    }
+
+    fn is_busy(&self) -> bool {
+        self.of.values().any(|lane| lane.futures > 0)
+    }
+
+    /// Lets go of lanes without futures, but for those that have had more than their turn, or something in this window: that is still counted when
+    /// they come again.
     fn forget_idle(&mut self) {
-        let (clock, busy) = (self.clock, self.of.values().any(|lane| lane.futures > 0));
-        self.of.retain(|_, lane| lane.futures > 0 || lane.running > 0 || (busy && lane.had > clock));
+        let (clock, busy) = (self.clock, self.is_busy());
+        self.of.retain(|_, lane| lane.futures > 0 || lane.running > 0 || (busy && (lane.had > clock || !lane.short.is_zero())));
+        self.weights = self.of.values().map(Lane::parts).sum();
+    }
+
+    /// Begins the next window, if it is time.
+    fn turn_window(&mut self, now: Instant) {
+        if self.window.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
+            self.window = Some(now);
+            self.of.values_mut().for_each(|lane| lane.short = Duration::ZERO);
+        }
+    }
+
+    fn count_short(&mut self, tenant: &TenantName, weight: Weight, time: Duration, now: Instant) {
+        self.turn_window(now);
+        let clock = self.clock;
+        let lane = self.lane(tenant, Some(weight));
+        lane.begin_at(clock);
+        lane.short += time;
+        lane.had = lane.had.saturating_add(lane.cost(time));
+    }
+
+    /// Whether it has had as much in this window as all processors give in one, divided among the tenants that are here by their weights.
+    fn has_had_its_part(&mut self, tenant: &TenantName, now: Instant) -> bool {
+        self.turn_window(now);
+        let Some(lane) = self.of.get(tenant) else { return false };
+        let others = self.of.values().any(|other| other.futures > 0 && !std::ptr::eq(other, lane));
+        others && lane.short.as_nanos() * u128::from(self.weights) >= processors_in_window() * u128::from(lane.parts())
     }
 
     /// What runs next, counted as if it had run a whole slice already, so that the next thread chooses somebody else.
@@ -187,9 +267,27 @@ impl Lanes {
 }
 
 impl Lane {
-    fn cost(&self, time: Duration) -> u64 {
-        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / u64::from(self.weight.0.max(1))
+    /// Who comes anew begins where the others are.
+    fn begin_at(&mut self, clock: u64) {
+        if self.ready.is_empty() && self.running == 0 {
+            self.had = self.had.max(clock);
+        }
     }
+
+    fn parts(&self) -> u64 {
+        u64::from(self.weight.0.max(1))
+    }
+
+    fn cost(&self, time: Duration) -> u64 {
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / self.parts()
+    }
+}
+
+/// What all processors give in a window, in nanoseconds.
+fn processors_in_window() -> u128 {
+    static PROCESSORS: OnceLock<u128> = OnceLock::new();
+    let processors = PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, |processors| processors.get() as u128));
+    processors * WINDOW.as_nanos()
 }
 
 /// A future's part in its tenant's lane.
@@ -201,9 +299,8 @@ struct Member {
 impl Member {
     fn join(queue: &Arc<Queue>, tenant: &TenantName, weight: Weight) -> Self {
         let mut lanes = queue.lanes();
-        let lane = lanes.of.entry(tenant.clone()).or_default();
-        lane.weight = weight;
-        lane.futures += 1;
+        lanes.lane(tenant, Some(weight)).futures += 1;
+        queue.busy.store(true, Ordering::Relaxed);
         drop(lanes);
         Self { queue: Arc::clone(queue), tenant: tenant.clone() }
     }
@@ -214,7 +311,7 @@ impl Drop for Member {
         let mut lanes = self.queue.lanes();
         let Some(lane) = lanes.of.get_mut(&self.tenant) else { return };
         lane.futures -= 1;
-        lanes.forget_idle();
+        self.queue.forget_idle(&mut lanes);
     }
 }
 

@@ -12,8 +12,8 @@ use snaphook_model::{
     Context, Decision, Exchange, Fault, HookInput, Limits, LogEntry, Signed, StateSeen, TenantName, TriggerRequest, Usage, VariableWrite,
     Variables, Weight,
 };
+use snaphook_shares::Place;
 use snaphook_telemetry::{Invoked, held, invoked, metrics};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower};
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline, WasmCoreDump};
@@ -120,8 +120,7 @@ struct Begun {
 
 /// What an invocation holds until nothing is left of it.
 struct Held {
-    /// Among the tenant's, and among all.
-    _places: [OwnedSemaphorePermit; 2],
+    _place: Place,
     part: Arc<Part>,
 }
 
@@ -178,21 +177,15 @@ impl Sandbox {
 
     /// A place to run, as soon as there is one before the deadline.
     async fn hold(&self, tenant: &TenantName, deadline: Instant) -> Option<Held> {
-        let part = self.parts().of(tenant);
-        let at_once = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
-        if let Some(of_tenant) = at_once(part.places())
-            && let Some(of_all) = at_once(self.permits())
-        {
-            return Some(Held { _places: [of_tenant, of_all], part });
+        let (places, part) = (self.places(), self.parts().of(tenant));
+        let tenant = places.holder(tenant);
+        if let Some(place) = places.try_take(tenant, 1) {
+            return Some(Held { _place: place, part });
         }
         let (_waiting, begun) = (held(&metrics().sandbox_places_waiting), Instant::now());
-        let places = async {
-            let of_tenant = place(part.places(), deadline).await?;
-            Some([of_tenant, place(self.permits(), deadline).await?])
-        };
-        let places = places.await;
+        let place = timeout_at(deadline.into(), places.take(tenant, 1)).await;
         metrics().sandbox_wait.took([], begun.elapsed());
-        places.map(|places| Held { _places: places, part })
+        Some(Held { _place: place.ok()?, part })
     }
 
     /// Runs an invocation here while it is short, and in the background from then on.
@@ -200,7 +193,13 @@ impl Sandbox {
         let (tenant, weight, program) = (begun.invocation.context.tenant.clone(), begun.invocation.weight, begun.program.clone());
         let sandbox = self.clone();
         let mut running: Running<Outcome> = Box::pin(async move { sandbox.run(begun).await });
-        let short = if program.is_long() { None } else { while_short(&mut running).await };
+        let short = if program.is_long() || self.background().is_due(&tenant) {
+            None
+        } else {
+            let (short, spent) = while_short(&mut running).await;
+            self.background().had_elsewhere(&tenant, weight, spent);
+            short
+        };
         let moved = short.is_none();
         let outcome = match short {
             Some(outcome) => outcome,
@@ -297,21 +296,17 @@ impl Sandbox {
     }
 }
 
-/// A place, as soon as there is one before the deadline.
-async fn place(places: &Arc<Semaphore>, deadline: Instant) -> Option<OwnedSemaphorePermit> {
-    timeout_at(deadline.into(), Arc::clone(places).acquire_owned()).await.ok()?.ok()
-}
-
-/// What an invocation gives while it is short; nothing once it has had that time.
-async fn while_short(running: &mut Running<Outcome>) -> Option<Outcome> {
+/// What an invocation gives while it is short, or nothing once it has had that time; and how much it has had. By the clock on the wall, which is read
+/// in nanoseconds where a thread's own takes a call of the system.
+async fn while_short(running: &mut Running<Outcome>) -> (Option<Outcome>, Duration) {
     let mut spent = Duration::ZERO;
     poll_fn(|context| {
         let begun = Instant::now();
         let polled = running.as_mut().poll(context);
         spent += begun.elapsed();
         match polled {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending if spent >= SHORT => Poll::Ready(None),
+            Poll::Ready(outcome) => Poll::Ready((Some(outcome), spent)),
+            Poll::Pending if spent >= SHORT => Poll::Ready((None, spent)),
             Poll::Pending => Poll::Pending,
         }
     })

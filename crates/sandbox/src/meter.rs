@@ -25,6 +25,11 @@ impl MemoryPool {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Bytes that are not.
+    fn free(&self) -> u64 {
+        self.limit.saturating_sub(self.used())
+    }
+
     /// Takes memory for a guest that will then have `whole`. The last quarter of the pool is for guests that stay small, so that a few
     /// large ones never keep the many others from running.
     fn take(&self, bytes: u64, whole: u64) -> bool {
@@ -108,7 +113,7 @@ impl ResourceLimiter for Meter {
             return Ok(false);
         }
         // What the node has left is no affair of the guest's: a script that saw it could answer differently under load.
-        if self.part.as_ref().is_some_and(|part| !part.take(more)) {
+        if self.part.as_ref().is_some_and(|part| !part.take(more, self.pool.free())) {
             return Err(Stop::NoMemoryForTenant.into());
         }
         if !self.pool.take(more, wanted) {

@@ -1,4 +1,4 @@
-//! What one tenant may have of the sandbox at once, so that who takes much leaves enough to the others.
+//! What one tenant has of the linear memory of all invocations, so that who takes much leaves enough to the others.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use snaphook_model::TenantName;
-use tokio::sync::Semaphore;
+use snaphook_shares::{Part as Share, room};
 
 /// Entries at which those that nobody uses any more are looked for.
 const SWEEP_AT: usize = 256;
 
-/// All tenants' parts. Each may have half: two who want everything share it, and there is always something left beside one.
+/// All tenants' parts.
+#[derive(Default)]
 pub(crate) struct Parts {
-    places: usize,
-    memory_bytes: u64,
     hasher: RandomState,
     kept: Mutex<Kept>,
 }
@@ -28,19 +27,12 @@ struct Kept {
 }
 
 /// One tenant's.
+#[derive(Default)]
 pub(crate) struct Part {
-    /// Invocations at the same time.
-    places: Arc<Semaphore>,
-    memory_bytes: u64,
     memory_used: AtomicU64,
 }
 
 impl Parts {
-    /// Of a sandbox with so many places and so much linear memory.
-    pub(crate) fn new(places: usize, memory_bytes: u64) -> Self {
-        Self { places: (places / 2).max(1), memory_bytes: memory_bytes / 2, hasher: RandomState::new(), kept: Mutex::default() }
-    }
-
     /// A tenant's part, which lasts as long as somebody holds it.
     pub(crate) fn of(&self, tenant: &TenantName) -> Arc<Part> {
         let key = self.hasher.hash_one(tenant);
@@ -53,25 +45,18 @@ impl Parts {
             kept.of.retain(|_, part| part.strong_count() > 0);
             kept.after_sweep = kept.of.len();
         }
-        let part = Arc::new(Part {
-            places: Arc::new(Semaphore::new(self.places)),
-            memory_bytes: self.memory_bytes,
-            memory_used: AtomicU64::new(0),
-        });
+        let part = Arc::<Part>::default();
         kept.of.insert(key, Arc::downgrade(&part));
         part
     }
 }
 
 impl Part {
-    pub(crate) const fn places(&self) -> &Arc<Semaphore> {
-        &self.places
-    }
-
-    /// Counts memory as the tenant's, unless that is more than its part.
-    pub(crate) fn take(&self, bytes: u64) -> bool {
+    /// Counts memory as the tenant's, of which so much is free, unless that is more than its part: half for one alone, and less while others have
+    /// much. Takes of others at the same moment are not seen, which lets a part be a little too large for a while; the pool itself never is.
+    pub(crate) fn take(&self, bytes: u64, free: u64) -> bool {
         let before = self.memory_used.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= self.memory_bytes;
+        let fits = bytes <= room(Share::HALF, before, free);
         if !fits {
             self.give_back(bytes);
         }
@@ -89,16 +74,16 @@ mod tests {
 
     #[test]
     fn a_part_lives_as_long_as_it_is_used() {
-        let parts = Parts::new(2, 100);
+        let parts = Parts::default();
         let tenant = |number: usize| TenantName::new(&format!("t{number}")).unwrap();
         let held = parts.of(&tenant(0));
-        assert!(held.take(50) && !held.take(1));
+        assert!(held.take(50, 100) && !held.take(1, 50));
         for number in 1..10 * SWEEP_AT {
-            assert!(parts.of(&tenant(number)).take(50));
+            assert!(parts.of(&tenant(number)).take(25, 50));
         }
         assert!(parts.kept.lock().unwrap().of.len() <= 2 * SWEEP_AT, "who has gone is forgotten");
-        assert!(!parts.of(&tenant(0)).take(1), "who has not is not");
+        assert!(!parts.of(&tenant(0)).take(1, 50), "who has not is not");
         held.give_back(50);
-        assert!(parts.of(&tenant(0)).take(1));
+        assert!(parts.of(&tenant(0)).take(1, 100));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use snaphook_shares::{Part, Places};
 use snaphook_telemetry::{Lookups, metrics};
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -53,9 +53,9 @@ struct Inner {
     programs: Cache<ProgramKey, Program>,
     lookups: Lookups,
     pool: Arc<MemoryPool>,
-    /// One permit per invocation, so that the pool is never asked for more than it has.
-    permits: Arc<Semaphore>,
-    /// What each tenant has of them, and of the pool.
+    /// One for each invocation, so that the pool is never asked for more than it has. A tenant alone has half of them.
+    places: Arc<Places>,
+    /// What each tenant has of the pool.
     parts: Parts,
     /// Where long invocations go on.
     background: Background,
@@ -112,8 +112,8 @@ impl Sandbox {
                 programs,
                 lookups: Lookups::of("programs"),
                 pool,
-                permits: Arc::new(Semaphore::new(settings.slots as usize)),
-                parts: Parts::new(settings.slots as usize, settings.pool_bytes),
+                places: Places::new(settings.slots.into(), Part::HALF),
+                parts: Parts::default(),
                 background,
                 settings,
                 build,
@@ -198,7 +198,7 @@ impl Sandbox {
     /// Writes down what is in use now, for who reads the metrics.
     pub fn observe(&self) {
         let (metrics, settings) = (metrics(), self.inner.settings);
-        let (free, (programs, bytes)) = (self.inner.permits.available_permits() as u64, self.loaded());
+        let (free, (programs, bytes)) = (self.inner.places.free(), self.loaded());
         metrics.sandbox_places.set([], settings.slots.into());
         metrics.sandbox_places_in_use.set([], u64::from(settings.slots).saturating_sub(free));
         metrics.sandbox_memory.set([], self.pool_used_bytes());
@@ -244,8 +244,8 @@ impl Sandbox {
         &self.inner.background
     }
 
-    pub(crate) fn permits(&self) -> &Arc<Semaphore> {
-        &self.inner.permits
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.inner.places
     }
 
     pub(crate) fn post_mortem(&self) -> Option<&PostMortem> {

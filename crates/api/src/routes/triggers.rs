@@ -41,7 +41,8 @@ pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Ans
     let (parts, body) = request.into_parts();
     let Some((tenant, found, below)) = find(&core, parts.uri.path()).await? else {
         // As at a flow that wants a token: whether there is one is for its tenant to know.
-        core.auth.known(&parts.headers).await?;
+        let known = core.auth.known(&parts.headers).await?;
+        core.admitted(&known, Kind::Look, &parts).await?;
         return Err(unknown());
     };
     let by_token = found.auth == TriggerAuth::Token;

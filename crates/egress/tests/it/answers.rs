@@ -113,16 +113,16 @@ async fn a_declared_size_is_refused_before_the_body_is_read() {
 async fn bodies_that_are_held_have_a_bound_for_the_node_and_for_each_tenant() {
     let upstream = Upstream::start().await;
     upstream.on("/", Answer::text(&"x".repeat(100 << 10)));
-    let acme = Sender::with(EgressConfig { response_memory_bytes: 256 << 10, ..EgressConfig::default() }).on_loopback();
+    let acme = Sender::with(EgressConfig { response_memory_bytes: 384 << 10, ..EgressConfig::default() }).on_loopback();
     let other = acme.of_tenant("other");
     let url = upstream.url("/");
 
     let held = acme.get(&url).await.expect("within the tenant's half");
     let fault = acme.refusal(&url, Code::Overloaded).await;
-    assert_eq!(fault.limit, Some(128 << 10), "{fault}");
-    let others = other.get(&url).await.expect("another tenant has a half too");
+    assert_eq!(fault.limit, Some(192 << 10), "{fault}");
+    let others = other.get(&url).await.expect("another tenant has half of the rest");
     let third = acme.of_tenant("third");
-    assert_eq!(third.refusal(&url, Code::Overloaded).await.limit, Some(256 << 10));
+    assert_eq!(third.refusal(&url, Code::Overloaded).await.limit, Some(92 << 10), "and a third half of what is left then");
 
     // A part of a body keeps the whole of it, and nothing else does.
     let part = held.body.slice(..10);
@@ -133,6 +133,6 @@ async fn bodies_that_are_held_have_a_bound_for_the_node_and_for_each_tenant() {
         assert_eq!(sender.get(&url).await.expect("everything was given back").body.len(), 100 << 10);
     }
     let mut copies = acme.egress.room(&acme.tenant);
-    copies.grow_to(120 << 10).expect("room for copies comes out of the same");
+    copies.grow_to(180 << 10).expect("room for copies comes out of the same");
     acme.refusal(&url, Code::Overloaded).await;
 }

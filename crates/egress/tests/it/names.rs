@@ -161,7 +161,7 @@ async fn dead_names_of_one_tenant_leave_the_others_theirs() {
     }
     // Nobody waits for them any more, yet they are still being asked for: a third is not.
     let fault = acme.refusal(&upstream.url_at("good.example", "/"), Code::Dns).await;
-    assert!(fault.detail.contains("other names of this tenant"), "{fault}");
+    assert!(fault.detail.contains("the places that this tenant may have"), "{fault}");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     let other = acme.of_tenant("other");
     assert_eq!(other.get(&upstream.url_at("good.example", "/")).await.unwrap().body, "ok");

@@ -1,6 +1,5 @@
 //! The node's directory of runs' files, and how much of it is taken.
 
-use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
@@ -9,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use snaphook_model::{Code, Fault, RunId, TenantName};
+use snaphook_shares::{Ledger, Part};
 
-/// One tenant's part of the whole, so that a tenant who fills it leaves room for others.
-const SHARE: u64 = 4;
+/// What one tenant alone may have. It has less while others have much, so that whoever comes next finds room.
+const PART: Part = Part::one_in(4);
 
 /// Where a node keeps the files of its runs.
 #[derive(Debug)]
@@ -21,24 +21,10 @@ pub struct FileSpace {
     kept: PathBuf,
     /// Of all files together.
     limit: u64,
-    taken: Mutex<Taken>,
+    /// Held for an addition.
+    taken: Mutex<Ledger<TenantName>>,
     /// Numbers the files.
     next: AtomicU64,
-}
-
-/// Held for an addition.
-#[derive(Debug, Default)]
-struct Taken {
-    all: u64,
-    by_tenant: HashMap<TenantName, u64>,
-}
-
-impl Taken {
-    fn add(&mut self, tenant: &TenantName, bytes: u64) {
-        self.all = self.all.saturating_add(bytes);
-        let own = self.by_tenant.entry(tenant.clone()).or_default();
-        *own = own.saturating_add(bytes);
-    }
 }
 
 impl FileSpace {
@@ -58,7 +44,7 @@ impl FileSpace {
         // By what is open: a node under its wall may change the rights of nothing by name.
         File::open(directory)?.set_permissions(fs::Permissions::from_mode(0o700))?;
         let kept = directory.join("kept");
-        let space = Self { directory: own, kept, limit, taken: Mutex::default(), next: AtomicU64::new(1) };
+        let space = Self { directory: own, kept, limit, taken: Mutex::new(Ledger::new(limit, PART)), next: AtomicU64::new(1) };
         for (tenant, _, directory) in space.all_kept() {
             space.taken().add(&tenant, super::kept::bytes_in(&directory));
         }
@@ -86,15 +72,14 @@ impl FileSpace {
     /// `overloaded`, when the node or the tenant has as much as it may.
     fn take(&self, tenant: &TenantName, bytes: u64) -> Result<(), Fault> {
         let mut taken = self.taken();
-        let all = taken.all.saturating_add(bytes);
-        let own = taken.by_tenant.get(tenant).copied().unwrap_or_default().saturating_add(bytes);
-        let (limit, used, whose) = if own > self.limit / SHARE {
-            (self.limit / SHARE, own, "the files of this tenant's runs")
-        } else if all > self.limit {
-            (self.limit, all, "the files of all runs of the node")
-        } else {
-            taken.add(tenant, bytes);
+        if taken.take(tenant, bytes) {
             return Ok(());
+        }
+        let (own, all) = (taken.held(tenant), self.limit - taken.free());
+        let (limit, used, whose) = if taken.free() == 0 {
+            (self.limit, all.saturating_add(bytes), "the files of all runs of the node")
+        } else {
+            (own + taken.room(tenant), own.saturating_add(bytes), "the files of this tenant's runs")
         };
         let detail =
             format!("{whose} may take {limit} bytes together (the node's `files_bytes`), and other runs have taken their part of it");
@@ -102,23 +87,16 @@ impl FileSpace {
     }
 
     pub(super) fn give_back(&self, tenant: &TenantName, bytes: u64) {
-        let mut taken = self.taken();
-        taken.all = taken.all.saturating_sub(bytes);
-        if let Some(own) = taken.by_tenant.get_mut(tenant) {
-            *own = own.saturating_sub(bytes);
-            if *own == 0 {
-                taken.by_tenant.remove(tenant);
-            }
-        }
+        self.taken().give_back(tenant, bytes);
     }
 
     /// Bytes that are taken now.
     #[cfg(test)]
     pub(super) fn taken_bytes(&self) -> u64 {
-        self.taken().all
+        self.limit - self.taken().free()
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, Ledger<TenantName>> {
         self.taken.lock().expect("no holder of the lock panics")
     }
 }

@@ -88,16 +88,19 @@ async fn a_run_a_tenant_and_a_node_have_bounds_of_their_own() {
     let of_tenant = write(&other_run, vec![1; 501], None).await.unwrap_err();
     assert_eq!((of_tenant.code, of_tenant.limit, of_tenant.used), (Code::Overloaded, Some(1000), Some(1001)));
 
+    // Others have a quarter of what is left each, down to the last byte.
     let mut held = Vec::new();
-    for name in ["b", "c", "d"] {
-        let files = RunFiles::new(&space, &tenant(name, 1000));
-        held.push(write(&files, vec![1; 1000], None).await.unwrap());
+    while space.taken_bytes() < 4000 {
+        let files = RunFiles::new(&space, &tenant(&format!("t{}", held.len()), 1000));
+        let most = ((4000 - space.taken_bytes()) / 4).max(1);
+        assert!(most == 1 || write(&files, vec![1; most as usize + 1], None).await.is_err());
+        held.push(write(&files, vec![1; most as usize], None).await.expect("whoever comes finds room"));
     }
-    let of_node = write(&RunFiles::new(&space, &tenant("e", 1000)), vec![1; 501], None).await.unwrap_err();
+    let of_node = write(&RunFiles::new(&space, &tenant("late", 1000)), vec![1; 1], None).await.unwrap_err();
     assert_eq!((of_node.code, of_node.limit, of_node.used), (Code::Overloaded, Some(4000), Some(4001)));
     // What others give back can be had.
     held.pop();
-    write(&RunFiles::new(&space, &tenant("e", 1000)), vec![1; 501], None).await.unwrap();
+    write(&RunFiles::new(&space, &tenant("late", 1000)), vec![1; 1], None).await.unwrap();
 }
 
 #[test]

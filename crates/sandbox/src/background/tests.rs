@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use snaphook_model::{TenantName, Weight};
 
-use super::{Background, Queue, processor_time};
+use super::{Background, Lanes, Queue, WINDOW, processor_time, processors_in_window};
 
 fn tenant(name: &str) -> TenantName {
     TenantName::new(name).unwrap()
@@ -64,6 +64,63 @@ async fn a_heavier_tenant_gets_more() {
     let futures = 4 * std::thread::available_parallelism().unwrap().get();
     let had = shares(&[("light", 1, futures), ("heavy", 3, futures)], 300).await;
     assert!(had[1] * 10 >= had[0] * 22 && had[1] * 10 <= had[0] * 40, "{had:?}");
+}
+
+/// So many parts of a thousand of what all processors give in a window.
+fn thousandths(parts: u64) -> Duration {
+    Duration::from_nanos(u64::try_from(processors_in_window()).unwrap() / 1000 * parts)
+}
+
+#[test]
+fn short_invocations_have_their_tenants_part_while_others_wait() {
+    let (many, long, now) = (tenant("many"), tenant("long"), Instant::now());
+    let mut lanes = Lanes::default();
+    lanes.count_short(&many, Weight(1), thousandths(5000), now);
+    assert!(!lanes.has_had_its_part(&many, now), "nobody else is there");
+    lanes.lane(&long, Some(Weight(1))).futures = 1;
+    let now = now + WINDOW;
+    lanes.count_short(&many, Weight(1), thousandths(499), now);
+    assert!(!lanes.has_had_its_part(&many, now), "half is its part");
+    lanes.count_short(&many, Weight(1), thousandths(1), now);
+    assert!(lanes.has_had_its_part(&many, now) && !lanes.has_had_its_part(&long, now));
+    lanes.forget_idle();
+    assert!(lanes.has_had_its_part(&many, now), "who has no future here has had it all the same");
+    assert!(!lanes.has_had_its_part(&many, now + WINDOW), "in the next window it has had nothing");
+    // Three quarters are the part of who weighs three times as much.
+    let now = now + WINDOW;
+    lanes.count_short(&many, Weight(3), thousandths(749), now);
+    assert!(!lanes.has_had_its_part(&many, now));
+    lanes.count_short(&many, Weight(3), thousandths(1), now);
+    assert!(lanes.has_had_its_part(&many, now));
+    // Without anybody else nothing is remembered.
+    lanes.lane(&long, None).futures = 0;
+    lanes.forget_idle();
+    assert!(lanes.of.is_empty() && lanes.weights == 0);
+}
+
+#[tokio::test]
+async fn what_was_had_elsewhere_is_made_good_here() {
+    let background = Background::start().unwrap();
+    let (stop, [had, none]) = (Arc::default(), [Arc::<AtomicU64>::default(), Arc::default()]);
+    let futures = 2 * std::thread::available_parallelism().unwrap().get();
+    let begin = |name: &str, slices: &Arc<AtomicU64>| -> Vec<_> {
+        (0..futures).map(|_| background.run(&tenant(name), Weight(1), busy(&stop, slices))).collect()
+    };
+    let mut tasks = begin("none", &none);
+    while none.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!background.is_due(&tenant("had")));
+    background.had_elsewhere(&tenant("had"), Weight(1), Duration::from_millis(200));
+    tasks.extend(begin("had", &had));
+    while had.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let ahead = none.load(Ordering::Relaxed);
+    assert!(ahead >= 150, "{ahead} slices of a millisecond make 200 good");
+    stop.store(true, Ordering::Relaxed);
+    futures_util::future::join_all(tasks).await;
+    assert!(!background.is_due(&tenant("had")), "nobody is there any more");
 }
 
 #[tokio::test]

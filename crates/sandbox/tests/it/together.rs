@@ -47,8 +47,8 @@ async fn without_a_place_before_the_deadline_the_node_is_overloaded() {
     let bench = Bench::new();
     let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
     let forever = Limits { fuel: u64::MAX, wall_ms: 2_000, ..limits() };
-    // One tenant has half of the places at most.
-    let of = |number: usize| of_tenant(if number.is_multiple_of(2) { "even" } else { "odd" }, step(forever));
+    // Only tenants with nothing have the last places.
+    let of = |number: usize| of_tenant(&format!("t{number}"), step(forever));
     let occupy = futures_util::future::join_all((0..32).map(|number| bench.sandbox.invoke(&endless, of(number))));
     let one_more = async {
         // Each of them has its two pages of memory as soon as it has a place.
@@ -85,6 +85,32 @@ async fn one_tenants_invocations_leave_places_to_another() {
     };
     let (_, quiet) = tokio::join!(occupy, other);
     assert!(quiet.result.is_ok(), "{:?}", quiet.result);
+}
+
+#[tokio::test]
+async fn two_tenants_who_want_everything_leave_places_to_a_third() {
+    let bench = Bench::new();
+    let endless = bench.program(&stepper(&[], "", "(loop $again (br $again)) (unreachable)"));
+    let quick = bench.program(&stepper(&[], "", KEEP));
+    let forever = Limits { fuel: u64::MAX, wall_ms: 1_000, ..limits() };
+    // Taken in turns, as when both are at it all the time; whoever comes first has more for as long as its first invocations last.
+    let greedy = |number: usize| of_tenant(if number.is_multiple_of(2) { "even" } else { "odd" }, step(forever));
+    let occupy = futures_util::future::join_all((0..128).map(|number| bench.sandbox.invoke(&endless, greedy(number))));
+    let third = async {
+        while bench.sandbox.pool_used_bytes() < 20 * (128 << 10) {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let held = bench.sandbox.pool_used_bytes() / (128 << 10);
+        assert!((20..=22).contains(&held), "two thirds of 32 places: {held}");
+        let mut invocation = of_tenant("quiet", step(limits()));
+        invocation.deadline = Some(Instant::now() + Duration::from_millis(500));
+        bench.sandbox.invoke(&quick, invocation).await
+    };
+    let (_, third) = tokio::join!(occupy, third);
+    assert!(third.result.is_ok(), "{:?}", third.result);
 }
 
 #[tokio::test]

@@ -1,27 +1,25 @@
 //! The queue between those who record runs and the one task that writes them. Bounded in bytes and in entries; a full queue lets callers wait.
 
-use std::collections::HashMap;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use snaphook_model::{Name, RunId, RunStatus, TenantName};
+use snaphook_shares::{Part, Place, Places};
 use snaphook_telemetry::metrics;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use super::recordings;
 use crate::database::PATIENCE;
 use crate::{Recording, StoreError};
 
-/// Room in the queue, in units of [`UNIT_BYTES`]. 32 MiB outlast a checkpoint on a slow disk at thousands of runs a second.
-const ROOM: usize = 32 << 10;
-
-/// What one tenant may have of it, so that its floods of logs keep nobody's record waiting.
-const ROOM_OF_TENANT: usize = ROOM / 2;
+/// Room in the queue, in units of [`UNIT_BYTES`]. 32 MiB outlast a checkpoint on a slow disk at thousands of runs a second. A tenant alone has half
+/// of it, so that its floods of logs keep nobody's record waiting.
+const ROOM: u64 = 32 << 10;
 
 /// A record takes at least one unit, so the room bounds the number of entries as well.
-const UNIT_BYTES: usize = 1 << 10;
+const UNIT_BYTES: u64 = 1 << 10;
 
 /// Entries at which a batch is worth writing at once.
 const FULL_BATCH: usize = 256;
@@ -47,7 +45,8 @@ pub(super) struct PendingRun {
 pub(crate) struct RunQueue {
     /// Held to push one entry or to take all, never across a wait.
     state: Mutex<State>,
-    room: Semaphore,
+    /// Units, each a place: a tenant's until its record is written.
+    room: Arc<Places>,
     /// Something is queued, or the queue was closed.
     filled: Notify,
     /// Do not wait for more: the batch is full or somebody waits for its end.
@@ -58,51 +57,10 @@ pub(crate) struct RunQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    pending: Vec<PendingRun>,
-    /// Room that each tenant's entries take, queued or being written.
-    taken: HashMap<TenantName, usize>,
+    pending: Vec<(PendingRun, Place)>,
     /// Entries ever queued.
     queued: u64,
     closed: bool,
-}
-
-impl State {
-    fn take(&mut self, tenant: &TenantName, units: usize) -> bool {
-        let taken = self.taken.entry(tenant.clone()).or_default();
-        let fits = *taken == 0 || *taken + units <= ROOM_OF_TENANT;
-        if fits {
-            *taken += units;
-        }
-        fits
-    }
-
-    fn give_back(&mut self, tenant: &TenantName, units: usize) {
-        let Some(taken) = self.taken.get_mut(tenant) else { return };
-        *taken = taken.saturating_sub(units);
-        if *taken == 0 {
-            self.taken.remove(tenant);
-        }
-    }
-}
-
-/// A tenant's room until its record is queued, given back when that does not come about.
-struct PartOfTenant<'q> {
-    queue: &'q RunQueue,
-    of: Option<(TenantName, usize)>,
-}
-
-impl PartOfTenant<'_> {
-    fn keep(mut self) {
-        self.of = None;
-    }
-}
-
-impl Drop for PartOfTenant<'_> {
-    fn drop(&mut self) {
-        if let Some((tenant, units)) = self.of.take() {
-            self.queue.state().give_back(&tenant, units);
-        }
-    }
 }
 
 /// How far the writer is, as positions in the order of queueing.
@@ -120,15 +78,15 @@ pub(super) struct Batch {
     pub(super) runs: Vec<PendingRun>,
     /// Position of its last entry.
     end: u64,
-    /// Room that its entries took when they were queued, each with whose it is.
-    units_of: Vec<(TenantName, usize)>,
+    /// Room that its entries took when they were queued.
+    room: Vec<Place>,
 }
 
 impl PendingRun {
-    fn units(&self) -> usize {
+    fn units(&self) -> u64 {
         // A record larger than the whole room waits until it is alone.
         let bytes = self.record.len() + self.recording.as_ref().map_or(0, recordings::weight);
-        bytes.div_ceil(UNIT_BYTES).clamp(1, ROOM)
+        (bytes as u64).div_ceil(UNIT_BYTES).clamp(1, ROOM)
     }
 }
 
@@ -136,7 +94,7 @@ impl RunQueue {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::default(),
-            room: Semaphore::new(ROOM),
+            room: Places::new(ROOM, Part::HALF),
             filled: Notify::new(),
             hurry: Notify::new(),
             progress: watch::Sender::default(),
@@ -144,51 +102,32 @@ impl RunQueue {
         }
     }
 
-    /// Queues a record; waits for room.
+    /// Queues a record; waits for room, which the writer gives back when the record is written. A record that is larger than its tenant's part waits
+    /// until it is the tenant's only one.
     pub(super) async fn push(&self, run: PendingRun) -> Result<(), StoreError> {
-        let part = self.part_of(&run.tenant, run.units()).await?;
-        let units = u32::try_from(run.units()).expect("the room has fewer units than a u32 counts");
-        let permit = match self.room.try_acquire_many(units) {
-            Ok(permit) => permit,
-            Err(_) => match tokio::time::timeout(PATIENCE, self.room.acquire_many(units)).await {
-                Ok(permit) => permit.map_err(|_| StoreError::Closed)?,
-                Err(_) => return Err(StoreError::Busy),
-            },
+        let place = match self.room.try_take(self.room.holder(&run.tenant), run.units()) {
+            Some(place) => place,
+            None => {
+                let place = self.room.take(self.room.holder(&run.tenant), run.units());
+                tokio::time::timeout(PATIENCE, place).await.map_err(|_| StoreError::Busy)?
+            }
         };
         let length = {
             let mut state = self.state();
             if state.closed {
                 return Err(StoreError::Closed);
             }
-            state.pending.push(run);
+            state.pending.push((run, place));
             state.queued += 1;
             metrics().store_queue.set([], state.pending.len() as u64);
             state.pending.len()
         };
-        // The writer gives the room back when the record is written.
-        permit.forget();
-        part.keep();
         match length {
             1 => self.filled.notify_one(),
             FULL_BATCH => self.hurry.notify_one(),
             _ => {}
         }
         Ok(())
-    }
-
-    /// Room among the tenant's own, as soon as its other records leave enough. One that is larger than all of it waits until it is alone.
-    async fn part_of(&self, tenant: &TenantName, units: usize) -> Result<PartOfTenant<'_>, StoreError> {
-        let mut progress = self.progress.subscribe();
-        let wait = async {
-            loop {
-                progress.mark_unchanged();
-                if self.state().take(tenant, units) {
-                    return Ok(PartOfTenant { queue: self, of: Some((tenant.clone(), units)) });
-                }
-                progress.changed().await.map_err(|_| StoreError::Closed)?;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or(Err(StoreError::Busy))
     }
 
     /// Waits until everything queued before this call is written.
@@ -248,18 +187,14 @@ impl RunQueue {
             metrics().store_queue.set([], 0);
             (mem::take(&mut state.pending), state.queued)
         };
-        let units_of = runs.iter().map(|run| (run.tenant.clone(), run.units())).collect();
-        Batch { runs, end, units_of }
+        let (runs, room) = runs.into_iter().unzip();
+        Batch { runs, end, room }
     }
 
     /// Gives back a batch's room and lets go of those who wait for it.
-    pub(super) fn finish(&self, batch: &Batch, written: bool) {
+    pub(super) fn finish(&self, batch: &mut Batch, written: bool) {
         self.failing.store(!written, Ordering::Relaxed);
-        self.room.add_permits(batch.units_of.iter().map(|(_, units)| units).sum());
-        {
-            let mut state = self.state();
-            batch.units_of.iter().for_each(|(tenant, units)| state.give_back(tenant, *units));
-        }
+        batch.room.clear();
         self.progress.send_modify(|progress| {
             progress.done = batch.end;
             if !written {
@@ -278,15 +213,15 @@ impl RunQueue {
 mod tests {
     use futures_util::poll;
 
-    use super::{PendingRun, ROOM, ROOM_OF_TENANT, RunQueue, UNIT_BYTES};
+    use super::{PendingRun, ROOM, RunQueue, UNIT_BYTES};
     use crate::StoreError;
     use crate::conformance::{run_id, tenant};
 
-    fn pending(bytes: usize) -> PendingRun {
+    fn pending(bytes: u64) -> PendingRun {
         of("acme", bytes)
     }
 
-    fn of(name: &str, bytes: usize) -> PendingRun {
+    fn of(name: &str, bytes: u64) -> PendingRun {
         PendingRun {
             tenant: tenant(name),
             id: run_id(1),
@@ -294,7 +229,7 @@ mod tests {
             status: snaphook_model::RunStatus::Succeeded,
             started_at: jiff::Timestamp::UNIX_EPOCH,
             kept_until: [None; 2],
-            record: "x".repeat(bytes).into(),
+            record: "x".repeat(bytes as usize).into(),
             summary: None,
             recording: None,
         }
@@ -307,35 +242,37 @@ mod tests {
         queue.push(pending(ROOM * UNIT_BYTES + 1)).await.unwrap();
         let mut push = Box::pin(queue.push(pending(1)));
         assert!(poll!(&mut push).is_pending());
-        let batch = queue.take();
+        let mut batch = queue.take();
         assert!(poll!(&mut push).is_pending(), "taken is not written");
-        queue.finish(&batch, true);
+        queue.finish(&mut batch, true);
         push.await.unwrap();
-        queue.finish(&queue.take(), true);
-        for tenant in ["a", "b"] {
-            for _ in 0..ROOM_OF_TENANT {
-                queue.push(of(tenant, 0)).await.unwrap();
-            }
+        queue.finish(&mut queue.take(), true);
+        // Each takes half of what is left, down to the last unit.
+        let tenants: Vec<_> = (0..=ROOM.ilog2()).map(|number| format!("t{number}")).collect();
+        for tenant in &tenants {
+            while poll!(Box::pin(queue.push(of(tenant, 0)))).is_ready() {}
         }
-        assert!(poll!(Box::pin(queue.push(of("c", 0)))).is_pending(), "entries without bytes take room as well");
+        assert_eq!(queue.room.free(), 0);
+        assert!(poll!(Box::pin(queue.push(of("one-more", 0)))).is_pending(), "entries without bytes take room as well");
     }
 
     #[tokio::test]
     async fn one_tenants_records_leave_room_to_others() {
         let queue = RunQueue::new();
-        for _ in 0..ROOM_OF_TENANT {
+        for _ in 0..ROOM / 2 {
             queue.push(of("flood", 0)).await.unwrap();
         }
         let mut more = Box::pin(queue.push(of("flood", 0)));
         assert!(poll!(&mut more).is_pending());
+        while poll!(Box::pin(queue.push(of("second-flood", 0)))).is_ready() {}
         queue.push(of("other", 0)).await.unwrap();
         let mut given_up = Box::pin(queue.push(of("flood", 0)));
         assert!(poll!(&mut given_up).is_pending());
         drop(given_up);
-        let batch = queue.take();
-        queue.finish(&batch, true);
+        let mut batch = queue.take();
+        queue.finish(&mut batch, true);
         more.await.unwrap();
-        assert_eq!(queue.state().taken.values().copied().collect::<Vec<_>>(), [1]);
+        assert_eq!(queue.room.free(), ROOM - 1);
     }
 
     #[tokio::test]
@@ -344,13 +281,13 @@ mod tests {
         queue.push(pending(1)).await.unwrap();
         let mut flush = Box::pin(queue.flush());
         assert!(poll!(&mut flush).is_pending());
-        let batch = queue.take();
+        let mut batch = queue.take();
         queue.push(pending(1)).await.unwrap();
-        queue.finish(&batch, false);
+        queue.finish(&mut batch, false);
         assert!(matches!(flush.await, Err(StoreError::Unavailable(_))));
         assert!(queue.is_failing());
-        let batch = queue.take();
-        queue.finish(&batch, true);
+        let mut batch = queue.take();
+        queue.finish(&mut batch, true);
         queue.flush().await.unwrap();
         assert!(!queue.is_failing());
     }

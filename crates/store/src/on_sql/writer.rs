@@ -59,7 +59,7 @@ pub(super) async fn empty(queue: Arc<RunQueue>, database: Arc<Database>, objects
         if written && let Some(objects) = &objects {
             remove_left_out(&database, objects, &packed).await;
         }
-        queue.finish(&batch, written);
+        queue.finish(&mut batch, written);
     }
 }
 

@@ -5,16 +5,20 @@ use serde_json::Value;
 use crate::run::{cargo, output};
 
 /// Ours, and which of ours each may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("snaphook-model", &[]),
     ("snaphook-interpreter", &[]),
+    ("snaphook-shares", &[]),
     ("snaphook-wall", &[]),
     ("snaphook-telemetry", &["snaphook-model"]),
-    ("snaphook-sandbox", &["snaphook-model", "snaphook-telemetry"]),
-    ("snaphook-egress", &["snaphook-model", "snaphook-telemetry"]),
-    ("snaphook-store", &["snaphook-model", "snaphook-telemetry"]),
+    ("snaphook-sandbox", &["snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
+    ("snaphook-egress", &["snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
+    ("snaphook-store", &["snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
     ("snaphook-compile", &["snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-telemetry", "snaphook-wall"]),
-    ("snaphook-flow", &["snaphook-egress", "snaphook-model", "snaphook-sandbox", "snaphook-store", "snaphook-telemetry"]),
+    (
+        "snaphook-flow",
+        &["snaphook-egress", "snaphook-model", "snaphook-sandbox", "snaphook-shares", "snaphook-store", "snaphook-telemetry"],
+    ),
     ("snaphook-dashboard", &[]),
     (
         "snaphook-api",
@@ -24,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "snaphook-flow",
             "snaphook-model",
             "snaphook-sandbox",
+            "snaphook-shares",
             "snaphook-store",
             "snaphook-telemetry",
         ],
