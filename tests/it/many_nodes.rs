@@ -104,19 +104,19 @@ async fn who_waits_hears_of_an_end_on_another_node() {
     let (tenant, upstream) = (busy.tenant().await, Upstream::start().await);
     let gate = Gate::closed();
     upstream.on("/held", ok().after(&gate)).on("/x", Answer::json(json!({"from": "there"})));
-    let neighbour = busy.tenant().await;
-    for tenant in [&tenant, &neighbour] {
-        tenant.flow("held", json!({"steps": [{"url": upstream.url("/held"), "method": "GET"}]})).await;
-    }
     asking(&tenant, &upstream).await;
     tenant.flow("fails", json!({"steps": [{"url": upstream.url("/none"), "method": "GET", "status_code": [200]}]})).await;
-    // As many as a node drives at once, of which one tenant has half, so that it has no place for another one.
-    let mut held = Vec::new();
-    for _ in 0..8 {
-        held.push((&tenant, tenant.start("held", json!(null)).await));
-        held.push((&neighbour, neighbour.start("held", json!(null)).await));
+    // As many as a node drives at once: one tenant has half of the places, and each that comes after it half of what is free, up to the last one.
+    let (mut held, mut all) = (Vec::new(), 0);
+    for (number, share) in [8, 4, 2, 1, 1].into_iter().enumerate() {
+        let holder = if number == 0 { tenant.clone() } else { busy.tenant().await };
+        holder.flow("held", json!({"steps": [{"url": upstream.url("/held"), "method": "GET"}]})).await;
+        for _ in 0..share {
+            held.push((holder.clone(), holder.start("held", json!(null)).await));
+        }
+        all += share;
+        upstream.received(all).await;
     }
-    upstream.received(16).await;
     let _other = start(&url);
     let answer = tenant.run_to_end("f", json!(1)).await.expect(200);
     assert_eq!(answer.json(), json!({"from": "there"}));
@@ -124,7 +124,7 @@ async fn who_waits_hears_of_an_end_on_another_node() {
     assert_eq!(problem(&tenant.run_to_end("fails", json!(1)).await.expect(502)).0, "status");
     gate.open();
     for (tenant, run) in held {
-        assert_eq!(ended(tenant, &run).await["status"], "succeeded");
+        assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
     }
 }
 
