@@ -68,7 +68,7 @@ metrics! {
     sandbox_places_in_use: Gauge<0> "snaphook_sandbox_places_in_use" [],
         "Invocations that run now.";
     sandbox_places_waiting: Gauge<0> "snaphook_sandbox_places_waiting" [],
-        "Invocations that wait for a place now: one of the node's, or one of their tenant's half of them.";
+        "Invocations that wait for a place now: one of those that their tenant may have.";
     sandbox_wait: Histogram<0> "snaphook_sandbox_wait_seconds" [] in SHORT,
         "Time for which invocations waited that found no place at once.";
     sandbox_memory: Gauge<0> "snaphook_sandbox_memory_bytes" [],
