@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use snaphook_flow::{PreparedEndpoint, PreparedFlow, Runner};
-use snaphook_model::{Connector, Flow, Invalid, Name, TenantName, TriggerAuth};
+use snaphook_flow::{Definitions as _, DefinitionsFuture, PreparedEndpoint, PreparedFlow, Runner};
+use snaphook_model::{Connector, Flow, Invalid, Name, Tenant, TenantName, TriggerAuth};
 use snaphook_store::Store;
 
 use crate::cache::Cache;
 use crate::problem::Problem;
+use crate::shared::Core;
 
 /// Memory for kept endpoints and for kept flows, each. A definition keeps its programs loaded, so it weighs what they do; a definition
 /// that falls out is prepared again in well under a millisecond.
@@ -100,6 +101,28 @@ impl Definitions {
         let Some(stored) = self.store.flow(tenant, flow).await? else { return Ok(None) };
         let document = Flow::parse(stored.document).map_err(|invalid| unreadable(&invalid))?;
         Ok(Some(Arc::new(self.runner.prepare_flow(tenant, flow, stored.version, &document).await?)))
+    }
+}
+
+/// What queued runs are made of: what is kept, where it is that.
+impl snaphook_flow::Definitions for Core {
+    fn tenant<'a>(&'a self, tenant: &'a TenantName) -> DefinitionsFuture<'a, Option<Arc<Tenant>>> {
+        Box::pin(async move {
+            match self.programs.tenants().get(tenant).await {
+                Ok(found) => Ok(found),
+                // Asked again, so that the fault is that of a run.
+                Err(_) => self.runner.tenant(tenant).await,
+            }
+        })
+    }
+
+    fn flow<'a>(&'a self, tenant: &'a TenantName, flow: &'a Name, version: u32) -> DefinitionsFuture<'a, Arc<PreparedFlow>> {
+        Box::pin(async move {
+            match self.definitions.find_flow(tenant, flow).await {
+                Ok(Some(latest)) if latest.version() == version => Ok(latest),
+                _ => self.runner.flow(tenant, flow, version).await,
+            }
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, Version, header};
+use snaphook_flow::Definitions;
 use snaphook_model::Code;
 use snaphook_telemetry::within;
 use tower::ServiceExt as _;
@@ -38,6 +39,12 @@ impl Api {
     pub fn new(config: ApiConfig, parts: ApiParts) -> Self {
         let core = Arc::new(Core::new(config, parts));
         Self { router: routes::router(Arc::clone(&core)), core, ids: Arc::new(RequestIds::new()) }
+    }
+
+    /// What queued runs are made of, kept as that of calls is.
+    #[must_use]
+    pub fn definitions(&self) -> Arc<dyn Definitions> {
+        self.core.clone()
     }
 
     /// Answers one request. Never fails and never panics: whatever goes wrong is an answer.

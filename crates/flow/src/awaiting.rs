@@ -18,10 +18,11 @@ const LAST_LOOK: Duration = Duration::from_millis(400);
 /// Looks at a run that has ended until nobody can be expected to say how any more: whoever ended it was killed at that moment.
 const LOOKS_AFTER_ITS_END: u32 = 5;
 
-/// Tells whoever waits for a run how it ended, in this process or through the store. `durable` runs alone can be waited for elsewhere.
-pub(crate) async fn tell(inner: &Inner, tenant: &TenantName, run: RunId, outcome: &Outcome, durable: bool) {
+/// Tells whoever waits for a run how it ended, in this process or through the store, where somebody may wait elsewhere. Who does has noted so before
+/// the run was queued, so that whoever claims the run knows.
+pub(crate) async fn tell(inner: &Inner, tenant: &TenantName, run: RunId, outcome: &Outcome, is_awaited: bool) {
     let store = &inner.parts.store;
-    if inner.driven.ended(run, outcome) || !durable || store.lease_time().is_none() {
+    if inner.driven.ended(run, outcome) || !is_awaited || store.lease_time().is_none() {
         return;
     }
     if matches!(outcome, Outcome::Accepted | Outcome::Waiting) {

@@ -137,6 +137,8 @@ pub(crate) struct Start {
     recording: Option<Recording>,
     /// By what it is held if it was taken from the store's queue, which has to hear of its end.
     lease: Option<Lease>,
+    /// Whether somebody may wait for its end at another node.
+    is_awaited: bool,
     /// Where it was when it was written down, if it had begun; what it had done by then, and how many events that had made.
     checkpoint: Option<Bytes>,
     steps: Vec<StepRecord>,
@@ -160,6 +162,7 @@ impl Start {
             usage: RunUsage::default(),
             recording: None,
             lease: None,
+            is_awaited: false,
             checkpoint: None,
             steps: Vec::new(),
             events: 0,
@@ -183,7 +186,7 @@ impl Start {
 
     /// A run from the store's queue.
     pub(crate) fn claimed(claimed: ClaimedRun, recording: Option<Recording>) -> Self {
-        let ClaimedRun { lease, run, checkpoint, .. } = claimed;
+        let ClaimedRun { lease, run, checkpoint, is_awaited, .. } = claimed;
         let QueuedRun { record, input, writes, subject_values } = run;
         let events = if checkpoint.is_some() { events::of(&record).len() } else { 0 };
         let subject = record.subject.map(|id| Subject { id, values: subject_values });
@@ -201,6 +204,7 @@ impl Start {
             recording,
             request: None,
             lease: Some(lease),
+            is_awaited,
             checkpoint,
             steps: record.steps,
             events,

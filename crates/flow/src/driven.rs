@@ -32,6 +32,8 @@ struct Run {
     /// Tells whoever drives it that another node has it: nothing is written about it here.
     abandoned: CancellationToken,
     lease: Option<Lease>,
+    /// It is being ended. Its lease goes with its end, and whoever ends it finds out by itself whether another node has it.
+    ends: bool,
 }
 
 /// One of them, until it is dropped.
@@ -58,7 +60,8 @@ impl Driven {
     pub(crate) fn enter(&self, tenant: &TenantName, run: RunId, lease: Option<Lease>) -> Entry {
         let (cancelled, abandoned) = (CancellationToken::new(), CancellationToken::new());
         let number = self.entered.fetch_add(1, Ordering::Relaxed);
-        let entered = Run { number, tenant: tenant.clone(), cancelled: cancelled.clone(), abandoned: abandoned.clone(), lease };
+        let entered =
+            Run { number, tenant: tenant.clone(), cancelled: cancelled.clone(), abandoned: abandoned.clone(), lease, ends: false };
         self.runs().insert(run, entered);
         Entry { all: self.clone(), run, number, cancelled, abandoned, _counted: held(&metrics().runs_driven) }
     }
@@ -76,9 +79,10 @@ impl Driven {
         self.runs().contains_key(&run)
     }
 
-    /// Lets go of a run that is held by this lease, which another node has. One that is held by a newer lease by now stays.
+    /// Lets go of a run that is held by this lease, which another node has. One that is held by a newer lease by now stays, and so does one that is
+    /// being ended.
     pub(crate) fn abandon(&self, lease: &Lease) -> bool {
-        match self.runs().get(&lease.run).filter(|found| found.lease.as_ref() == Some(lease)) {
+        match self.runs().get(&lease.run).filter(|found| found.lease.as_ref() == Some(lease) && !found.ends) {
             Some(found) => {
                 found.abandoned.cancel();
                 true
@@ -91,6 +95,13 @@ impl Driven {
     pub(crate) fn hold(&self, run: RunId, lease: Option<Lease>) {
         if let Some(found) = self.runs().get_mut(&run) {
             found.lease = lease;
+        }
+    }
+
+    /// A run is being ended.
+    pub(crate) fn ends(&self, run: RunId) {
+        if let Some(found) = self.runs().get_mut(&run) {
+            found.ends = true;
         }
     }
 

@@ -10,6 +10,7 @@ mod authorize;
 mod awaiting;
 mod clock;
 mod connections;
+mod definitions;
 mod drive;
 mod driven;
 pub mod events;
@@ -37,6 +38,7 @@ mod variables;
 mod watched;
 
 pub use clock::{Clock, SystemClock};
+pub use definitions::{Definitions, DefinitionsFuture};
 pub use files::FileSpace;
 pub use outcome::{Finished, Outcome};
 pub use prepared::{PreparedBinding, PreparedEndpoint, PreparedFlow};

@@ -4,17 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use snaphook_model::{Code, Fault, Flow, Tenant};
-use snaphook_store::{ClaimedRun, Notice, QueuedRun, Recording};
+use snaphook_model::Fault;
+use snaphook_store::{Claim, Notice};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::drive::{self, Start};
-use crate::runner::Inner;
-use crate::{prepare, record, retention};
+use crate::definitions::Definitions;
+use crate::runner::{Inner, Runner};
+use crate::{record, retention};
 use turns::{Held, Turns};
 
+mod begin;
 mod turns;
 
 /// How long a run that another process queued may lie unnoticed past its time. One indexed look-up a second costs nothing.
@@ -22,6 +23,10 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long after it was heard of a run of another node is looked for.
 const HEARD: Duration = Duration::from_millis(50);
+
+/// For which part of the places a claim waits, and how long at most.
+const GATHERED: u32 = 4;
+const GATHER: Duration = Duration::from_millis(5);
 
 /// When the store did not answer: time for it to come back.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -70,17 +75,19 @@ impl Due {
 }
 
 /// One round: takes what is due, drives it to its end, says how many there were.
-pub(crate) async fn run_due(inner: &Arc<Inner>) -> Result<usize, Fault> {
+pub(crate) async fn run_due(runner: &Runner) -> Result<usize, Fault> {
+    let inner = &runner.inner;
     let claimed = inner.parts.store.claim_due_runs(inner.parts.clock.now(), inner.config.queued_at_once).await;
     let claimed = claimed.map_err(record::store_fault)?;
     let count = claimed.len();
-    let shutdown = CancellationToken::new();
-    futures_util::future::join_all(claimed.into_iter().map(|run| Box::pin(begin(inner, run, &shutdown)))).await;
+    let (definitions, shutdown) = (Arc::new(runner.clone()), CancellationToken::new());
+    let beginning = claimed.into_iter().map(|claim| Box::pin(begin::begin(inner, &*definitions, claim, &shutdown)));
+    futures_util::future::join_all(beginning).await;
     Ok(count)
 }
 
 /// Rounds without end, each as large as there is room, until shutdown.
-pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
+pub(crate) async fn requeue(inner: Arc<Inner>, definitions: Arc<dyn Definitions>, shutdown: CancellationToken) {
     if let Err(error) = inner.parts.store.requeue_claimed().await {
         record::store_fault(error);
     }
@@ -97,11 +104,16 @@ pub(crate) async fn requeue(inner: Arc<Inner>, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(inner.config.queued_at_once as usize));
     let mut turns = Turns::new(inner.config.queued_at_once);
     let under_way = TaskTracker::new();
-    while !shutdown.is_cancelled() {
-        let pause = tokio::select! {
-            () = shutdown.cancelled() => break,
-            pause = round(&inner, &mut turns, &places, &under_way, &shutdown) => pause,
-        };
+    let begin = |claim, place_and_turn| {
+        let (inner, definitions, shutdown) = (inner.clone(), definitions.clone(), shutdown.clone());
+        under_way.spawn(async move {
+            begin::begin(&inner, &*definitions, claim, &shutdown).await;
+            drop::<(OwnedSemaphorePermit, Held)>(place_and_turn);
+        });
+    };
+    while let Some(Some(room)) = shutdown.run_until_cancelled(room(&places, inner.config.queued_at_once)).await {
+        // Not given up half-way: what is claimed is begun.
+        let pause = round(&inner, &mut turns, room, &begin).await;
         tokio::select! {
             () = shutdown.cancelled() => break,
             () = inner.due.changed.notified() => {}
@@ -192,22 +204,28 @@ async fn watch(inner: Arc<Inner>) {
     tokio::join!(take_back, hear);
 }
 
-/// Waits for room, fills it with what is due, and says how long to wait for the next round.
+/// Waits for free places, for a few if they come soon: a claim costs the store about as much for one run as for several.
+async fn room(places: &Arc<Semaphore>, of: u32) -> Option<OwnedSemaphorePermit> {
+    let mut room = places.clone().acquire_owned().await.ok()?;
+    if let Ok(more) = tokio::time::timeout(GATHER, places.clone().acquire_many_owned((of / GATHERED).saturating_sub(1))).await {
+        room.merge(more.ok()?);
+    }
+    while let Ok(place) = places.clone().try_acquire_owned() {
+        room.merge(place);
+    }
+    Some(room)
+}
+
+/// Fills free places with what is due, and says how long to wait for the next round.
 async fn round(
     inner: &Arc<Inner>,
     turns: &mut Turns,
-    places: &Arc<Semaphore>,
-    under_way: &TaskTracker,
-    shutdown: &CancellationToken,
+    mut room: OwnedSemaphorePermit,
+    begin: &impl Fn(Claim, (OwnedSemaphorePermit, Held)),
 ) -> Duration {
-    let Ok(first) = places.clone().acquire_owned().await else { return PAUSE };
-    let mut room = vec![first];
-    while let Ok(place) = places.clone().try_acquire_owned() {
-        room.push(place);
-    }
     // Asked before the claim: what becomes due after it is in the next round.
     let wait = inner.due.wait(inner.parts.clock.now());
-    match turns.claim(&*inner.parts.store, inner.parts.clock.now(), u32::try_from(room.len()).unwrap_or(u32::MAX)).await {
+    match turns.claim(&*inner.parts.store, inner.parts.clock.now(), u32::try_from(room.num_permits()).unwrap_or(u32::MAX)).await {
         Err(error) => {
             record::store_fault(error);
             PAUSE
@@ -217,9 +235,12 @@ async fn round(
             wait.min(until_next(inner).await.max(if turns.anybody_full() { FULL } else { Duration::ZERO }))
         }
         Ok(claimed) => {
-            for (run, place) in claimed.into_iter().zip(room) {
-                let held = turns.hold(&run.tenant, Arc::clone(inner));
-                under_way.spawn(begin_in(inner.clone(), run, shutdown.clone(), (place, held)));
+            for claim in claimed {
+                let held = turns.hold(claim.tenant(), Arc::clone(inner));
+                // No more is given than there is room.
+                if let Some(place) = room.split(1) {
+                    begin(claim, (place, held));
+                }
             }
             // There may be more than there was room for.
             Duration::ZERO
@@ -264,68 +285,4 @@ async fn sweep(inner: &Inner) {
             inner.parts.files.remove_kept(&tenant, run).await;
         }
     }
-}
-
-async fn begin_in(inner: Arc<Inner>, run: ClaimedRun, shutdown: CancellationToken, _place: (OwnedSemaphorePermit, Held)) {
-    begin(&inner, run, &shutdown).await;
-}
-
-/// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone. A store that is away is waited for, unless the run's
-/// lease may run out meanwhile: whoever takes the run up then goes on with it.
-async fn begin(inner: &Arc<Inner>, claimed: ClaimedRun, shutdown: &CancellationToken) {
-    let until = inner.parts.store.lease_time().map(|time| Instant::now() + time / 2);
-    loop {
-        let fault = match tenant_of(inner, &claimed).await {
-            // Its runs went with it.
-            Ok(None) => return,
-            Ok(Some(tenant)) => match Box::pin(prepare_claimed(inner, &tenant, &claimed.run)).await {
-                Ok(flow) => {
-                    let deadline = Instant::now() + inner.config.queued_deadline;
-                    let recording = recorded_before(inner, &tenant, &claimed.run).await;
-                    Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(claimed, recording), deadline)).await;
-                    return;
-                }
-                Err(fault) if fault.code == Code::StoreUnavailable => fault,
-                Err(fault) => return drive::refuse_run(inner, &tenant, claimed, fault).await,
-            },
-            Err(fault) if fault.code == Code::StoreUnavailable => fault,
-            // What the operator set is not valid any more. There is no tenant to end the run for.
-            Err(fault) => return tracing::error!(tenant = %claimed.tenant, detail = fault.detail, "a tenant's document cannot be used"),
-        };
-        tracing::warn!(run = %claimed.run.record.id, code = %fault.code, "a queued run could not begin; it is tried again");
-        if until.is_some_and(|until| Instant::now() + PAUSE >= until) {
-            return;
-        }
-        if shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
-            return;
-        }
-    }
-}
-
-async fn tenant_of(inner: &Inner, claimed: &ClaimedRun) -> Result<Option<Arc<Tenant>>, Fault> {
-    let stored = inner.parts.store.tenant(&claimed.tenant).await.map_err(record::store_fault)?;
-    let tenant = stored.map(|stored| Tenant::new(stored.name, stored.document)).transpose()?;
-    Ok(tenant.map(Arc::new))
-}
-
-/// What was recorded of a run before it was queued, or written down.
-async fn recorded_before(inner: &Inner, tenant: &Tenant, run: &QueuedRun) -> Option<Recording> {
-    match inner.parts.store.recording(&tenant.name, run.record.id).await {
-        Ok(recording) => recording,
-        Err(error) => {
-            // The run matters more than its replay, which then lacks what came before.
-            record::store_fault(error);
-            None
-        }
-    }
-}
-
-async fn prepare_claimed(inner: &Inner, tenant: &Tenant, run: &QueuedRun) -> Result<crate::PreparedFlow, Fault> {
-    let (Some(name), Some(version)) = (&run.record.flow, run.record.flow_version) else {
-        return Err(Fault::new(Code::NotFound, "a queued run belongs to no flow"));
-    };
-    let stored = inner.parts.store.flow_version(&tenant.name, name, version).await.map_err(record::store_fault)?;
-    let stored = stored.ok_or_else(|| Fault::new(Code::NotFound, format!("flow `{name}` has no version {version} any more")))?;
-    let flow = Flow::parse(stored.document)?;
-    prepare::flow(&inner.parts, &tenant.name, name, version, &flow).await
 }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::connections::Turns;
+use crate::definitions::Definitions;
 use crate::drive::fill::LongFillings;
 use crate::driven::Driven;
 use crate::files::FileSpace;
@@ -263,7 +264,7 @@ impl Runner {
     /// # Errors
     /// When the store does not answer.
     pub async fn run_due(&self) -> Result<usize, Fault> {
-        requeue::run_due(&self.inner).await
+        requeue::run_due(self).await
     }
 
     /// Writes down what the node is at now, for who reads the metrics. Ends soon, whatever the database does.
@@ -279,11 +280,12 @@ impl Runner {
         retention::sweep(&self.inner).await.map(drop)
     }
 
-    /// Drives queued runs as they become due, until `shutdown`; returns when those under way have ended. For one task of the node's.
+    /// Drives queued runs as they become due, until `shutdown`; returns when those under way have ended. For one task of the node's. What the runs
+    /// are made of is asked of `definitions`.
     ///
     /// Runs that a killed process had begun are begun again: at the start of the only node, and by any node once the killed one's leases have run
     /// out where there are several.
-    pub async fn requeue(self, shutdown: CancellationToken) {
-        requeue::requeue(self.inner, shutdown).await;
+    pub async fn requeue(self, definitions: Arc<dyn Definitions>, shutdown: CancellationToken) {
+        requeue::requeue(self.inner, definitions, shutdown).await;
     }
 }

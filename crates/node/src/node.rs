@@ -87,8 +87,9 @@ impl Node {
             ApiParts { store: Arc::clone(&store), programs: Arc::clone(&programs), runner: runner.clone() },
         );
         tokio::spawn(api.clone().follow(changes));
+        let definitions = api.definitions();
         let serving = tokio::spawn(serve(listener, api, stopping.clone().cancelled_owned()));
-        let requeue = tokio::spawn(runner.requeue(stopping.clone()));
+        let requeue = tokio::spawn(runner.requeue(definitions, stopping.clone()));
         tokio::spawn(rotate::follow(Arc::clone(&store), vault, stopping.clone()));
         tokio::spawn(refresh(programs, stopping.clone()));
         tokio::spawn(objects::sweep_always(Arc::clone(&store), stopping.clone()));

@@ -56,7 +56,8 @@ async fn park(data_dir: &Path, count: usize, patterns: &[String]) -> Result<(), 
     let store = SqliteStore::open(data_dir).await?;
     let due = store.next_due().await?.ok_or("no run waits")?;
     let mut found = Vec::new();
-    for run in store.claim_due_runs(Timestamp::MAX, u32::try_from(patterns.len())?).await? {
+    for claim in store.claim_due_runs(Timestamp::MAX, u32::try_from(patterns.len())?).await? {
+        let run = store.claimed_run(claim).await?;
         let id = run.run.record.id;
         let named = patterns.iter().find_map(|pattern| pattern.strip_prefix(&format!("{id}=")));
         let correlation = named.ok_or_else(|| format!("run {id} waits as well"))?.to_owned();

@@ -47,6 +47,7 @@ pub use documents::{BoundScript, Change, DocumentKind, DocumentStore, NewDocumen
 pub use error::StoreError;
 pub use keys::{KeyStore, Keyed, KeyedRequest};
 pub use objects::{Objects, ObjectsError, ObjectsPlaceError};
+pub use on_sql::Claim;
 pub use overview::{OverviewBucket, OverviewRequest, OverviewStore, RunsOf};
 pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use snaphook_model::{Name, Payload, RunEvent, RunId, RunRecord, RunState, RunStatus, SubjectValues, TenantName, VariableWrite};
 use uuid::Uuid;
 
-use crate::{Page, PageRequest, StoreFuture};
+use crate::{Claim, Page, PageRequest, StoreFuture};
 
 /// A run that begins later: another attempt of one that failed, or one whose caller does not wait.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,10 @@ pub struct ClaimedRun {
     pub run: QueuedRun,
     /// Where it is, as it was saved; none for a run that has not begun.
     pub checkpoint: Option<Bytes>,
+    /// Whether somebody may wait for its end at another node; see [`crate::AwaitStore::await_run`].
+    pub is_awaited: bool,
+    /// Whether something was recorded of it before.
+    pub has_recording: bool,
 }
 
 /// A node's time-bound claim on a run. On a database of one node it has no end but the run's, or that of the node.
@@ -112,12 +116,15 @@ pub trait RunStore: Send + Sync {
         most: u32,
     ) -> StoreFuture<'a, ()>;
 
-    /// Takes up to `limit` runs of all tenants that are due, earliest first; each is given out once, however many nodes ask. One that
-    /// cannot be read waits for another hour, so that the others go on.
-    fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>>;
+    /// Claims up to `limit` runs of all tenants that are due, earliest first; each is given out once, however many nodes ask.
+    fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<Claim>>;
 
-    /// The same of one tenant's.
-    fn claim_due_runs_of<'a>(&'a self, tenant: &'a TenantName, now: Timestamp, limit: u32) -> StoreFuture<'a, Vec<ClaimedRun>>;
+    /// The same of some tenants, each of them named once: up to so many of each.
+    fn claim_due_runs_of<'a>(&'a self, shares: &'a [(TenantName, u32)], now: Timestamp) -> StoreFuture<'a, Vec<Claim>>;
+
+    /// The run behind a claim. Takes as long as the storage of its large parts does, half a minute at most before and as long in its turn. When
+    /// this fails, the run waits for some seconds, or for an hour where nothing suggests that it can be read then; the others go on.
+    fn claimed_run(&self, claim: Claim) -> StoreFuture<'_, ClaimedRun>;
 
     /// Up to `limit` tenants after this one, in the order of their names, that have runs that are due: whose turn is next.
     fn due_tenants<'a>(&'a self, now: Timestamp, after: Option<&'a TenantName>, limit: u32) -> StoreFuture<'a, Vec<TenantName>>;

@@ -49,6 +49,10 @@ struct State {
     objects: Mutex<BTreeMap<String, Object>>,
     /// Where answers to puts wait that were done. Held for a look.
     gate: Mutex<Option<Gate>>,
+    /// Where reading waits. Held for a look.
+    gate_of_gets: Mutex<Option<Gate>>,
+    /// How many reads came.
+    gets: watch::Sender<u64>,
     /// How many puts were done.
     puts: watch::Sender<u64>,
 }
@@ -163,6 +167,24 @@ impl S3 {
         *self.state.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate.clone());
     }
 
+    /// From now on, who reads an object waits until the gate opens.
+    pub fn answer_gets_after(&self, gate: &Gate) {
+        *self.state.gate_of_gets.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate.clone());
+    }
+
+    /// How many reads of objects ever came, answered or not.
+    #[must_use]
+    pub fn gets(&self) -> u64 {
+        *self.state.gets.borrow()
+    }
+
+    /// Waits until so many came.
+    pub async fn have_been_asked_for(&self, number: u64) {
+        let mut gets = self.state.gets.subscribe();
+        // The sender lives in `self`.
+        let _ = gets.wait_for(|gets| *gets >= number).await;
+    }
+
     /// How many objects were ever put over the network.
     #[must_use]
     pub fn puts(&self) -> u64 {
@@ -236,20 +258,21 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<Full<Byte
     }
     match (request.method(), key) {
         (&Method::GET, "") => list(request.uri().query().unwrap_or_default(), state),
-        (&Method::GET | &Method::HEAD, key) => match state.objects().get(key) {
-            Some(object) => done(object.bytes.clone()),
-            None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
-        },
+        (&Method::GET | &Method::HEAD, key) => {
+            state.gets.send_modify(|gets| *gets += 1);
+            wait_at(&state.gate_of_gets).await;
+            match state.objects().get(key) {
+                Some(object) => done(object.bytes.clone()),
+                None => error(StatusCode::NOT_FOUND, "NoSuchKey"),
+            }
+        }
         (&Method::PUT, key) => {
             let key = key.to_owned();
             // A client that goes away has put nothing.
             let Ok(body) = request.into_body().collect().await else { return error(StatusCode::BAD_REQUEST, "IncompleteBody") };
             state.put(&key, body.to_bytes());
             state.puts.send_modify(|puts| *puts += 1);
-            let gate = state.gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(gate) = gate {
-                gate.passed().await;
-            }
+            wait_at(&state.gate).await;
             done(Bytes::new())
         }
         (&Method::DELETE, key) => {
@@ -259,6 +282,13 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<Full<Byte
             answer
         }
         _ => error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+    }
+}
+
+async fn wait_at(gate: &Mutex<Option<Gate>>) {
+    let gate = gate.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(gate) = gate {
+        gate.passed().await;
     }
 }
 

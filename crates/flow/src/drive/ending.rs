@@ -216,6 +216,7 @@ pub(super) fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRec
 /// Ends a queued run that cannot begin, or go on.
 pub(crate) async fn refuse_run(inner: &Inner, tenant: &Arc<Tenant>, claimed: ClaimedRun, fault: Fault) {
     let (flow, version) = (claimed.run.record.flow.clone(), claimed.run.record.flow_version);
+    let is_awaited = claimed.is_awaited;
     let mut start = Start::claimed(claimed, None);
     let mut record = blank_record(&start, start.usage);
     record.trigger = start.trigger.take();
@@ -230,7 +231,7 @@ pub(crate) async fn refuse_run(inner: &Inner, tenant: &Arc<Tenant>, claimed: Cla
         return;
     }
     inner.parts.files.remove_kept(&tenant.name, run).await;
-    awaiting::tell(inner, &tenant.name, run, &outcome, true).await;
+    awaiting::tell(inner, &tenant.name, run, &outcome, is_awaited).await;
 }
 
 /// The last record of a run that no process is at, and everything that has happened in it.

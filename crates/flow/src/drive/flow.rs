@@ -49,10 +49,11 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
     };
     let outcome = match came {
         Came::End(end) => {
-            let durable = scope.ledger.lease.is_some();
+            let is_awaited = scope.start.is_awaited;
+            inner.driven.ends(run);
             let outcome = Box::pin(end_run(scope, end, begun.answer)).await;
             if !matches!(outcome, Outcome::Waiting) {
-                awaiting::tell(inner, &tenant.name, run, &outcome, durable).await;
+                awaiting::tell(inner, &tenant.name, run, &outcome, is_awaited).await;
             }
             outcome
         }

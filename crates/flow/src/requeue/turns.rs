@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use snaphook_model::TenantName;
 use snaphook_shares::{Ledger, Part};
-use snaphook_store::{ClaimedRun, Store, StoreError};
+use snaphook_store::{Claim, Store, StoreError};
 
 use crate::runner::Inner;
 
@@ -46,8 +46,8 @@ impl Turns {
         Held { tenant: tenant.clone(), held: Arc::clone(&self.held), inner }
     }
 
-    /// Takes up to `room` runs that are due.
-    pub(super) async fn claim(&mut self, store: &dyn Store, now: Timestamp, room: u32) -> Result<Vec<ClaimedRun>, StoreError> {
+    /// Claims up to `room` runs that are due.
+    pub(super) async fn claim(&mut self, store: &dyn Store, now: Timestamp, room: u32) -> Result<Vec<Claim>, StoreError> {
         // The earliest ones may all be of one tenant, so it must be able to have them.
         let fits_anybody = fits_anybody(&counts(&self.held), room);
         if self.more || fits_anybody == 0 {
@@ -59,25 +59,28 @@ impl Turns {
         Ok(claimed)
     }
 
-    async fn claim_in_turn(&mut self, store: &dyn Store, now: Timestamp, room: u32) -> Result<Vec<ClaimedRun>, StoreError> {
-        let tenants = self.next_tenants(store, now, room).await?;
-        let mut claimed = Vec::new();
-        for (number, tenant) in tenants.iter().enumerate() {
-            let left = room.saturating_sub(count(claimed.len()));
-            // What one leaves is for those after it.
-            let share = left.div_ceil(count(tenants.len() - number)).min(fits(&counts(&self.held), tenant, left));
-            if share > 0 {
-                match store.claim_due_runs_of(tenant, now, share).await {
-                    Ok(runs) => claimed.extend(runs),
-                    // Those that are claimed are ours to run, whatever became of the others.
-                    Err(error) if claimed.is_empty() => return Err(error),
-                    Err(_) => break,
-                }
-                self.last = Some(tenant.clone());
-            }
-        }
+    async fn claim_in_turn(&mut self, store: &dyn Store, now: Timestamp, room: u32) -> Result<Vec<Claim>, StoreError> {
+        let shares = self.next_shares(store, now, room).await?;
+        let claimed = if shares.is_empty() { Vec::new() } else { store.claim_due_runs_of(&shares, now).await? };
+        self.last = shares.into_iter().map(|(tenant, _)| tenant).next_back().or_else(|| self.last.take());
         self.more = !claimed.is_empty();
         Ok(claimed)
+    }
+
+    /// Whose turn it is, and how many of `room` runs each may have: together no more than there is room.
+    async fn next_shares(&self, store: &dyn Store, now: Timestamp, room: u32) -> Result<Vec<(TenantName, u32)>, StoreError> {
+        let tenants = self.next_tenants(store, now, room).await?;
+        let held = counts(&self.held);
+        let (mut left, mut shares, count_of) = (room, Vec::new(), tenants.len());
+        for (number, tenant) in tenants.into_iter().enumerate() {
+            // What one cannot have is for those after it.
+            let share = left.div_ceil(count(count_of - number)).min(fits(&held, &tenant, left));
+            if share > 0 {
+                left -= share;
+                shares.push((tenant, share));
+            }
+        }
+        Ok(shares)
     }
 
     /// Up to `room` tenants whose turn it is, each of which may have a run.

@@ -1,5 +1,7 @@
 //! Runs that repeat failed ones.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use snaphook_model::{Code, RunStatus};
 use snaphook_testkit::{Answer, Upstream};
@@ -78,7 +80,7 @@ async fn the_background_task_drives_what_is_due_and_ends_with_its_node() {
     upstream.on("/x", Answer::status(500)).on("/x", Answer::json(json!(1)));
     let rig = Rig::new().await;
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(rig.runner.clone().requeue(shutdown.clone()));
+    let task = tokio::spawn(rig.runner.clone().requeue(Arc::new(rig.runner.clone()), shutdown.clone()));
     let flow = rig.flow(json!({"retry": {"attempts": 1}, "steps": [{"url": upstream.url("/x"), "status_code": [200]}]})).await;
     let next = failure(&rig.run(&flow, "1").await).1.unwrap();
     upstream.received(2).await;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use snaphook_model::RunStatus;
 
-use super::{at, ending, failure, queued, run, run_id, tenant, with_tenant};
+use super::{at, claim, ending, failure, queued, run, run_id, tenant, with_tenant};
 use crate::{AwaitedEnd, Store};
 
 pub(crate) async fn ends_are_told(store: &dyn Store) {
@@ -13,7 +13,10 @@ pub(crate) async fn ends_are_told(store: &dyn Store) {
     assert_eq!(known().await, Some(AwaitedEnd { outcome: None, has_ended: false }));
     store.queue_run(&acme, &queued(1), None, 10).await.unwrap();
     assert_eq!(known().await, Some(AwaitedEnd { outcome: None, has_ended: false }));
-    let claimed = store.claim_due_runs(at(20), 1).await.unwrap().remove(0);
+    store.queue_run(&acme, &queued(2), None, 10).await.unwrap();
+    let mut claimed = claim(store, at(20), 2).await;
+    assert_eq!(claimed.iter().map(|run| run.is_awaited).collect::<Vec<_>>(), [true, false]);
+    let claimed = claimed.remove(0);
     let failed = run(1, Some("orders"), RunStatus::Failed);
     store.end_run(&acme, Some(&claimed.lease), ending(&failed, None, &[], None)).await.unwrap();
     assert_eq!(known().await, Some(AwaitedEnd { outcome: None, has_ended: true }));

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use snaphook_model::{Code, Fault, RunStatus};
 
-use super::{all, at, deploy, document, ending, failure, name, pin, queued, tenant, with_tenant};
+use super::{all, at, claim, deploy, document, ending, failure, name, pin, queued, tenant, with_tenant};
 use crate::{Change, ClaimedRun, Cursor, DeletedVersion, DocumentKind, NewDocument, PageRequest, Store, StoreError};
 
 pub(crate) async fn connectors_are_put_and_read(store: &dyn Store) {
@@ -141,14 +141,14 @@ pub(crate) async fn queued_runs_hold_what_their_version_binds(store: &dyn Store)
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     let bound = DeletedVersion::Bound(vec!["queued runs of flow orders, version 1, steps[0]".to_owned()]);
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound);
-    let ClaimedRun { lease, run, .. } = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
+    let ClaimedRun { lease, run, .. } = claim(store, at(1), 1).await.remove(0);
     let mut claimed = run.record;
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "nor under way");
 
     claimed.status = RunStatus::Failed;
     store.end_run(&acme, Some(&lease), ending(&claimed, None, &[], Some(&queued(2)))).await.unwrap();
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound, "the run that repeats it needs it too");
-    let ClaimedRun { lease, run, .. } = store.claim_due_runs(at(2), 1).await.unwrap().remove(0);
+    let ClaimedRun { lease, run, .. } = claim(store, at(2), 1).await.remove(0);
     let mut claimed = run.record;
     claimed.status = RunStatus::Succeeded;
     store.end_run(&acme, Some(&lease), ending(&claimed, None, &[], None)).await.unwrap();

@@ -4,7 +4,7 @@ use serde_json::json;
 use snaphook_model::{RunStatus, TenantName};
 
 use super::subjects::{id, values};
-use super::{at, deploy, document, ending, name, pin, queued, recording, run, run_id, token, upload, with_tenant};
+use super::{at, claim, deploy, document, ending, name, pin, queued, recording, run, run_id, token, upload, with_tenant};
 use crate::{DeletedVersion, PageRequest, RunFilter, Store, TokenHash};
 
 /// Everything that a tenant can have, each once, under the names that the tests below ask for.
@@ -98,5 +98,5 @@ pub(crate) async fn writes_of_another_change_nothing(store: &dyn Store) {
     assert!(matches!(store.delete_version(&a, &sign, 1).await.unwrap(), DeletedVersion::Bound(_)));
     assert_eq!(store.run(&a, run_id(1)).await.unwrap(), Some(run(1, Some("orders"), RunStatus::Succeeded)));
     assert_eq!(store.recording(&a, run_id(1)).await.unwrap(), Some(recording("of a")));
-    assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap().len(), 1, "A's queued run is still there");
+    assert_eq!(claim(store, at(9), 5).await.len(), 1, "A's queued run is still there");
 }

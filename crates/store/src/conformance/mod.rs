@@ -30,8 +30,8 @@ use snaphook_model::{
 use uuid::Uuid;
 
 use crate::{
-    AddedVersion, EndedRun, NewDocument, NewVersion, Page, PageRequest, QueuedRun, Recording, ScriptPin, Store, StoreFuture,
-    StoredComponent,
+    AddedVersion, Claim, ClaimedRun, EndedRun, NewDocument, NewVersion, Page, PageRequest, QueuedRun, Recording, ScriptPin, Store,
+    StoreFuture, StoredComponent,
 };
 
 /// Makes a test of each function of the suite. `$open` is an async function that gives an empty store and something to keep until the end.
@@ -103,6 +103,29 @@ pub(crate) async fn with_tenant(store: &dyn Store, text: &str) -> TenantName {
     let tenant = tenant(text);
     store.put_tenant(&tenant, &TenantDocument::default(), at(0)).await.unwrap();
     tenant
+}
+
+/// Claims up to so many runs that are due, and reads those that can be read.
+pub(crate) async fn claim(store: &dyn Store, now: Timestamp, limit: u32) -> Vec<ClaimedRun> {
+    runs_of(store, store.claim_due_runs(now, limit).await.unwrap()).await
+}
+
+/// The same of some tenants.
+pub(crate) async fn claim_of(store: &dyn Store, shares: &[(&TenantName, u32)], now: Timestamp) -> Vec<ClaimedRun> {
+    let shares: Vec<_> = shares.iter().map(|(tenant, share)| ((*tenant).clone(), *share)).collect();
+    runs_of(store, store.claim_due_runs_of(&shares, now).await.unwrap()).await
+}
+
+async fn runs_of(store: &dyn Store, claims: Vec<Claim>) -> Vec<ClaimedRun> {
+    let mut runs = Vec::new();
+    for claim in claims {
+        let tenant = claim.tenant().clone();
+        if let Ok(run) = store.claimed_run(claim).await {
+            assert_eq!(run.tenant, tenant);
+            runs.push(run);
+        }
+    }
+    runs
 }
 
 /// An upload whose hash and bytes come from `text`.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use snaphook_model::{Code, RunStatus, TenantName};
 
-use super::{at, ending, failure, queued, recording, run, run_id, tenant, with_tenant};
+use super::{at, claim, claim_of, ending, failure, queued, recording, run, run_id, tenant, with_tenant};
 use crate::{RunFilter, Store, StoreError};
 
 async fn status(store: &dyn Store, tenant: &TenantName, number: u64) -> RunStatus {
@@ -20,9 +20,9 @@ pub(crate) async fn gives_each_run_once(store: &dyn Store) {
     }
     assert!(matches!(store.queue_run(&acme, &queued(10), None, 100).await, Err(StoreError::Exists(_))));
     assert_eq!(status(store, &acme, 10).await, RunStatus::Queued);
-    assert_eq!(store.claim_due_runs(at(9), 10).await.unwrap(), []);
+    assert_eq!(claim(store, at(9), 10).await, []);
 
-    let claimed = store.claim_due_runs(at(20), 2).await.unwrap();
+    let claimed = claim(store, at(20), 2).await;
     let shown: Vec<_> = claimed.iter().map(|c| (c.tenant.as_str(), c.run.record.id)).collect();
     assert_eq!(shown, [("acme", run_id(10)), ("other", run_id(11))], "earliest first");
     let first = &claimed[0].run;
@@ -32,8 +32,8 @@ pub(crate) async fn gives_each_run_once(store: &dyn Store) {
     let read = store.run(&acme, run_id(10)).await.unwrap().unwrap();
     assert_eq!(&read, &first.record, "a reader sees the claim");
 
-    let rest = join_all((0..8).map(|_| store.claim_due_runs(at(99), 1))).await;
-    let ids: Vec<_> = rest.into_iter().flat_map(|claimed| claimed.unwrap()).map(|claimed| claimed.run.record.id).collect();
+    let rest = join_all((0..8).map(|_| claim(store, at(99), 1))).await;
+    let ids: Vec<_> = rest.into_iter().flatten().map(|claimed| claimed.run.record.id).collect();
     assert_eq!(ids.len(), 4, "at the same time, too, each is given out once");
     assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), [20, 21, 30, 31].map(run_id).into());
 }
@@ -50,11 +50,15 @@ pub(crate) async fn gives_tenants_their_turns(store: &dyn Store) {
     assert_eq!(turns(50, None, 2).await, [a.clone(), b.clone()]);
     assert_eq!(turns(50, Some(&b), 5).await, std::slice::from_ref(&c));
     assert_eq!(turns(50, Some(&c), 5).await, []);
-    let claimed = store.claim_due_runs_of(&a, at(3), 2).await.unwrap();
+    let claimed = claim_of(store, &[(&a, 2)], at(3)).await;
     assert_eq!(claimed.iter().map(|claimed| claimed.run.record.id).collect::<Vec<_>>(), [run_id(1), run_id(2)]);
-    assert_eq!(store.claim_due_runs_of(&a, at(3), 9).await.unwrap().len(), 1, "what is due, and nobody else's");
-    assert_eq!(store.claim_due_runs_of(&b, at(49), 9).await.unwrap(), []);
-    assert_eq!(store.claim_due_runs(at(50), 9).await.unwrap().len(), 4);
+    assert_eq!(claim_of(store, &[(&a, 9)], at(3)).await.len(), 1, "what is due, and nobody else's");
+    assert_eq!(claim_of(store, &[], at(3)).await, []);
+    assert_eq!(claim_of(store, &[(&b, 9)], at(49)).await, []);
+    let claimed = claim_of(store, &[(&a, 1), (&b, 1), (&tenant("nobody"), 1), (&c, 0)], at(60)).await;
+    let ids: BTreeSet<_> = claimed.iter().map(|claimed| (claimed.tenant.as_str(), claimed.run.record.id)).collect();
+    assert_eq!(ids, [("a", run_id(4)), ("b", run_id(50))].into(), "as many of each as is its share");
+    assert_eq!(claim(store, at(60), 9).await.len(), 2);
     assert_eq!(turns(50, None, 5).await, []);
 }
 
@@ -75,13 +79,13 @@ pub(crate) async fn takes_failed_and_next_together(store: &dyn Store) {
 pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
-    let claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
+    let claimed = claim(store, at(1), 1).await.remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
     store.end_run(&acme, Some(&claimed.lease), ending(&ended, None, &[], None)).await.unwrap();
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), Some(ended));
     assert_eq!(store.requeue_claimed().await.unwrap(), 0);
-    assert_eq!(store.claim_due_runs(at(9), 1).await.unwrap(), []);
+    assert_eq!(claim(store, at(9), 1).await, []);
 }
 
 pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
@@ -89,14 +93,14 @@ pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
     for number in 1..=3 {
         store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
     }
-    assert_eq!(store.claim_due_runs(at(2), 5).await.unwrap().len(), 2);
+    assert_eq!(claim(store, at(2), 5).await.len(), 2);
     // Run 1 had ended before the node died, though nobody took it out of the queue.
     store.record_run(&acme, &run(1, Some("orders"), RunStatus::Partial), None).await.unwrap();
     store.flush().await.unwrap();
     assert_eq!(store.requeue_claimed().await.unwrap(), 1);
     assert_eq!(status(store, &acme, 1).await, RunStatus::Partial);
     assert_eq!(status(store, &acme, 2).await, RunStatus::Queued);
-    let again = store.claim_due_runs(at(9), 5).await.unwrap();
+    let again = claim(store, at(9), 5).await;
     assert_eq!(again.iter().map(|c| c.run.record.id).collect::<Vec<_>>(), [2, 3].map(run_id));
     let filter = RunFilter { status: Some(RunStatus::Running), ..RunFilter::default() };
     assert_eq!(store.runs(&acme, &filter, &crate::PageRequest::first(5)).await.unwrap().items.len(), 2);
@@ -106,12 +110,12 @@ pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
 pub(crate) async fn lets_only_who_holds_a_run_end_it(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
-    let first = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
+    let first = claim(store, at(1), 1).await.remove(0);
     let leases = [first.lease.clone()];
     assert_eq!(store.renew_leases(&leases).await.unwrap(), []);
     assert_eq!(store.requeue_claimed().await.unwrap(), 1);
     assert_eq!(store.renew_leases(&leases).await.unwrap(), leases);
-    let second = store.claim_due_runs(at(2), 1).await.unwrap().remove(0);
+    let second = claim(store, at(2), 1).await.remove(0);
     assert_ne!(first.lease, second.lease);
 
     let (late, mut ended) = (run(1, Some("orders"), RunStatus::Failed), second.run.record);
@@ -134,7 +138,7 @@ pub(crate) async fn refuses_unknown_tenants(store: &dyn Store) {
     assert_eq!(failure(store.queue_run(&nobody, &queued(1), None, 100)).await, "tenant `nobody` does not exist");
     let ended = run(1, None, RunStatus::Failed);
     assert_eq!(failure(store.end_run(&nobody, None, ending(&ended, None, &[], Some(&queued(2))))).await, "tenant `nobody` does not exist");
-    assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
+    assert_eq!(claim(store, at(9), 5).await, []);
 }
 
 pub(crate) async fn has_an_end(store: &dyn Store) {
@@ -146,7 +150,7 @@ pub(crate) async fn has_an_end(store: &dyn Store) {
     let full = store.queue_run(&acme, &queued(4), None, 3).await.unwrap_err();
     assert!(matches!(full, StoreError::Full(3)) && full.code() == Code::Overloaded, "{full}");
     assert_eq!(store.run(&acme, run_id(4)).await.unwrap(), None);
-    let claimed = store.claim_due_runs(at(1), 1).await.unwrap().remove(0);
+    let claimed = claim(store, at(1), 1).await.remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
     store.end_run(&acme, Some(&claimed.lease), ending(&ended, None, &[], None)).await.unwrap();
@@ -157,6 +161,6 @@ pub(crate) async fn goes_with_its_tenant(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     store.delete_tenant(&acme).await.unwrap();
-    assert_eq!(store.claim_due_runs(at(9), 5).await.unwrap(), []);
+    assert_eq!(claim(store, at(9), 5).await, []);
     failure(store.end_run(&acme, None, ending(&run(1, None, RunStatus::Failed), None, &[], None))).await;
 }

@@ -2,7 +2,7 @@
 
 use snaphook_model::RunStatus::{Failed, Running, Succeeded};
 
-use super::{at, ending, queued, recording, run, run_id, tenant, with_tenant};
+use super::{at, claim, ending, queued, recording, run, run_id, tenant, with_tenant};
 use crate::{Recording, Store};
 
 pub(crate) async fn are_kept_beside_their_runs(store: &dyn Store) {
@@ -29,7 +29,10 @@ pub(crate) async fn are_those_of_the_last_attempt(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     assert_eq!(store.recording(&acme, run_id(1)).await.unwrap(), None);
-    let lease = store.claim_due_runs(at(5), 1).await.unwrap().remove(0).lease;
+    store.queue_run(&acme, &queued(3), Some(&recording("before")), 100).await.unwrap();
+    let mut claimed = claim(store, at(5), 2).await;
+    assert_eq!(claimed.iter().map(|run| run.has_recording).collect::<Vec<_>>(), [false, true]);
+    let lease = claimed.remove(0).lease;
     store.record_run(&acme, &run(1, Some("orders"), Running), Some(recording("first"))).await.unwrap();
     store
         .end_run(&acme, Some(&lease), ending(&run(1, Some("orders"), Failed), Some(&recording("second")), &[], Some(&queued(2))))

@@ -7,7 +7,7 @@ use snaphook_model::{
     Attempt, BodyText, Callback, CorrelationId, Payload, RequestRecord, Retention, RunRecord, RunStatus, StepRecord, StepStatus, TenantName,
 };
 
-use super::{all, at, ending, queued, recording, run, run_id, with_tenant};
+use super::{all, at, claim, ending, queued, recording, run, run_id, with_tenant};
 use crate::{CalledBack, Keyed, KeyedRequest, RunFilter, SavedRun, Store, Sweep, Swept, Wake};
 
 /// When the run with this number was made.
@@ -130,7 +130,7 @@ pub(crate) async fn runs_that_have_not_ended_stay(store: &dyn Store) {
     let body = Payload::json("{}");
     let callback = Callback { ok: true, body, document_status: None, error_code: None, error_text: None };
     assert_eq!(store.call_back(&acme, &correlation, &callback, at(900)).await.unwrap(), CalledBack::Taken(run_id(1)));
-    let claimed = store.claim_due_runs(at(900), 2).await.unwrap();
+    let claimed = claim(store, at(900), 2).await;
     let claimed = claimed.into_iter().find(|claimed| claimed.run.record.id == run_id(1)).unwrap();
     let ended = RunRecord { retention, ..with_body(1, None) };
     store.end_run(&acme, Some(&claimed.lease), ending(&ended, Some(&recorded), &[], None)).await.unwrap();

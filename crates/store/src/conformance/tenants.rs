@@ -3,7 +3,7 @@
 use serde_json::json;
 use snaphook_model::{Code, RunStatus, TenantDocument};
 
-use super::{all, at, deploy, document, failure, name, pin, queued, run, tenant, token, with_tenant};
+use super::{all, at, claim, deploy, document, failure, name, pin, queued, run, tenant, token, with_tenant};
 use crate::{Change, PageRequest, RunFilter, Store, StoreError, TokenHash};
 
 pub(crate) async fn are_put_and_read(store: &dyn Store) {
@@ -59,7 +59,7 @@ pub(crate) async fn take_everything_along(store: &dyn Store) {
     assert_eq!(store.connectors(&acme, &page).await.unwrap().items, []);
     assert_eq!(store.flow_version(&acme, &name("orders"), 1).await.unwrap(), None);
     assert_eq!(store.runs(&acme, &RunFilter::default(), &page).await.unwrap().items, []);
-    assert_eq!(store.claim_due_runs(at(9999), 10).await.unwrap(), []);
+    assert_eq!(claim(store, at(9999), 10).await, []);
     assert_eq!(deploy(store, &acme, "sign", "one").await.version, 1);
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }

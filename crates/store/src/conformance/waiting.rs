@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunRecord, RunStatus, TenantName};
 
-use super::{at, ending, failure, queued, run, run_id, with_tenant};
+use super::{at, claim, ending, failure, queued, run, run_id, with_tenant};
 use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, RunCounts, Saved, SavedRun, Store, Wake};
 
 fn event(seq: u32, kind: EventKind) -> RunEvent {
@@ -23,7 +23,7 @@ async fn save(store: &dyn Store, tenant: &TenantName, lease: Option<&Lease>, run
 }
 
 async fn due(store: &dyn Store, now: i64) -> Vec<ClaimedRun> {
-    store.claim_due_runs(at(now), 10).await.unwrap()
+    claim(store, at(now), 10).await
 }
 
 pub(crate) async fn go_on_when_their_time_has_come(store: &dyn Store) {

@@ -13,6 +13,7 @@ use sqlx::{Connection as _, Postgres, Sqlite};
 use tokio::sync::MappedMutexGuard;
 use uuid::Uuid;
 
+use crate::on_sql::Whose;
 use crate::postgres::{Lent, Server, bounded};
 use crate::sql::{postgres as only_postgres, runs as sql};
 use crate::sqlite::{Failed, Files, Log};
@@ -67,11 +68,11 @@ impl Database {
         })
     }
 
-    /// Claims due runs under a token, of one tenant or of all; rows as [`crate::sql::runs::DUE`] gives them.
-    pub(crate) async fn claim(&self, tenant: Option<&TenantName>, now_us: i64, limit: u32, token: Uuid) -> Result<Vec<Row>, StoreError> {
+    /// Claims due runs under a token; rows as [`crate::sql::runs::DUE`] gives them.
+    pub(crate) async fn claim(&self, whose: Whose<'_>, now_us: i64, token: Uuid) -> Result<Vec<Row>, StoreError> {
         match self {
-            Self::Sqlite(_) => crate::sqlite::claim(self, tenant, now_us, limit, token).await,
-            Self::Postgres(server) => server.claim(tenant, now_us, limit, token).await,
+            Self::Sqlite(_) => crate::sqlite::claim(self, whose, now_us, token).await,
+            Self::Postgres(server) => server.claim(whose, now_us, token).await,
         }
     }
 

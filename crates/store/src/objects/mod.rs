@@ -21,6 +21,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -41,11 +42,11 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
 /// The same where the row will do as well.
 const BESIDE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The same for who holds runs meanwhile that others could take up.
-const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
-
-/// After a failure, what can go elsewhere or be done later is not tried for so long.
+/// After a failure, what can go elsewhere or be done later is not tried for so long. Then one tries it, and the others wait for what becomes of it.
 const AWAY: Duration = Duration::from_secs(5);
+
+/// Objects of claimed runs that are read at the same time: a storage that is slow but well then still answers each of them in time.
+const CLAIMED_AT_ONCE: usize = 4;
 
 /// Objects deleted at the same time.
 const AT_ONCE: usize = 16;
@@ -64,14 +65,16 @@ struct Inner {
     large_bytes: usize,
     /// Whether the place is known for the database's; see [`claim`].
     claimed: AtomicBool,
-    /// Held for a look.
+    /// Until when the place is taken to be away. Held for a look.
     away_until: Mutex<Option<Instant>>,
+    claimed_reads: Semaphore,
 }
 
 impl Objects {
     fn new(store: Arc<dyn ObjectStore>, place: String, folder: Option<PathBuf>) -> Self {
         let (claimed, away_until) = (AtomicBool::new(false), Mutex::new(None));
-        Self(Arc::new(Inner { store, place, folder, large_bytes: LARGE_BYTES, claimed, away_until }))
+        let claimed_reads = Semaphore::new(CLAIMED_AT_ONCE);
+        Self(Arc::new(Inner { store, place, folder, large_bytes: LARGE_BYTES, claimed, away_until, claimed_reads }))
     }
 
     /// Another size from which on payloads are large.
@@ -126,11 +129,11 @@ impl Objects {
 
     /// The same for what can lie in its row just as well: says quickly whether it was written.
     pub(crate) async fn put_or_leave(&self, key: &ObjectKey, bytes: Bytes) -> bool {
-        if self.is_away() {
+        if self.is_away(BESIDE_PATIENCE) {
             return false;
         }
         let put = self.put_within(BESIDE_PATIENCE, key, bytes).await;
-        *self.away_until() = put.is_err().then(|| Instant::now() + AWAY);
+        self.answered(put.is_ok());
         if let Err(error) = &put {
             tracing::warn!(error = error as &dyn std::error::Error, "a large payload goes into the database instead of its own place");
         }
@@ -157,15 +160,15 @@ impl Objects {
         if key.is_of(&bytes) { Ok(Some(bytes)) } else { Err(altered(key.as_str())) }
     }
 
-    /// The same for whoever holds a run meanwhile: says quickly that an object cannot be had now.
-    pub(crate) async fn get_soon(&self, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
-        if self.is_away() {
+    /// The same for whoever holds a run meanwhile, which another node could take up: fails at once while the place is away.
+    pub(crate) async fn get_claimed(&self, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
+        // Nobody closes it.
+        let _turn = self.0.claimed_reads.acquire().await;
+        if self.is_away(ANSWER_PATIENCE) {
             return Err(was_away());
         }
-        let got = timeout(CLAIM_PATIENCE, self.get(key)).await.unwrap_or_else(|_| Err(no_answer()));
-        if matches!(got, Err(StoreError::ObjectsUnavailable(_))) {
-            *self.away_until() = Some(Instant::now() + AWAY);
-        }
+        let got = self.get(key).await;
+        self.answered(!matches!(got, Err(StoreError::ObjectsUnavailable(_))));
         got
     }
 
@@ -190,18 +193,22 @@ impl Objects {
 
     /// Deletes objects whose rows are gone. What cannot be deleted now is left to [`sweep`].
     pub(crate) async fn remove(&self, keys: &[String]) {
-        if !keys.is_empty()
-            && let Err(error) = self.removed(keys).await
-        {
-            *self.away_until() = Some(Instant::now() + AWAY);
+        if keys.is_empty() {
+            return;
+        }
+        let removed = if self.is_away(ANSWER_PATIENCE) {
+            Err(was_away())
+        } else {
+            let removed = self.removed(keys).await;
+            self.answered(removed.is_ok());
+            removed
+        };
+        if let Err(error) = removed {
             tracing::warn!(error = &error as &dyn std::error::Error, objects = keys.len(), "objects that nobody needs stay for a while");
         }
     }
 
     async fn removed(&self, keys: &[String]) -> Result<(), StoreError> {
-        if self.is_away() {
-            return Err(was_away());
-        }
         let delete = async |key: &String| {
             let Ok(path) = Path::parse(key) else { return Ok(()) };
             match self.0.store.delete(&path).await {
@@ -229,8 +236,23 @@ impl Objects {
         timeout(patience, answer).await.map_err(|_| no_answer())?.map_err(unavailable)
     }
 
-    fn is_away(&self) -> bool {
-        self.away_until().is_some_and(|until| Instant::now() < until)
+    /// Whether the place is away, so far as is known. Whoever finds it away for long enough is told that it is not, to try it for so long, and says
+    /// [`Self::answered`] then.
+    fn is_away(&self, patience: Duration) -> bool {
+        let (now, mut away_until) = (Instant::now(), self.away_until());
+        match *away_until {
+            None => false,
+            Some(until) if now < until => true,
+            Some(_) => {
+                *away_until = Some(now + patience);
+                false
+            }
+        }
+    }
+
+    /// Notes whether the place answered who tried it.
+    fn answered(&self, answered: bool) {
+        *self.away_until() = (!answered).then(|| Instant::now() + AWAY);
     }
 
     fn away_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

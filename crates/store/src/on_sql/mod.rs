@@ -2,6 +2,7 @@
 
 mod audit;
 mod awaited;
+mod claims;
 mod connections;
 mod documents;
 mod keys;
@@ -39,6 +40,8 @@ use crate::sql::tenants as sql;
 use queue::RunQueue;
 use together::{Brought, Together, Work};
 
+pub use claims::Claim;
+pub(crate) use claims::Whose;
 pub(crate) use objects::unused_objects;
 pub(crate) use scripts::add_missing_hashes;
 

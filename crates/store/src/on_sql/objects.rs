@@ -82,7 +82,7 @@ impl Parts {
             Held::Object(key) => key,
         };
         let objects = self.objects().ok_or_else(no_place)?;
-        objects.get_soon(&ObjectKey::parse(&key)?).await?.ok_or(StoreError::ObjectMissing(key))
+        objects.get_claimed(&ObjectKey::parse(&key)?).await?.ok_or(StoreError::ObjectMissing(key))
     }
 
     /// Reads a row with a query that may be asked again, and the object that the row names. Where that went meanwhile, the row has gone too, or names

@@ -2,13 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
-use jiff::{SignedDuration, Timestamp};
-use snaphook_model::{AuditAction, Payload, RunId, RunRecord, RunStatus, RunSummary, SubjectValues, TenantName};
-use uuid::Uuid;
+use jiff::Timestamp;
+use snaphook_model::{AuditAction, RunId, RunRecord, RunStatus, RunSummary, TenantName};
 
 use super::audit::note;
+use super::claims::{self, Claim, Whose};
 use super::objects::{Held, keys_of};
 use super::queue::PendingRun;
 use super::recordings::PackedRecording;
@@ -16,35 +14,27 @@ use super::rows::{form, from_json, tenant_name, text, time, to_json};
 use super::together::{Brought, Ending, Queueing, Work, Written};
 use super::waiting::{add_events, event_texts};
 use super::{OnSql, Parts, recordings, run_lists, state};
-use crate::database::{Database, Query, Row, Transaction, made_query, query};
+use crate::database::{Query, Row, Transaction, made_query, query};
 use crate::objects::ObjectKind;
 use crate::sql::runs as sql;
 use crate::{ClaimedRun, EndedRun, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
 
 /// What a record is called in a [`StoreError::Form`].
 pub(super) const RECORD: &str = "a run";
-const VALUES: &str = "a subject's values";
+pub(super) const VALUES: &str = "a subject's values";
 
 /// What the writes of a queued run are called in one.
-const WRITES: &str = "a queued run's variables";
+pub(super) const WRITES: &str = "a queued run's variables";
+
 /// Leases that one transaction renews: it holds their rows until it ends, and others want them.
 const RENEWED_AT_ONCE: usize = 16;
 
 /// The longest summary that is worth keeping beside its record; a usual one has some two hundred bytes.
 const SUMMARY_BYTES: usize = 4096;
 
-/// A run that cannot be read is looked at again after this long, by when a release that can may have been put in place.
-const ASIDE: SignedDuration = SignedDuration::from_hours(1);
-
-/// The same where what it needs did not answer, and may soon.
-const ASIDE_AWAY: SignedDuration = SignedDuration::from_secs(10);
-
-/// Objects of claimed runs that are read at the same time.
-const OBJECTS_AT_ONCE: usize = 16;
-
 /// Before the writes of a queued run that has objects. A release that knows none cannot read this, and puts the run aside instead of running it
 /// with nothing.
-const WITH_OBJECTS: &str = "objects:";
+pub(super) const WITH_OBJECTS: &str = "objects:";
 
 impl<S: OnSql> RunStore for S {
     fn record_run<'a>(&'a self, tenant: &'a TenantName, record: &'a RunRecord, recording: Option<Recording>) -> StoreFuture<'a, ()> {
@@ -105,12 +95,16 @@ impl<S: OnSql> RunStore for S {
         })
     }
 
-    fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<ClaimedRun>> {
-        Box::pin(claim(self.parts(), None, now, limit))
+    fn claim_due_runs(&self, now: Timestamp, limit: u32) -> StoreFuture<'_, Vec<Claim>> {
+        Box::pin(claims::claim(self.parts(), Whose::All(limit), now))
     }
 
-    fn claim_due_runs_of<'a>(&'a self, tenant: &'a TenantName, now: Timestamp, limit: u32) -> StoreFuture<'a, Vec<ClaimedRun>> {
-        Box::pin(claim(self.parts(), Some(tenant), now, limit))
+    fn claim_due_runs_of<'a>(&'a self, shares: &'a [(TenantName, u32)], now: Timestamp) -> StoreFuture<'a, Vec<Claim>> {
+        Box::pin(claims::claim(self.parts(), Whose::Of(shares), now))
+    }
+
+    fn claimed_run(&self, claim: Claim) -> StoreFuture<'_, ClaimedRun> {
+        Box::pin(claims::claimed_run(self.parts(), claim))
     }
 
     fn due_tenants<'a>(&'a self, now: Timestamp, after: Option<&'a TenantName>, limit: u32) -> StoreFuture<'a, Vec<TenantName>> {
@@ -286,37 +280,6 @@ async fn end(
     Ok(had)
 }
 
-/// Moves a run that cannot be read out of the way of those behind it. What hinders that hinders none of the others.
-async fn put_aside(database: &Database, row: &Row, now: Timestamp, token: Uuid, why: &StoreError) {
-    let done = async {
-        let (tenant, id) = (text(row, 0)?, text(row, 6)?);
-        let later = now.checked_add(aside_for(tenant, id, why)).unwrap_or(now).as_microsecond();
-        let mut writer = database.write().await?;
-        let mut transaction = writer.begin().await?;
-        let aside = query(sql::PUT_ASIDE).bind(tenant).bind(id).bind(later).bind(token.to_string());
-        // Another may have it by now, or it has ended.
-        if aside.execute(&mut transaction).await? > 0 {
-            query(sql::SET_QUEUED).bind(tenant).bind(id).execute(&mut transaction).await?;
-        }
-        let committed = transaction.commit().await?;
-        writer.finish(committed).await
-    };
-    if let Err(error) = done.await {
-        tracing::error!(error = &error as &dyn std::error::Error, "a queued run that cannot be read stays claimed until it is given back");
-    }
-}
-
-/// Says that a run cannot be read, and for how long it is put aside.
-fn aside_for(tenant: &str, run: &str, why: &StoreError) -> SignedDuration {
-    let error = why as &dyn std::error::Error;
-    if why.may_pass() {
-        tracing::warn!(tenant, run, error, "a queued run cannot be read now and is put aside for ten seconds");
-        return ASIDE_AWAY;
-    }
-    tracing::error!(tenant, run, error, "a queued run cannot be read and is put aside for an hour");
-    ASIDE
-}
-
 fn of_lease<'q>(sql: &'static str, lease: &'q Lease) -> Query<'q> {
     query(sql).bind(lease.tenant.as_str()).bind(lease.run.to_string()).bind(lease.token.to_string())
 }
@@ -390,48 +353,6 @@ pub(super) fn writes_text(run: &QueuedRun, with_objects: bool) -> Result<Option<
 /// The same for its subject's values.
 pub(super) fn values_text(run: &QueuedRun) -> Result<Option<String>, StoreError> {
     (!run.subject_values.0.is_empty()).then(|| to_json(VALUES, &run.subject_values)).transpose()
-}
-
-/// Claims what is due, of one tenant or of all.
-async fn claim(parts: &Parts, tenant: Option<&TenantName>, now: Timestamp, limit: u32) -> Result<Vec<ClaimedRun>, StoreError> {
-    // Whoever claimed in another round, on another node or here, has another token.
-    let token = Uuid::now_v7();
-    let rows = parts.database.claim(tenant, now.as_microsecond(), limit, token).await?;
-    let mut claimed = Vec::with_capacity(rows.len());
-    let reading: Vec<_> = rows.iter().map(|row| claimed_run(parts, row, now, token)).collect();
-    let mut read = stream::iter(reading).buffered(OBJECTS_AT_ONCE).zip(stream::iter(&rows));
-    while let Some((run, row)) = read.next().await {
-        match run {
-            Ok(run) => claimed.push(run),
-            Err(error) => put_aside(&parts.database, row, now, token, &error).await,
-        }
-    }
-    Ok(claimed)
-}
-
-async fn claimed_run(parts: &Parts, row: &Row, now: Timestamp, token: Uuid) -> Result<ClaimedRun, StoreError> {
-    let mut record: RunRecord = from_json(RECORD, text(row, 1)?)?;
-    let (input, checkpoint) = (parts.bytes_of(Held::of(row, 3, 8)?), checkpoint(parts, row));
-    let (bytes, checkpoint) = tokio::try_join!(input, checkpoint)?;
-    record.status = RunStatus::Running;
-    if checkpoint.is_none() {
-        record.started_at = now;
-    }
-    let input = Payload { content_type: row.get(2)?, bytes };
-    let writes = row.get::<Option<&str>>(4)?.map(|text| text.strip_prefix(WITH_OBJECTS).unwrap_or(text));
-    let writes = writes.map_or_else(|| Ok(Vec::new()), |text| from_json(WRITES, text))?;
-    let subject_values = row.get::<Option<&str>>(5)?.map_or_else(|| Ok(SubjectValues::default()), |text| from_json(VALUES, text))?;
-    let tenant = tenant_name(row, 0)?;
-    let lease = Lease { tenant: tenant.clone(), run: record.id, token };
-    Ok(ClaimedRun { tenant, lease, run: QueuedRun { record, input, writes, subject_values }, checkpoint })
-}
-
-/// Where a claimed run is; none where it has not begun.
-async fn checkpoint(parts: &Parts, row: &Row) -> Result<Option<Bytes>, StoreError> {
-    match row.get::<Option<&[u8]>>(7)? {
-        Some(_) => parts.bytes_of(Held::of(row, 7, 9)?).await.map(Some),
-        None => Ok(None),
-    }
 }
 
 pub(super) fn status(row: &Row, column: usize) -> Result<RunStatus, StoreError> {

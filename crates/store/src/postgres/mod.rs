@@ -13,15 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use snaphook_model::TenantName;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::database::{PATIENCE, Row, query};
-use crate::on_sql::{OnSql, Parts};
+use crate::database::{PATIENCE, Query, Row, query};
+use crate::on_sql::{OnSql, Parts, Whose};
 use crate::sql::postgres as sql;
 use crate::{Changes, Store, StoreError, StoreFuture};
 use changes::Watch;
@@ -105,12 +104,16 @@ impl Server {
     }
 
     /// See [`crate::database::Database::claim`].
-    pub(crate) async fn claim(&self, tenant: Option<&TenantName>, now_us: i64, limit: u32, token: Uuid) -> Result<Vec<Row>, StoreError> {
-        let claim = query(if tenant.is_some() { sql::CLAIM_DUE_OF } else { sql::CLAIM_DUE });
-        let claim = claim.bind(now_us).bind(limit).bind(token.to_string()).bind(self.lease_us());
-        let claim = match tenant {
-            Some(tenant) => claim.bind(tenant.as_str()),
-            None => claim,
+    pub(crate) async fn claim(&self, whose: Whose<'_>, now_us: i64, token: Uuid) -> Result<Vec<Row>, StoreError> {
+        let held = |claim: Query<'static>| claim.bind(token.to_string()).bind(self.lease_us());
+        let claim = match whose {
+            Whose::All(limit) => held(query(sql::CLAIM_DUE).bind(now_us).bind(limit)),
+            Whose::Of(shares) => {
+                // No name has a comma.
+                let tenants = shares.iter().map(|(tenant, _)| tenant.as_str()).collect::<Vec<_>>().join(",");
+                let shares = shares.iter().map(|(_, share)| share.to_string()).collect::<Vec<_>>().join(",");
+                held(query(sql::CLAIM_DUE_OF).bind(now_us).bind(shares)).bind(tenants)
+            }
         };
         let claim = claim.postgres()?;
         let mut lent = self.acquire().await?;

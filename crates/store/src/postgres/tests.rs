@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::open::suits;
 use crate::conformance::{
-    at, conformance, deploy, document, ending, many_runs, name, queued, recording, run, run_id, token, upload, with_tenant,
+    at, claim, claim_of, conformance, deploy, document, ending, many_runs, name, queued, recording, run, run_id, token, upload, with_tenant,
 };
 use crate::{
     Change, Changes, DocumentStore as _, Inspected, Notice, Objects, PageRequest, PostgresOpenError, PostgresOptions, PostgresStore,
@@ -81,11 +81,16 @@ async fn nodes_that_claim_at_once_share_the_runs() {
         async move { one.queue_run(acme, &queued(number), None, 1000).await.unwrap() }
     }))
     .await;
-    let rounds = (0..30).map(|round| (if round % 2 == 0 { &one } else { &two }).claim_due_runs(at(999), 3));
-    let claimed: Vec<_> = join_all(rounds).await.into_iter().flat_map(|claimed| claimed.unwrap()).collect();
+    let other = with_tenant(&two, "other").await;
+    let round = async |round| {
+        let node = if round % 2 == 0 { &one } else { &two };
+        // Of all, or of those whose turn it is.
+        if round % 3 == 0 { claim(node, at(999), 3).await } else { claim_of(node, &[(&acme, 3), (&other, 3)], at(999)).await }
+    };
+    let claimed: Vec<_> = join_all((0..30).map(round)).await.into_iter().flatten().collect();
     let ids: BTreeSet<_> = claimed.iter().map(|claimed| claimed.run.record.id).collect();
     assert_eq!(ids.len(), claimed.len(), "each is given out once");
-    let rest = one.claim_due_runs(at(999), 1000).await.unwrap();
+    let rest = claim(&one, at(999), 1000).await;
     assert_eq!(ids.len() + rest.len(), 60);
     assert_eq!(two.requeue_claimed().await.unwrap(), 0, "all of them are held");
 }
@@ -98,7 +103,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
     assert_eq!(slow.lease_time(), Some(short.lease));
     let acme = with_tenant(&slow, "acme").await;
     slow.queue_run(&acme, &queued(1), None, 100).await.unwrap();
-    let first = slow.claim_due_runs(at(1), 1).await.unwrap().remove(0);
+    let first = claim(&slow, at(1), 1).await.remove(0);
     let leases = [first.lease.clone()];
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -106,7 +111,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
         assert_eq!(quick.requeue_claimed().await.unwrap(), 0, "it is renewed");
     }
     until("the lease runs out", async || quick.requeue_claimed().await.unwrap() == 1).await;
-    let second = quick.claim_due_runs(at(2), 1).await.unwrap().remove(0);
+    let second = claim(&quick, at(2), 1).await.remove(0);
     let late = run(1, Some("orders"), RunStatus::Failed);
     let refused = slow.end_run(&acme, Some(&first.lease), ending(&late, Some(&recording("late")), &[], Some(&queued(2)))).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
@@ -128,7 +133,7 @@ async fn renewing_leases_waits_for_nobody_who_writes() {
     for number in 1..=3 {
         store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
     }
-    let claimed = store.claim_due_runs(at(9), 3).await.unwrap();
+    let claimed = claim(&store, at(9), 3).await;
     let mut leases: Vec<_> = claimed.iter().map(|claimed| claimed.lease.clone()).collect();
     // Somebody ends one of them, in a transaction that may well want the others next.
     let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
@@ -439,5 +444,5 @@ async fn text_that_postgres_does_not_take_finds_nothing() {
     let names: Vec<_> = store.scripts(&acme, &after).await.unwrap().items.into_iter().map(|script| script.name).collect();
     assert_eq!(names, [name("b")]);
     assert!(!store.delete_token(&acme, "a\0b").await.unwrap());
-    assert!(store.claim_due_runs(Timestamp::MAX, 5).await.unwrap().is_empty());
+    assert!(claim(&*store, Timestamp::MAX, 5).await.is_empty());
 }

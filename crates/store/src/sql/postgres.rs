@@ -12,6 +12,8 @@
 //! * **Migrations** run under an advisory lock, which sqlx takes.
 //! * **Codes of errors** are told apart in `database/failure.rs`.
 
+use super::runs::around;
+
 /// Replaces the name of the type in migrations.
 pub(crate) const COLLATION: (&str, &str) = (" TEXT", " TEXT COLLATE \"C\"");
 
@@ -41,29 +43,44 @@ pub(crate) const RENEW_UNLESS_HELD: &str = "UPDATE run_queue SET lease_until = $
      SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 AND lease_token = $3 FOR UPDATE SKIP LOCKED)";
 pub(crate) const LOCK_QUEUED: &str = "SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 FOR UPDATE";
 
-macro_rules! claim_due {
-    ($whose:literal) => {
+macro_rules! due {
+    ($whose:literal, $limit:literal) => {
         concat!(
-            "WITH due AS ( \
-             SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.input_object, \
+            "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.input_object, \
              q.checkpoint_object, q.due_at FROM run_queue AS q JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
             $whose,
-            " ORDER BY q.due_at LIMIT $2 FOR UPDATE OF q SKIP LOCKED \
-             ), claimed AS ( \
+            " ORDER BY q.due_at LIMIT ",
+            $limit,
+            " FOR UPDATE OF q SKIP LOCKED"
+        )
+    };
+}
+macro_rules! claim_due {
+    ($($due:expr),+) => {
+        concat!(
+            "WITH due AS (",
+            $($due,)+
+            "), claimed AS ( \
              UPDATE run_queue AS q SET claimed = 1, lease_token = $3, \
              lease_until = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + $4 \
              FROM due WHERE q.tenant = due.tenant AND q.id = due.id \
              ), running AS ( \
              UPDATE runs AS r SET status = 'running', started_at = CASE r.status WHEN 'queued' THEN $1 ELSE r.started_at END \
              FROM due WHERE r.tenant = due.tenant AND r.id = due.id \
-             ) SELECT tenant, record, content_type, input, writes, subject_values, id, checkpoint, input_object, checkpoint_object FROM due ORDER BY due_at"
+             ) SELECT tenant, record, content_type, input, writes, subject_values, id, checkpoint, input_object, checkpoint_object, ",
+            around!("due"),
+            " FROM due ORDER BY due_at"
         )
     };
 }
 /// Claims under token $3 for $4 microseconds what is due at $1, up to $2 runs, and gives rows as [`super::runs::DUE`] does.
-pub(crate) const CLAIM_DUE: &str = claim_due!("");
-/// The same of the tenant $5.
-pub(crate) const CLAIM_DUE_OF: &str = claim_due!(" AND q.tenant = $5");
+pub(crate) const CLAIM_DUE: &str = claim_due!(due!("", "$2"));
+/// The same of the tenants $5, as many of each as $2 says at its place; both are lists with commas.
+pub(crate) const CLAIM_DUE_OF: &str = claim_due!(
+    "SELECT of_one.* FROM unnest(string_to_array($5, ','), CAST(string_to_array($2, ',') AS BIGINT[])) AS turn(tenant, share) CROSS JOIN LATERAL (",
+    due!(" AND q.tenant = turn.tenant", "turn.share"),
+    ") AS of_one"
+);
 
 /// Whether writes are taken: off on a standby and where the operator says so.
 pub(crate) const READ_ONLY: &str = "SELECT current_setting('transaction_read_only')";

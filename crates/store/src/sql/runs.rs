@@ -130,11 +130,32 @@ pub(crate) fn dequeue_held(rows: usize) -> String {
     text
 }
 pub(crate) const ANY_DUE: &str = "SELECT id FROM run_queue WHERE claimed = 0 AND due_at <= $1 LIMIT 1";
+/// Of a run, whether somebody may wait for its end elsewhere, and whether something was recorded of it.
+macro_rules! around {
+    ($run:literal) => {
+        concat!(
+            "CASE WHEN EXISTS (SELECT 1 FROM awaited_runs AS a WHERE a.tenant = ",
+            $run,
+            ".tenant AND a.id = ",
+            $run,
+            ".id) \
+             THEN CAST(1 AS BIGINT) ELSE 0 END, \
+             CASE WHEN EXISTS (SELECT 1 FROM run_recordings AS c WHERE c.tenant = ",
+            $run,
+            ".tenant AND c.id = ",
+            $run,
+            ".id) \
+             THEN CAST(1 AS BIGINT) ELSE 0 END"
+        )
+    };
+}
+pub(super) use around;
 macro_rules! due {
     ($whose:literal) => {
         concat!(
-            "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.input_object, q.checkpoint_object \
-             FROM run_queue AS q JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
+            "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.input_object, q.checkpoint_object, ",
+            around!("q"),
+            " FROM run_queue AS q JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
             $whose,
             " ORDER BY q.due_at LIMIT $2"
         )

@@ -15,12 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use snaphook_model::TenantName;
 use sqlx::sqlite::SqlitePool;
 use uuid::Uuid;
 
 use crate::database::{Database, Row, query};
-use crate::on_sql::{OnSql, Parts};
+use crate::on_sql::{OnSql, Parts, Whose};
 use crate::sql::{runs, tenants as sql};
 use crate::{Changes, Store, StoreError, StoreFuture};
 
@@ -53,13 +52,7 @@ impl Files {
 }
 
 /// See [`Database::claim`].
-pub(crate) async fn claim(
-    database: &Database,
-    tenant: Option<&TenantName>,
-    now_us: i64,
-    limit: u32,
-    token: Uuid,
-) -> Result<Vec<Row>, StoreError> {
+pub(crate) async fn claim(database: &Database, whose: Whose<'_>, now_us: i64, token: Uuid) -> Result<Vec<Row>, StoreError> {
     // Mostly nothing is due; finding that out takes no turn among the writers.
     if query(runs::ANY_DUE).bind(now_us).read_optional(database).await?.is_none() {
         return Ok(Vec::new());
@@ -67,11 +60,16 @@ pub(crate) async fn claim(
     let mut writer = database.write().await?;
     // Nothing is lost with a claim: what is not claimed is claimed again.
     let mut transaction = writer.begin_batch().await?;
-    let due = match tenant {
-        Some(tenant) => query(runs::DUE_OF).bind(now_us).bind(limit).bind(tenant.as_str()),
-        None => query(runs::DUE).bind(now_us).bind(limit),
+    let due = match whose {
+        Whose::All(limit) => query(runs::DUE).bind(now_us).bind(limit).fetch_all(&mut transaction).await?,
+        Whose::Of(shares) => {
+            let mut due = Vec::new();
+            for (tenant, share) in shares {
+                due.extend(query(runs::DUE_OF).bind(now_us).bind(*share).bind(tenant.as_str()).fetch_all(&mut transaction).await?);
+            }
+            due
+        }
     };
-    let due = due.fetch_all(&mut transaction).await?;
     for row in &due {
         let of_run = |sql| Ok::<_, StoreError>(query(sql).bind(row.get::<&str>(0)?).bind(row.get::<&str>(6)?));
         of_run(runs::CLAIM)?.bind(token.to_string()).execute(&mut transaction).await?;

@@ -13,7 +13,9 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
-use crate::conformance::{at, conformance, deploy, document, many_runs, name, pin, queued, recording, run, run_id, tenant, with_tenant};
+use crate::conformance::{
+    at, claim, conformance, deploy, document, many_runs, name, pin, queued, recording, run, run_id, tenant, with_tenant,
+};
 use crate::{DocumentStore as _, OpenError, RunStore as _, ScriptStore as _, SqliteStore, Store, StoreError};
 
 async fn fresh() -> (Arc<dyn Store>, TempDir) {
@@ -246,7 +248,7 @@ async fn a_queued_run_that_cannot_be_read_holds_up_no_other() {
         ("UPDATE runs SET record = '?' || record WHERE id = $1", "UPDATE runs SET record = substr(record, 2) WHERE id = $1");
     sqlx::query(damage).bind(run_id(1).to_string()).execute(&mut connection).await.unwrap();
     let claimed = async |now| {
-        let claimed = store.claim_due_runs(at(now), 2).await.unwrap();
+        let claimed = claim(&*store, at(now), 2).await;
         claimed.into_iter().map(|claimed| claimed.run.record.id).collect::<Vec<_>>()
     };
     assert_eq!(claimed(5).await, [run_id(2)]);
@@ -254,5 +256,5 @@ async fn a_queued_run_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(claimed(5).await, []);
     sqlx::query(repair).bind(run_id(1).to_string()).execute(&mut connection).await.unwrap();
     assert_eq!(claimed(3_000).await, []);
-    assert_eq!(claimed(3_605).await, [run_id(1)]);
+    assert_eq!(claimed(3_610).await, [run_id(1)]);
 }

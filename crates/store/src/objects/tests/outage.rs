@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use snaphook_model::{Code, RunStatus};
 use snaphook_testkit::{Gate, Link};
 use tempfile::TempDir;
 
 use super::{Stored, opened};
-use crate::conformance::{at, deploy, ending, name, queued, recording, run, run_id, upload, with_tenant};
-use crate::objects::Objects;
+use crate::conformance::{at, claim, deploy, ending, name, queued, recording, run, run_id, tenant, upload, with_tenant};
+use crate::objects::{ObjectKey, ObjectKind, Objects};
 use crate::{AddedVersion, RunStore as _, ScriptStore as _, Store as _, StoreError};
 
 #[tokio::test]
@@ -35,7 +36,7 @@ async fn without_the_storage_uploads_are_refused_and_recordings_are_kept() {
     // Runs have ended, and nobody can be told that they have not: what replays them goes into the database.
     store.record_run(&acme, &run(1, None, RunStatus::Succeeded), Some(recording("first"))).await.unwrap();
     store.queue_run(&acme, &queued(2), None, 100).await.unwrap();
-    let lease = store.claim_due_runs(at(5), 1).await.unwrap().remove(0).lease;
+    let lease = claim(&store, at(5), 1).await.remove(0).lease;
     let begun = Instant::now();
     let ended = run(2, Some("orders"), RunStatus::Succeeded);
     store.end_run(&acme, Some(&lease), ending(&ended, Some(&recording("second")), &[], None)).await.unwrap();
@@ -115,4 +116,39 @@ async fn who_writes_does_not_wait_for_anothers_object() {
     adding.await.unwrap();
     assert_eq!(stored.store.recording(&acme, run_id(1)).await.unwrap(), Some(recording("text")));
     assert_eq!(stored.store.recording(&acme, run_id(2)).await.unwrap(), Some(recording("queued")));
+}
+
+/// What cannot be removed now is left, and does not keep anybody from finding that the storage is back.
+#[tokio::test]
+async fn a_storage_that_is_back_is_used_again_while_much_is_to_be_removed() {
+    let s3 = snaphook_testkit::S3::start();
+    let link = Link::to(s3.address());
+    let objects = Objects::at(&s3.url("p"), s3.settings(link.address())).unwrap().with_large_bytes(0);
+    let bytes = Bytes::from_static(b"some bytes");
+    let key = ObjectKey::new(&tenant("acme"), ObjectKind::Input, &bytes);
+    objects.put(&key, bytes.clone()).await.unwrap();
+    link.take_down();
+    objects.get_claimed(&key).await.unwrap_err();
+    link.mend();
+    let begun = Instant::now();
+    while objects.get_claimed(&key).await.is_err() {
+        objects.remove(&["p/acme/inputs/nothing".to_owned()]).await;
+        assert!(begun.elapsed() < Duration::from_secs(30), "it has been back for long");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_tries_whether_the_storage_is_back() {
+    let s3 = snaphook_testkit::S3::start();
+    let objects = super::place(&s3, "p");
+    let patience = Duration::from_secs(9);
+    assert!(!objects.is_away(patience));
+    objects.answered(false);
+    assert!(objects.is_away(patience), "it did not answer a moment ago");
+    *objects.away_until() = Some(Instant::now());
+    assert!(!objects.is_away(patience), "the first one tries it");
+    assert!(objects.is_away(patience), "the others wait for what becomes of it");
+    objects.answered(true);
+    assert!(!objects.is_away(patience));
 }

@@ -1,14 +1,19 @@
 //! Inputs and checkpoints of runs that wait lie beside the database where they are large, for as long as their rows name them.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use bytes::Bytes;
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use snaphook_model::{RunRecord, RunStatus, TenantName};
 use snaphook_testkit::postgres::Cluster;
 use snaphook_testkit::{Gate, Link, S3};
 use sqlx::Row as _;
+use tempfile::TempDir;
 
-use super::{Stored, keys, place};
-use crate::conformance::{at, ending, name, queued, recording, run, run_id, with_tenant};
+use super::{Stored, keys, opened, place};
+use crate::conformance::{at, claim, claim_of, ending, name, queued, recording, run, run_id, with_tenant};
 use crate::{
     Cancelled, ClaimedRun, Lease, Objects, PostgresOptions, PostgresStore, QueuedRun, RunStore as _, SavedRun, Store, StoreError,
     TenantStore as _, WaitStore as _, Wake,
@@ -20,7 +25,7 @@ fn counts(s3: &S3) -> [usize; 3] {
 }
 
 async fn due(store: &dyn Store, now: i64) -> Vec<ClaimedRun> {
-    store.claim_due_runs(at(now), 10).await.unwrap()
+    claim(store, at(now), 10).await
 }
 
 /// Writes down that a run is at `checkpoint`.
@@ -108,7 +113,7 @@ async fn objects_go_with_runs_that_nobody_holds() {
     }
     assert_eq!(counts(s3), [3, 1, 2]);
     // One that had ended before its node died, though nobody took it out of the queue.
-    assert_eq!(store.claim_due_runs_of(&acme, at(2), 9).await.unwrap().len(), 1);
+    assert_eq!(claim_of(store, &[(&acme, 9)], at(2)).await.len(), 1);
     store.record_run(&acme, &run(2, Some("orders"), RunStatus::Succeeded), None).await.unwrap();
     store.flush().await.unwrap();
     assert_eq!(store.requeue_claimed().await.unwrap(), 0);
@@ -144,7 +149,7 @@ async fn a_row_is_written_after_its_objects() {
     gate.open();
     assert_eq!(store.run(&acme, run_id(2)).await.unwrap(), None);
     assert_eq!(counts(s3), [3, 1, 1]);
-    let two_days = std::time::Duration::from_secs(2 * 24 * 3600);
+    let two_days = Duration::from_secs(2 * 24 * 3600);
     s3.keys().iter().for_each(|key| s3.age(key, two_days));
     let a_day_ago = Timestamp::now().checked_sub(SignedDuration::from_hours(24)).unwrap();
     assert_eq!(store.sweep_objects(a_day_ago).await.unwrap(), 1);
@@ -215,11 +220,44 @@ async fn a_node_that_cannot_reach_the_storage_leaves_the_run_to_another() {
     let claimed = due(&here, 2).await;
     assert_eq!(claimed.iter().map(|run| run.run.record.id).collect::<Vec<_>>(), [run_id(2)], "what needs no object runs");
     assert!(due(&there, 11).await.is_empty());
-    assert_eq!(due(&there, 12).await.remove(0).run.input, large.input);
+    assert_eq!(due(&there, 32).await.remove(0).run.input, large.input);
     // What is accepted meanwhile is kept in its row.
     let another = QueuedRun { record: run(20, Some("orders"), RunStatus::Queued), ..large.clone() };
     here.queue_run(&acme, &another, Some(&recording("text")), 100).await.unwrap();
     assert_eq!(counts(&s3), [1, 0, 0]);
     assert_eq!(due(&here, 20).await.remove(0).run.input, large.input);
     assert_eq!(there.run(&acme, run_id(20)).await.unwrap().unwrap().flow, Some(name("orders")));
+}
+
+/// Runs of large inputs wait for a storage that hangs; those who claim do not, nor do the other runs.
+#[tokio::test]
+async fn a_storage_that_hangs_holds_up_only_what_needs_it() {
+    let (directory, s3) = (TempDir::new().unwrap(), S3::start());
+    let store = opened(&directory, place(&s3, "p").with_large_bytes(1000)).await;
+    let acme = with_tenant(&store, "acme").await;
+    let large = |number| QueuedRun { input: snaphook_model::Payload::json(format!("\"{}\"", "x".repeat(2000))), ..queued(number) };
+    for number in 1..=9 {
+        store.queue_run(&acme, &large(number), None, 100).await.unwrap();
+    }
+    store.queue_run(&acme, &queued(10), None, 100).await.unwrap();
+    let (before, gate) = (s3.gets(), Gate::closed());
+    s3.answer_gets_after(&gate);
+    let mut claims = store.claim_due_runs(at(10), 10).await.unwrap();
+    assert_eq!(claims.len(), 10, "a claim reads no object");
+    let small = store.claimed_run(claims.pop().unwrap()).await.unwrap();
+    assert_eq!(small.run.record.id, run_id(10));
+    let mut reading = pin!(join_all(claims.into_iter().map(|claim| store.claimed_run(claim))));
+    tokio::select! {
+        _ = &mut reading => panic!("nobody has answered"),
+        () = s3.have_been_asked_for(before + 4) => {}
+    }
+    let more = tokio::time::timeout(Duration::from_millis(200), s3.have_been_asked_for(before + 5));
+    tokio::select! {
+        _ = &mut reading => panic!("nobody has answered"),
+        more = more => assert!(more.is_err(), "a few at a time, so that each of them is answered in time"),
+    }
+    gate.open();
+    for run in reading.await {
+        assert_eq!(run.unwrap().run.input, large(0).input);
+    }
 }
