@@ -165,3 +165,31 @@ impl Drop for Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use snaphook_model::{RunId, TenantName};
+    use snaphook_store::Lease;
+    use uuid::Uuid;
+
+    use super::Driven;
+
+    /// A lease that goes with its run's end looks lost to who renews it at that moment.
+    #[test]
+    fn a_run_that_is_being_ended_is_not_let_go_of() {
+        let driven = Driven::default();
+        let tenant = TenantName::new("acme").expect("it is a name");
+        let lease = Lease { tenant: tenant.clone(), run: RunId(Uuid::now_v7()), token: Uuid::now_v7() };
+        let entry = driven.enter(&tenant, lease.run, Some(lease.clone()));
+        assert_eq!(driven.leases(), [lease.clone()]);
+        driven.ends(lease.run);
+        assert_eq!(driven.leases(), [lease.clone()], "it is renewed until it has ended");
+        assert!(!driven.abandon(&lease));
+        assert!(!entry.abandoned().is_cancelled());
+        drop(entry);
+
+        let entry = driven.enter(&tenant, lease.run, Some(lease.clone()));
+        assert!(driven.abandon(&lease));
+        assert!(entry.abandoned().is_cancelled());
+    }
+}
