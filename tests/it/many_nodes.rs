@@ -364,3 +364,21 @@ async fn a_run_is_seen_and_ended_at_every_node() {
     assert_eq!(problem(&waiting.await.unwrap().expect(409)).0, "cancelled");
     assert_eq!(tenant.record_of(&run).await["status"], "cancelled");
 }
+
+/// A run under way holds no row that is looked at before its next step.
+#[tokio::test]
+async fn a_run_under_way_is_ended_from_another_node() {
+    let url = Cluster::shared().database();
+    let options = NodeOptions::on(&url).with("--lease-s", "2");
+    let here = NodeProcess::start_with(node(), options.clone());
+    let (tenant, upstream, gate) = (here.tenant().await, Upstream::start().await, Gate::closed());
+    upstream.on("/x", Answer::json(json!({})).after(&gate));
+    tenant.flow("f", json!({"steps": [{"url": upstream.url("/x"), "method": "GET"}]})).await;
+    let run = tenant.start("f", json!(null)).await;
+    upstream.received(1).await;
+    // It does not take the run up itself: it was not there.
+    let there = NodeProcess::start_with(node(), options);
+    let _ = at(&there, &tenant).client.post(&format!("/v1/runs/{run}/cancel"), &json!({})).await.expect(200);
+    until("who has the run hears of it", async || tenant.record_of(&run).await["status"] == "cancelled").await;
+    gate.open();
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use snaphook_flow::{Definitions as _, DefinitionsFuture, PreparedEndpoint, PreparedFlow, Runner};
+use snaphook_flow::{DefinitionsFuture, PreparedEndpoint, PreparedFlow, Runner};
 use snaphook_model::{Connector, Flow, Invalid, Name, Tenant, TenantName, TriggerAuth};
 use snaphook_store::Store;
 

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::connections::{CallSecrets, Uses};
+use crate::driven::Entry;
 use crate::events;
 use crate::files::RunFiles;
 use crate::machine::{Arguments, Call, End, Failure, Repeat};
@@ -137,6 +138,8 @@ pub(crate) struct Start {
     recording: Option<Recording>,
     /// By what it is held if it was taken from the store's queue, which has to hear of its end.
     lease: Option<Lease>,
+    /// Its place among those that this process is at, where it has one already.
+    entry: Option<Entry>,
     /// Whether somebody may wait for its end at another node.
     is_awaited: bool,
     /// Where it was when it was written down, if it had begun; what it had done by then, and how many events that had made.
@@ -162,6 +165,7 @@ impl Start {
             usage: RunUsage::default(),
             recording: None,
             lease: None,
+            entry: None,
             is_awaited: false,
             checkpoint: None,
             steps: Vec::new(),
@@ -185,7 +189,7 @@ impl Start {
     }
 
     /// A run from the store's queue.
-    pub(crate) fn claimed(claimed: ClaimedRun, recording: Option<Recording>) -> Self {
+    pub(crate) fn claimed(claimed: ClaimedRun, recording: Option<Recording>, entry: Option<Entry>) -> Self {
         let ClaimedRun { lease, run, checkpoint, is_awaited, .. } = claimed;
         let QueuedRun { record, input, writes, subject_values } = run;
         let events = if checkpoint.is_some() { events::of(&record).len() } else { 0 };
@@ -204,6 +208,7 @@ impl Start {
             recording,
             request: None,
             lease: Some(lease),
+            entry,
             is_awaited,
             checkpoint,
             steps: record.steps,

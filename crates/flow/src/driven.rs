@@ -56,13 +56,19 @@ pub(crate) struct Awaited {
 }
 
 impl Driven {
-    /// A run begins, or goes on.
+    /// A run begins, or goes on. Whoever was at it before in this process has lost it.
     pub(crate) fn enter(&self, tenant: &TenantName, run: RunId, lease: Option<Lease>) -> Entry {
         let (cancelled, abandoned) = (CancellationToken::new(), CancellationToken::new());
         let number = self.entered.fetch_add(1, Ordering::Relaxed);
         let entered =
             Run { number, tenant: tenant.clone(), cancelled: cancelled.clone(), abandoned: abandoned.clone(), lease, ends: false };
-        self.runs().insert(run, entered);
+        if let Some(before) = self.runs().insert(run, entered) {
+            before.abandoned.cancel();
+            // It was meant for the run, whoever drives it.
+            if before.cancelled.is_cancelled() {
+                cancelled.cancel();
+            }
+        }
         Entry { all: self.clone(), run, number, cancelled, abandoned, _counted: held(&metrics().runs_driven) }
     }
 
@@ -95,13 +101,6 @@ impl Driven {
     pub(crate) fn hold(&self, run: RunId, lease: Option<Lease>) {
         if let Some(found) = self.runs().get_mut(&run) {
             found.lease = lease;
-        }
-    }
-
-    /// A run is being ended.
-    pub(crate) fn ends(&self, run: RunId) {
-        if let Some(found) = self.runs().get_mut(&run) {
-            found.ends = true;
         }
     }
 
@@ -150,6 +149,13 @@ impl Entry {
         &self.cancelled
     }
 
+    /// The run is being ended by whoever has this entry.
+    pub(crate) fn ends(&self) {
+        if let Some(found) = self.all.runs().get_mut(&self.run).filter(|found| found.number == self.number) {
+            found.ends = true;
+        }
+    }
+
     /// Told when another node has the run.
     pub(crate) const fn abandoned(&self) -> &CancellationToken {
         &self.abandoned
@@ -182,7 +188,7 @@ mod tests {
         let lease = Lease { tenant: tenant.clone(), run: RunId(Uuid::now_v7()), token: Uuid::now_v7() };
         let entry = driven.enter(&tenant, lease.run, Some(lease.clone()));
         assert_eq!(driven.leases(), [lease.clone()]);
-        driven.ends(lease.run);
+        entry.ends();
         assert_eq!(driven.leases(), [lease.clone()], "it is renewed until it has ended");
         assert!(!driven.abandon(&lease));
         assert!(!entry.abandoned().is_cancelled());
@@ -191,5 +197,21 @@ mod tests {
         let entry = driven.enter(&tenant, lease.run, Some(lease.clone()));
         assert!(driven.abandon(&lease));
         assert!(entry.abandoned().is_cancelled());
+    }
+
+    /// A node that could not renew a lease in time may be the one that takes the run up again.
+    #[test]
+    fn who_has_lost_a_run_to_the_same_process_lets_go_of_it() {
+        let driven = Driven::default();
+        let tenant = TenantName::new("acme").expect("it is a name");
+        let [first, second] = [(); 2].map(|()| Lease { tenant: tenant.clone(), run: RunId(Uuid::nil()), token: Uuid::now_v7() });
+        let before = driven.enter(&tenant, first.run, Some(first.clone()));
+        assert!(driven.cancel(&tenant, first.run));
+        let after = driven.enter(&tenant, second.run, Some(second.clone()));
+        assert!(before.abandoned().is_cancelled() && !after.abandoned().is_cancelled());
+        assert!(after.cancelled().is_cancelled(), "it is the run that was cancelled");
+        before.ends();
+        drop(before);
+        assert!(driven.abandon(&second), "what the first one does changes nothing for the second");
     }
 }

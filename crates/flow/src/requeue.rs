@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use snaphook_model::Fault;
-use snaphook_store::{Claim, Notice};
+use snaphook_store::{Claim, Notice, Renewed};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -130,10 +130,10 @@ pub(crate) async fn requeue(inner: Arc<Inner>, definitions: Arc<dyn Definitions>
 }
 
 /// Keeps the leases of the runs that this process is at, until shutdown, and lets go of those that it has lost. A run whose lease cannot be
-/// renewed in time is let go of as well: another node may take it up then.
+/// renewed in time is let go of as well: another node may take it up then. So it also hears which of them were cancelled at another node.
 pub(crate) async fn renew(inner: Arc<Inner>, shutdown: CancellationToken) {
     let Some(lease_time) = inner.parts.store.lease_time() else { return };
-    let mut renewed = Instant::now();
+    let mut last = Instant::now();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -144,19 +144,22 @@ pub(crate) async fn renew(inner: Arc<Inner>, shutdown: CancellationToken) {
             if shutdown.is_cancelled() {
                 return;
             }
-            renewed = Instant::now();
+            last = Instant::now();
             continue;
         }
-        let lost = match tokio::time::timeout(lease_time / 4, inner.parts.store.renew_leases(&leases)).await {
-            Ok(Ok(lost)) => {
-                renewed = Instant::now();
-                lost
+        let renewed = match tokio::time::timeout(lease_time / 4, inner.parts.store.renew_leases(&leases)).await {
+            Ok(Ok(renewed)) => {
+                last = Instant::now();
+                renewed
             }
             // Half of the time is left for what is under way to notice.
-            _ if renewed.elapsed() >= lease_time / 2 => leases,
-            _ => Vec::new(),
+            _ if last.elapsed() >= lease_time / 2 => Renewed { lost: leases, ..Renewed::default() },
+            _ => Renewed::default(),
         };
-        for lease in lost {
+        for lease in renewed.cancelled {
+            inner.driven.cancel(&lease.tenant, lease.run);
+        }
+        for lease in renewed.lost {
             // One that has ended or parked meanwhile holds no lease any more.
             if inner.driven.abandon(&lease) {
                 tracing::warn!(run = %lease.run, "the lease of a run was lost: another node goes on with it, or its tenant is gone");
@@ -236,7 +239,7 @@ async fn round(
         }
         Ok(claimed) => {
             for claim in claimed {
-                let held = turns.hold(claim.tenant(), Arc::clone(inner));
+                let held = turns.hold(&claim.lease().tenant, Arc::clone(inner));
                 // No more is given than there is room.
                 if let Some(place) = room.split(1) {
                     begin(claim, (place, held));

@@ -53,7 +53,7 @@ pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};
 pub use reseal::ResealStore;
 pub use retention::{RetentionStore, Sweep, Swept};
-pub use runs::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, RunFilter, RunStore};
+pub use runs::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, Renewed, RunFilter, RunStore};
 pub use scripts::{AddedVersion, ComponentMark, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{DataDir, OpenError, SqliteStore};

@@ -35,6 +35,8 @@ pub struct ClaimedRun {
     pub is_awaited: bool,
     /// Whether something was recorded of it before.
     pub has_recording: bool,
+    /// Whether somebody has cancelled it while it was held, and nobody has seen to that.
+    pub is_cancelled: bool,
 }
 
 /// A node's time-bound claim on a run. On a database of one node it has no end but the run's, or that of the node.
@@ -46,6 +48,15 @@ pub struct Lease {
     pub run: RunId,
     /// Made for the round of claims that the run was taken in.
     pub token: Uuid,
+}
+
+/// What was found when leases were renewed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Those that are lost.
+    pub lost: Vec<Lease>,
+    /// Those of runs that somebody has cancelled, which are renewed all the same.
+    pub cancelled: Vec<Lease>,
 }
 
 /// What a replay of a run needs, in its maker's own form. The store does not read it.
@@ -122,16 +133,16 @@ pub trait RunStore: Send + Sync {
     /// The same of some tenants, each of them named once: up to so many of each.
     fn claim_due_runs_of<'a>(&'a self, shares: &'a [(TenantName, u32)], now: Timestamp) -> StoreFuture<'a, Vec<Claim>>;
 
-    /// The run behind a claim. Takes as long as the storage of its large parts does, half a minute at most before and as long in its turn. When
-    /// this fails, the run waits for some seconds, or for an hour where nothing suggests that it can be read then; the others go on.
+    /// The run behind a claim. Takes as long as the storage of its large parts does, which a few at a time may ask; keep its lease meanwhile. When this
+    /// fails, the run waits for some seconds, or for an hour where nothing suggests that it can be read then; the others go on.
     fn claimed_run(&self, claim: Claim) -> StoreFuture<'_, ClaimedRun>;
 
     /// Up to `limit` tenants after this one, in the order of their names, that have runs that are due: whose turn is next.
     fn due_tenants<'a>(&'a self, now: Timestamp, after: Option<&'a TenantName>, limit: u32) -> StoreFuture<'a, Vec<TenantName>>;
 
-    /// Makes leases last as long again as when they were taken, and answers with those that are lost. Renew them well before
-    /// [`crate::Store::lease_time`] has passed; work under one ends before that.
-    fn renew_leases<'a>(&'a self, leases: &'a [Lease]) -> StoreFuture<'a, Vec<Lease>>;
+    /// Makes leases last as long again as when they were taken. Renew them well before [`crate::Store::lease_time`] has passed; work under one ends
+    /// before that.
+    fn renew_leases<'a>(&'a self, leases: &'a [Lease]) -> StoreFuture<'a, Renewed>;
 
     /// Puts claimed runs that nobody holds any more back into the queue and counts them: those whose lease ran out. A node that is alone on its
     /// database calls this at its start, when whoever claimed them is dead: there it puts back all of them.

@@ -217,7 +217,7 @@ pub(super) fn next_run(id: &RunId, ended: &RunRecord, delay: Duration) -> RunRec
 pub(crate) async fn refuse_run(inner: &Inner, tenant: &Arc<Tenant>, claimed: ClaimedRun, fault: Fault) {
     let (flow, version) = (claimed.run.record.flow.clone(), claimed.run.record.flow_version);
     let is_awaited = claimed.is_awaited;
-    let mut start = Start::claimed(claimed, None);
+    let mut start = Start::claimed(claimed, None, None);
     let mut record = blank_record(&start, start.usage);
     record.trigger = start.trigger.take();
     record.steps = std::mem::take(&mut start.steps);

@@ -33,9 +33,15 @@ enum Came {
 
 /// Runs a flow from its first step, or from where it was written down, to its record or to its next wait, and queues the run that repeats it
 /// where one follows.
-pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &PreparedFlow, start: Start, deadline: Instant) -> Finished {
+pub(crate) async fn run_flow(
+    inner: &Arc<Inner>,
+    tenant: &Arc<Tenant>,
+    flow: &PreparedFlow,
+    mut start: Start,
+    deadline: Instant,
+) -> Finished {
     let run = start.id;
-    let driven = inner.driven.enter(&tenant.name, run, start.lease.clone());
+    let driven = start.entry.take().unwrap_or_else(|| inner.driven.enter(&tenant.name, run, start.lease.clone()));
     let mut scope = scope(inner, tenant, flow, start, deadline, driven.cancelled().clone());
     let begun = Box::pin(trigger::begin(&mut scope, flow)).await;
     scope.ledger.trigger = begun.invocation.clone().or_else(|| scope.start.trigger.take());
@@ -50,7 +56,7 @@ pub(crate) async fn run_flow(inner: &Arc<Inner>, tenant: &Arc<Tenant>, flow: &Pr
     let outcome = match came {
         Came::End(end) => {
             let is_awaited = scope.start.is_awaited;
-            inner.driven.ends(run);
+            driven.ends();
             let outcome = Box::pin(end_run(scope, end, begun.answer)).await;
             if !matches!(outcome, Outcome::Waiting) {
                 awaiting::tell(inner, &tenant.name, run, &outcome, is_awaited).await;

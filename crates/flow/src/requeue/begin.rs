@@ -1,7 +1,7 @@
 //! What becomes of a claim: its run goes on, or ends where what it is made of is gone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use snaphook_model::{Code, Fault, Tenant};
 use snaphook_store::{Claim, ClaimedRun, Recording};
@@ -14,37 +14,58 @@ use crate::prepared::PreparedFlow;
 use crate::record;
 use crate::runner::Inner;
 
-/// Drives a claimed run to its end, or ends it where its tenant, flow or scripts are gone. A store that is away is waited for, unless the run's
-/// lease may run out meanwhile: whoever takes the run up then goes on with it.
+/// A run and what it is made of.
+struct Ready {
+    claimed: ClaimedRun,
+    tenant: Arc<Tenant>,
+    flow: Result<Arc<PreparedFlow>, Fault>,
+    recording: Option<Recording>,
+}
+
+/// Drives a claimed run to its end, or ends it where its flow or scripts are gone. Its lease is kept from the first moment on; one that is lost
+/// meanwhile is not begun, since another node has it.
 pub(super) async fn begin(inner: &Arc<Inner>, definitions: &dyn Definitions, claim: Claim, shutdown: &CancellationToken) {
-    let store = &inner.parts.store;
-    let patience = store.lease_time().map_or(Duration::MAX, |time| time / 2);
-    let begun = Instant::now();
+    let lease = claim.lease();
+    let entry = inner.driven.enter(&lease.tenant, lease.run, Some(lease.clone()));
+    let ready = entry.abandoned().run_until_cancelled(made_ready(inner, definitions, claim, shutdown)).await;
+    let Some(Some(Ready { claimed, tenant, flow, recording })) = ready else { return };
+    if claimed.is_cancelled {
+        entry.cancelled().cancel();
+    }
+    match flow {
+        Ok(flow) => {
+            let deadline = Instant::now() + inner.config.queued_deadline;
+            let start = Start::claimed(claimed, recording, Some(entry));
+            Box::pin(drive::run_flow(inner, &tenant, &flow, start, deadline)).await;
+        }
+        Err(fault) => {
+            entry.ends();
+            drive::refuse_run(inner, &tenant, claimed, fault).await;
+        }
+    }
+}
+
+/// Reads a run and what it is made of. A store that is away is waited for until shutdown. None where there is nothing to begin.
+async fn made_ready(inner: &Inner, definitions: &dyn Definitions, claim: Claim, shutdown: &CancellationToken) -> Option<Ready> {
     // One that cannot be read was put aside, and said so.
-    let Ok(Ok(claimed)) = tokio::time::timeout(patience, store.claimed_run(claim)).await else { return };
+    let claimed = inner.parts.store.claimed_run(claim).await.ok()?;
     loop {
         let fault = match made_of(definitions, &claimed).await {
             // Its runs went with it.
-            Ok(None) => return,
-            Ok(Some((tenant, Ok(flow)))) => {
-                let deadline = Instant::now() + inner.config.queued_deadline;
+            Ok(None) => return None,
+            Ok(Some((_, Err(fault)))) | Err(fault) if fault.code == Code::StoreUnavailable => fault,
+            Ok(Some((tenant, flow))) => {
                 let recording = recorded_before(inner, &tenant, &claimed).await;
-                Box::pin(drive::run_flow(inner, &tenant, &flow, Start::claimed(claimed, recording), deadline)).await;
-                return;
+                return Some(Ready { claimed, tenant, flow, recording });
             }
-            Ok(Some((_, Err(fault)))) if fault.code == Code::StoreUnavailable => fault,
-            Ok(Some((tenant, Err(fault)))) => return drive::refuse_run(inner, &tenant, claimed, fault).await,
-            Err(fault) if fault.code == Code::StoreUnavailable => fault,
             // What the operator set is not valid any more. There is no tenant to end the run for.
-            Err(fault) => return tracing::error!(tenant = %claimed.tenant, detail = fault.detail, "a tenant's document cannot be used"),
+            Err(fault) => {
+                tracing::error!(tenant = %claimed.tenant, detail = fault.detail, "a tenant's document cannot be used");
+                return None;
+            }
         };
         tracing::warn!(run = %claimed.run.record.id, code = %fault.code, "a queued run could not begin; it is tried again");
-        if begun.elapsed().saturating_add(PAUSE) >= patience {
-            return;
-        }
-        if shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
-            return;
-        }
+        shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await?;
     }
 }
 

@@ -66,7 +66,7 @@ macro_rules! conformance {
                 say_the_same_with_and_without_a_summary;
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, gives_tenants_their_turns, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
-                lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
+                tells_who_holds_a_run_that_it_was_cancelled, lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
             waiting: go_on_when_their_time_has_come, keep_large_inputs_and_checkpoints, have_a_history, are_called_back_once,
                 hear_of_a_callback_that_came_before_they_waited, are_cancelled;
             awaited: ends_are_told, are_forgotten_in_the_end;
@@ -119,9 +119,9 @@ pub(crate) async fn claim_of(store: &dyn Store, shares: &[(&TenantName, u32)], n
 async fn runs_of(store: &dyn Store, claims: Vec<Claim>) -> Vec<ClaimedRun> {
     let mut runs = Vec::new();
     for claim in claims {
-        let tenant = claim.tenant().clone();
+        let lease = claim.lease().clone();
         if let Ok(run) = store.claimed_run(claim).await {
-            assert_eq!(run.tenant, tenant);
+            assert_eq!((&run.lease, &run.tenant, run.run.record.id), (&lease, &lease.tenant, lease.run));
             runs.push(run);
         }
     }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use snaphook_model::{Code, RunStatus, TenantName};
 
 use super::{at, claim, claim_of, ending, failure, queued, recording, run, run_id, tenant, with_tenant};
-use crate::{RunFilter, Store, StoreError};
+use crate::{Cancelled, Renewed, RunFilter, Store, StoreError};
 
 async fn status(store: &dyn Store, tenant: &TenantName, number: u64) -> RunStatus {
     store.run(tenant, run_id(number)).await.unwrap().unwrap().status
@@ -106,15 +106,32 @@ pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
     assert_eq!(store.runs(&acme, &filter, &crate::PageRequest::first(5)).await.unwrap().items.len(), 2);
 }
 
+/// Who holds a run hears that it was cancelled when its lease is renewed, and so does who takes it up next.
+pub(crate) async fn tells_who_holds_a_run_that_it_was_cancelled(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    for number in [1, 2] {
+        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
+    }
+    let claimed = claim(store, at(2), 2).await;
+    assert_eq!(claimed.iter().map(|run| run.is_cancelled).collect::<Vec<_>>(), [false, false]);
+    let leases: Vec<_> = claimed.into_iter().map(|run| run.lease).collect();
+    let end = |record| (record, Vec::new());
+    assert_eq!(store.cancel_run(&acme, run_id(1), &end).await.unwrap(), Cancelled::Asked);
+    assert_eq!(store.renew_leases(&leases).await.unwrap(), Renewed { lost: Vec::new(), cancelled: vec![leases[0].clone()] });
+    assert_eq!(store.requeue_claimed().await.unwrap(), 2);
+    let again = claim(store, at(3), 2).await;
+    assert_eq!(again.iter().map(|run| (run.run.record.id, run.is_cancelled)).collect::<Vec<_>>(), [(run_id(1), true), (run_id(2), false)]);
+}
+
 /// Who was taken for dead and was only slow must not write over what its successor did.
 pub(crate) async fn lets_only_who_holds_a_run_end_it(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
     let first = claim(store, at(1), 1).await.remove(0);
     let leases = [first.lease.clone()];
-    assert_eq!(store.renew_leases(&leases).await.unwrap(), []);
+    assert_eq!(store.renew_leases(&leases).await.unwrap().lost, []);
     assert_eq!(store.requeue_claimed().await.unwrap(), 1);
-    assert_eq!(store.renew_leases(&leases).await.unwrap(), leases);
+    assert_eq!(store.renew_leases(&leases).await.unwrap().lost, leases);
     let second = claim(store, at(2), 1).await.remove(0);
     assert_ne!(first.lease, second.lease);
 

@@ -129,11 +129,9 @@ impl Objects {
 
     /// The same for what can lie in its row just as well: says quickly whether it was written.
     pub(crate) async fn put_or_leave(&self, key: &ObjectKey, bytes: Bytes) -> bool {
-        if self.is_away(BESIDE_PATIENCE) {
-            return false;
-        }
+        let Some(trial) = Trial::of(self, BESIDE_PATIENCE) else { return false };
         let put = self.put_within(BESIDE_PATIENCE, key, bytes).await;
-        self.answered(put.is_ok());
+        trial.answered(put.is_ok());
         if let Err(error) = &put {
             tracing::warn!(error = error as &dyn std::error::Error, "a large payload goes into the database instead of its own place");
         }
@@ -164,11 +162,9 @@ impl Objects {
     pub(crate) async fn get_claimed(&self, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
         // Nobody closes it.
         let _turn = self.0.claimed_reads.acquire().await;
-        if self.is_away(ANSWER_PATIENCE) {
-            return Err(was_away());
-        }
+        let trial = Trial::of(self, ANSWER_PATIENCE).ok_or_else(was_away)?;
         let got = self.get(key).await;
-        self.answered(!matches!(got, Err(StoreError::ObjectsUnavailable(_))));
+        trial.answered(!matches!(got, Err(StoreError::ObjectsUnavailable(_))));
         got
     }
 
@@ -196,19 +192,14 @@ impl Objects {
         if keys.is_empty() {
             return;
         }
-        let removed = if self.is_away(ANSWER_PATIENCE) {
-            Err(was_away())
-        } else {
-            let removed = self.removed(keys).await;
-            self.answered(removed.is_ok());
-            removed
-        };
-        if let Err(error) = removed {
+        if let Err(error) = self.removed(keys).await {
             tracing::warn!(error = &error as &dyn std::error::Error, objects = keys.len(), "objects that nobody needs stay for a while");
         }
     }
 
+    /// There may be more than can be deleted in the time, which is no fault of a place that answers.
     async fn removed(&self, keys: &[String]) -> Result<(), StoreError> {
+        let trial = Trial::of(self, ANSWER_PATIENCE).ok_or_else(was_away)?;
         let delete = async |key: &String| {
             let Ok(path) = Path::parse(key) else { return Ok(()) };
             match self.0.store.delete(&path).await {
@@ -217,13 +208,20 @@ impl Objects {
             }
         };
         let mut deletes = stream::iter(keys).map(delete).buffer_unordered(AT_ONCE);
+        let mut has_answered = false;
         let all = async {
             while let Some(deleted) = deletes.next().await {
                 deleted?;
+                has_answered = true;
             }
             Ok::<(), object_store::Error>(())
         };
-        timeout(ANSWER_PATIENCE, all).await.map_err(|_| no_answer())?.map_err(unavailable)
+        let all = timeout(ANSWER_PATIENCE, all).await;
+        trial.answered(match &all {
+            Ok(all) => all.is_ok(),
+            Err(_) => has_answered,
+        });
+        all.map_err(|_| no_answer())?.map_err(unavailable)
     }
 
     /// Whether the folder has lost the object by which it is known, as when it is not mounted any more.
@@ -236,27 +234,45 @@ impl Objects {
         timeout(patience, answer).await.map_err(|_| no_answer())?.map_err(unavailable)
     }
 
-    /// Whether the place is away, so far as is known. Whoever finds it away for long enough is told that it is not, to try it for so long, and says
-    /// [`Self::answered`] then.
-    fn is_away(&self, patience: Duration) -> bool {
-        let (now, mut away_until) = (Instant::now(), self.away_until());
+    fn away_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.away_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody tries a place that is not known to be away.
+struct Trial<'a> {
+    place: &'a Objects,
+    /// The others wait for what becomes of it.
+    is_first: bool,
+}
+
+impl<'a> Trial<'a> {
+    /// None while the place is away, so far as is known. Who finds that it was away for long enough is the first to try it again, for so long.
+    fn of(place: &'a Objects, patience: Duration) -> Option<Self> {
+        let (now, mut away_until) = (Instant::now(), place.away_until());
         match *away_until {
-            None => false,
-            Some(until) if now < until => true,
+            None => Some(Self { place, is_first: false }),
+            Some(until) if now < until => None,
             Some(_) => {
                 *away_until = Some(now + patience);
-                false
+                Some(Self { place, is_first: true })
             }
         }
     }
 
-    /// Notes whether the place answered who tried it.
-    fn answered(&self, answered: bool) {
-        *self.away_until() = (!answered).then(|| Instant::now() + AWAY);
+    /// Notes whether the place has answered.
+    fn answered(mut self, answered: bool) {
+        self.is_first = false;
+        *self.place.away_until() = (!answered).then(|| Instant::now() + AWAY);
     }
+}
 
-    fn away_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.away_until.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Trial<'_> {
+    /// Who gave up before an answer leaves the trial to the next one.
+    fn drop(&mut self) {
+        if self.is_first {
+            *self.place.away_until() = Some(Instant::now());
+        }
     }
 }
 

@@ -14,10 +14,10 @@ use super::rows::{form, from_json, tenant_name, text, time, to_json};
 use super::together::{Brought, Ending, Queueing, Work, Written};
 use super::waiting::{add_events, event_texts};
 use super::{OnSql, Parts, recordings, run_lists, state};
-use crate::database::{Query, Row, Transaction, made_query, query};
+use crate::database::{Row, Transaction, made_query, query};
 use crate::objects::ObjectKind;
 use crate::sql::runs as sql;
-use crate::{ClaimedRun, EndedRun, Lease, Page, PageRequest, QueuedRun, Recording, RunFilter, RunStore, StoreError, StoreFuture};
+use crate::{ClaimedRun, EndedRun, Lease, Page, PageRequest, QueuedRun, Recording, Renewed, RunFilter, RunStore, StoreError, StoreFuture};
 
 /// What a record is called in a [`StoreError::Form`].
 pub(super) const RECORD: &str = "a run";
@@ -25,9 +25,6 @@ pub(super) const VALUES: &str = "a subject's values";
 
 /// What the writes of a queued run are called in one.
 pub(super) const WRITES: &str = "a queued run's variables";
-
-/// Leases that one transaction renews: it holds their rows until it ends, and others want them.
-const RENEWED_AT_ONCE: usize = 16;
 
 /// The longest summary that is worth keeping beside its record; a usual one has some two hundred bytes.
 const SUMMARY_BYTES: usize = 4096;
@@ -120,33 +117,8 @@ impl<S: OnSql> RunStore for S {
         })
     }
 
-    fn renew_leases<'a>(&'a self, leases: &'a [Lease]) -> StoreFuture<'a, Vec<Lease>> {
-        Box::pin(async move {
-            // Rows that somebody is writing are passed over rather than waited for: who holds many and waits for one more, while another does the
-            // same in another order, waits for ever.
-            let renew = self.database().renew();
-            let mut passed_over = Vec::new();
-            for some in leases.chunks(RENEWED_AT_ONCE) {
-                let mut writer = self.database().write().await?;
-                let mut transaction = writer.begin_batch().await?;
-                let until = self.database().lease_until(&mut transaction).await?;
-                for lease in some {
-                    if of_lease(renew, lease).bind(until).execute(&mut transaction).await? == 0 {
-                        passed_over.push(lease);
-                    }
-                }
-                let committed = transaction.commit().await?;
-                writer.finish(committed).await?;
-            }
-            // Those that are there all the same are being saved or ended under this very lease.
-            let mut lost = Vec::new();
-            for lease in passed_over {
-                if of_lease(sql::HELD, lease).read_optional(self.database()).await?.is_none() {
-                    lost.push(lease.clone());
-                }
-            }
-            Ok(lost)
-        })
+    fn renew_leases<'a>(&'a self, leases: &'a [Lease]) -> StoreFuture<'a, Renewed> {
+        Box::pin(claims::renew(self.database(), leases))
     }
 
     fn requeue_claimed(&self) -> StoreFuture<'_, u64> {
@@ -278,10 +250,6 @@ async fn end(
         parts.database.hint_queued(next.record.started_at.as_microsecond());
     }
     Ok(had)
-}
-
-fn of_lease<'q>(sql: &'static str, lease: &'q Lease) -> Query<'q> {
-    query(sql).bind(lease.tenant.as_str()).bind(lease.run.to_string()).bind(lease.token.to_string())
 }
 
 /// Whether a run may end, given its row of the queue, which holds the token that it was claimed by. Whoever lost the lease changes nothing.

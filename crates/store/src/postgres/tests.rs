@@ -107,7 +107,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
     let leases = [first.lease.clone()];
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(slow.renew_leases(&leases).await.unwrap(), []);
+        assert_eq!(slow.renew_leases(&leases).await.unwrap().lost, []);
         assert_eq!(quick.requeue_claimed().await.unwrap(), 0, "it is renewed");
     }
     until("the lease runs out", async || quick.requeue_claimed().await.unwrap() == 1).await;
@@ -115,7 +115,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
     let late = run(1, Some("orders"), RunStatus::Failed);
     let refused = slow.end_run(&acme, Some(&first.lease), ending(&late, Some(&recording("late")), &[], Some(&queued(2)))).await;
     assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
-    assert_eq!(slow.renew_leases(&leases).await.unwrap(), leases);
+    assert_eq!(slow.renew_leases(&leases).await.unwrap().lost, leases);
     assert_eq!(quick.run(&acme, run_id(1)).await.unwrap(), Some(second.run.record.clone()));
     assert_eq!(quick.recording(&acme, run_id(1)).await.unwrap(), None);
     assert_eq!(quick.runs(&acme, &RunFilter::default(), &PageRequest::first(5)).await.unwrap().items.len(), 1);
@@ -141,10 +141,10 @@ async fn renewing_leases_waits_for_nobody_who_writes() {
     let hold = sqlx::query("SELECT id FROM run_queue WHERE id = $1 FOR UPDATE").bind(run_id(2).to_string());
     hold.execute(&mut *ending).await.unwrap();
     let renewed = timeout(Duration::from_secs(3), store.renew_leases(&leases)).await;
-    assert_eq!(renewed.expect("nobody is waited for").unwrap(), [], "a row that somebody writes is not lost");
+    assert_eq!(renewed.expect("nobody is waited for").unwrap().lost, [], "a row that somebody writes is not lost");
     ending.rollback().await.unwrap();
     leases[0].token = uuid::Uuid::now_v7();
-    assert_eq!(store.renew_leases(&leases).await.unwrap(), leases[..1]);
+    assert_eq!(store.renew_leases(&leases).await.unwrap().lost, leases[..1]);
 }
 
 /// Waits until a tenant's change is told, and says how long that took. A busy machine may take longer than the second that is promised.

@@ -40,36 +40,41 @@ pub(crate) const LOCK_TENANT: &str = "SELECT name FROM tenants WHERE name = $1 F
 pub(crate) const LOCK_CALLBACK: &str = "SELECT run FROM callbacks WHERE tenant = $1 AND correlation = $2 FOR UPDATE";
 /// As [`super::runs::RENEW`], unless somebody holds the row.
 pub(crate) const RENEW_UNLESS_HELD: &str = "UPDATE run_queue SET lease_until = $4 WHERE tenant = $1 AND id IN ( \
-     SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 AND lease_token = $3 FOR UPDATE SKIP LOCKED)";
+     SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 AND lease_token = $3 FOR UPDATE SKIP LOCKED) RETURNING cancelled";
 pub(crate) const LOCK_QUEUED: &str = "SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 FOR UPDATE";
 
+/// Rows of the queue that are due. Only those: the database finds them one after the other in an index, however many there are, where it would
+/// sort them all to join them with something first.
 macro_rules! due {
     ($whose:literal, $limit:literal) => {
         concat!(
-            "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.input_object, \
-             q.checkpoint_object, q.due_at FROM run_queue AS q JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
+            "SELECT q.tenant, q.id, q.due_at, q.content_type, q.input, q.input_object, q.checkpoint, q.checkpoint_object, q.writes, \
+             q.subject_values, q.cancelled FROM run_queue AS q WHERE q.claimed = 0 AND q.due_at <= $1",
             $whose,
             " ORDER BY q.due_at LIMIT ",
             $limit,
-            " FOR UPDATE OF q SKIP LOCKED"
+            " FOR UPDATE SKIP LOCKED"
         )
     };
 }
+/// Runs whose tenant is being deleted are passed by too: who deletes holds a run first and wants its row of the queue then.
 macro_rules! claim_due {
     ($($due:expr),+) => {
         concat!(
             "WITH due AS (",
             $($due,)+
-            "), claimed AS ( \
+            "), found AS ( \
+             SELECT due.*, r.record FROM due JOIN runs AS r ON r.tenant = due.tenant AND r.id = due.id FOR NO KEY UPDATE OF r SKIP LOCKED \
+             ), claimed AS ( \
              UPDATE run_queue AS q SET claimed = 1, lease_token = $3, \
              lease_until = CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) + $4 \
-             FROM due WHERE q.tenant = due.tenant AND q.id = due.id \
+             FROM found WHERE q.tenant = found.tenant AND q.id = found.id \
              ), running AS ( \
              UPDATE runs AS r SET status = 'running', started_at = CASE r.status WHEN 'queued' THEN $1 ELSE r.started_at END \
-             FROM due WHERE r.tenant = due.tenant AND r.id = due.id \
+             FROM found WHERE r.tenant = found.tenant AND r.id = found.id \
              ) SELECT tenant, record, content_type, input, writes, subject_values, id, checkpoint, input_object, checkpoint_object, ",
-            around!("due"),
-            " FROM due ORDER BY due_at"
+            around!("found"),
+            ", cancelled FROM found ORDER BY due_at"
         )
     };
 }

@@ -155,7 +155,7 @@ macro_rules! due {
         concat!(
             "SELECT q.tenant, r.record, q.content_type, q.input, q.writes, q.subject_values, q.id, q.checkpoint, q.input_object, q.checkpoint_object, ",
             around!("q"),
-            " FROM run_queue AS q JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
+            ", q.cancelled FROM run_queue AS q JOIN runs AS r ON r.tenant = q.tenant AND r.id = q.id WHERE q.claimed = 0 AND q.due_at <= $1",
             $whose,
             " ORDER BY q.due_at LIMIT $2"
         )
@@ -172,7 +172,9 @@ pub(crate) const DUE_TENANTS: &str = "WITH RECURSIVE turn(tenant) AS ( \
 pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1, lease_token = $3 WHERE tenant = $1 AND id = $2";
 /// Lets go of a run until $3, and of the word that it is being run.
 pub(crate) const PUT_ASIDE: &str = "UPDATE run_queue SET claimed = 0, lease_token = NULL, lease_until = NULL, due_at = $3 WHERE tenant = $1 AND id = $2 AND lease_token = $4";
-pub(crate) const RENEW: &str = "UPDATE run_queue SET lease_until = $4 WHERE tenant = $1 AND id = $2 AND lease_token = $3";
+/// Says whether somebody has cancelled the run.
+pub(crate) const RENEW: &str =
+    "UPDATE run_queue SET lease_until = $4 WHERE tenant = $1 AND id = $2 AND lease_token = $3 RETURNING cancelled";
 /// Whether a run is held by a token.
 pub(crate) const HELD: &str = "SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 AND lease_token = $3";
 /// A run that has begun before keeps the time of its beginning.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{Stored, opened};
 use crate::conformance::{at, claim, deploy, ending, name, queued, recording, run, run_id, tenant, upload, with_tenant};
-use crate::objects::{ObjectKey, ObjectKind, Objects};
+use crate::objects::{ObjectKey, ObjectKind, Objects, Trial};
 use crate::{AddedVersion, RunStore as _, ScriptStore as _, Store as _, StoreError};
 
 #[tokio::test]
@@ -143,12 +143,18 @@ async fn one_tries_whether_the_storage_is_back() {
     let s3 = snaphook_testkit::S3::start();
     let objects = super::place(&s3, "p");
     let patience = Duration::from_secs(9);
-    assert!(!objects.is_away(patience));
-    objects.answered(false);
-    assert!(objects.is_away(patience), "it did not answer a moment ago");
-    *objects.away_until() = Some(Instant::now());
-    assert!(!objects.is_away(patience), "the first one tries it");
-    assert!(objects.is_away(patience), "the others wait for what becomes of it");
-    objects.answered(true);
-    assert!(!objects.is_away(patience));
+    Trial::of(&objects, patience).unwrap().answered(false);
+    assert!(Trial::of(&objects, patience).is_none(), "it did not answer a moment ago");
+    for _ in 0..2 {
+        *objects.away_until() = Some(Instant::now());
+        let first = Trial::of(&objects, patience);
+        assert!(first.is_some(), "one may try it");
+        assert!(Trial::of(&objects, patience).is_none(), "the others wait for what becomes of that");
+        drop(first);
+        assert!(Trial::of(&objects, patience).is_some_and(|next| next.is_first), "who gives up leaves it to the next one");
+    }
+    let (one, other) = (Trial::of(&objects, patience), Trial::of(&objects, patience));
+    assert!(other.is_none());
+    one.unwrap().answered(true);
+    assert!(Trial::of(&objects, patience).is_some_and(|trial| !trial.is_first));
 }
