@@ -262,7 +262,7 @@ pub(crate) async fn due_at_once(paths: &Paths, table: &mut Table) {
     let begun = Instant::now();
     // While all of them wait there is nothing to be beside of.
     while upstream.requests().len() <= alone.len() + count {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     loop {
         for _ in 0..50 {
