@@ -42,7 +42,7 @@ fn of_statement(statement: &str) -> Vec<String> {
     let statement = format!(" {} ", words.join(" "));
     let said = NEVER.iter().filter(|(word, _)| statement.contains(&format!(" {word} ")));
     let mut complaints: Vec<_> = said.map(|(word, why)| format!("`{word}`: {why}")).collect();
-    let lacks_default = |column: &str| column.contains(" NOT NULL ") && !column.contains(" DEFAULT ");
+    let lacks_default = |column: &str| format!("{column} ").contains(" NOT NULL ") && !column.contains(" DEFAULT ");
     if statement.starts_with(" ALTER TABLE ") && statement.split(" ADD ").skip(1).any(lacks_default) {
         complaints.push("a column that is `NOT NULL` without `DEFAULT`: the release before does not write it".to_owned());
     }
