@@ -48,17 +48,25 @@ async fn what_one_node_changes_the_other_uses_within_a_second() {
     let (tenant, upstream) = (here.tenant().await, Upstream::start().await);
     let other = at(&there, &tenant);
     upstream.on("/x", ok());
-    let mut quickest = Duration::MAX;
-    for round in 1..=4_u64 {
+    let mut times = Vec::new();
+    for round in 1..=5_u64 {
         let version = tenant.js("s", &format!("export function preHook(call) {{ call.arguments.round = {round}; }}")).await;
         bind(&tenant, &upstream, version).await;
-        let took = until("the new binding is used", async || {
+        // From the answer to the change until a call is sent that the other node uses it for. What that call takes, the first of a script that is new
+        // to the node, is no part of it.
+        let answered = Instant::now();
+        let mut sent = answered;
+        until("the new binding is used", async || {
+            sent = Instant::now();
             let answer = other.call("c/x", json!({})).await;
             answer.status == 200 && upstream.last().json()["round"] == round
-        });
-        quickest = quickest.min(took.await);
+        })
+        .await;
+        times.push(sent - answered);
     }
-    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    // The median, since now and then a busy machine keeps either node from running at all.
+    times.sort();
+    assert!(times[times.len() / 2] < Duration::from_secs(1), "{times:?}");
 
     let token = tenant.client.post("/v1/tokens", &json!({"name": "t", "scopes": ["invoke"]})).await.expect(201).json();
     let with_token = Client::new(there.url(), token["token"].as_str());
@@ -200,24 +208,25 @@ async fn a_rolling_restart_fails_no_request() {
 
 #[tokio::test]
 async fn a_rolling_restart_behind_the_documented_nginx_fails_no_request() {
-    let Some(nginx) = installed("nginx") else {
-        return eprintln!("skipped: nginx is not installed (apt-get install nginx-light)");
-    };
+    let Some(nginx) = installed("nginx", "nginx-light") else { return };
     restarted_one_by_one(async |addresses| Balancer::nginx(&nginx, addresses).await).await;
 }
 
 #[tokio::test]
 async fn a_rolling_restart_behind_the_documented_haproxy_fails_no_request() {
-    let Some(haproxy) = installed("haproxy") else {
-        return eprintln!("skipped: HAProxy is not installed (apt-get install haproxy)");
-    };
+    let Some(haproxy) = installed("haproxy", "haproxy") else { return };
     restarted_one_by_one(async |addresses| Balancer::haproxy(&haproxy, addresses).await).await;
 }
 
-/// Where a program lies that a package has brought.
-fn installed(program: &str) -> Option<String> {
-    let places = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(|directory| format!("{directory}/{program}"));
-    places.into_iter().find(|path| Path::new(path).is_file())
+/// Where a program lies that a package has brought; said where it has not, and a failure where everything must be tested.
+fn installed(program: &str, package: &str) -> Option<String> {
+    let places = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"].map(|directory| format!("{directory}/{program}"));
+    let path = places.into_iter().find(|path| Path::new(path).is_file());
+    if path.is_none() {
+        println!("left out: {program} is not installed (apt-get install {package})");
+    }
+    assert!(path.is_some() || std::env::var_os("CI").is_none(), "everything must be tested here");
+    path
 }
 
 /// The configuration that `docs/many-nodes.md` has for a balancer, in front of nodes of this machine.

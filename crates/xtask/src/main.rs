@@ -19,7 +19,7 @@ usage: cargo xtask COMMAND
   demo [--stay]   install what is missing, build, start a node and an upstream, deploy the examples, call them
   test            everything: unit, contract, black-box and guest tests; ends with one line of counts
   format          the workspace, the guest SDK and the guests; `--check` rewrites nothing
-  tidy            arrows, sizes, conformance rows, limits
+  tidy            arrows, sizes, conformance rows, limits, migrations
   deny            licences, sources and doubled crates as deny.toml has them; advisories too where cargo-deny is installed
   guests          lints of the guest SDK and the guests, which are no members of the workspace
   bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`

@@ -36,7 +36,7 @@ fn chromium() -> Result<(), String> {
 }
 
 /// The balancers of docs/many-nodes.md. Only where everything must be tested: their packages start servers of the machine's. Without them, the
-/// tests that need them say that they were left out.
+/// tests that need them fail there, and elsewhere say that they were left out.
 fn balancers() {
     for (program, package) in [("nginx", "nginx-light"), ("haproxy", "haproxy")] {
         if works(program, &["-v"]) || works(&format!("/usr/sbin/{program}"), &["-v"]) {

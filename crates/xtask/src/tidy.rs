@@ -3,6 +3,7 @@
 mod arrows;
 mod enumerations;
 mod files;
+mod migrations;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +16,7 @@ pub(crate) fn tidy() -> Result<(), String> {
     let mut complaints = arrows::check()?;
     complaints.extend(files::check(&files));
     complaints.extend(enumerations::check());
+    complaints.extend(migrations::check(&files));
     for complaint in &complaints {
         eprintln!("tidy: {complaint}");
     }

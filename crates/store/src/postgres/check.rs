@@ -8,7 +8,8 @@ use sqlx::postgres::PgConnection;
 use super::Inspected;
 use crate::sql::{MIGRATIONS, postgres as sql, tenants};
 
-/// As `server_version_num` has it: 13, the oldest that has `gen_random_uuid` and that its makers kept up until lately.
+/// As `server_version_num` has it: 13, the oldest that has `gen_random_uuid` and that its makers kept up until lately. Who else speaks the protocol
+/// says whose equal it is; `docs/many-nodes.md` has which of those are older by their own account.
 pub(super) const OLDEST: u32 = 130_000;
 
 /// There is no such table, so no migration ran yet.

@@ -37,7 +37,8 @@ pub struct PostgresOptions {
     pub max_connections: u32,
     /// What the server shows the connections as.
     pub application_name: String,
-    /// How long a claimed run stays this node's without being renewed. Longer than any step may take.
+    /// How long a claimed run stays this node's without being renewed. A step may take many times as long: leases are renewed while their runs are
+    /// under way, and a run whose lease could not be renewed for half of this time is let go of.
     pub lease: Duration,
     /// Whether to listen for notices of other nodes. Without, and where the server has none, changes are looked for twice a second; behind a
     /// pooler that hands out another connection for each transaction, listening is of no use.

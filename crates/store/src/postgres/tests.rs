@@ -180,13 +180,15 @@ async fn every_change_is_told(here: PostgresStore, there: PostgresStore) {
     told_of(&mut changes, "acme").await;
     assert_eq!(there.put_connector(&acme, &name("crm"), document(&json!({"n": 1}), &[])).await.unwrap(), Change::Changed);
     told_of(&mut changes, "acme").await;
-    with_tenant(&there, "other").await;
-    let mut quickest = told_of(&mut changes, "other").await;
-    for number in 0..3 {
-        with_tenant(&there, &format!("t{number}")).await;
-        quickest = quickest.min(told_of(&mut changes, &format!("t{number}")).await);
+    let mut times = Vec::new();
+    for number in 0..5 {
+        let tenant = format!("t{number}");
+        with_tenant(&there, &tenant).await;
+        times.push(told_of(&mut changes, &tenant).await);
     }
-    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+    // The median, since now and then a busy machine keeps everybody from running for a while.
+    times.sort();
+    assert!(times[times.len() / 2] < Duration::from_secs(1), "{times:?}");
     there.delete_tenant(&acme).await.unwrap();
     told_of(&mut changes, "acme").await;
     here.close().await.unwrap();
