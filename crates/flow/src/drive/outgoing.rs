@@ -53,7 +53,6 @@ async fn intend(
     request: &mut HttpRequest,
     step: &StepRecord,
 ) -> Result<(), Fault> {
-    let again = unknown.is_some();
     let sending = unknown.unwrap_or_else(|| {
         let (run, step) = (scope.start.id, scope.step_index);
         Sending { key: format!("{run}-{step}-{}", call.intents()) }
@@ -62,8 +61,8 @@ async fn intend(
         request.headers.set("idempotency-key", sending.key.as_str());
     }
     if call.awaits_callback() {
-        let known = scope.ledger.correlation.clone().filter(|_| again);
-        let correlation = match known {
+        // All requests of a step bear the same: an upstream that took one of which nobody heard may call back by what that one bore.
+        let correlation = match scope.ledger.correlation.clone() {
             Some(known) => known,
             None => correlation_id(scope)?,
         };
