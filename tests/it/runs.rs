@@ -17,6 +17,7 @@ on_both_databases! {
     a_run_is_cancelled_where_it_is,
     a_run_is_made_again_with_its_input_and_its_version,
     a_history_tells_everything_in_order,
+    a_history_shows_a_request_before_it_is_answered,
     f133_every_status_of_a_run_can_be_reached_and_asked_for,
 }
 
@@ -313,6 +314,25 @@ async fn a_history_tells_everything_in_order() {
     let kinds: Vec<_> = one["items"].as_array().unwrap().iter().map(|item| item["kind"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["run-started", "hook-called", "request-started", "request-ended", "hook-called", "step-ended", "run-ended"]);
     let _ = tenant.client.get("/v1/runs/0190aaaa-0000-7000-8000-000000000000/events").await.expect(404);
+}
+
+async fn a_history_shows_a_request_before_it_is_answered() {
+    let (tenant, upstream) = tenant().await;
+    let gate = Gate::closed();
+    upstream.on("/x", ok().after(&gate));
+    tenant.flow("f", one_step(&upstream, Value::Null)).await;
+    // A run that nobody waits for is written down before its request leaves.
+    let run = tenant.start("f", json!({"n": 1})).await;
+    upstream.received(1).await;
+    let events = tenant.client.get(&format!("/v1/runs/{run}/events")).await.expect(200).json();
+    let items = events["items"].as_array().unwrap();
+    assert_eq!(items.iter().map(|item| item["kind"].as_str().unwrap()).collect::<Vec<_>>(), ["run-started", "request-started"]);
+    assert_eq!((&items[1]["step"], &items[1]["attempt"], &items[1]["url"]), (&json!("Ask"), &json!(1), &json!(upstream.url("/x"))));
+    let attempt = &tenant.record_of(&run).await["steps"][0]["attempts"][0];
+    assert_eq!((&attempt["request"]["method"], &attempt["response"]), (&json!("POST"), &Value::Null), "{attempt}");
+    gate.open();
+    let record = ended(&tenant, &run).await;
+    assert_eq!((&record["status"], &record["steps"][0]["attempts"][0]["response"]["status"]), (&json!("succeeded"), &json!(200)));
 }
 
 async fn f133_every_status_of_a_run_can_be_reached_and_asked_for() {
