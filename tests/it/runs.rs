@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Gate, Upstream};
 use snaphook_tests::Tenant;
 
-use crate::support::{ended, ok, on_both_databases, problem, tenant};
+use crate::support::{ended, endpoint, ok, on_both_databases, problem, tenant};
 
 on_both_databases! {
     f058_a_failed_run_is_made_again_once_after_its_delay,
@@ -16,6 +16,7 @@ on_both_databases! {
     an_upstream_that_is_busy_says_when_to_ask_again,
     a_run_is_cancelled_where_it_is,
     a_run_is_made_again_with_its_input_and_its_version,
+    a_run_that_was_too_large_to_be_recorded_is_made_again,
     a_history_tells_everything_in_order,
     a_history_shows_a_request_before_it_is_answered,
     f133_every_status_of_a_run_can_be_reached_and_asked_for,
@@ -264,6 +265,27 @@ async fn a_run_is_made_again_with_its_input_and_its_version() {
     let call = tenant.call("c/x", json!({})).await.expect(200);
     let refused = post(&tenant, &format!("/v1/runs/{}/retry", call.header("x-run-id").unwrap())).await.expect(409);
     assert_eq!(problem(&refused).0, "conflict");
+}
+
+async fn a_run_that_was_too_large_to_be_recorded_is_made_again() {
+    let (tenant, upstream) = tenant().await;
+    tenant.js("look", "export function preHook() {}\nexport function postRequest() {}").await;
+    endpoint(&tenant, &upstream, json!({"pre-hook": [{"script": "look"}], "post-request": [{"script": "look"}]}), json!({})).await;
+    // Either is less than what is kept of a run, and both are more.
+    upstream.on("/x", Answer::json(json!("y".repeat(5 << 20))));
+    tenant.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
+    let answer = tenant.run("f", json!({"x": "x".repeat(5 << 20)})).await.expect(200);
+    let first = tenant.record(&answer).await["id"].as_str().unwrap().to_owned();
+    let accepted = post(&tenant, &format!("/v1/runs/{first}/retry")).await.expect(202);
+    let second = ended(&tenant, accepted.json()["run"].as_str().unwrap()).await;
+    assert_eq!((&second["status"], &second["retry_of"]), (&json!("succeeded"), &json!(first)));
+    let requests = upstream.requests();
+    assert!(requests.len() == 2 && requests[0].body == requests[1].body, "the same was sent twice");
+    for run in [&json!(first), &second["id"]] {
+        let refused = tenant.client.post(&format!("/v1/runs/{}/replay", run.as_str().unwrap()), &json!({})).await.expect(409);
+        let (code, detail) = problem(&refused);
+        assert!(code == "conflict" && detail.contains("too large to be recorded"), "{code}: {detail}");
+    }
 }
 
 async fn a_history_tells_everything_in_order() {
