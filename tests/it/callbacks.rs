@@ -1,5 +1,7 @@
 //! Steps that end when their upstream calls back.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -76,6 +78,21 @@ async fn f090_an_async_step_sends_where_and_by_which_name_to_call_back() {
     assert!(taken.json()["run"].is_string());
 }
 
+/// Waits until a node is at so many runs: one that was just answered is let go of a moment later.
+async fn drives(node: &NodeProcess, count: u32) {
+    let expected = format!("snaphook_runs_driven {count}");
+    let mut found = String::new();
+    for _ in 0..100 {
+        let scraped = node.operator().get("/metrics").await.expect(200).text();
+        found = scraped.lines().find(|line| line.starts_with("snaphook_runs_driven ")).expect("it is told from the start").to_owned();
+        if found == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("`{found}`, not `{expected}`");
+}
+
 async fn f091_a_parked_run_holds_nothing_and_survives_a_kill() {
     let mut own = NodeProcess::start_like(node());
     let mut tenant = own.tenant().await;
@@ -85,6 +102,17 @@ async fn f091_a_parked_run_holds_nothing_and_survives_a_kill() {
     for _ in 0..100 {
         parked.push(begun(&tenant, &upstream).await);
     }
+    drives(&own, 0).await;
+    // One that does not wait is held, as long as its request is under way.
+    let gate = Gate::closed();
+    upstream.on("/held", ok().after(&gate));
+    tenant.flow("held", json!({"steps": [{"url": upstream.url("/held"), "method": "GET"}]})).await;
+    let held = tenant.start("held", json!(null)).await;
+    upstream.received(101).await;
+    drives(&own, 1).await;
+    gate.open();
+    assert_eq!(ended(&tenant, &held).await["status"], "succeeded");
+    drives(&own, 0).await;
     let record = tenant.record_of(&parked[0].0).await;
     assert_eq!((&record["status"], &record["document"]["status"]), (&json!("waiting"), &json!("Awaiting Confirmation")));
     own.kill();

@@ -24,7 +24,8 @@ use snaphook_model::{
 };
 use snaphook_store::Recording;
 
-/// Beyond this a run keeps its record and what it began with, and cannot be replayed. A quarter of what the store's queue holds, and a thousand ordinary calls.
+/// Beyond this a run keeps its record and what it began with, and cannot be replayed. A quarter of what the store's queue holds, and a thousand
+/// ordinary calls.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
 // Nothing is missing that would fit.
 const _: () = assert!(MAX_BYTES <= snaphook_sandbox::MAX_EXCHANGE_BYTES);
