@@ -174,7 +174,7 @@ fn what_a_run_that_is_too_large_began_with_is_kept() {
     let limits = Limits::default();
     let wanted: Result<Decision, Fault> = Ok(Decision::Step(StepDecision(None)));
     let step = |bytes: usize| entry(HookInput::Step { payload: Payload::json(vec![b' '; bytes]) }, wanted.clone());
-    let input = Payload { bytes: vec![7; MAX_BYTES / 2].into(), content_type: "a/b".to_owned() };
+    let input = Payload { bytes: vec![7_u8; MAX_BYTES / 2].into(), content_type: "a/b".to_owned() };
     let writes = vec![VariableWrite { scope: VariableScope::Variables, key: "a".to_owned(), value: Some("1".to_owned()) }];
     let values = SubjectValues(BTreeMap::from([("b".to_owned(), "2".to_owned())]));
     let open = |recorder: &mut Recorder| recorder.open(&input, writes.clone(), values.clone());
