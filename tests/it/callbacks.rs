@@ -1,9 +1,11 @@
 //! Steps that end when their upstream calls back.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use snaphook_testkit::{Answer, Upstream};
+use snaphook_testkit::{Answer, Gate, Upstream};
 use snaphook_tests::{NodeProcess, Response, Tenant};
 
 use crate::support::{ended, node, ok, on_both_databases, problem, tenant};
@@ -24,6 +26,8 @@ on_both_databases! {
     f103_a_callback_may_come_before_the_request_is_answered,
     f104_a_callback_that_does_not_come_fails_the_run,
     f102_a_callback_needs_a_token_that_may_send_one,
+    all_requests_of_a_step_bear_the_same_name,
+    each_step_that_waits_has_a_name_of_its_own,
 }
 
 /// A flow whose first step waits for a callback, and whose second one shows what came of it.
@@ -74,6 +78,21 @@ async fn f090_an_async_step_sends_where_and_by_which_name_to_call_back() {
     assert!(taken.json()["run"].is_string());
 }
 
+/// Waits until a node is at so many runs: one that was just answered is let go of a moment later.
+async fn drives(node: &NodeProcess, count: u32) {
+    let expected = format!("snaphook_runs_driven {count}");
+    let mut found = String::new();
+    for _ in 0..100 {
+        let scraped = node.operator().get("/metrics").await.expect(200).text();
+        found = scraped.lines().find(|line| line.starts_with("snaphook_runs_driven ")).expect("it is told from the start").to_owned();
+        if found == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("`{found}`, not `{expected}`");
+}
+
 async fn f091_a_parked_run_holds_nothing_and_survives_a_kill() {
     let mut own = NodeProcess::start_like(node());
     let mut tenant = own.tenant().await;
@@ -83,6 +102,17 @@ async fn f091_a_parked_run_holds_nothing_and_survives_a_kill() {
     for _ in 0..100 {
         parked.push(begun(&tenant, &upstream).await);
     }
+    drives(&own, 0).await;
+    // One that does not wait is held, as long as its request is under way.
+    let gate = Gate::closed();
+    upstream.on("/held", ok().after(&gate));
+    tenant.flow("held", json!({"steps": [{"url": upstream.url("/held"), "method": "GET"}]})).await;
+    let held = tenant.start("held", json!(null)).await;
+    upstream.received(101).await;
+    drives(&own, 1).await;
+    gate.open();
+    assert_eq!(ended(&tenant, &held).await["status"], "succeeded");
+    drives(&own, 0).await;
     let record = tenant.record_of(&parked[0].0).await;
     assert_eq!((&record["status"], &record["document"]["status"]), (&json!("waiting"), &json!("Awaiting Confirmation")));
     own.kill();
@@ -228,7 +258,7 @@ async fn f101_of_many_callbacks_one_counts_and_a_strange_one_is_unknown() {
 async fn f103_a_callback_may_come_before_the_request_is_answered() {
     let (tenant, upstream) = tenant().await;
     flow(&tenant, &upstream, json!({})).await;
-    let gate = snaphook_testkit::Gate::closed();
+    let gate = Gate::closed();
     let slow = gate.clone();
     upstream.on_request("/ask", move |_| Answer::json(json!({"accepted": true})).after(&slow));
     let running = tokio::spawn({
@@ -282,5 +312,44 @@ async fn f102_a_callback_needs_a_token_that_may_send_one() {
     assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
     let (run, correlation) = begun(&tenant, &upstream).await;
     let _ = sent(&correlation, Some(&format!("Bearer {with}"))).await.expect(200);
+    assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
+}
+
+async fn all_requests_of_a_step_bear_the_same_name() {
+    let (tenant, upstream) = tenant().await;
+    // The first request is taken, and its answer comes too late.
+    let never = Gate::closed();
+    upstream.on("/ask", ok().after(&never)).on("/ask", ok()).on("/after", ok());
+    let retry = json!({"attempts": 1, "delay_s": 0});
+    let steps = json!([
+        {"name": "Ask", "url": upstream.url("/ask"), "method": "POST", "data": "{{ payload }}", "idempotent": true, "async": {},
+         "status_code": [200], "timeout_s": 1, "retry": retry},
+        {"name": "After", "url": upstream.url("/after"), "method": "POST", "data": "{{ payload }}"},
+    ]);
+    tenant.flow("f", json!({ "steps": steps })).await;
+    let (run, first) = begun(&tenant, &upstream).await;
+    let asked = upstream.requests();
+    let names: Vec<_> = asked.iter().map(|request| request.header("x-link-correlation-id")).collect();
+    assert_eq!(names, [Some(first.as_str()); 2]);
+    // To an upstream that looks at keys the second one is the first one again.
+    assert!(asked[0].header("idempotency-key").is_some());
+    assert_eq!(asked[0].header("idempotency-key"), asked[1].header("idempotency-key"));
+    let _ = call_back(&tenant, &first, "Ok", &[], r#"{"of": "the first"}"#).await.expect(200);
+    let record = ended(&tenant, &run).await;
+    assert_eq!((&record["status"], &record["steps"][0]["attempts"][0]["error"]["code"]), (&json!("succeeded"), &json!("timeout")));
+    assert_eq!(after(&upstream), [json!({"of": "the first"})]);
+}
+
+async fn each_step_that_waits_has_a_name_of_its_own() {
+    let (tenant, upstream) = tenant().await;
+    upstream.on("/ask", ok());
+    let ask = |name: &str| json!({"name": name, "url": upstream.url("/ask"), "method": "POST", "async": {}});
+    tenant.flow("f", json!({"steps": [ask("One"), ask("Two")]})).await;
+    let (run, first) = begun(&tenant, &upstream).await;
+    let _ = call_back(&tenant, &first, "Ok", &[], "{}").await.expect(200);
+    let second = upstream.received(2).await[1].header("x-link-correlation-id").unwrap().to_owned();
+    assert_ne!(first, second);
+    assert_eq!(problem(&call_back(&tenant, &first, "Ok", &[], "{}").await.expect(409)).0, "callback-used");
+    let _ = call_back(&tenant, &second, "Ok", &[], "{}").await.expect(200);
     assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
 }

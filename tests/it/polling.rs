@@ -85,7 +85,8 @@ async fn f043_polls_that_wait_hold_nothing_and_survive_a_kill() {
     let upstream = Upstream::start().await;
     upstream.on("/x", status("open"));
     upstream.on("/quick", Answer::json(json!({"ok": true})));
-    tenant.flow("f", polling(&upstream, 2, 100)).await;
+    // Long enough that all of them wait at once between their first request and the second one.
+    tenant.flow("f", polling(&upstream, 10, 100)).await;
     tenant.flow("quick", json!({"steps": [{"url": upstream.url("/quick"), "method": "GET"}]})).await;
     // Many more than a node drives at once.
     let mut runs = Vec::new();
@@ -94,14 +95,17 @@ async fn f043_polls_that_wait_hold_nothing_and_survive_a_kill() {
     }
     upstream.received(100).await;
     let _ = tenant.run("quick", json!(null)).await.expect(200);
-    let waiting = |list: Value| list["items"].as_array().unwrap().len();
-    for _ in 0..100 {
-        let list = tenant.client.get("/v1/runs?status=waiting&limit=200").await.expect(200).json();
-        if waiting(list) == 100 {
+    let waiting =
+        async || tenant.client.get("/v1/runs?status=waiting&limit=200").await.expect(200).json()["items"].as_array().unwrap().len();
+    let mut most = 0_usize;
+    for _ in 0..400 {
+        most = most.max(waiting().await);
+        if most == 100 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+    assert_eq!(most, 100, "all of them wait");
 
     own.kill();
     let asked = upstream.requests().len();

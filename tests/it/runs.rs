@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Gate, Upstream};
 use snaphook_tests::Tenant;
 
-use crate::support::{ended, ok, on_both_databases, problem, tenant};
+use crate::support::{ended, endpoint, ok, on_both_databases, problem, tenant};
 
 on_both_databases! {
     f058_a_failed_run_is_made_again_once_after_its_delay,
@@ -16,7 +16,9 @@ on_both_databases! {
     an_upstream_that_is_busy_says_when_to_ask_again,
     a_run_is_cancelled_where_it_is,
     a_run_is_made_again_with_its_input_and_its_version,
+    a_run_that_was_too_large_to_be_recorded_is_made_again,
     a_history_tells_everything_in_order,
+    a_history_shows_a_request_before_it_is_answered,
     f133_every_status_of_a_run_can_be_reached_and_asked_for,
 }
 
@@ -28,6 +30,12 @@ async fn post(tenant: &Tenant, path: &str) -> snaphook_tests::Response {
     tenant.client.post(path, &Value::Null).await
 }
 
+/// Seconds from the end of a failed run to when the next one is due, which is when that one says it starts.
+fn delay(failed: &Value, next: &Value) -> f64 {
+    let time = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    time(&next["started_at"]).duration_since(time(&failed["ended_at"])).as_secs_f64()
+}
+
 async fn f058_a_failed_run_is_made_again_once_after_its_delay() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::status(500));
@@ -37,22 +45,22 @@ async fn f058_a_failed_run_is_made_again_once_after_its_delay() {
     let second = failed.json()["retry_run"].as_str().unwrap().to_owned();
     let queued = tenant.record_of(&second).await;
     assert_eq!((&queued["retry_of"], &queued["attempt"]), (&first["id"], &json!(2)));
-    let due = |run: &Value, key: &str| run[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-    let delay = due(&queued, "started_at").duration_since(due(&first, "ended_at")).as_secs_f64();
-    assert!(queued["status"] != "queued" || (delay - 1.0).abs() < 0.01, "{delay}");
+    assert_eq!(delay(&first, &queued), 1.0);
     let second = ended(&tenant, &second).await;
     assert_eq!((&second["status"], &second["retry_run"]), (&json!("failed"), &Value::Null));
     assert_eq!(upstream.requests().len(), 2);
 
-    // The default delay is an hour, where a script asks for another run.
+    // Where only a script asks for another run, that is made after a minute.
     tenant.js("again", "import { retryRun } from 'snaphook'; export function postRequest() { return retryRun('later'); }").await;
     let mut flow = one_step(&upstream, Value::Null);
     flow.as_object_mut().unwrap().remove("retry");
     flow["steps"][0]["hooks"] = json!({"post-request": [{"script": "again"}]});
     tenant.flow("g", flow).await;
     let asked = tenant.run("g", json!({})).await.expect(422);
+    let first = tenant.record(&asked).await;
     let queued = tenant.record_of(asked.json()["retry_run"].as_str().unwrap()).await;
     assert_eq!((&queued["status"], &queued["attempt"]), (&json!("queued"), &json!(2)));
+    assert_eq!(delay(&first, &queued), 60.0);
 
     // What is blocked is not made again.
     let mut flow = one_step(&upstream, json!({"attempts": 3, "delay_s": 0}));
@@ -265,6 +273,27 @@ async fn a_run_is_made_again_with_its_input_and_its_version() {
     assert_eq!(problem(&refused).0, "conflict");
 }
 
+async fn a_run_that_was_too_large_to_be_recorded_is_made_again() {
+    let (tenant, upstream) = tenant().await;
+    tenant.js("look", "export function preHook() {}\nexport function postRequest() {}").await;
+    endpoint(&tenant, &upstream, json!({"pre-hook": [{"script": "look"}], "post-request": [{"script": "look"}]}), json!({})).await;
+    // Either is less than what is kept of a run, and both are more.
+    upstream.on("/x", Answer::json(json!("y".repeat(5 << 20))));
+    tenant.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
+    let answer = tenant.run("f", json!({"x": "x".repeat(5 << 20)})).await.expect(200);
+    let first = tenant.record(&answer).await["id"].as_str().unwrap().to_owned();
+    let accepted = post(&tenant, &format!("/v1/runs/{first}/retry")).await.expect(202);
+    let second = ended(&tenant, accepted.json()["run"].as_str().unwrap()).await;
+    assert_eq!((&second["status"], &second["retry_of"]), (&json!("succeeded"), &json!(first)));
+    let requests = upstream.requests();
+    assert!(requests.len() == 2 && requests[0].body == requests[1].body, "the same was sent twice");
+    for run in [&json!(first), &second["id"]] {
+        let refused = tenant.client.post(&format!("/v1/runs/{}/replay", run.as_str().unwrap()), &json!({})).await.expect(409);
+        let (code, detail) = problem(&refused);
+        assert!(code == "conflict" && detail.contains("too large to be recorded"), "{code}: {detail}");
+    }
+}
+
 async fn a_history_tells_everything_in_order() {
     let (tenant, upstream) = tenant().await;
     upstream.on("/x", Answer::status(503)).on("/x", ok());
@@ -313,6 +342,25 @@ async fn a_history_tells_everything_in_order() {
     let kinds: Vec<_> = one["items"].as_array().unwrap().iter().map(|item| item["kind"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["run-started", "hook-called", "request-started", "request-ended", "hook-called", "step-ended", "run-ended"]);
     let _ = tenant.client.get("/v1/runs/0190aaaa-0000-7000-8000-000000000000/events").await.expect(404);
+}
+
+async fn a_history_shows_a_request_before_it_is_answered() {
+    let (tenant, upstream) = tenant().await;
+    let gate = Gate::closed();
+    upstream.on("/x", ok().after(&gate));
+    tenant.flow("f", one_step(&upstream, Value::Null)).await;
+    // A run that nobody waits for is written down before its request leaves.
+    let run = tenant.start("f", json!({"n": 1})).await;
+    upstream.received(1).await;
+    let events = tenant.client.get(&format!("/v1/runs/{run}/events")).await.expect(200).json();
+    let items = events["items"].as_array().unwrap();
+    assert_eq!(items.iter().map(|item| item["kind"].as_str().unwrap()).collect::<Vec<_>>(), ["run-started", "request-started"]);
+    assert_eq!((&items[1]["step"], &items[1]["attempt"], &items[1]["url"]), (&json!("Ask"), &json!(1), &json!(upstream.url("/x"))));
+    let attempt = &tenant.record_of(&run).await["steps"][0]["attempts"][0];
+    assert_eq!((&attempt["request"]["method"], &attempt["response"]), (&json!("POST"), &Value::Null), "{attempt}");
+    gate.open();
+    let record = ended(&tenant, &run).await;
+    assert_eq!((&record["status"], &record["steps"][0]["attempts"][0]["response"]["status"]), (&json!("succeeded"), &json!(200)));
 }
 
 async fn f133_every_status_of_a_run_can_be_reached_and_asked_for() {

@@ -24,10 +24,15 @@ use snaphook_model::{
 };
 use snaphook_store::Recording;
 
-/// Beyond this a run keeps its record and cannot be replayed. A quarter of what the store's queue holds, and a thousand ordinary calls.
+/// Beyond this a run keeps its record and what it began with, and cannot be replayed. A quarter of what the store's queue holds, and a thousand
+/// ordinary calls.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
 // Nothing is missing that would fit.
 const _: () = assert!(MAX_BYTES <= snaphook_sandbox::MAX_EXCHANGE_BYTES);
+
+/// Before what is left of a recording whose invocations were too much to be kept. Nothing else that is written down begins so: it is a text, and
+/// the others are maps.
+const CUT: &[u8] = b"\xa3cut";
 
 /// Earlier bodies that a body is compared with, by address: what is shared is shared with the hooks just before.
 const NEIGHBOURS: usize = 32;
@@ -105,6 +110,8 @@ pub(crate) struct Recorded {
     /// What a run of a flow began with, and its first payload.
     pub(crate) opening: Option<(Opening, Bytes)>,
     pub(crate) entries: Vec<Entry>,
+    /// There were more than are kept, so there are none.
+    pub(crate) too_large: bool,
 }
 
 /// A recording cannot be read.
@@ -126,7 +133,7 @@ pub(crate) struct Recorder {
     bodies: Vec<Bytes>,
     /// Of all bodies.
     body_bytes: usize,
-    /// Nothing more is written down.
+    /// No invocation is written down any more, and of those before nothing is left.
     too_large: bool,
     /// Nothing is to be.
     off: bool,
@@ -168,7 +175,8 @@ impl Recorder {
             Some(Recording::TooLarge) => Self { too_large: true, ..Self::default() },
             Some(Recording::Whole { head, bodies }) => {
                 let body_bytes = bodies.iter().map(Bytes::len).sum();
-                Self { head: head.into(), bodies, body_bytes, ..Self::default() }
+                let too_large = head.starts_with(CUT);
+                Self { head: head.into(), bodies, body_bytes, too_large, ..Self::default() }
             }
         };
         recorder.saved();
@@ -180,20 +188,26 @@ impl Recorder {
         !self.off && !self.too_large && !result.as_ref().is_err_and(|fault| fault.blame() == Blame::Platform)
     }
 
-    /// Writes down what the run begins with.
+    /// Writes down what the run begins with, also where its trigger alone was too large.
     pub(crate) fn open(&mut self, input: &Payload, writes: Vec<VariableWrite>, subject_values: SubjectValues) {
-        if self.off || self.too_large {
+        if self.off {
             return;
         }
-        let body = self.keep(input.bytes.clone());
-        let opening = Opening { content_type: input.content_type.clone(), body, writes, subject_values: subject_values.0 };
-        self.write(&Noted::Opening(&opening));
+        let mut opening = Opening { content_type: input.content_type.clone(), body: 0, writes, subject_values: subject_values.0 };
+        if !self.too_large {
+            opening.body = self.keep(input.bytes.clone());
+            if self.write(&Noted::Opening(&opening)) {
+                return;
+            }
+        }
+        self.cut(Some((opening, input.bytes.clone())));
     }
 
     /// What an invocation was told by others. Where that was too large to be kept, so would the recording be.
     pub(crate) fn within<T>(&mut self, told: Option<T>) -> Option<T> {
         if told.is_none() && !self.off {
-            *self = Self { too_large: true, in_store: self.in_store, ..Self::default() };
+            let opening = self.opening();
+            self.cut(opening);
         }
         told
     }
@@ -208,12 +222,20 @@ impl Recorder {
         entry.bodies = places;
         entry.begins = (!self.begun).then(|| Header { build: build.to_owned(), limits: *limits });
         self.begun = true;
-        self.write(&Noted::Entry(&entry));
+        if !self.write(&Noted::Entry(&entry)) {
+            let opening = self.opening();
+            self.cut(opening);
+        }
     }
 
     /// Only grows: two recordings of a run that are as long are the same.
     fn extent(&self) -> usize {
-        if self.too_large { usize::MAX } else { self.head.len() }
+        match (self.too_large, self.head.is_empty()) {
+            (false, _) => self.head.len(),
+            // What the run begins with may still come.
+            (true, true) => usize::MAX - 1,
+            (true, false) => usize::MAX,
+        }
     }
 
     /// The store has it so far.
@@ -226,18 +248,18 @@ impl Recorder {
         if self.extent() == self.in_store {
             return None;
         }
-        if self.too_large {
-            return Some(Recording::TooLarge);
+        if self.head.is_empty() {
+            return self.too_large.then_some(Recording::TooLarge);
         }
-        (!self.head.is_empty()).then(|| Recording::Whole { head: self.head.clone().into(), bodies: self.bodies.clone() })
+        Some(Recording::Whole { head: self.head.clone().into(), bodies: self.bodies.clone() })
     }
 
     /// What is to be kept; nothing where nothing was invoked.
     pub(crate) fn finish(self) -> Option<Recording> {
-        if self.too_large {
-            return Some(Recording::TooLarge);
+        if self.head.is_empty() {
+            return self.too_large.then_some(Recording::TooLarge);
         }
-        (!self.head.is_empty()).then(|| Recording::Whole { head: self.head.into(), bodies: self.bodies })
+        Some(Recording::Whole { head: self.head.into(), bodies: self.bodies })
     }
 
     fn keep(&mut self, body: Bytes) -> u32 {
@@ -251,17 +273,35 @@ impl Recorder {
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 
-    /// Writes down one thing; when that is more than is kept of a run, nothing is kept of it.
-    fn write(&mut self, noted: &Noted<'_>) {
+    /// What the run began with, where that is written down.
+    fn opening(&self) -> Option<(Opening, Bytes)> {
+        read(&self.head, &self.bodies).ok()?.opening
+    }
+
+    /// There is more than is kept of a run. What it began with stays, where that is not too large itself: with it the run can be made again.
+    fn cut(&mut self, opening: Option<(Opening, Bytes)>) {
+        *self = Self { too_large: true, in_store: self.in_store, ..Self::default() };
+        let Some((mut opening, body)) = opening else { return };
+        self.head.extend_from_slice(CUT);
+        opening.body = self.keep(body);
+        if !self.write(&Noted::Opening(&opening)) {
+            self.cut(None);
+        }
+    }
+
+    /// Writes down one thing; false when there would be more than is kept of a run then.
+    fn write(&mut self, noted: &Noted<'_>) -> bool {
         if self.head.is_empty() {
             // An ordinary call with two hooks stays below this.
             self.head.reserve(2048);
         }
-        let room = MAX_BYTES.saturating_sub(self.body_bytes);
+        let (before, room) = (self.head.len(), MAX_BYTES.saturating_sub(self.body_bytes));
         let mut head = Bounded { written: &mut self.head, room };
-        if rmp_serde::encode::write_named(&mut head, noted).is_err() {
-            *self = Self { too_large: true, in_store: self.in_store, ..Self::default() };
+        let fits = rmp_serde::encode::write_named(&mut head, noted).is_ok();
+        if !fits {
+            self.head.truncate(before);
         }
+        fits
     }
 }
 
@@ -287,8 +327,9 @@ impl io::Write for Bounded<'_> {
 
 /// Reads a recording back.
 pub(crate) fn read(head: &[u8], bodies: &[Bytes]) -> Result<Recorded, Unreadable> {
-    let mut rest = head;
-    let mut recorded = Recorded::default();
+    let cut = head.strip_prefix(CUT);
+    let mut rest = cut.unwrap_or(head);
+    let mut recorded = Recorded { too_large: cut.is_some(), ..Recorded::default() };
     while !rest.is_empty() {
         match rmp_serde::from_read(&mut rest)? {
             Read::Opening(opening) => {

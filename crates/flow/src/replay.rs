@@ -78,7 +78,10 @@ pub(crate) async fn replay(
     deadline: Instant,
     each: &mut (dyn FnMut(Replayed) + Send),
 ) -> Result<bool, Fault> {
-    let (record, Recorded { entries, .. }) = recorded(inner, tenant, run).await?;
+    let (record, Recorded { entries, too_large, .. }) = recorded(inner, tenant, run).await?;
+    if too_large {
+        return Err(was_too_large(run));
+    }
     no_such_script(scripts, &entries)?;
     let programs = programs(inner, tenant, scripts, &entries).await?;
     let mut variables = Arc::<Variables>::default();
@@ -121,16 +124,17 @@ pub(crate) async fn recorded(inner: &Inner, tenant: &Tenant, run: RunId) -> Resu
                 Err(Fault::new(Code::Conflict, format!("run `{run}` was recorded by another release and cannot be replayed by this one")))
             }
         },
-        Some(Recording::TooLarge) => {
-            let detail =
-                format!("run `{run}` was too large to be recorded: a run's invocations are kept up to {} bytes", recording::MAX_BYTES);
-            Err(Fault::new(Code::Conflict, detail))
-        }
+        Some(Recording::TooLarge) => Err(was_too_large(run)),
         None if has_invocations(&record) => {
             Err(Fault::new(Code::Conflict, format!("run `{run}` was not recorded: a release before this one made it")))
         }
         None => Ok((record, Recorded::default())),
     }
+}
+
+fn was_too_large(run: RunId) -> Fault {
+    let detail = format!("run `{run}` was too large to be recorded: a run's invocations are kept up to {} bytes", recording::MAX_BYTES);
+    Fault::new(Code::Conflict, detail)
 }
 
 fn has_invocations(record: &RunRecord) -> bool {

@@ -83,6 +83,7 @@ fn request_row(table: &mut Table, attempt: &Value) {
     let request = format!("{} {}", text(&attempt["request"]["method"]), text(&attempt["request"]["url"]));
     let outcome = match attempt["error"]["detail"].as_str() {
         Some(detail) => detail.to_owned(),
+        None if attempt["response"].is_null() => "under way".to_owned(),
         None => format!("status {}", attempt["response"]["status"]),
     };
     row(table, ["  request".to_owned(), request, outcome, String::new(), format!("{} ms", attempt["duration_ms"])]);

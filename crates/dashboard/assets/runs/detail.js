@@ -108,7 +108,7 @@ function request({ attempt, bad }) {
     error && (bad ? failure(error) : h("p", { class: "soft" }, error.detail)),
     tabs([
       ["Request", () => message(`${sent.method} ${sent.url}`, sent)],
-      ["Response", () => response && response.status !== 0 ? message(`Status ${response.status}`, response) : empty("There was no response.")],
+      ["Response", () => response && response.status !== 0 ? message(`Status ${response.status}`, response) : empty(response ? "There was no response." : "No response is known.")],
     ], "Request and response"),
     h("p", { class: "note" }, "Secrets read as their names in brackets."));
 }

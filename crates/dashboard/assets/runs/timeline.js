@@ -55,10 +55,13 @@ function attemptRows(step, at, attempt, index, events, counts) {
   const status = attempt.response?.status;
   // A polling asks again until it is answered what it waits for; that is no failure.
   const asksAgain = (step.waits ?? []).some((wait) => wait.reason === "polling" && wait.after === index + 1);
-  const failed = !asksAgain && (attempt.error !== null || !status);
+  // It has left, and nobody has written down an answer.
+  const underWay = !attempt.response && attempt.error === null;
+  const failed = !asksAgain && !underWay && (attempt.error !== null || !status);
   const note = `${attempt.request.method} ${hostAndPath(attempt.request.url)}`;
   const label = step.attempts.length > 1 ? `request ${index + 1}` : "request";
-  return [...hooks, { kind: "request", id: `request-${at}-${index}`, label, note, status: status || null, start, end, bad: failed, depth: 1, attempt, step }];
+  return [...hooks, { kind: "request", id: `request-${at}-${index}`, label, note, status: status || null, underWay, start,
+    end: underWay ? Math.max(end, Date.now() * 1000) : end, bad: failed, depth: 1, attempt, step }];
 }
 
 /** As the history has it, and no more than what the hooks before and after it leave of the time. */

@@ -33,6 +33,7 @@ function line(row, { at, length, start }, { open, onopen, detail }) {
 
 function outcome(row) {
   if (row.kind === "step") return row.status !== "succeeded" && badge(row.status);
+  if (row.underWay) return badge("under way", "info");
   if (row.kind === "request") return row.status ? badge(String(row.status), row.status >= 400 ? "bad" : "good") : badge("no response", "bad");
   if (row.kind !== "hook") return null;
   const { fault, decision } = row.invocation;

@@ -38,7 +38,7 @@ pub(super) struct Ledger {
     /// Steps that have ended.
     pub(super) steps: Vec<StepRecord>,
     pub(super) at: At,
-    /// The callback that the step under way waits for, or will.
+    /// The callback that the step under way waits for, or will; one for all of its requests.
     pub(super) correlation: Option<CorrelationId>,
     /// What a callback said of the document.
     pub(super) document: Option<DocumentRecord>,

@@ -241,7 +241,11 @@ async fn drive_step<'a>(
     let step = &flow.steps[index];
     scope.step = Some(&step.name);
     scope.step_index = index as u64;
-    let (under_way, mut record) = scope.ledger.resumed.take().unwrap_or_else(|| (UnderWay::No, record::step(&step.name)));
+    let (under_way, mut record) = scope.ledger.resumed.take().unwrap_or_else(|| {
+        // By which a step before was called back.
+        scope.ledger.correlation = None;
+        (UnderWay::No, record::step(&step.name))
+    });
     let end = match &step.action {
         PreparedAction::Request(endpoint) => {
             let (call, sending) = match under_way {

@@ -22,29 +22,43 @@ pub(super) struct Answered {
     pub(super) saved: Option<SavedFile>,
 }
 
-/// Sends the request that the machine asks for, and writes both sides into the attempt's record.
+/// A request as it leaves.
+pub(super) struct Outgoing {
+    request: HttpRequest,
+    /// What it sends in place of its body.
+    form: Option<Multipart>,
+}
+
+/// Makes the request ready to leave, and writes it into the attempt's record.
+///
+/// # Errors
+/// When it would send a file that the run does not have; the record has nothing of it then.
+pub(super) fn outgoing(
+    files: &RunFiles,
+    call: &Call<'_>,
+    mut request: HttpRequest,
+    attempt: Option<&mut Attempt>,
+) -> Result<Outgoing, Fault> {
+    let form = framed(files, call)?;
+    if let Some(form) = &form {
+        request.headers.set("content-type", form.content_type.as_str());
+    }
+    if let Some(attempt) = attempt {
+        attempt.request = Some(record::request(&request, form.as_ref().map(|form| Bytes::from(form.shown.clone()))));
+    }
+    Ok(Outgoing { request, form })
+}
+
+/// Sends a request, and writes what comes back into the attempt's record.
 pub(super) async fn send(
     scope: &Scope<'_>,
     endpoint: &PreparedEndpoint,
     call: &Call<'_>,
-    mut request: HttpRequest,
-    mut attempt: Option<&mut Attempt>,
+    outgoing: Outgoing,
+    attempt: Option<&mut Attempt>,
 ) -> Answered {
-    let form = match framed(&scope.files, call) {
-        Ok(form) => form,
-        // Nothing was sent, and nothing is recorded as if it had been.
-        Err(fault) => return Answered { event: Event::NotAnswered(fault), saved: None },
-    };
-    if let Some(form) = &form {
-        request.headers.set("content-type", form.content_type.as_str());
-    }
-    let recorded = record::request(&request, form.as_ref().map(|form| Bytes::from(form.shown.clone())));
-    if let Some(attempt) = &mut attempt {
-        // Before it is sent: a run that is cancelled meanwhile shows what it had asked for.
-        attempt.request = Some(recorded);
-    }
-    let (span, method) = (scope.span(SpanName::Request), request.method.clone());
-    let answer = exchange(scope, endpoint, call, request, form, span.as_ref().map(Opened::context)).await;
+    let (span, method) = (scope.span(SpanName::Request), outgoing.request.method.clone());
+    let answer = exchange(scope, endpoint, call, outgoing, span.as_ref().map(Opened::context)).await;
     scope.requested(span, &method, answer.as_ref().map(|(response, _)| response), call.attempt());
     let name = call.save_as().unwrap_or_default();
     if let Some(attempt) = attempt {
@@ -73,8 +87,7 @@ async fn exchange(
     scope: &Scope<'_>,
     endpoint: &PreparedEndpoint,
     call: &Call<'_>,
-    request: HttpRequest,
-    form: Option<Multipart>,
+    Outgoing { request, form }: Outgoing,
     trace: Option<&TraceContext>,
 ) -> Result<(HttpResponse, Option<SavedFile>), Fault> {
     let left = scope.deadline.saturating_duration_since(Instant::now());

@@ -6,3 +6,4 @@ mod runs;
 mod scripts;
 mod stories;
 mod waits;
+mod wrong;

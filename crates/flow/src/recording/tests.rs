@@ -170,6 +170,53 @@ fn a_run_that_is_too_large_says_so_and_nothing_more() {
 }
 
 #[test]
+fn what_a_run_that_is_too_large_began_with_is_kept() {
+    let limits = Limits::default();
+    let wanted: Result<Decision, Fault> = Ok(Decision::Step(StepDecision(None)));
+    let step = |bytes: usize| entry(HookInput::Step { payload: Payload::json(vec![b' '; bytes]) }, wanted.clone());
+    let input = Payload { bytes: vec![7_u8; MAX_BYTES / 2].into(), content_type: "a/b".to_owned() };
+    let writes = vec![VariableWrite { scope: VariableScope::Variables, key: "a".to_owned(), value: Some("1".to_owned()) }];
+    let values = SubjectValues(BTreeMap::from([("b".to_owned(), "2".to_owned())]));
+    let open = |recorder: &mut Recorder| recorder.open(&input, writes.clone(), values.clone());
+
+    let mut many = Recorder::default();
+    open(&mut many);
+    many.note("b", &limits, step(MAX_BYTES / 4));
+    many.saved();
+    many.note("b", &limits, step(MAX_BYTES / 4));
+    let mut told = Recorder::default();
+    open(&mut told);
+    assert_eq!(told.within(None::<()>), None);
+    let mut trigger = Recorder::default();
+    trigger.note("b", &limits, step(MAX_BYTES));
+    let mut trigger = Recorder::resumed(trigger.finish());
+    assert_eq!(trigger.so_far(), None);
+    open(&mut trigger);
+    let mut both = Recorder::default();
+    both.note("b", &limits, step(MAX_BYTES / 2));
+    open(&mut both);
+    for recorder in [many, told, trigger, both] {
+        let so_far = recorder.so_far();
+        let Some(Recording::Whole { head, bodies }) = recorder.finish() else { panic!("what it began with is small") };
+        let whole = || Some(Recording::Whole { head: head.clone(), bodies: bodies.clone() });
+        assert_eq!(so_far, whole());
+        let Recorded { opening, entries, too_large } = read(&head, &bodies).unwrap();
+        assert!(too_large && entries.is_empty() && bodies.len() == 1);
+        let (opening, body) = opening.unwrap();
+        assert_eq!((opening.content_type.as_str(), &body), ("a/b", &input.bytes));
+        assert_eq!((opening.subject_values(), opening.writes), (values.clone(), writes.clone()));
+        // Whoever goes on with the run adds nothing to it.
+        let mut resumed = Recorder::resumed(whole());
+        assert!(!resumed.wants(&wanted) && resumed.so_far().is_none());
+        resumed.note("b", &limits, step(1));
+        assert_eq!(resumed.finish(), whole());
+    }
+    let mut alone = Recorder::default();
+    alone.open(&Payload::json(vec![b' '; MAX_BYTES]), Vec::new(), SubjectValues::default());
+    assert_eq!(alone.finish(), Some(Recording::TooLarge));
+}
+
+#[test]
 fn what_failed_on_our_side_is_not_written_down() {
     let recorder = Recorder::default();
     assert!(!recorder.wants(&Err(Fault::new(Code::Overloaded, "full"))));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use serde_json::{Value, json};
-use snaphook_model::{Callback, Code, CorrelationId, Payload, RunId, RunRecord, RunStatus};
+use snaphook_model::{Callback, Code, CorrelationId, EventKind, Payload, RunEvent, RunId, RunRecord, RunStatus};
 use snaphook_testkit::{Answer, Recorded, Upstream};
 
 use crate::rig::Rig;
@@ -109,6 +109,18 @@ fn ended_well(record: &RunRecord, number: usize) -> bool {
     false
 }
 
+/// What is known of the request whose outcome is not.
+fn shows_what_was_sent(record: &RunRecord, events: &[RunEvent], number: usize) {
+    let step = record.steps.last().unwrap();
+    let attempt = step.attempts.last().unwrap();
+    let request = attempt.request.as_ref().expect("what was about to leave is in the record");
+    assert!(attempt.response.is_none(), "run {number}: {attempt:?}");
+    assert!(["/charge", "/ask"].iter().any(|path| request.url.ends_with(path)), "run {number}: {}", request.url);
+    let of_it = |event: &&RunEvent| event.step.as_ref() == Some(&step.name) && event.attempt == u32::try_from(step.attempts.len()).ok();
+    let kinds: Vec<_> = events.iter().filter(of_it).map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::RequestStarted], "run {number}");
+}
+
 #[tokio::test]
 async fn a_run_survives_the_loss_of_its_process_at_any_moment() {
     let (rig, upstream) = (Rig::new().await, upstream().await);
@@ -130,16 +142,21 @@ async fn a_run_survives_the_loss_of_its_process_at_any_moment() {
         // The busy upstream has answered, so what follows is another request; one whose answer was not heard is the same again.
         assert!(distinct.len() <= 2 && keys.len() <= 3 && charged <= 1 && asked <= 1, "run {number}: {keys:?} {charged} {asked}");
         repeated += usize::from(keys.len() == 3);
+        let events = rig.runner.events(&rig.tenant.name, run, 0).await.unwrap().unwrap().1;
+        let numbers: Vec<_> = events.iter().map(|event| event.seq as usize).collect();
+        assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>(), "run {number}");
+        let last = events.last().unwrap();
+        assert_eq!((last.kind, last.detail.get("status")), (EventKind::RunEnded, Some(&json!(record.status))), "run {number}");
         match ended_well(&record, number) {
             true => {
                 assert_eq!((charged, asked), (1, 1), "run {number}");
                 well += 1;
             }
-            false => unknown += 1,
+            false => {
+                shows_what_was_sent(&record, &events, number);
+                unknown += 1;
+            }
         }
-        let events = rig.runner.events(&rig.tenant.name, run, 0).await.unwrap().unwrap().1;
-        let numbers: Vec<_> = events.iter().map(|event| event.seq as usize).collect();
-        assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>(), "run {number}");
         if whole {
             break;
         }
