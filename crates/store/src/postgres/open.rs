@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::changes::Watch;
 use super::{PATIENCE, PostgresStore, Server, check};
 use crate::Objects;
-use crate::database::Database;
+use crate::database::{Database, Health};
 use crate::on_sql::Parts;
 use crate::sql::{MIGRATIONS, postgres as sql};
 
@@ -157,7 +157,7 @@ impl PostgresStore {
         let pool = pool(target.options.clone(), options.max_connections);
         let away = Arc::new(AtomicBool::new(false));
         let watch = Watch::begin(pool.clone(), Arc::clone(&away), now_us, can_notify, options.listens);
-        let server = Server { pool, lease: options.lease, away, watch };
+        let server = Server { pool, lease: options.lease, away, watch, health: Health::default() };
         Ok(Self {
             parts: Parts::new(Arc::new(Database::Postgres(server)), options.objects.clone()),
             lease: options.lease,
