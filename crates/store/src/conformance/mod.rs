@@ -67,7 +67,7 @@ macro_rules! conformance {
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, gives_tenants_their_turns, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
-            waiting: go_on_when_their_time_has_come, keep_large_inputs_and_checkpoints, have_a_history, are_called_back_once,
+            waiting: go_on_when_their_time_has_come, are_known_again_when_they_are_saved_twice, keep_large_inputs_and_checkpoints, have_a_history, are_called_back_once,
                 hear_of_a_callback_that_came_before_they_waited, are_cancelled;
             awaited: ends_are_told, are_forgotten_in_the_end;
             keys: answer_once, are_forgotten, belong_to_their_tenant;
