@@ -233,6 +233,12 @@ async fn changes_are_found_where_the_server_knows_no_notices() {
     nodes_behind(&[("LISTEN ", "LISTEM "), ("pg_notify", "pg_notifx")]).await;
 }
 
+/// Likewise: what only makes statements quicker is asked for and not needed.
+#[tokio::test]
+async fn a_server_that_does_not_know_how_to_leave_statements_uncompiled_is_of_use() {
+    nodes_behind(&[("SET jit = ", "SET jix = ")]).await;
+}
+
 /// As behind a pooler that hands out another connection for each transaction: it listens on one that nobody reads.
 #[tokio::test]
 async fn changes_are_found_where_notices_go_astray() {
