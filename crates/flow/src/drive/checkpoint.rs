@@ -138,7 +138,7 @@ impl Scope<'_> {
     }
 
     /// Another node has the run. Whoever drives it here lets go of it, so this never returns.
-    async fn abandon(&self) -> Result<(), Fault> {
+    pub(super) async fn abandon(&self) -> Result<(), Fault> {
         tracing::warn!(run = %self.start.id, "the lease of a run was lost: another node goes on with it, or its tenant is gone");
         if let Some(lease) = &self.ledger.lease {
             self.inner.driven.abandon(lease);

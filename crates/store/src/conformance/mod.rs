@@ -71,7 +71,7 @@ macro_rules! conformance {
                 hear_of_a_callback_that_came_before_they_waited, are_cancelled;
             awaited: ends_are_told, are_forgotten_in_the_end;
             keys: answer_once, are_forgotten, belong_to_their_tenant;
-            subjects: are_put_and_read, keep_what_runs_store, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
+            subjects: are_put_and_read, keep_what_runs_store, keep_nothing_of_a_run_that_is_held_by_another, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
                 need_and_go_with_their_tenant;
             state: outlives_runs_and_is_merged_by_key, has_a_limit_that_runs_share, goes_with_its_flow, goes_with_its_tenant,
                 is_written_with_its_run;
