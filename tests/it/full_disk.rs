@@ -21,16 +21,29 @@ fn database_bytes(node: &NodeProcess) -> u64 {
     size("snaphook.db").max(size("snaphook.db-wal"))
 }
 
-/// Waits until the probe gives this status, calling meanwhile: records of calls are what it goes by.
-async fn readiness_becomes(client: &Client, status: u16) {
+/// Calls until the probe says that what is written of calls is lost, and until all of it is: nothing is left that could show by itself that there is
+/// room again.
+async fn records_are_lost(client: &Client) {
     for _ in 0..200 {
-        if client.get("/readyz").await.status == status {
+        let _ = client.post("/v1/call/api/x", &json!({})).await;
+        // Waits for what was recorded before.
+        let lost = client.get("/v1/runs").await.status == 503;
+        if lost && client.get("/readyz").await.status == 503 {
             return;
         }
-        let _ = client.post("/v1/call/api/x", &json!({})).await;
+    }
+    panic!("`/readyz` does not become 503");
+}
+
+/// Waits until the probe says that the node may be used, asking nothing else: behind a balancer nothing else comes.
+async fn readiness_comes_back(client: &Client) {
+    for _ in 0..200 {
+        if client.get("/readyz").await.status == 200 {
+            return;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("`/readyz` does not become {status}");
+    panic!("`/readyz` does not become 200");
 }
 
 #[tokio::test]
@@ -62,7 +75,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     };
     assert_eq!((refused.status, problem(&refused).0.as_str()), (503, "store-unavailable"), "{}", refused.text());
     assert!(!connectors.is_empty() && !runs.is_empty(), "{connectors:?} {runs:?}");
-    readiness_becomes(&client, 503).await;
+    records_are_lost(&client).await;
     for _ in 0..3 {
         let answer = client.put("/v1/connectors/more", &document).await;
         assert_eq!((answer.status, problem(&answer).0.as_str()), (503, "store-unavailable"), "{}", answer.text());
@@ -72,7 +85,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
 
     // With room again it goes on by itself.
     own.lift_file_limit();
-    readiness_becomes(&client, 200).await;
+    readiness_comes_back(&client).await;
     let tenant = Tenant { client: client.clone(), ..tenant };
     for run in &runs {
         assert_eq!(ended(&tenant, run).await["status"], "succeeded");
@@ -83,11 +96,54 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let findings = Command::new(binary()).args(["doctor", "--data-dir"]).arg(own.data_dir()).output().unwrap();
     assert!(findings.status.success(), "{}{}", String::from_utf8_lossy(&findings.stdout), String::from_utf8_lossy(&findings.stderr));
     let client = Client::new(own.url(), tenant.client.token.as_deref());
-    readiness_becomes(&client, 200).await;
+    readiness_comes_back(&client).await;
     for path in &connectors {
         let _ = client.get(path).await.expect(200);
     }
     let _ = client.get("/v1/connectors/mended").await.expect(200);
     assert_eq!(client.get("/v1/connectors/more").await.status, 404, "what was refused is not there");
     let _ = client.put("/v1/connectors/more", &document).await.expect(201);
+}
+
+/// Runs that are accepted and definitions do not go by the queue of records, and show a full disk all the same.
+#[tokio::test]
+async fn a_full_disk_is_seen_where_only_runs_and_definitions_are_written() {
+    let mut own = NodeProcess::start_like(node());
+    let upstream = Upstream::start().await;
+    upstream.on("/x", ok());
+    let tenant = own.tenant().await;
+    tenant.flow("f", json!({"steps": [{"url": upstream.url("/x"), "method": "GET"}]})).await;
+    own.restart_with_file_limit(database_bytes(&own) + (1 << 20));
+
+    let tenant = Tenant { client: Client::new(own.url(), tenant.client.token.as_deref()), ..tenant };
+    let client = &tenant.client;
+    let document = large_connector(&upstream);
+    let (mut connectors, mut runs, mut filled) = (0, Vec::new(), false);
+    let headers = [("content-type", "application/json"), ("prefer", "respond-async")];
+    while client.get("/readyz").await.status == 200 {
+        // The large ones leave little room, and runs take that bit by bit.
+        if !filled {
+            let answer = client.put(&format!("/v1/connectors/c{connectors}"), &document).await;
+            match answer.status {
+                201 => connectors += 1,
+                _ => assert_eq!((answer.status, problem(&answer).0.as_str()), (503, "store-unavailable"), "{}", answer.text()),
+            }
+            filled = answer.status != 201;
+        }
+        let run = client.send("POST", "/v1/flows/f/runs", &headers, "{}".into()).await;
+        match run.status {
+            202 => runs.push(run.json()["run"].as_str().unwrap().to_owned()),
+            _ => assert_eq!((run.status, problem(&run).0.as_str()), (503, "store-unavailable"), "{}", run.text()),
+        }
+        assert!(connectors < 100 && runs.len() < 1000, "the limit is not met, or not seen");
+    }
+    assert!(connectors > 0 && !runs.is_empty(), "{connectors} {runs:?}");
+    assert_eq!(client.get("/v1/connectors/c0").await.status, 200, "what is there can still be read");
+
+    own.lift_file_limit();
+    readiness_comes_back(client).await;
+    for run in &runs {
+        assert_eq!(ended(&tenant, run).await["status"], "succeeded");
+    }
+    let _ = client.put("/v1/connectors/mended", &document).await.expect(201);
 }

@@ -57,6 +57,7 @@ mod pre_hooks;
 mod precedence;
 mod prismatic;
 mod promotion;
+mod read_only;
 mod reference;
 mod replay;
 mod replay_many;

@@ -13,7 +13,7 @@ use snaphook_testkit::postgres::Cluster;
 use snaphook_testkit::{Answer, Gate, Link, Upstream};
 use snaphook_tests::{Client, NodeOptions, NodeProcess, Response, Tenant};
 
-use crate::support::{ended, node, ok, problem};
+use crate::support::{ended, node, ok, problem, until};
 
 fn start(url: &str) -> NodeProcess {
     NodeProcess::start_with(node(), NodeOptions::on(url))
@@ -22,16 +22,6 @@ fn start(url: &str) -> NodeProcess {
 /// The tenant as a client of another node sees it.
 fn at(node: &NodeProcess, tenant: &Tenant) -> Tenant {
     Tenant { name: tenant.name.clone(), client: Client::new(node.url(), tenant.client.token.as_deref()) }
-}
-
-/// Asks again until it is so, and says how long that took: ten seconds at most.
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
-    let begun = Instant::now();
-    while !is_so().await {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    begun.elapsed()
 }
 
 /// Stores a connector `c` whose endpoint `x` has this version of the script `s` before it.

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Upstream};
 use snaphook_tests::Tenant;
 
-use crate::support::{node, ok, problem};
+use crate::support::{node, ok, on_both_databases, problem};
+
+on_both_databases!(f131_payloads_go_first_and_then_the_logs);
 
 /// A tenant with these times, whose endpoint has a script that logs.
 async fn keeping(retention: Value) -> (Tenant, Upstream) {
@@ -50,7 +52,6 @@ async fn until(tenant: &Tenant, run: &str, wanted: &Left) {
     }
 }
 
-#[tokio::test]
 async fn f131_payloads_go_first_and_then_the_logs() {
     let (usual, _upstream) = keeping(json!({})).await;
     let shown = node().operator().get(&format!("/v1/tenants/{}", usual.name)).await.expect(200).json();

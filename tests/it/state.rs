@@ -6,7 +6,13 @@ use serde_json::{Value, json};
 use snaphook_testkit::{Gate, Upstream};
 use snaphook_tests::{Client, NodeProcess, Tenant};
 
-use crate::support::{ended, hooked, node, ok, problem, tenant};
+use crate::support::{ended, hooked, node, ok, on_both_databases, problem, tenant};
+
+on_both_databases! {
+    f113_the_four_states_of_prismatic_last_as_long_as_they_say,
+    f114_a_failed_run_keeps_none_and_overlapping_runs_merge_by_key,
+    f115_a_run_that_writes_more_than_the_limit_fails_with_the_number_of_bytes,
+}
 
 /// A script step that does what the payload says: `flow` and `tenant` are set key by key (null deletes), then it fails where `fail` says so. It
 /// gives what it finds afterwards, and before.
@@ -32,7 +38,6 @@ async fn kept(tenant: &Tenant, flow: &str) -> Value {
     tenant.run(flow, json!({})).await.expect(200).json()["before"].clone()
 }
 
-#[tokio::test]
 async fn f113_the_four_states_of_prismatic_last_as_long_as_they_say() {
     let tenant = node().tenant().await;
     let names = "['executionState', 'instanceState', 'crossFlowState', 'integrationState']";
@@ -88,7 +93,6 @@ async fn states_of_prismatic_are_changed_in_place_replaced_and_checked() {
     }
 }
 
-#[tokio::test]
 async fn f114_a_failed_run_keeps_none_and_overlapping_runs_merge_by_key() {
     let (tenant, upstream) = tenant().await;
     keeper(&tenant, &["f", "g"]).await;
@@ -118,7 +122,6 @@ async fn f114_a_failed_run_keeps_none_and_overlapping_runs_merge_by_key() {
     assert_eq!(kept(&tenant, "f").await["flow"], json!({"cursor": 42, "new": 2}));
 }
 
-#[tokio::test]
 async fn f115_a_run_that_writes_more_than_the_limit_fails_with_the_number_of_bytes() {
     let document = json!({"limits": {"state_bytes": 1000}, "egress": {"allow_private": ["127.0.0.0/8"]}});
     let tenant = node().tenant_with(document).await;

@@ -132,6 +132,16 @@ pub(crate) async fn ended(tenant: &Tenant, id: &str) -> Value {
     panic!("run {id} does not end");
 }
 
+/// Asks again until it is so, and says how long that took: ten seconds at most.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    begun.elapsed()
+}
+
 /// All files in a folder and below it.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("the folder is there").flatten().map(|entry| entry.path());

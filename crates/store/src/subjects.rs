@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use snaphook_model::{SubjectId, SubjectValues, TenantName};
 
-use crate::{Change, Page, PageRequest, StoreFuture};
+use crate::{Change, Lease, Page, PageRequest, StoreFuture};
 
 /// A subject as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +26,12 @@ pub trait SubjectStore: Send + Sync {
         now: Timestamp,
     ) -> StoreFuture<'a, Change>;
 
-    /// Adds values to a subject, which need not exist, over those of the same name. Runs that end together lose nothing of each other's.
+    /// Adds values to a subject, which need not exist, over those of the same name. Runs that end together lose nothing of each other's. Where a run
+    /// that adds them is held by a lease, that must not be lost: [`crate::StoreError::LeaseLost`], and nothing is written.
     fn add_subject_values<'a>(
         &'a self,
         tenant: &'a TenantName,
+        lease: Option<&'a Lease>,
         id: &'a SubjectId,
         values: &'a SubjectValues,
         now: Timestamp,

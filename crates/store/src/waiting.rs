@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Callback, CorrelationId, RunEvent, RunId, RunRecord, TenantName};
+use uuid::Uuid;
 
 use crate::StoreFuture;
 use crate::runs::{Lease, QueuedRun, Recording};
@@ -22,6 +23,9 @@ pub struct SavedRun<'a> {
     pub wake: Wake<'a>,
     /// A callback that somebody may send from now on.
     pub expects: Option<&'a CorrelationId>,
+    /// By what it is held that nobody held before. Made once for all tries to save it, so that one finds out that another was committed of which nobody
+    /// heard, since the connection broke.
+    pub token: Uuid,
 }
 
 /// When a saved run goes on.
@@ -87,7 +91,8 @@ pub struct RunCounts {
 /// Runs that wait.
 pub trait WaitStore: Send + Sync {
     /// Writes down where a run is, all in one transaction. Durable when it returns. A run that was claimed or saved before is held by a lease;
-    /// when that is lost, this fails with [`crate::StoreError::LeaseLost`] and writes nothing.
+    /// when that is lost, this fails with [`crate::StoreError::LeaseLost`] and writes nothing. One that was not may be saved again with the same token:
+    /// what was written the first time stands. With another token this fails with [`crate::StoreError::Exists`].
     fn save_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, saved: SavedRun<'a>) -> StoreFuture<'a, Saved>;
 
     /// When the next run is due that nobody holds; none where no run waits for a time.

@@ -12,6 +12,7 @@ use snaphook_model::{
     Callback, Code, CorrelationId, DocumentRecord, Fault, Invocation, Payload, RunRecord, RunStatus, StepRecord, StepStatus, Variables,
 };
 use snaphook_store::{Lease, QueuedRun, SavedRun, StoreError, Wake};
+use uuid::Uuid;
 
 use super::ending::blank_record;
 use super::{Scope, cancelled};
@@ -109,7 +110,8 @@ impl Scope<'_> {
             subject_values: self.start.subject.as_ref().map(|subject| subject.values.clone()).unwrap_or_default(),
         };
         let recording = self.recorder.so_far();
-        let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: recording.as_ref(), events: new, wake, expects };
+        let token = Uuid::now_v7();
+        let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: recording.as_ref(), events: new, wake, expects, token };
         let patience = if self.ledger.lease.is_some() { Duration::MAX } else { PATIENCE };
         let until = Instant::now().checked_add(patience).map_or(self.deadline, |end| end.min(self.deadline));
         let done = loop {
@@ -136,7 +138,7 @@ impl Scope<'_> {
     }
 
     /// Another node has the run. Whoever drives it here lets go of it, so this never returns.
-    async fn abandon(&self) -> Result<(), Fault> {
+    pub(super) async fn abandon(&self) -> Result<(), Fault> {
         tracing::warn!(run = %self.start.id, "the lease of a run was lost: another node goes on with it, or its tenant is gone");
         if let Some(lease) = &self.ledger.lease {
             self.inner.driven.abandon(lease);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 use snaphook_model::{Code, Fault, Subject, SubjectValues, Tenant};
+use snaphook_store::StoreError;
 
 use super::Scope;
 use crate::clock::Clock;
@@ -46,8 +47,11 @@ pub(super) async fn store(scope: &mut Scope<'_>, stored: Vec<(String, String)>) 
     let stored = SubjectValues(stored.into_iter().collect());
     let parts = &scope.inner.parts;
     if let Some(subject) = &scope.start.subject {
-        let added = parts.store.add_subject_values(&scope.tenant.name, &subject.id, &stored, parts.clock.now()).await;
-        added.map_err(record::store_fault)?;
+        let (tenant, lease) = (&scope.tenant.name, scope.ledger.lease.as_ref());
+        match parts.store.add_subject_values(tenant, lease, &subject.id, &stored, parts.clock.now()).await {
+            Err(StoreError::LeaseLost) => return scope.abandon().await,
+            added => added.map_err(record::store_fault)?,
+        }
     }
     let values = Arc::make_mut(&mut scope.values);
     values.stored.extend(stored.0);

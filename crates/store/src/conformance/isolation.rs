@@ -27,7 +27,7 @@ pub(crate) async fn subjects_of_another_are_invisible(store: &dyn Store) {
     assert_eq!(store.subject(&b, &ada).await.unwrap(), None);
     assert_eq!(store.subjects(&b, &page).await.unwrap().items, []);
     assert!(!store.delete_subject(&b, &ada).await.unwrap());
-    store.add_subject_values(&b, &ada, &values(&[("of", "\"b\"")]), at(2)).await.unwrap();
+    store.add_subject_values(&b, None, &ada, &values(&[("of", "\"b\"")]), at(2)).await.unwrap();
     assert_eq!(store.subject(&a, &ada).await.unwrap().unwrap().values, values(&[("of", "\"a\"")]));
     assert_eq!(store.subject(&b, &ada).await.unwrap().unwrap().values, values(&[("of", "\"b\"")]));
     assert!(store.delete_subject(&b, &ada).await.unwrap());

@@ -67,12 +67,12 @@ macro_rules! conformance {
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, gives_tenants_their_turns, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 tells_who_holds_a_run_that_it_was_cancelled, lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
-            waiting: go_on_when_their_time_has_come, keep_large_inputs_and_checkpoints, have_a_history, are_called_back_once,
-                hear_of_a_callback_that_came_before_they_waited, are_cancelled;
+            waiting: go_on_when_their_time_has_come, are_known_again_when_they_are_saved_twice, keep_large_inputs_and_checkpoints,
+                have_a_history, are_called_back_once, hear_of_a_callback_that_came_before_they_waited, are_cancelled;
             awaited: ends_are_told, are_forgotten_in_the_end;
             keys: answer_once, are_forgotten, belong_to_their_tenant;
-            subjects: are_put_and_read, keep_what_runs_store, are_merged_under_concurrency, have_a_limit, are_listed_in_pages,
-                need_and_go_with_their_tenant;
+            subjects: are_put_and_read, keep_what_runs_store, keep_nothing_of_a_run_that_is_held_by_another, are_merged_under_concurrency,
+                have_a_limit, are_listed_in_pages, need_and_go_with_their_tenant;
             state: outlives_runs_and_is_merged_by_key, has_a_limit_that_runs_share, goes_with_its_flow, goes_with_its_tenant,
                 is_written_with_its_run;
             retention: usual_runs_go_in_the_order_of_their_ids, runs_that_say_so_go_at_their_own_time, runs_that_have_not_ended_stay,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use snaphook_model::{
     Attempt, BodyText, Callback, CorrelationId, Payload, RequestRecord, Retention, RunRecord, RunStatus, StepRecord, StepStatus, TenantName,
 };
+use uuid::Uuid;
 
 use super::{all, at, claim, ending, queued, recording, run, run_id, with_tenant};
 use crate::{CalledBack, Keyed, KeyedRequest, RunFilter, SavedRun, Store, Sweep, Swept, Wake};
@@ -122,6 +123,7 @@ pub(crate) async fn runs_that_have_not_ended_stay(store: &dyn Store) {
         events: &[],
         wake: Wake::Callback(&correlation, at(5000)),
         expects: Some(&correlation),
+        token: Uuid::now_v7(),
     };
     store.save_run(&acme, None, saved).await.unwrap();
     store.queue_run(&acme, &queued(2), None, 10).await.unwrap();

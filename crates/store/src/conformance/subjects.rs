@@ -1,10 +1,11 @@
 //! Subjects and the values kept for them.
 
 use futures_util::future::join_all;
-use snaphook_model::{Code, Fault, SubjectId, SubjectValues};
+use snaphook_model::{Code, Fault, RunStatus, SubjectId, SubjectValues};
+use uuid::Uuid;
 
-use super::{all, at, tenant, with_tenant};
-use crate::{Change, Store, StoreError};
+use super::{all, at, claim, ending, queued, run, tenant, with_tenant};
+use crate::{Change, Lease, Store, StoreError};
 
 pub(crate) fn id(text: &str) -> SubjectId {
     SubjectId::new(text).unwrap()
@@ -31,18 +32,34 @@ pub(crate) async fn are_put_and_read(store: &dyn Store) {
 
 pub(crate) async fn keep_what_runs_store(store: &dyn Store) {
     let (acme, ada) = (with_tenant(store, "acme").await, id("ada"));
-    store.add_subject_values(&acme, &ada, &values(&[("a", "1"), ("b", "1")]), at(2)).await.unwrap();
-    store.add_subject_values(&acme, &ada, &values(&[("b", "2"), ("c", "3")]), at(3)).await.unwrap();
+    store.add_subject_values(&acme, None, &ada, &values(&[("a", "1"), ("b", "1")]), at(2)).await.unwrap();
+    store.add_subject_values(&acme, None, &ada, &values(&[("b", "2"), ("c", "3")]), at(3)).await.unwrap();
     let stored = store.subject(&acme, &ada).await.unwrap().unwrap();
     assert_eq!((stored.values, stored.updated_at), (values(&[("a", "1"), ("b", "2"), ("c", "3")]), at(3)));
     assert_eq!(store.subject(&acme, &id("bob")).await.unwrap(), None, "another subject has nothing of it");
+}
+
+pub(crate) async fn keep_nothing_of_a_run_that_is_held_by_another(store: &dyn Store) {
+    let (acme, ada) = (with_tenant(store, "acme").await, id("ada"));
+    store.queue_run(&acme, &queued(1), None, 10).await.unwrap();
+    let lease = claim(store, at(5), 1).await.remove(0).lease;
+    store.add_subject_values(&acme, Some(&lease), &ada, &values(&[("a", "1")]), at(6)).await.unwrap();
+    let is_refused = async |lease: &Lease| {
+        let refused = store.add_subject_values(&acme, Some(lease), &ada, &values(&[("a", "2"), ("b", "2")]), at(7)).await;
+        assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
+    };
+    is_refused(&Lease { token: Uuid::now_v7(), ..lease.clone() }).await;
+    store.end_run(&acme, Some(&lease), ending(&run(1, Some("orders"), RunStatus::Succeeded), None, &[], None)).await.unwrap();
+    is_refused(&lease).await;
+    let stored = store.subject(&acme, &ada).await.unwrap().unwrap();
+    assert_eq!((stored.values, stored.updated_at), (values(&[("a", "1")]), at(6)));
 }
 
 pub(crate) async fn are_merged_under_concurrency(store: &dyn Store) {
     let (acme, ada) = (with_tenant(store, "acme").await, id("ada"));
     let adds = (0..30).map(|n| {
         let (acme, ada) = (&acme, &ada);
-        async move { store.add_subject_values(acme, ada, &values(&[(&format!("n{n}"), "1")]), at(n)).await.unwrap() }
+        async move { store.add_subject_values(acme, None, ada, &values(&[(&format!("n{n}"), "1")]), at(n)).await.unwrap() }
     });
     join_all(adds).await;
     assert_eq!(store.subject(&acme, &ada).await.unwrap().unwrap().values.0.len(), 30);
@@ -52,7 +69,7 @@ pub(crate) async fn have_a_limit(store: &dyn Store) {
     let (acme, ada) = (with_tenant(store, "acme").await, id("ada"));
     let half = format!("\"{}\"", "x".repeat(SubjectValues::MOST_BYTES / 2));
     store.put_subject(&acme, &ada, &values(&[("a", &half)]), at(1)).await.unwrap();
-    let error = store.add_subject_values(&acme, &ada, &values(&[("b", &half)]), at(2)).await.unwrap_err();
+    let error = store.add_subject_values(&acme, None, &ada, &values(&[("b", &half)]), at(2)).await.unwrap_err();
     assert!(matches!(error, StoreError::SubjectSize { .. }), "{error}");
     let fault = Fault::from(error);
     assert_eq!((fault.code, fault.limit), (Code::TooLarge, Some(SubjectValues::MOST_BYTES as u64)));

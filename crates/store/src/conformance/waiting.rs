@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunRecord, RunStatus, TenantName};
+use uuid::Uuid;
 
-use super::{at, claim, ending, failure, queued, run, run_id, with_tenant};
-use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, RunCounts, Saved, SavedRun, Store, Wake};
+use super::{at, claim, ending, failure, queued, recording, run, run_id, with_tenant};
+use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, RunCounts, Saved, SavedRun, Store, StoreError, Wake};
 
 fn event(seq: u32, kind: EventKind) -> RunEvent {
     RunEvent { seq, at: at(i64::from(seq)), kind, step: None, attempt: None, detail: serde_json::Map::new() }
@@ -18,7 +19,7 @@ fn going_on(number: u64, status: RunStatus) -> QueuedRun {
 /// Writes a run down.
 async fn save(store: &dyn Store, tenant: &TenantName, lease: Option<&Lease>, run: &QueuedRun, wake: Wake<'_>) -> Saved {
     let checkpoint = Bytes::from_static(b"here");
-    let saved = SavedRun { run, checkpoint: &checkpoint, recording: None, events: &[], wake, expects: None };
+    let saved = SavedRun { run, checkpoint: &checkpoint, recording: None, events: &[], wake, expects: None, token: Uuid::now_v7() };
     store.save_run(tenant, lease, saved).await.unwrap()
 }
 
@@ -56,11 +57,56 @@ pub(crate) async fn go_on_when_their_time_has_come(store: &dyn Store) {
         events: &[],
         wake: Wake::Held,
         expects: None,
+        token: Uuid::now_v7(),
     };
     failure(store.save_run(&acme, Some(&lease), late)).await;
     let ended = run(1, Some("orders"), RunStatus::Succeeded);
     store.end_run(&acme, Some(&claimed.lease), ending(&ended, None, &[], None)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
+}
+
+/// As after a connection that broke when a save was committed: whoever saves does not know, and saves again.
+pub(crate) async fn are_known_again_when_they_are_saved_twice(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let (running, checkpoint, token) = (going_on(1, RunStatus::Running), Bytes::from_static(b"here"), Uuid::now_v7());
+    let recording = recording("text");
+    let saved = SavedRun {
+        run: &running,
+        checkpoint: &checkpoint,
+        recording: Some(&recording),
+        events: &[event(1, EventKind::RunStarted)],
+        wake: Wake::Held,
+        expects: None,
+        token,
+    };
+    let first = store.save_run(&acme, None, saved).await.unwrap();
+    assert_eq!(first.lease, Some(Lease { tenant: acme.clone(), run: run_id(1), token }));
+    assert_eq!(store.save_run(&acme, None, saved).await.unwrap(), first);
+    assert_eq!(store.recording(&acme, run_id(1)).await.unwrap().as_ref(), Some(&recording));
+    let refused = store.save_run(&acme, None, SavedRun { token: Uuid::now_v7(), ..saved }).await;
+    assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
+    let end = |record: RunRecord| (record, Vec::new());
+    assert_eq!(store.cancel_run(&acme, run_id(1), &end).await.unwrap(), Cancelled::Asked);
+    assert_eq!(store.save_run(&acme, None, saved).await.unwrap(), Saved { cancelled: true, ..first.clone() });
+    let ended = run(1, Some("orders"), RunStatus::Succeeded);
+    store.end_run(&acme, first.lease.as_ref(), ending(&ended, None, &[], None)).await.unwrap();
+    assert_eq!(store.run_events(&acme, run_id(1), 0, 10).await.unwrap().len(), 1);
+
+    // One that waits is nobody's, and perhaps somebody else's by now.
+    let waiting = going_on(2, RunStatus::Waiting);
+    let parked = SavedRun { run: &waiting, wake: Wake::At(at(50)), ..saved };
+    let is_parked = async || assert_eq!(store.save_run(&acme, None, parked).await.unwrap(), Saved { lease: None, cancelled: false });
+    is_parked().await;
+    is_parked().await;
+    assert_eq!(due(store, 50).await.remove(0).checkpoint.as_ref(), Some(&checkpoint));
+    is_parked().await;
+    assert_eq!(store.run(&acme, run_id(2)).await.unwrap().unwrap().status, RunStatus::Running, "it goes on");
+    assert!(due(store, 10_000).await.is_empty());
+    // One that was accepted and has not begun is no try of this.
+    store.queue_run(&acme, &queued(3), None, 10).await.unwrap();
+    failure(store.save_run(&acme, None, SavedRun { run: &going_on(3, RunStatus::Waiting), ..parked })).await;
+    assert_eq!(due(store, 50).await.remove(0).checkpoint, None);
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }
 
 /// As many bytes as a payload may be large, which do not repeat.
@@ -78,7 +124,15 @@ pub(crate) async fn keep_large_inputs_and_checkpoints(store: &dyn Store) {
     // Each takes the place of the one before, of whatever size that was.
     for (time, checkpoint) in [(10, large(2)), (20, large(3)), (30, Bytes::from_static(b"small")), (40, large(4))] {
         let run = going_on(1, RunStatus::Waiting);
-        let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: None, events: &[], wake: Wake::At(at(time)), expects: None };
+        let saved = SavedRun {
+            run: &run,
+            checkpoint: &checkpoint,
+            recording: None,
+            events: &[],
+            wake: Wake::At(at(time)),
+            expects: None,
+            token: Uuid::now_v7(),
+        };
         store.save_run(&acme, Some(&claimed.lease), saved).await.unwrap();
         claimed = due(store, time).await.remove(0);
         assert_eq!((&claimed.run.input, claimed.checkpoint.as_ref()), (&input, Some(&checkpoint)));
@@ -94,7 +148,15 @@ pub(crate) async fn have_a_history(store: &dyn Store) {
     let all = [EventKind::RunStarted, EventKind::Waiting, EventKind::Resumed, EventKind::RunEnded];
     let events: Vec<_> = (1..).zip(all).map(|(seq, kind)| event(seq, kind)).collect();
     let (run1, checkpoint) = (going_on(1, RunStatus::Running), Bytes::new());
-    let saved = SavedRun { run: &run1, checkpoint: &checkpoint, recording: None, events: &events[..2], wake: Wake::Held, expects: None };
+    let saved = SavedRun {
+        run: &run1,
+        checkpoint: &checkpoint,
+        recording: None,
+        events: &events[..2],
+        wake: Wake::Held,
+        expects: None,
+        token: Uuid::now_v7(),
+    };
     let lease = store.save_run(&acme, None, saved).await.unwrap().lease.unwrap();
     // What is told again has happened once.
     let again = SavedRun { events: &events[1..3], ..saved };
@@ -114,7 +176,15 @@ fn callback(text: &str) -> Callback {
 /// A run that expects a callback, held.
 async fn expecting(store: &dyn Store, acme: &TenantName, number: u64, id: &CorrelationId) -> Lease {
     let (run, checkpoint) = (going_on(number, RunStatus::Running), Bytes::new());
-    let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: None, events: &[], wake: Wake::Held, expects: Some(id) };
+    let saved = SavedRun {
+        run: &run,
+        checkpoint: &checkpoint,
+        recording: None,
+        events: &[],
+        wake: Wake::Held,
+        expects: Some(id),
+        token: Uuid::now_v7(),
+    };
     store.save_run(acme, None, saved).await.unwrap().lease.unwrap()
 }
 

@@ -1,5 +1,7 @@
 //! What PostgreSQL's and SQLite's errors mean to the store.
 
+use sqlx::error::ErrorKind;
+
 use crate::StoreError;
 
 /// `SQLITE_BUSY` with its extended codes for recovery, snapshots and timeouts; of PostgreSQL, serialisation failure, deadlock, too many
@@ -17,13 +19,39 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(inner) => inner.code().unwrap_or_default().into_owned(),
             _ => return Self::Unavailable(Box::new(error)),
         };
-        if BUSY.contains(&code.as_str()) {
+        if is_busy(&code) {
             return Self::Busy;
         }
-        // SQLite's codes are shorter.
-        if code.len() == 5 && VALUE.iter().any(|class| code.starts_with(class)) {
+        if is_of_a_value(&code) {
             return Self::Form { what: "a value", source: Box::new(error) };
         }
         Self::Unavailable(Box::new(error))
     }
+}
+
+/// Whether a database that answers a write so takes none, or is not there. What is refused for what it holds, or since others are at it, says nothing
+/// of the kind.
+pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(inner) => {
+            let code = inner.code().unwrap_or_default();
+            matches!(inner.kind(), ErrorKind::Other) && !is_busy(&code) && !is_of_a_value(&code)
+        }
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::RowNotFound
+        | sqlx::Error::Encode(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnDecode { .. } => false,
+        _ => true,
+    }
+}
+
+fn is_busy(code: &str) -> bool {
+    BUSY.contains(&code)
+}
+
+fn is_of_a_value(code: &str) -> bool {
+    // SQLite's codes are shorter.
+    code.len() == 5 && VALUE.iter().any(|class| code.starts_with(class))
 }

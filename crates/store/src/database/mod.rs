@@ -2,6 +2,7 @@
 //! in which a tenant's definitions change. How each database is opened, and what only it has, lies in `sqlite` and `postgres`.
 
 mod failure;
+mod health;
 mod query;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::sql::{postgres as only_postgres, runs as sql};
 use crate::sqlite::{Failed, Files, Log};
 use crate::{Changes, StoreError};
 
+pub(crate) use health::Health;
 pub(crate) use query::{Query, Row, made_query, query, rare_query};
 
 /// The longest wait for a connection, for the right to write or for room in the queue. Longer than any of our own transactions takes.
@@ -34,7 +36,7 @@ pub(crate) enum Database {
 
 /// The right to write.
 pub(crate) enum Writer<'a> {
-    Sqlite { connection: MappedMutexGuard<'a, SqliteConnection>, log: &'a Arc<Log>, failed: &'a Failed },
+    Sqlite { connection: MappedMutexGuard<'a, SqliteConnection>, log: &'a Arc<Log>, failed: &'a Failed, health: &'a Health },
     Postgres { lent: Lent, server: &'a Server },
 }
 
@@ -45,11 +47,13 @@ pub(crate) enum Transaction<'a> {
         /// To be on the disk before anybody hears of the commit.
         log: Option<Arc<Log>>,
         failed: &'a Failed,
+        health: &'a Health,
     },
     Postgres {
         on: sqlx::Transaction<'a, Postgres>,
         /// See [`Lent::parts`].
         broken: &'a mut bool,
+        health: &'a Health,
     },
 }
 
@@ -62,10 +66,19 @@ impl Database {
     pub(crate) async fn write(&self) -> Result<Writer<'_>, StoreError> {
         Ok(match self {
             Self::Sqlite(files) => {
-                Writer::Sqlite { connection: files.writer.lock().await?, log: &files.log, failed: files.writer.failed() }
+                let connection = files.health.note_around(files.writer.lock().await)?;
+                Writer::Sqlite { connection, log: &files.log, failed: files.writer.failed(), health: &files.health }
             }
-            Self::Postgres(server) => Writer::Postgres { lent: server.acquire().await?, server },
+            Self::Postgres(server) => Writer::Postgres { lent: server.health.note(server.acquire().await)?, server },
         })
+    }
+
+    /// What writes have shown of it.
+    pub(crate) const fn health(&self) -> &Health {
+        match self {
+            Self::Sqlite(files) => &files.health,
+            Self::Postgres(server) => &server.health,
+        }
     }
 
     /// Claims due runs under a token; rows as [`crate::sql::runs::DUE`] gives them.
@@ -143,14 +156,14 @@ impl Writer<'_> {
     /// Begins with the right to write: a transaction that reads first and asks for it later could be refused it.
     pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
         Ok(match self {
-            Self::Sqlite { connection, log, failed } => {
-                let on = failed.note(connection.begin_with("BEGIN IMMEDIATE").await)?;
-                Transaction::Sqlite { on, log: Some(Arc::clone(log)), failed }
+            Self::Sqlite { connection, log, failed, health } => {
+                let on = health.note(failed.note(connection.begin_with("BEGIN IMMEDIATE").await))?;
+                Transaction::Sqlite { on, log: Some(Arc::clone(log)), failed, health }
             }
-            Self::Postgres { lent, .. } => {
+            Self::Postgres { lent, server } => {
                 let (connection, broken) = lent.parts();
-                let on = bounded(broken, connection.begin()).await?;
-                Transaction::Postgres { on, broken }
+                let on = server.health.note(bounded(broken, connection.begin()).await)?;
+                Transaction::Postgres { on, broken, health: &server.health }
             }
         })
     }
@@ -158,9 +171,9 @@ impl Writer<'_> {
     /// Begins where a commit need not have reached the disk when it returns.
     pub(crate) async fn begin_batch(&mut self) -> Result<Transaction<'_>, StoreError> {
         match self {
-            Self::Sqlite { connection, failed, .. } => {
-                let on = failed.note(connection.begin_with("BEGIN IMMEDIATE").await)?;
-                Ok(Transaction::Sqlite { on, log: None, failed })
+            Self::Sqlite { connection, failed, health, .. } => {
+                let on = health.note(failed.note(connection.begin_with("BEGIN IMMEDIATE").await))?;
+                Ok(Transaction::Sqlite { on, log: None, failed, health })
             }
             Self::Postgres { .. } => self.begin().await,
         }
@@ -182,10 +195,20 @@ impl Writer<'_> {
     /// Lets the next one write, and waits until what was committed is on the disk: meanwhile others commit, and one wait for the disk serves them
     /// all.
     pub(crate) async fn finish(self, committed: Committed) -> Result<(), StoreError> {
+        let health = self.health();
         drop(self);
         match committed.0 {
-            Some(log) => log.reaches_disk().await,
+            Some(log) => health.note_around(log.reaches_disk().await),
             None => Ok(()),
+        }
+    }
+}
+
+impl<'a> Writer<'a> {
+    fn health(&self) -> &'a Health {
+        match self {
+            Self::Sqlite { health, .. } => health,
+            Self::Postgres { server, .. } => &server.health,
         }
     }
 }
@@ -193,8 +216,8 @@ impl Writer<'_> {
 impl Transaction<'_> {
     pub(crate) async fn commit(self) -> Result<Committed, sqlx::Error> {
         match self {
-            Self::Sqlite { on, log, failed } => failed.note(on.commit().await).map(|()| Committed(log)),
-            Self::Postgres { on, broken } => bounded(broken, on.commit()).await.map(|()| Committed(None)),
+            Self::Sqlite { on, log, failed, health } => health.note(failed.note(on.commit().await)).map(|()| Committed(log)),
+            Self::Postgres { on, broken, health } => health.note(bounded(broken, on.commit()).await).map(|()| Committed(None)),
         }
     }
 

@@ -56,20 +56,28 @@ impl<'q> Query<'q> {
     /// Runs it and says how many rows it wrote.
     pub(crate) async fn execute(self, transaction: &mut Transaction<'_>) -> Result<u64, sqlx::Error> {
         match transaction {
-            Transaction::Sqlite { on, failed, .. } => Ok(failed.note(self.sqlite()?.execute(&mut **on).await)?.rows_affected()),
-            Transaction::Postgres { on, broken } => {
+            Transaction::Sqlite { on, failed, health, .. } => {
+                let done = failed.note(self.sqlite()?.execute(&mut **on).await);
+                Ok(health.note(done)?.rows_affected())
+            }
+            Transaction::Postgres { on, broken, health } => {
                 let query = self.postgres()?;
-                Ok(bounded(broken, query.execute(&mut **on)).await?.rows_affected())
+                let done = bounded(broken, query.execute(&mut **on)).await;
+                Ok(health.note(done)?.rows_affected())
             }
         }
     }
 
     pub(crate) async fn fetch_optional(self, transaction: &mut Transaction<'_>) -> Result<Option<Row>, sqlx::Error> {
         match transaction {
-            Transaction::Sqlite { on, failed, .. } => Ok(failed.note(self.sqlite()?.fetch_optional(&mut **on).await)?.map(Row::Sqlite)),
-            Transaction::Postgres { on, broken } => {
+            Transaction::Sqlite { on, failed, health, .. } => {
+                let row = failed.note(self.sqlite()?.fetch_optional(&mut **on).await);
+                Ok(health.note(row)?.map(Row::Sqlite))
+            }
+            Transaction::Postgres { on, broken, health } => {
                 let query = self.postgres()?;
-                Ok(bounded(broken, query.fetch_optional(&mut **on)).await?.map(Row::Postgres))
+                let row = bounded(broken, query.fetch_optional(&mut **on)).await;
+                Ok(health.note(row)?.map(Row::Postgres))
             }
         }
     }
@@ -80,12 +88,14 @@ impl<'q> Query<'q> {
 
     pub(crate) async fn fetch_all(self, transaction: &mut Transaction<'_>) -> Result<Vec<Row>, sqlx::Error> {
         match transaction {
-            Transaction::Sqlite { on, failed, .. } => {
-                Ok(failed.note(self.sqlite()?.fetch_all(&mut **on).await)?.into_iter().map(Row::Sqlite).collect())
+            Transaction::Sqlite { on, failed, health, .. } => {
+                let rows = failed.note(self.sqlite()?.fetch_all(&mut **on).await);
+                Ok(health.note(rows)?.into_iter().map(Row::Sqlite).collect())
             }
-            Transaction::Postgres { on, broken } => {
+            Transaction::Postgres { on, broken, health } => {
                 let query = self.postgres()?;
-                Ok(bounded(broken, query.fetch_all(&mut **on)).await?.into_iter().map(Row::Postgres).collect())
+                let rows = bounded(broken, query.fetch_all(&mut **on)).await;
+                Ok(health.note(rows)?.into_iter().map(Row::Postgres).collect())
             }
         }
     }

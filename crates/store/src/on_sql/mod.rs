@@ -32,6 +32,7 @@ use jiff::Timestamp;
 use snaphook_model::Author;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::StoreError;
 use crate::database::{Database, query};
@@ -44,6 +45,11 @@ pub use claims::Claim;
 pub(crate) use claims::Whose;
 pub(crate) use objects::unused_objects;
 pub(crate) use scripts::add_missing_hashes;
+
+/// A value of the node that shows whether the database takes writes. A usual run with its payload is as large, in numbers that were made now: none
+/// finds room where another one was, and nothing of them is left out.
+const PROBE: &str = "probe";
+const PROBE_NUMBERS: usize = 448;
 
 /// A store that is nothing but its database and a queue before it.
 pub(crate) trait OnSql: Send + Sync {
@@ -102,6 +108,15 @@ impl Parts {
             Some(objects) => crate::objects::sweep(&self.database, objects, before).await,
             None => Ok(0),
         }
+    }
+
+    /// Whether the database takes writes: tries one where the last ones failed.
+    pub(crate) async fn takes_writes(&self) -> Result<(), StoreError> {
+        let write = async {
+            let numbers: String = (0..PROBE_NUMBERS).map(|_| Uuid::now_v7().to_string()).collect();
+            self.set_meta(PROBE, &numbers).await
+        };
+        self.database.health().mended(write).await
     }
 
     pub(crate) async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {

@@ -1,7 +1,6 @@
 //! The queue between those who record runs and the one task that writes them. Bounded in bytes and in entries; a full queue lets callers wait.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -52,7 +51,6 @@ pub(crate) struct RunQueue {
     /// Do not wait for more: the batch is full or somebody waits for its end.
     hurry: Notify,
     progress: watch::Sender<Progress>,
-    failing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +96,6 @@ impl RunQueue {
             filled: Notify::new(),
             hurry: Notify::new(),
             progress: watch::Sender::default(),
-            failing: AtomicBool::new(false),
         }
     }
 
@@ -154,11 +151,6 @@ impl RunQueue {
         self.hurry.notify_one();
     }
 
-    /// Whether the last batch was lost.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
-    }
-
     /// Waits until something is queued. False: nothing is, and nothing will be.
     pub(super) async fn wait(&self) -> bool {
         loop {
@@ -193,7 +185,6 @@ impl RunQueue {
 
     /// Gives back a batch's room and lets go of those who wait for it.
     pub(super) fn finish(&self, batch: &mut Batch, written: bool) {
-        self.failing.store(!written, Ordering::Relaxed);
         batch.room.clear();
         self.progress.send_modify(|progress| {
             progress.done = batch.end;
@@ -285,11 +276,9 @@ mod tests {
         queue.push(pending(1)).await.unwrap();
         queue.finish(&mut batch, false);
         assert!(matches!(flush.await, Err(StoreError::Unavailable(_))));
-        assert!(queue.is_failing());
         let mut batch = queue.take();
         queue.finish(&mut batch, true);
         queue.flush().await.unwrap();
-        assert!(!queue.is_failing());
     }
 
     #[tokio::test]

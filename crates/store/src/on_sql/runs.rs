@@ -303,7 +303,7 @@ async fn enqueue(transaction: &mut Transaction<'_>, tenant: &TenantName, run: &Q
 }
 
 /// The failure of putting a run into the queue.
-pub(super) fn insert_error(run: &QueuedRun, error: sqlx::Error) -> StoreError {
+fn insert_error(run: &QueuedRun, error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::Database(inner) if inner.is_unique_violation() => StoreError::Exists(format!("run {}", run.record.id)),
         _ => error.into(),

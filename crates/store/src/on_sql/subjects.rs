@@ -7,8 +7,8 @@ use super::OnSql;
 use super::audit::note;
 use super::rows::{Item, form, from_json, page, text, time, to_json, write_error};
 use crate::database::{Row, Transaction, query};
-use crate::sql::subjects as sql;
-use crate::{Change, Page, PageRequest, StoreError, StoreFuture, StoredSubject, SubjectStore};
+use crate::sql::{runs as runs_sql, subjects as sql};
+use crate::{Change, Lease, Page, PageRequest, StoreError, StoreFuture, StoredSubject, SubjectStore};
 
 /// What it is called in a [`StoreError::Form`].
 const SUBJECT: &str = "a subject";
@@ -35,6 +35,7 @@ impl<S: OnSql> SubjectStore for S {
     fn add_subject_values<'a>(
         &'a self,
         tenant: &'a TenantName,
+        lease: Option<&'a Lease>,
         id: &'a SubjectId,
         values: &'a SubjectValues,
         now: Timestamp,
@@ -42,6 +43,9 @@ impl<S: OnSql> SubjectStore for S {
         Box::pin(async move {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
+            if let Some(lease) = lease {
+                must_be_held(&mut transaction, lease).await?;
+            }
             let hold = query(sql::HOLD).bind(tenant.as_str()).bind(id.as_str()).bind(now.as_microsecond());
             let held = hold.fetch_one(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
             let mut merged = stored_subject(&held)?.values;
@@ -84,6 +88,13 @@ impl<S: OnSql> SubjectStore for S {
             Ok(deleted > 0)
         })
     }
+}
+
+/// A run must be held by this lease, and is until the end of the transaction.
+async fn must_be_held(transaction: &mut Transaction<'_>, lease: &Lease) -> Result<(), StoreError> {
+    transaction.lock_queued(&lease.tenant, lease.run).await?;
+    let held = query(runs_sql::HELD).bind(lease.tenant.as_str()).bind(lease.run.to_string()).bind(lease.token.to_string());
+    held.fetch_optional(transaction).await?.map(drop).ok_or(StoreError::LeaseLost)
 }
 
 async fn put(

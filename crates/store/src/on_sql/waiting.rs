@@ -5,13 +5,12 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use snaphook_model::{AuditAction, Callback, CorrelationId, Payload, RunEvent, RunId, TenantName};
-use uuid::Uuid;
 
 use super::audit::note;
 use super::objects::{Held, keys_of};
 use super::recordings::{self, PackedRecording};
 use super::rows::{form, from_json, text, time, to_json};
-use super::runs::{RECORD, insert_error, put, run_record, values_text, writes_text};
+use super::runs::{RECORD, put, run_record, values_text, writes_text};
 use super::{OnSql, Parts};
 use crate::database::{Database, Row, Transaction, made_query, query};
 use crate::objects::ObjectKind;
@@ -192,13 +191,31 @@ async fn write(
 ) -> Result<(Saved, Vec<String>), StoreError> {
     let mut writer = parts.database.write().await?;
     let mut transaction = writer.begin().await?;
-    let done = save(&parts.database, &mut transaction, tenant, lease, saved, made).await?;
+    let Some(done) = save(&parts.database, &mut transaction, tenant, lease, saved, made).await? else {
+        // The objects of the try before are in use, and those of this one are nobody's.
+        return Ok((saved_before(&mut transaction, tenant, saved).await?, made.objects()));
+    };
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
     Ok(done)
 }
 
-/// See [`write`].
+/// What came of a try before this one, of which nobody heard. A run that is held is known by its token. One that waits is nobody's, and may have been
+/// claimed since; as no two runs have the same id, it is enough that it has begun.
+async fn saved_before(transaction: &mut Transaction<'_>, tenant: &TenantName, saved: &SavedRun<'_>) -> Result<Saved, StoreError> {
+    let id = saved.run.record.id;
+    let row = query(sql::SAVED).bind(tenant.as_str()).bind(id.to_string()).fetch_optional(transaction).await?;
+    let held = matches!(saved.wake, Wake::Held);
+    if let Some(row) = row
+        && (!held || row.get::<Option<String>>(0)? == Some(saved.token.to_string()))
+    {
+        let lease = held.then(|| Lease { tenant: tenant.clone(), run: id, token: saved.token });
+        return Ok(Saved { lease, cancelled: row.get::<i64>(1)? != 0 });
+    }
+    Err(StoreError::Exists(format!("run {id}")))
+}
+
+/// See [`write`]. None where the run was saved before; then nothing of this may be committed.
 async fn save(
     database: &Database,
     transaction: &mut Transaction<'_>,
@@ -206,7 +223,7 @@ async fn save(
     lease: Option<&Lease>,
     saved: &SavedRun<'_>,
     made: &Made,
-) -> Result<(Saved, Vec<String>), StoreError> {
+) -> Result<Option<(Saved, Vec<String>)>, StoreError> {
     let run = saved.run;
     let id = run.record.id;
     if let Wake::Callback(correlation, _) = saved.wake {
@@ -230,7 +247,7 @@ async fn save(
         }
     };
     // One that stays held keeps its token, so that a lease that is being renewed meanwhile is not lost.
-    let next = held.then(|| lease.cloned().unwrap_or_else(|| Lease { tenant: tenant.clone(), run: id, token: Uuid::now_v7() }));
+    let next = held.then(|| lease.cloned().unwrap_or_else(|| Lease { tenant: tenant.clone(), run: id, token: saved.token }));
     let until = if held { database.lease_until(transaction).await? } else { None };
     // The record comes first: the row in the queue refers to it.
     put(transaction, tenant, &run.record, made.record.clone()).await?;
@@ -247,7 +264,9 @@ async fn save(
         let query = row(sql::PUT).bind(run.input.content_type.as_str()).bind(bytes).bind(input);
         let query = query.bind(run.record.flow.as_ref().map(|flow| flow.as_str())).bind(run.record.flow_version.map(i64::from));
         let insert = query.bind(values_text(run)?);
-        insert.execute(transaction).await.map_err(|error| insert_error(run, error))?;
+        if insert.execute(transaction).await? == 0 {
+            return Ok(None);
+        }
         false
     };
     if let Some(recording) = &made.recording {
@@ -258,7 +277,7 @@ async fn save(
         let expect = query(sql::EXPECT).bind(tenant.as_str()).bind(correlation.0.as_str()).bind(id.to_string());
         expect.execute(transaction).await?;
     }
-    Ok((Saved { lease: next, cancelled }, keys_of(before.as_slice(), runs_sql::OBJECTS)?))
+    Ok(Some((Saved { lease: next, cancelled }, keys_of(before.as_slice(), runs_sql::OBJECTS)?)))
 }
 
 /// Events as their column holds them, with their numbers.

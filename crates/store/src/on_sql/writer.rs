@@ -59,6 +59,8 @@ pub(super) async fn empty(queue: Arc<RunQueue>, database: Arc<Database>, objects
         if written && let Some(objects) = &objects {
             remove_left_out(&database, objects, &packed).await;
         }
+        // Also where it was given up for another reason than the database's refusal.
+        database.health().set_failing(!written);
         queue.finish(&mut batch, written);
     }
 }

@@ -19,7 +19,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::database::{PATIENCE, Query, Row, query};
+use crate::database::{Health, PATIENCE, Query, Row, query};
 use crate::on_sql::{OnSql, Parts, Whose};
 use crate::sql::postgres as sql;
 use crate::{Changes, Store, StoreError, StoreFuture};
@@ -52,6 +52,7 @@ pub(crate) struct Server {
     /// Whether the last look at the database failed.
     away: Arc<AtomicBool>,
     watch: Watch,
+    pub(crate) health: Health,
 }
 
 /// A connection on loan from the pool.
@@ -118,7 +119,8 @@ impl Server {
         let claim = claim.postgres()?;
         let mut lent = self.acquire().await?;
         let (connection, broken) = lent.parts();
-        Ok(bounded(broken, claim.fetch_all(connection)).await?.into_iter().map(Row::Postgres).collect())
+        let claimed = bounded(broken, claim.fetch_all(connection)).await;
+        Ok(self.health.note(claimed)?.into_iter().map(Row::Postgres).collect())
     }
 
     pub(crate) fn lease_us(&self) -> i64 {
@@ -160,12 +162,9 @@ impl OnSql for PostgresStore {
 impl Store for PostgresStore {
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            if self.queue().is_failing() {
-                return Err(StoreError::Unavailable("the last batch of run records could not be written".into()));
-            }
             let row = query(sql::READ_ONLY).read_optional(self.database()).await?;
             match row.map(|row| row.get::<String>(0)).transpose()?.as_deref() {
-                Some("off") => Ok(()),
+                Some("off") => self.parts.takes_writes().await,
                 _ => Err(StoreError::Unavailable("PostgreSQL takes no writes: it is a standby, or was made read-only".into())),
             }
         })

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor, SqlSafeStr as _};
 use tokio::time::timeout;
 
 use super::changes::Watch;
 use super::{PATIENCE, PostgresStore, Server, check};
 use crate::Objects;
-use crate::database::Database;
+use crate::database::{Database, Health};
 use crate::on_sql::Parts;
 use crate::sql::{MIGRATIONS, postgres as sql};
 
@@ -26,9 +26,11 @@ const MIGRATION_PATIENCE: Duration = Duration::from_secs(600);
 const FRESH: Duration = Duration::from_secs(1);
 
 /// What each connection is told first. A transaction that its node left alone holds up nobody for long; see also `OVERLAP_US` of the changes.
-///
+const SESSION: &str = "SET statement_timeout = 5000; SET idle_in_transaction_session_timeout = 15000; SET TIME ZONE 'UTC'";
+
 /// Statements are not compiled: one with a term for each of a hundred buckets looks dear to the planner, and compiling it takes longer than all of its rows.
-const SESSION: &str = "SET statement_timeout = 5000; SET idle_in_transaction_session_timeout = 15000; SET TIME ZONE 'UTC'; SET jit = off";
+/// A server that speaks the protocol without being PostgreSQL may refuse this.
+const NOT_COMPILED: &str = "SET jit = off";
 
 /// How a database is used.
 #[derive(Debug, Clone)]
@@ -158,7 +160,7 @@ impl PostgresStore {
         let pool = pool(target.options.clone(), options.max_connections);
         let away = Arc::new(AtomicBool::new(false));
         let watch = Watch::begin(pool.clone(), Arc::clone(&away), now_us, can_notify, options.listens);
-        let server = Server { pool, lease: options.lease, away, watch };
+        let server = Server { pool, lease: options.lease, away, watch, health: Health::default() };
         Ok(Self {
             parts: Parts::new(Arc::new(Database::Postgres(server)), options.objects.clone()),
             lease: options.lease,
@@ -308,12 +310,19 @@ fn pool(options: PgConnectOptions, max_connections: u32) -> PgPool {
         .max_connections(max_connections.max(2))
         .acquire_timeout(PATIENCE)
         .test_before_acquire(false)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                connection.execute(SESSION).await?;
-                Ok(())
-            })
-        })
+        .after_connect(|connection, _| Box::pin(begin_session(connection)))
         .before_acquire(|connection, meta| Box::pin(async move { Ok(meta.idle_for < FRESH || connection.ping().await.is_ok()) }))
         .connect_lazy_with(options)
+}
+
+/// Tells a new connection what it is to know.
+async fn begin_session(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    Executor::execute(&mut *connection, SESSION).await?;
+    match Executor::execute(connection, NOT_COMPILED).await {
+        Err(error @ sqlx::Error::Database(_)) => {
+            tracing::debug!(error = &error as &dyn Error, "the server does not know how to leave statements uncompiled");
+            Ok(())
+        }
+        done => done.map(drop),
+    }
 }

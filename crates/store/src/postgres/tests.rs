@@ -235,6 +235,12 @@ async fn changes_are_found_where_the_server_knows_no_notices() {
     nodes_behind(&[("LISTEN ", "LISTEM "), ("pg_notify", "pg_notifx")]).await;
 }
 
+/// Likewise: what only makes statements quicker is asked for and not needed.
+#[tokio::test]
+async fn a_server_that_does_not_know_how_to_leave_statements_uncompiled_is_of_use() {
+    nodes_behind(&[("SET jit = ", "SET jix = ")]).await;
+}
+
 /// As behind a pooler that hands out another connection for each transaction: it listens on one that nobody reads.
 #[tokio::test]
 async fn changes_are_found_where_notices_go_astray() {
@@ -346,6 +352,41 @@ async fn a_record_that_is_refused_does_not_take_its_batch_along() {
     }
     assert_eq!(store.recording(&acme, run_id(5)).await.unwrap(), Some(recording("text")));
     store.ping().await.unwrap();
+}
+
+/// Whoever asks for nothing but its health learns that the database takes writes again, also where records were lost meanwhile.
+#[tokio::test]
+async fn a_database_that_takes_no_writes_for_a_while_is_of_use_afterwards() {
+    let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
+    let store = open(&url, &options()).await;
+    let acme = with_tenant(&store, "acme").await;
+    store.ping().await.unwrap();
+    let database = url.rsplit('/').next().unwrap();
+    // As a disk does that is full: it can be read, and nothing finds room.
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$";
+    cluster.sql(database, refuse);
+    let of_all = |statement: &str| ["runs", "run_queue", "meta"].map(|table| statement.replace("TABLE", table)).join("; ");
+    let fill = of_all("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON TABLE FOR EACH ROW EXECUTE FUNCTION refuse()");
+    let make_room = of_all("DROP TRIGGER refuse ON TABLE");
+
+    cluster.sql(database, &fill);
+    let refused = store.queue_run(&acme, &queued(1), None, 100).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(store.ping().await.is_err(), "an accepted run shows it");
+    assert!(store.tenant(&acme).await.unwrap().is_some(), "it can be read");
+    cluster.sql(database, &make_room);
+    until("the store is of use", async || store.ping().await.is_ok()).await;
+    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+
+    cluster.sql(database, &fill);
+    store.record_run(&acme, &run(2, None, RunStatus::Succeeded), None).await.unwrap();
+    // Who waits for a record waits until it is given up, in turns.
+    while matches!(store.flush().await, Err(StoreError::Busy)) {}
+    assert!(store.ping().await.is_err(), "a lost record shows it");
+    cluster.sql(database, &make_room);
+    until("the store is of use", async || store.ping().await.is_ok()).await;
+    assert_eq!(store.run(&acme, run_id(2)).await.unwrap(), None);
 }
 
 #[tokio::test]

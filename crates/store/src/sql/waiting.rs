@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
-/// Puts the row of a run that was in nobody's queue before.
+/// Puts the row of a run that was in nobody's queue before, unless there is one.
 pub(crate) const PUT: &str = "INSERT INTO run_queue (tenant, id, due_at, claimed, lease_token, lease_until, checkpoint, \
      checkpoint_object, writes, content_type, input, input_object, flow, flow_version, subject_values) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (tenant, id) DO NOTHING";
+/// By what a run is held that was put so, and whether somebody has cancelled it.
+pub(crate) const SAVED: &str = "SELECT lease_token, cancelled FROM run_queue WHERE tenant = $1 AND id = $2 AND checkpoint IS NOT NULL";
 /// Changes where a run is that is held by the token $10; says whether somebody has cancelled it.
 pub(crate) const MOVE: &str = "UPDATE run_queue SET due_at = $3, claimed = $4, lease_token = $5, lease_until = $6, checkpoint = $7, \
      checkpoint_object = $8, writes = $9 WHERE tenant = $1 AND id = $2 AND lease_token = $10 RETURNING cancelled";

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqlitePool;
 use uuid::Uuid;
 
-use crate::database::{Database, Row, query};
+use crate::database::{Database, Health, Row, query};
 use crate::on_sql::{OnSql, Parts, Whose};
 use crate::sql::{runs, tenants as sql};
 use crate::{Changes, Store, StoreError, StoreFuture};
@@ -42,6 +42,7 @@ pub(crate) struct Files {
     pub(crate) readers: SqlitePool,
     pub(crate) writer: WriteConnection,
     pub(crate) log: Arc<Log>,
+    pub(crate) health: Health,
 }
 
 impl Files {
@@ -89,11 +90,8 @@ impl OnSql for SqliteStore {
 impl Store for SqliteStore {
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            if self.queue().is_failing() {
-                return Err(StoreError::Unavailable("the last batch of run records could not be written".into()));
-            }
             query(sql::PING).read_optional(self.database()).await?;
-            Ok(())
+            self.parts.takes_writes().await
         })
     }
 

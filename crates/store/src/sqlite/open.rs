@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::{Files, Log, SqliteStore, WriteConnection};
-use crate::database::{Database, PATIENCE};
+use crate::database::{Database, Health, PATIENCE};
 use crate::on_sql::{Parts, add_missing_hashes};
 use crate::sql::{MIGRATIONS, tenants};
 use crate::{Objects, ObjectsError, StoreError};
@@ -105,7 +105,7 @@ impl SqliteStore {
             .await
             .map_err(failed)?;
         let (writer, log) = (WriteConnection::new(write_options, writer), Arc::new(Log::of(&file)));
-        let database = Arc::new(Database::Sqlite(Files { readers, writer, log }));
+        let database = Arc::new(Database::Sqlite(Files { readers, writer, log, health: Health::default() }));
         add_missing_hashes(&database).await.map_err(|error| OpenError::Database { path: file.clone(), source: error.into() })?;
         Ok(Self { parts: Parts::new(database, Some(objects)), file, _taken: taken })
     }

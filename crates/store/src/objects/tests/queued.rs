@@ -11,6 +11,7 @@ use snaphook_testkit::postgres::Cluster;
 use snaphook_testkit::{Gate, Link, S3};
 use sqlx::Row as _;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::{Stored, keys, opened, place};
 use crate::conformance::{at, claim, claim_of, ending, name, queued, recording, run, run_id, with_tenant};
@@ -37,7 +38,8 @@ async fn save(
     (checkpoint, wake): (&'static str, Wake<'_>),
 ) -> Result<Option<Lease>, StoreError> {
     let (checkpoint, recording) = (Bytes::from_static(checkpoint.as_bytes()), recording(checkpoint));
-    let saved = SavedRun { run, checkpoint: &checkpoint, recording: Some(&recording), events: &[], wake, expects: None };
+    let saved =
+        SavedRun { run, checkpoint: &checkpoint, recording: Some(&recording), events: &[], wake, expects: None, token: Uuid::now_v7() };
     Ok(store.save_run(tenant, lease, saved).await?.lease)
 }
 
