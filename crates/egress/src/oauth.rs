@@ -15,7 +15,7 @@ use snaphook_model::{Code, Connection, EgressPolicy, Fault, Headers, HttpRequest
 use tokio::sync::{mpsc, oneshot};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::sealed::Mask;
+use crate::sealed::{Mask, Sought};
 use crate::{Egress, Outbound};
 
 /// Of a token's address. Tokens are some kilobytes.
@@ -196,9 +196,9 @@ impl Egress {
     }
 
     /// What a token's address was sent and may repeat, as its answers are shown.
-    fn sent(&self, asked: TokenRequest<'_>, grant: Grant<'_>) -> Result<Mask, Fault> {
+    fn sent(&self, asked: TokenRequest<'_>, grant: Grant<'_>) -> Result<Mask<'static>, Fault> {
         let TokenRequest { tenant, name, client_secret, .. } = asked;
-        let mut texts = Vec::new();
+        let mut texts: Vec<Sought<'static>> = Vec::new();
         if let Some(sealed) = client_secret {
             texts.push((self.text(tenant, &field_label(name, "client_secret"), sealed)?, "[client_secret]"));
         }
@@ -219,7 +219,7 @@ impl Egress {
                 texts.push((self.text(tenant, &verifier_label(name), verifier)?, "[code_verifier]"));
             }
         }
-        Mask::new(texts.iter().map(|(text, shown)| (text.as_str(), *shown)))
+        Mask::new(&texts)
     }
 
     /// Whether a token can be renewed without anybody.
@@ -323,7 +323,7 @@ struct Failed(Fault);
 const MOST_SAID: usize = 500;
 
 /// The failure for an answer without a token. What was sent is not shown again, and of an answer that cannot be read, nothing.
-fn refused(error: RequestTokenError<Failed, BasicErrorResponse>, sent: &Mask) -> Fault {
+fn refused(error: RequestTokenError<Failed, BasicErrorResponse>, sent: &Mask<'_>) -> Fault {
     let detail = match error {
         RequestTokenError::Request(Failed(fault)) => return fault,
         RequestTokenError::ServerResponse(answer) => {

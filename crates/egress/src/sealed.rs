@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::vault::Vault;
 
 pub(crate) use fill::{Filling, fill_form};
-pub(crate) use mask::Mask;
+pub(crate) use mask::{Mask, Sought};
 
 /// A secret that a run may use without seeing it.
 #[derive(Debug, Clone)]
@@ -66,7 +66,6 @@ pub struct Secrets {
 pub(crate) struct Opened<'a> {
     secrets: &'a Secrets,
     texts: Vec<Zeroizing<String>>,
-    mask: Mask,
 }
 
 impl Vault {
@@ -79,8 +78,10 @@ impl Vault {
 
     pub(crate) fn open_all<'a>(&self, tenant: &TenantName, secrets: &'a Secrets) -> Result<Opened<'a>, Fault> {
         let texts = secrets.values.iter().map(|value| self.text_of(tenant, value)).collect::<Result<Vec<_>, _>>()?;
-        let mask = mask(secrets, &texts)?;
-        Ok(Opened { secrets, texts, mask })
+        let opened = Opened { secrets, texts };
+        // What cannot be found in an answer is not sent.
+        Mask::check(&opened.sought())?;
+        Ok(opened)
     }
 
     pub(crate) fn text_of(&self, tenant: &TenantName, value: &SealedValue) -> Result<Zeroizing<String>, Fault> {
@@ -183,28 +184,31 @@ impl Opened<'_> {
     /// Puts placeholders in place of texts that an answer repeats, so that no script and no record ever has one.
     ///
     /// # Errors
-    /// `response-size` when that makes it too large.
+    /// `response-size` when that makes it too large, `overloaded` when there is no memory for it.
     pub(crate) fn mask(&self, response: &mut HttpResponse, max_bytes: u64) -> Result<(), Fault> {
-        self.mask.response(response, max_bytes)
+        Mask::new(&self.sought())?.response(response, max_bytes)
     }
 
     /// Whether a URL holds the text of a secret.
-    pub(crate) fn stand_in(&self, url: &Url) -> bool {
-        self.mask.is_in(url.as_str())
+    ///
+    /// # Errors
+    /// As for every search.
+    pub(crate) fn stand_in(&self, url: &Url) -> Result<bool, Fault> {
+        Ok(Mask::new(&self.sought())?.is_in(url.as_str()))
     }
-}
 
-/// Finds the texts, and a user's name and password as Basic authentication has them together.
-fn mask(secrets: &Secrets, texts: &[Zeroizing<String>]) -> Result<Mask, Fault> {
-    // What goes nowhere comes back from nowhere.
-    let sent = secrets.values.iter().zip(texts).filter(|(value, _)| !value.hosts.is_empty());
-    let pairs = sent.map(|(value, text)| (text.as_str(), value.placeholder.as_str()));
-    let basic = secrets.credentials.as_ref().and_then(|credentials| {
-        let at = *credentials.fields.get("password")?;
-        let pair = format!("{}:{}", credentials.username.as_deref().unwrap_or_default(), texts.get(at)?.as_str());
-        Some((Zeroizing::new(pair), secrets.values.get(at)?.placeholder.as_str()))
-    });
-    Mask::new(pairs.chain(basic.iter().map(|(text, placeholder)| (text.as_str(), *placeholder))))
+    /// What an answer is searched for: the texts, and a user's name and password as Basic authentication has them together.
+    fn sought(&self) -> Vec<Sought<'_>> {
+        // What goes nowhere comes back from nowhere.
+        let sent = self.secrets.values.iter().zip(&self.texts).filter(|(value, _)| !value.hosts.is_empty());
+        let mut sought: Vec<_> = sent.map(|(value, text)| (text.clone(), value.placeholder.as_str())).collect();
+        sought.extend(self.secrets.credentials.as_ref().and_then(|credentials| {
+            let at = *credentials.fields.get("password")?;
+            let pair = format!("{}:{}", credentials.username.as_deref().unwrap_or_default(), self.texts.get(at)?.as_str());
+            Some((Zeroizing::new(pair), self.secrets.values.get(at)?.placeholder.as_str()))
+        }));
+        sought
+    }
 }
 
 /// The host as rules have it, and the port.

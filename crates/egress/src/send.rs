@@ -93,7 +93,10 @@ impl Egress {
                     check_redirect(&url, &next)?;
                     redirects = redirects.checked_sub(1).ok_or_else(|| too_many(&url, outbound.redirects))?;
                     let same_origin = target::same_origin(&url, &next);
-                    if !same_origin && opened.as_ref().is_some_and(|opened| opened.stand_in(&next)) {
+                    if !same_origin
+                        && let Some(opened) = &opened
+                        && opened.stand_in(&next)?
+                    {
                         let detail = format!(
                             "`{}` redirects to `{}` with a secret in the address, which is not followed",
                             target::label(&url),
