@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use snaphook_model::{EgressPolicy, Fault, HttpRequest, TenantName};
+use snaphook_shares::Places;
 use snaphook_telemetry::TraceContext;
 
 pub use keys::{MAX_SIGNED_BYTES, Mac};
@@ -157,6 +158,8 @@ pub struct Egress {
     kept: Kept,
     bodies: BodyMemory,
     vault: Arc<Vault>,
+    /// For signatures with private keys.
+    signing: Arc<Places>,
 }
 
 /// Egress cannot be set up.
@@ -186,7 +189,7 @@ impl Egress {
             Some(vault) => vault,
             None => Arc::new(Vault::ephemeral()?),
         };
-        Ok(Self { clients: Clients::new(config)?, permits, kept, bodies, vault })
+        Ok(Self { clients: Clients::new(config)?, permits, kept, bodies, vault, signing: keys::places() })
     }
 
     /// Room for copies of bodies, out of what the bodies themselves are counted in; to be enlarged before each copy.
