@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::LOCATION;
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode};
 use reqwest::{Client, Response};
 use snaphook_model::{Code, Fault, HttpResponse};
 use snaphook_telemetry::{held, metrics, status_class};
@@ -120,7 +120,8 @@ async fn exchange(
     url: Url,
     own_origin: bool,
 ) -> Result<Step, Fault> {
-    let Way { client, keeping, room } = way;
+    // Its connection is counted as in use until the answer is there.
+    let Way { client, keeping: _keeping, room } = way;
     let follows = outbound.redirects > 0 && matches!(*method, Method::GET | Method::HEAD);
     let label = target::label(&url);
     let mut request = reqwest::Request::new(method.clone(), url);
@@ -135,9 +136,6 @@ async fn exchange(
         None => *request.body_mut() = Some(outbound.request.body.clone().into()),
     }
     let response = client.execute(request).await.map_err(|error| fault::of_client(error, &label))?;
-    if response.version() == Version::HTTP_2 {
-        keeping.over_http2();
-    }
     if follows && let Some(next) = redirect_of(&response)? {
         return Ok(Step::Redirect(next));
     }
