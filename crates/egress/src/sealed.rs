@@ -16,6 +16,7 @@ use snaphook_model::{
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::room::Room;
 use crate::vault::Vault;
 
 pub(crate) use fill::{Filling, fill_form};
@@ -185,8 +186,8 @@ impl Opened<'_> {
     ///
     /// # Errors
     /// `response-size` when that makes it too large, `overloaded` when there is no memory for it.
-    pub(crate) fn mask(&self, response: &mut HttpResponse, max_bytes: u64) -> Result<(), Fault> {
-        Mask::new(&self.sought())?.response(response, max_bytes)
+    pub(crate) fn mask(&self, response: &mut HttpResponse, max_bytes: u64, room: Room) -> Result<(), Fault> {
+        Mask::new(&self.sought())?.response(response, max_bytes, room)
     }
 
     /// Whether a URL holds the text of a secret.

@@ -85,7 +85,7 @@ impl Egress {
             match step {
                 Step::Answer(mut response) => {
                     if let Some(opened) = &opened {
-                        opened.mask(&mut response, outbound.max_response_bytes)?;
+                        opened.mask(&mut response, outbound.max_response_bytes, self.bodies.room(outbound.tenant))?;
                     }
                     return Ok(response);
                 }

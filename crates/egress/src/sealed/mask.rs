@@ -7,6 +7,7 @@ use snaphook_model::{Code, Fault, HttpResponse};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::spellings;
+use crate::room::Room;
 
 /// Shorter values stand in many a text by chance, and whoever tries finds them anyway.
 const SHORTEST: usize = 4;
@@ -115,8 +116,8 @@ impl<'a> Mask<'a> {
     /// Takes them out of an answer's headers and body.
     ///
     /// # Errors
-    /// `response-size` when the body is longer than it may be with what stands in their place.
-    pub(crate) fn response(&self, response: &mut HttpResponse, max_bytes: u64) -> Result<(), Fault> {
+    /// `response-size` when the body is longer than it may be with what stands in their place, `overloaded` when there is no room for it.
+    pub(crate) fn response(&self, response: &mut HttpResponse, max_bytes: u64, mut room: Room) -> Result<(), Fault> {
         let Some(found) = &self.found else { return Ok(()) };
         for (_, value) in &mut response.headers.0 {
             if found.is_match(value.as_str()) {
@@ -133,7 +134,13 @@ impl<'a> Mask<'a> {
             let detail = format!("the body is larger than {max_bytes} bytes where placeholders stand for the secrets that it repeats");
             return Err(Fault::new(Code::ResponseSize, detail).of_limit(max_bytes, Some(length)));
         }
-        response.body = found.replace_all_bytes(&response.body, &self.shown).into();
+        room.grow_to(length)?;
+        let mut masked = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        found.replace_all_with_bytes(&response.body, &mut masked, |at, _, masked| {
+            masked.extend_from_slice(self.shown[at.pattern().as_usize()].as_bytes());
+            true
+        });
+        response.body = room.around(masked.into());
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use snaphook_model::Headers;
 
 use super::*;
+use crate::room::BodyMemory;
 
 /// A vault, and secrets in it by name and text, which may go to one host.
 fn secrets(named: &[(&str, &str)]) -> (Vault, TenantName, Secrets) {
@@ -19,6 +20,11 @@ fn secrets(named: &[(&str, &str)]) -> (Vault, TenantName, Secrets) {
     };
     let values = named.iter().map(value).collect();
     (vault, tenant, Secrets { values, credentials: None })
+}
+
+/// Room for what is masked, of memory that is there for it alone.
+fn room(tenant: &TenantName) -> Room {
+    BodyMemory::new(4 << 20).room(tenant)
 }
 
 fn filled(texts: &[(&str, &str)], request: impl FnOnce(&[String]) -> HttpRequest) -> Result<HttpRequest, Fault> {
@@ -131,7 +137,7 @@ fn an_answer_that_repeats_a_text_has_its_placeholder() {
         let mut headers = Headers::default();
         headers.set("x-echo", form.as_str());
         let mut response = HttpResponse { status: 200, headers, body: Bytes::from(format!("<{form}> 123")) };
-        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20).unwrap();
+        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20, room(&tenant)).unwrap();
         let body = String::from_utf8_lossy(&response.body).into_owned();
         assert!(body.contains(&placeholder) && response.headers.get("x-echo").unwrap().contains(&placeholder), "{form}: {body}");
         assert!(!body.contains("long-enough") && !body.contains(&STANDARD.encode(text)[4..20]), "{form}: {body}");
@@ -149,7 +155,7 @@ fn every_alphabet_of_a_url_and_of_json_is_known() {
         "a!b'(c)*~ \\u003cd\\u003e\\u0026e",
     ] {
         let mut response = HttpResponse { status: 200, headers: Headers::default(), body: Bytes::from(form.to_owned()) };
-        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20).unwrap();
+        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20, room(&tenant)).unwrap();
         assert_eq!(response.body, secrets.values[0].placeholder, "{form}");
     }
 }
@@ -158,8 +164,30 @@ fn every_alphabet_of_a_url_and_of_json_is_known() {
 fn what_stands_for_texts_makes_no_answer_larger_than_it_may_be() {
     let (vault, tenant, secrets) = secrets(&[("KEY", "aaaa")]);
     let mut response = HttpResponse { status: 200, headers: Headers::default(), body: Bytes::from("a".repeat(4000)) };
-    let fault = vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 20_000).unwrap_err();
+    let fault = vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 20_000, room(&tenant)).unwrap_err();
     assert_eq!((fault.code, fault.used), (Code::ResponseSize, Some(29_000)));
+}
+
+#[test]
+fn what_is_masked_takes_room_until_nobody_holds_it() {
+    let (vault, tenant, secrets) = secrets(&[("KEY", "long-enough")]);
+    // A tenant alone has half.
+    let memory = BodyMemory::new(64 << 10);
+    let mask = |text: &str| {
+        let mut response = HttpResponse { status: 200, headers: Headers::default(), body: Bytes::from(text.to_owned()) };
+        let masked = vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20, memory.room(&tenant));
+        masked.map(|()| response)
+    };
+    let text = format!("{}long-enough", "x".repeat(20 << 10));
+    let held = mask(&text).unwrap();
+    let fault = mask(&text).unwrap_err();
+    assert_eq!(fault.code, Code::Overloaded, "{fault}");
+    assert_eq!(mask("nothing of it").unwrap().body, "nothing of it", "what is not copied takes nothing");
+    let part = held.body.slice(..1);
+    drop(held);
+    assert!(mask(&text).is_err(), "a part keeps the whole");
+    drop(part);
+    mask(&text).unwrap();
 }
 
 #[test]
