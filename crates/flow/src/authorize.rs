@@ -95,7 +95,11 @@ impl Runner {
         let stored = self.stored_connection(&tenant.name, &begun.connection).await?;
         let grant = Grant::Code { code, verifier: &begun.verifier, redirect_url };
         let fetched = parts.egress.fetch_token(asked(tenant, &stored), grant).await;
-        let (fetched, fault) = outcome(fetched, &stored, parts.clock.now());
+        let (mut fetched, fault) = outcome(fetched, &stored, parts.clock.now());
+        if fault.is_some() && stored.token.is_some() {
+            // What was refused is the new authorization; a token that is there goes on being good, or not.
+            fetched.status = stored.status;
+        }
         self.keep(Some(author), tenant, &stored, &fetched).await?;
         fault.map_or(Ok(()), Err)
     }
