@@ -61,7 +61,7 @@ pub struct TokenRequest<'a> {
 pub struct Token {
     /// The whole answer, with what it left out taken from the one before.
     pub sealed: SealedSecret,
-    /// From its arrival; absent where the address did not say.
+    /// From its arrival; absent where the address did not say, nor for the token before.
     pub expires_in: Option<Duration>,
 }
 
@@ -238,13 +238,16 @@ impl Egress {
             return Err(Fault::new(Code::Internal, "a token is no object"));
         };
         merged.extend(new.into_iter().filter(|(_, value)| !value.is_null()));
+        // It is as long as the one before where the answer does not say.
+        let before = || merged.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
+        let expires_in = answer.expires_in().or_else(before);
         let text = Zeroizing::new(serde_json::to_string(&merged).map_err(internal)?);
         merged.values_mut().for_each(|value| {
             if let Value::String(text) = value {
                 text.zeroize();
             }
         });
-        Ok(Token { sealed: self.vault.seal_as(tenant, &token_label(name), &text)?, expires_in: answer.expires_in() })
+        Ok(Token { sealed: self.vault.seal_as(tenant, &token_label(name), &text)?, expires_in })
     }
 
     fn text(&self, tenant: &TenantName, label: &str, sealed: &SealedSecret) -> Result<Zeroizing<String>, Fault> {
