@@ -39,7 +39,7 @@ pub use keys::{MAX_SIGNED_BYTES, Mac};
 pub use oauth::{Grant, Token, TokenFuture, TokenRequest, authorize_url, field_label, token_label, verifier_label};
 pub use resolve::{Resolver, Resolving, SystemResolver};
 pub use room::Room;
-pub use sealed::{Credentials, SealedValue, Secrets};
+pub use sealed::{Credentials, SealedValue, SecretHost, Secrets};
 pub use upload::{Piece, Upload};
 pub use vault::{MAX_SECRET_BYTES, Vault, VaultError};
 

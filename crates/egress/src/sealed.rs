@@ -22,6 +22,27 @@ use crate::vault::Vault;
 pub(crate) use fill::{Filling, fill_form};
 pub(crate) use mask::{Mask, Sought};
 
+/// A host that secrets may go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretHost {
+    /// Which host, at which port.
+    pub rule: HostRule,
+    /// Whether they may go there without TLS.
+    pub in_clear: bool,
+}
+
+impl SecretHost {
+    /// As a document names it. Who names a host alone means HTTPS; what else listens at a port is known to whoever names the port.
+    #[must_use]
+    pub fn named(rule: HostRule) -> Self {
+        let in_clear = rule.port.is_some_and(|port| port != HTTPS);
+        Self { rule, in_clear }
+    }
+}
+
+/// The port at which nobody speaks without TLS.
+const HTTPS: u16 = 443;
+
 /// A secret that a run may use without seeing it.
 #[derive(Debug, Clone)]
 pub struct SealedValue {
@@ -36,7 +57,7 @@ pub struct SealedValue {
     /// Of a sealed JSON object, the member that is the secret.
     pub member: Option<String>,
     /// Where it may go.
-    pub hosts: Arc<[HostRule]>,
+    pub hosts: Arc<[SecretHost]>,
 }
 
 /// Credentials that are added to a request when all scripts have seen it.
@@ -51,7 +72,7 @@ pub struct Credentials {
     /// Which of the values is which field; `access_token` is a token's.
     pub fields: BTreeMap<String, usize>,
     /// Where they may go.
-    pub hosts: Arc<[HostRule]>,
+    pub hosts: Arc<[SecretHost]>,
 }
 
 /// What the requests of one run may use.
@@ -118,13 +139,14 @@ impl Opened<'_> {
     fn allowed(&self, url: &Url) -> impl Iterator<Item = (&SealedValue, &str)> {
         let (host, port) = host_of(url);
         let all = self.secrets.values.iter().zip(self.texts.iter().map(|text| text.as_str()));
-        all.filter(move |(value, _)| allows(&value.hosts, &host, port))
+        let in_clear = url.scheme() != "https";
+        all.filter(move |(value, _)| allows(&value.hosts, (&host, port), in_clear))
     }
 
     fn add_credentials(&self, request: &mut HttpRequest, url: &Url) -> Result<(), Fault> {
         let Some(credentials) = &self.secrets.credentials else { return Ok(()) };
         let (host, port) = host_of(url);
-        if !allows(&credentials.hosts, &host, port) {
+        if !allows(&credentials.hosts, (&host, port), url.scheme() != "https") {
             return Ok(());
         }
         let text = |field: &str| credentials.fields.get(field).and_then(|&at| self.texts.get(at)).map(|text| text.as_str());
@@ -223,8 +245,8 @@ fn host_of(url: &Url) -> (String, u16) {
     (host, url.port_or_known_default().unwrap_or_default())
 }
 
-fn allows(rules: &[HostRule], host: &str, port: u16) -> bool {
-    rules.iter().any(|rule| rule.allows(host, port))
+fn allows(hosts: &[SecretHost], (host, port): (&str, u16), in_clear: bool) -> bool {
+    hosts.iter().any(|known| known.rule.allows(host, port) && (known.in_clear || !in_clear))
 }
 
 #[cfg(test)]

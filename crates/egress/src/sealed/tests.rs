@@ -8,6 +8,10 @@ use crate::room::BodyMemory;
 
 /// A vault, and secrets in it by name and text, which may go to one host.
 fn secrets(named: &[(&str, &str)]) -> (Vault, TenantName, Secrets) {
+    secrets_for("api.example.com", named)
+}
+
+fn secrets_for(host: &str, named: &[(&str, &str)]) -> (Vault, TenantName, Secrets) {
     let vault = Vault::ephemeral().unwrap();
     let tenant = TenantName::new("acme").unwrap();
     let value = |(name, text): &(&str, &str)| SealedValue {
@@ -16,7 +20,7 @@ fn secrets(named: &[(&str, &str)]) -> (Vault, TenantName, Secrets) {
         label: (*name).to_owned(),
         sealed: vault.seal_as(&tenant, name, text).unwrap(),
         member: None,
-        hosts: [HostRule::parse("api.example.com").unwrap()].into(),
+        hosts: [SecretHost::named(HostRule::parse(host).unwrap())].into(),
     };
     let values = named.iter().map(value).collect();
     (vault, tenant, Secrets { values, credentials: None })
@@ -83,6 +87,29 @@ fn a_text_goes_to_its_own_host_only() {
     for url in ["https://evil.example/", "https://api.example.com.evil.example/", "http://127.0.0.1/"] {
         let sent = filled(&[("KEY", "text")], |all| request(format!("{url}?k={}", all[0]), &[("x-k", &all[0])], all[0].clone())).unwrap();
         assert!(!format!("{sent:?}").contains("text"), "{sent:?}");
+    }
+}
+
+#[test]
+fn a_text_goes_without_tls_only_where_a_port_is_named() {
+    for (host, url, goes) in [
+        ("api.example.com", "https://api.example.com/", true),
+        ("api.example.com", "https://api.example.com:8443/", true),
+        ("api.example.com", "http://api.example.com/", false),
+        ("api.example.com", "http://api.example.com:443/", false),
+        ("api.example.com:443", "http://api.example.com:443/", false),
+        ("api.example.com:80", "http://api.example.com/", true),
+        ("*.example.com:8080", "http://api.example.com:8080/", true),
+        ("*.example.com", "http://api.example.com:8080/", false),
+    ] {
+        let (vault, tenant, mut secrets) = secrets_for(host, &[("KEY", "k3y-text")]);
+        let place = Some(Place::Header { header: "x-api-key".to_owned(), prefix: String::new() });
+        let (fields, hosts) = (BTreeMap::from([("api_key".to_owned(), 0)]), secrets.values[0].hosts.clone());
+        secrets.credentials = Some(Credentials { kind: ConnectionKind::ApiKey, place, username: None, fields, hosts });
+        let mut request = request(url.to_owned(), &[("x-k", &secrets.values[0].placeholder)], String::new());
+        vault.open_all(&tenant, &secrets).unwrap().fill(&mut request, &Url::parse(url).unwrap()).unwrap();
+        let (own, added) = (request.headers.get("x-k") == Some("k3y-text"), request.headers.get("x-api-key") == Some("k3y-text"));
+        assert_eq!((own, added), (goes, goes), "{host}: {url}: {request:?}");
     }
 }
 
