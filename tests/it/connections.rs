@@ -458,6 +458,29 @@ async fn a_secret_goes_to_its_own_hosts_only() {
 }
 
 #[tokio::test]
+async fn what_one_step_sent_is_masked_in_the_answers_to_later_ones() {
+    let (tenant, upstream) = tenant().await;
+    let connection = json!({"kind": "api-key", "fields": {"api_key": "k3y-text"}, "place": {"header": "x-api-key"}});
+    connected(&tenant, &upstream, connection, json!({})).await;
+    // One that knows the key from another place than its request.
+    let other = Upstream::start().await;
+    other.on("/gossip", Answer::json(json!({"said": "k3y-text", "encoded": STANDARD.encode("with k3y-text in it")})));
+    let gossip = json!({"name": "gossip", "url": other.url("/gossip"), "method": "GET"});
+    tenant.flow("f", json!({"steps": [{"call": "api/x"}, gossip]})).await;
+    let answer = tenant.run("f", json!({})).await.expect(200);
+    assert_eq!(requests(&upstream, "/x")[0].header("x-api-key"), Some("k3y-text"));
+    assert!(other.last().header("x-api-key").is_none());
+    let record = tenant.record(&answer).await.to_string();
+    for text in [answer.text(), record.clone()] {
+        assert!(!text.contains("k3y-text") && !text.contains(&STANDARD.encode("with k3y-text in it")[8..16]), "{text}");
+    }
+    assert!(record.contains("[crm.api_key]"), "{record}");
+    // A run of its own knows nothing of it.
+    tenant.flow("g", json!({"steps": [gossip]})).await;
+    assert!(tenant.run("g", json!({})).await.expect(200).text().contains("k3y-text"));
+}
+
+#[tokio::test]
 async fn what_is_wrong_in_a_connection_is_said_without_its_secrets() {
     let tenant = node().tenant().await;
     for (document, path) in [

@@ -44,7 +44,7 @@ impl SecretHost {
 const HTTPS: u16 = 443;
 
 /// A secret that a run may use without seeing it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedValue {
     /// What stands for it.
     pub placeholder: String,
@@ -61,7 +61,7 @@ pub struct SealedValue {
 }
 
 /// Credentials that are added to a request when all scripts have seen it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// What they are.
     pub kind: ConnectionKind,
@@ -75,17 +75,21 @@ pub struct Credentials {
     pub hosts: Arc<[SecretHost]>,
 }
 
-/// What the requests of one run may use.
-#[derive(Debug, Clone, Default)]
+/// What a request may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     /// By their placeholders.
     pub values: Vec<SealedValue>,
     /// Of the connection that is used.
     pub credentials: Option<Credentials>,
+    /// What earlier requests of the run used. It is put in nowhere, and taken out of the answer like what this one uses: upstreams may know each other.
+    pub earlier: Vec<Arc<Secrets>>,
 }
 
 /// Secrets with their texts, for one request.
 pub(crate) struct Opened<'a> {
+    vault: &'a Vault,
+    tenant: &'a TenantName,
     secrets: &'a Secrets,
     texts: Vec<Zeroizing<String>>,
 }
@@ -98,12 +102,15 @@ impl Vault {
         format!("{PLACEHOLDER}{}", &text[..PLACEHOLDER_RANDOM])
     }
 
-    pub(crate) fn open_all<'a>(&self, tenant: &TenantName, secrets: &'a Secrets) -> Result<Opened<'a>, Fault> {
-        let texts = secrets.values.iter().map(|value| self.text_of(tenant, value)).collect::<Result<Vec<_>, _>>()?;
-        let opened = Opened { secrets, texts };
+    pub(crate) fn open_all<'a>(&'a self, tenant: &'a TenantName, secrets: &'a Secrets) -> Result<Opened<'a>, Fault> {
+        let opened = Opened { vault: self, tenant, secrets, texts: self.texts_of(tenant, secrets)? };
         // What cannot be found in an answer is not sent.
-        Mask::check(&opened.sought())?;
+        Mask::check(&opened.sought()?)?;
         Ok(opened)
+    }
+
+    fn texts_of(&self, tenant: &TenantName, secrets: &Secrets) -> Result<Vec<Zeroizing<String>>, Fault> {
+        secrets.values.iter().map(|value| self.text_of(tenant, value)).collect()
     }
 
     pub(crate) fn text_of(&self, tenant: &TenantName, value: &SealedValue) -> Result<Zeroizing<String>, Fault> {
@@ -209,7 +216,7 @@ impl Opened<'_> {
     /// # Errors
     /// `response-size` when that makes it too large, `overloaded` when there is no memory for it.
     pub(crate) fn mask(&self, response: &mut HttpResponse, max_bytes: u64, room: Room) -> Result<(), Fault> {
-        Mask::new(&self.sought())?.response(response, max_bytes, room)
+        Mask::new(&self.sought()?)?.response(response, max_bytes, room)
     }
 
     /// Whether a URL holds the text of a secret.
@@ -217,21 +224,30 @@ impl Opened<'_> {
     /// # Errors
     /// As for every search.
     pub(crate) fn stand_in(&self, url: &Url) -> Result<bool, Fault> {
-        Ok(Mask::new(&self.sought())?.is_in(url.as_str()))
+        Ok(Mask::new(&self.sought()?)?.is_in(url.as_str()))
     }
 
-    /// What an answer is searched for: the texts, and a user's name and password as Basic authentication has them together.
-    fn sought(&self) -> Vec<Sought<'_>> {
-        // What goes nowhere comes back from nowhere.
-        let sent = self.secrets.values.iter().zip(&self.texts).filter(|(value, _)| !value.hosts.is_empty());
-        let mut sought: Vec<_> = sent.map(|(value, text)| (text.clone(), value.placeholder.as_str())).collect();
-        sought.extend(self.secrets.credentials.as_ref().and_then(|credentials| {
-            let at = *credentials.fields.get("password")?;
-            let pair = format!("{}:{}", credentials.username.as_deref().unwrap_or_default(), self.texts.get(at)?.as_str());
-            Some((Zeroizing::new(pair), self.secrets.values.get(at)?.placeholder.as_str()))
-        }));
-        sought
+    /// What an answer is searched for. What earlier requests used is opened for that alone.
+    fn sought(&self) -> Result<Vec<Sought<'_>>, Fault> {
+        let mut sought = self::sought(self.secrets, &self.texts);
+        for earlier in &self.secrets.earlier {
+            sought.extend(self::sought(earlier, &self.vault.texts_of(self.tenant, earlier)?));
+        }
+        Ok(sought)
     }
+}
+
+/// The texts, and a user's name and password as Basic authentication has them together.
+fn sought<'a>(secrets: &'a Secrets, texts: &[Zeroizing<String>]) -> Vec<Sought<'a>> {
+    // What goes nowhere comes back from nowhere.
+    let sent = secrets.values.iter().zip(texts).filter(|(value, _)| !value.hosts.is_empty());
+    let mut sought: Vec<_> = sent.map(|(value, text)| (text.clone(), value.placeholder.as_str())).collect();
+    sought.extend(secrets.credentials.as_ref().and_then(|credentials| {
+        let at = *credentials.fields.get("password")?;
+        let pair = format!("{}:{}", credentials.username.as_deref().unwrap_or_default(), texts.get(at)?.as_str());
+        Some((Zeroizing::new(pair), secrets.values.get(at)?.placeholder.as_str()))
+    }));
+    sought
 }
 
 /// The host as rules have it, and the port.

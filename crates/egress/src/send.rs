@@ -63,7 +63,8 @@ impl Egress {
         let deadline = Instant::now() + outbound.timeout.min(LONGEST);
         let method = message::method(&outbound.request.method)?;
         let mut url = target::parse(&outbound.request.url)?;
-        let opened = outbound.secrets.map(|secrets| self.vault.open_all(outbound.tenant, secrets)).transpose()?;
+        let tenant = outbound.tenant;
+        let opened = outbound.secrets.map(|secrets| self.vault.open_all(tenant, secrets)).transpose()?;
         if let Some(opened) = &opened {
             opened.fill(&mut outbound.request, &url)?;
             streams.upload = streams.upload.map(|upload| fill_form(opened, &upload, &url)).transpose()?;

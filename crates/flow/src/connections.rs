@@ -185,7 +185,7 @@ impl CallSecrets {
                 hosts: self.hosts.clone(),
             }
         });
-        Secrets { values, credentials }
+        Secrets { values, credentials, ..Secrets::default() }
     }
 
     /// What is shown in records for each placeholder.

@@ -14,6 +14,7 @@ use crate::connections::{CallSecrets, Uses, host_of};
 use crate::prepare::{DEFAULT_REDIRECTS, parse_url, read_connector};
 use crate::runner::Inner;
 use crate::template::{OwnHeaders, Values};
+use crate::used::Used;
 use crate::watched::exchanged;
 
 /// The grant, lent to one invocation.
@@ -27,6 +28,8 @@ pub(crate) struct Fetch {
     deadline: Instant,
     /// The span of the invocation.
     hook: Option<TraceContext>,
+    /// By the run's requests so far.
+    used: Used,
 }
 
 impl Fetch {
@@ -37,21 +40,23 @@ impl Fetch {
         run: RunId,
         deadline: Instant,
         hook: Option<TraceContext>,
+        used: Used,
     ) -> Self {
-        Self { inner: inner.clone(), tenant: tenant.clone(), values, run, deadline, hook }
+        Self { inner: inner.clone(), tenant: tenant.clone(), values, run, deadline, hook, used }
     }
 }
 
 impl GuestHttp for Fetch {
     fn start(&self, request: HttpRequest) -> HttpFuture {
-        let Self { inner, tenant, values, run, deadline, hook } = self;
+        let Self { inner, tenant, values, run, deadline, hook, used } = self;
         let span = hook.as_ref().and_then(|hook| Opened::below(Some(hook), SpanName::Request, inner.parts.clock.now()));
         // Each request has a budget of its own.
         let (inner, tenant, values, of_run) = (inner.clone(), tenant.clone(), values.afresh(), (*run, *deadline));
+        let used = used.clone();
         Box::pin(async move {
             let method = request.method.clone();
             let trace = span.as_ref().map(Opened::context);
-            let answer = send(inner, tenant.clone(), values, of_run, request, trace).await;
+            let answer = send(inner, tenant.clone(), values, of_run, request, &used, trace).await;
             if let Some(span) = span {
                 span.end(answer.as_ref().err().map(|fault| fault.code), |told| {
                     told.set("snaphook.tenant", tenant.name.as_str());
@@ -70,6 +75,7 @@ async fn send(
     values: Values,
     (run, deadline): (RunId, Instant),
     mut request: HttpRequest,
+    used: &Used,
     trace: Option<&TraceContext>,
 ) -> Result<HttpResponse, Fault> {
     let (mut timeout_s, mut secrets) = (None, None);
@@ -102,7 +108,7 @@ async fn send(
     if timeout.is_zero() {
         return Err(Fault::new(Code::Timeout, "the time for the whole run was over before the request could be sent"));
     }
-    let sealed = secrets.map(|secrets| secrets.sealed(&inner, &tenant.name));
+    let sealed = used.with(secrets.map(|secrets| secrets.sealed(&inner, &tenant.name)));
     let outbound = Outbound {
         tenant: &tenant.name,
         request,

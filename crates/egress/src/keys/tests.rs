@@ -18,7 +18,7 @@ fn sealed(text: &str) -> (Egress, TenantName, Secrets) {
     let sealed: SealedSecret = egress.vault.seal_as(&tenant, "label", text).unwrap();
     let value =
         SealedValue { placeholder, name: "sign.private_key".to_owned(), label: "label".to_owned(), sealed, member: None, hosts: [].into() };
-    (egress, tenant, Secrets { values: vec![value], credentials: None })
+    (egress, tenant, Secrets { values: vec![value], ..Secrets::default() })
 }
 
 async fn sign(text: &str, scheme: SignatureScheme) -> Result<Vec<u8>, Fault> {

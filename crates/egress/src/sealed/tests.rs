@@ -23,7 +23,7 @@ fn secrets_for(host: &str, named: &[(&str, &str)]) -> (Vault, TenantName, Secret
         hosts: [SecretHost::named(HostRule::parse(host).unwrap())].into(),
     };
     let values = named.iter().map(value).collect();
-    (vault, tenant, Secrets { values, credentials: None })
+    (vault, tenant, Secrets { values, ..Secrets::default() })
 }
 
 /// Room for what is masked, of memory that is there for it alone.
@@ -185,6 +185,25 @@ fn every_alphabet_of_a_url_and_of_json_is_known() {
         vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20, room(&tenant)).unwrap();
         assert_eq!(response.body, secrets.values[0].placeholder, "{form}");
     }
+}
+
+#[test]
+fn what_earlier_requests_used_is_taken_out_and_put_in_nowhere() {
+    let (vault, tenant, mut earlier) = secrets(&[("PASSWORD", "p4ssw0rd")]);
+    let (fields, hosts) = (BTreeMap::from([("password".to_owned(), 0)]), earlier.values[0].hosts.clone());
+    let username = Some("ada".to_owned());
+    earlier.credentials = Some(Credentials { kind: ConnectionKind::Basic, place: None, username, fields, hosts });
+    let placeholder = earlier.values[0].placeholder.clone();
+    let secrets = Secrets { earlier: vec![Arc::new(earlier)], ..Secrets::default() };
+    let opened = vault.open_all(&tenant, &secrets).unwrap();
+    let url = "https://api.example.com/";
+    let mut sent = request(url.to_owned(), &[("x-k", &placeholder)], String::new());
+    opened.fill(&mut sent, &Url::parse(url).unwrap()).unwrap();
+    assert_eq!((sent.headers.get("x-k"), sent.headers.get("authorization")), (Some(placeholder.as_str()), None));
+    let body = format!("p4ssw0rd {}", STANDARD.encode("ada:p4ssw0rd"));
+    let mut response = HttpResponse { status: 200, headers: Headers::default(), body: body.into() };
+    opened.mask(&mut response, 1 << 20, room(&tenant)).unwrap();
+    assert_eq!(response.body, format!("{placeholder} {placeholder}"), "{response:?}");
 }
 
 #[test]

@@ -210,7 +210,8 @@ async fn await_callback(scope: &mut Scope<'_>, call: &Call<'_>, timeout: Duratio
 fn granted(scope: &Scope<'_>, payload: Payload, hook: Option<&TraceContext>) -> Option<Arc<dyn GuestHttp>> {
     let fetch = || {
         let values = scope.template_values(payload);
-        Arc::new(Fetch::new(scope.inner, scope.tenant, values, scope.start.id, scope.deadline, hook.cloned())) as Arc<dyn GuestHttp>
+        let fetch = Fetch::new(scope.inner, scope.tenant, values, scope.start.id, scope.deadline, hook.cloned(), scope.used.clone());
+        Arc::new(fetch) as Arc<dyn GuestHttp>
     };
     scope.tenant.grants.fetch.then(fetch)
 }
