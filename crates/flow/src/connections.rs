@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 use snaphook_egress::{Credentials, Grant, SealedValue, SecretHost, Secrets, TokenRequest};
-use snaphook_model::{Code, ConnectionKind, ConnectionStatus, Fault, HostRule, Name, RunId, SealedSecret, SecretName, Tenant, TenantName};
+use snaphook_model::{
+    Code, ConnectionKind, ConnectionStatus, Fault, HostRule, HttpRequest, Name, PLACEHOLDER, RunId, SealedSecret, SecretName, Tenant,
+    TenantName,
+};
 use snaphook_store::{FetchedToken, StoredConnection};
 use url::Url;
 
@@ -186,6 +189,18 @@ impl CallSecrets {
             }
         });
         Secrets { values, credentials, ..Secrets::default() }
+    }
+
+    /// Whether a placeholder of these stands in a request, in whatever way its colon is written.
+    pub(crate) fn stand_in(&self, inner: &Inner, tenant: &TenantName, request: &HttpRequest) -> bool {
+        let of_secrets = self.secrets.iter().map(|(name, sealed)| self.of_secret(inner, tenant, name, sealed));
+        let of_connection = self.connection.iter().flat_map(|stored| self.of_connection(inner, tenant, stored)).map(|(_, value)| value);
+        let body = std::str::from_utf8(&request.body).unwrap_or_default();
+        of_secrets.chain(of_connection).any(|value| {
+            let letters = value.placeholder.trim_start_matches(PLACEHOLDER);
+            let in_headers = request.headers.iter().any(|(_, header)| header.contains(letters));
+            in_headers || request.url.contains(letters) || body.contains(letters)
+        })
     }
 
     /// What is shown in records for each placeholder.
