@@ -1,6 +1,7 @@
 //! Tokens of OAuth 2.0 (RFC 6749): fetched, renewed and agreed to. What comes back is sealed before it leaves this crate.
 
-use std::collections::BTreeMap;
+mod members;
+
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::sealed::{Mask, Sought};
 use crate::{Egress, Outbound};
+use members::Members;
 
 /// Of a token's address. Tokens are some kilobytes.
 const MAX_ANSWER: u64 = 256 << 10;
@@ -159,14 +161,13 @@ impl Egress {
             match grant {
                 Grant::ClientCredentials => {
                     let answered = client.exchange_client_credentials().add_scopes(scopes(connection)).request_async(&asking).await;
-                    Ok::<_, Fault>((Map::new(), answered))
+                    Ok::<_, Fault>((Members::default(), answered))
                 }
                 Grant::Refresh(token) => {
-                    let before = self.text(tenant, &token_label(name), token)?;
-                    let before: Map<String, Value> = serde_json::from_str(&before).unwrap_or_default();
-                    let refresh = before.get("refresh_token").and_then(Value::as_str).unwrap_or_default().to_owned();
-                    let refresh = RefreshToken::new(refresh);
+                    let before = Members::of(&self.text(tenant, &token_label(name), token)?);
+                    let refresh = RefreshToken::new(before.text("refresh_token").to_owned());
                     let answered = client.exchange_refresh_token(&refresh).request_async(&asking).await;
+                    refresh.into_secret().zeroize();
                     Ok((before, answered))
                 }
                 Grant::Code { code, verifier, redirect_url } => {
@@ -174,7 +175,10 @@ impl Egress {
                     let redirect = RedirectUrl::new(redirect_url.to_owned()).map_err(|error| unusable("redirect_uri", &error))?;
                     let client = client.set_redirect_uri(redirect);
                     let exchange = client.exchange_code(AuthorizationCode::new(code.to_owned()));
-                    Ok((Map::new(), exchange.set_pkce_verifier(PkceCodeVerifier::new(verifier.to_string())).request_async(&asking).await))
+                    Ok((
+                        Members::default(),
+                        exchange.set_pkce_verifier(PkceCodeVerifier::new(verifier.to_string())).request_async(&asking).await,
+                    ))
                 }
             }
         };
@@ -205,13 +209,11 @@ impl Egress {
         match grant {
             Grant::ClientCredentials => {}
             Grant::Refresh(token) => {
-                let token = self.text(tenant, &token_label(name), token)?;
-                let members: BTreeMap<String, Value> = serde_json::from_str(&token).unwrap_or_default();
+                let members = Members::of(&self.text(tenant, &token_label(name), token)?);
                 for (member, shown) in
                     [("refresh_token", "[refresh_token]"), ("access_token", "[access_token]"), ("id_token", "[id_token]")]
                 {
-                    let text = members.get(member).and_then(Value::as_str).unwrap_or_default();
-                    texts.push((Zeroizing::new(text.to_owned()), shown));
+                    texts.push((Zeroizing::new(members.text(member).to_owned()), shown));
                 }
             }
             Grant::Code { code, verifier, .. } => {
@@ -227,26 +229,21 @@ impl Egress {
     /// # Errors
     /// `internal` when it does not open.
     pub fn can_refresh(&self, tenant: &TenantName, connection: &str, token: &SealedSecret) -> Result<bool, Fault> {
-        let members: Map<String, Value> = serde_json::from_str(&self.text(tenant, &token_label(connection), token)?).unwrap_or_default();
-        Ok(members.get("refresh_token").is_some_and(Value::is_string))
+        let members = Members::of(&self.text(tenant, &token_label(connection), token)?);
+        Ok(members.0.get("refresh_token").is_some_and(Value::is_string))
     }
 
     /// The answer over the token before: what it does not say stays.
-    fn seal_token(&self, tenant: &TenantName, name: &str, mut merged: Map<String, Value>, answer: &Answer) -> Result<Token, Fault> {
+    fn seal_token(&self, tenant: &TenantName, name: &str, mut merged: Members, answer: &Answer) -> Result<Token, Fault> {
         let internal = |error: serde_json::Error| Fault::new(Code::Internal, error.to_string());
         let Value::Object(new) = serde_json::to_value(answer).map_err(internal)? else {
             return Err(Fault::new(Code::Internal, "a token is no object"));
         };
-        merged.extend(new.into_iter().filter(|(_, value)| !value.is_null()));
+        merged.take(new);
         // It is as long as the one before where the answer does not say.
-        let before = || merged.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
+        let before = || merged.0.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
         let expires_in = answer.expires_in().or_else(before);
-        let text = Zeroizing::new(serde_json::to_string(&merged).map_err(internal)?);
-        merged.values_mut().for_each(|value| {
-            if let Value::String(text) = value {
-                text.zeroize();
-            }
-        });
+        let text = Zeroizing::new(serde_json::to_string(&merged.0).map_err(internal)?);
         Ok(Token { sealed: self.vault.seal_as(tenant, &token_label(name), &text)?, expires_in })
     }
 

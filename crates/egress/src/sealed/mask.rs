@@ -11,7 +11,7 @@ use crate::room::Room;
 
 /// Shorter values stand in many a text by chance, and whoever tries finds them anyway.
 const SHORTEST: usize = 4;
-/// Bytes of all texts together in all their spellings, of which a plain token has some nine times its length. What finds them takes some twelve
+/// Bytes of all texts together in all their spellings, of which a plain token has some five times its length. What finds them takes some twelve
 /// times as much, and five times that while it is made.
 const MOST_BYTES: usize = 1 << 20;
 /// States of the search that have a row for every byte: those where a text begins and those after its first byte. With one byte more there could be
