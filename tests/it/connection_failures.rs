@@ -13,6 +13,8 @@ use crate::support::{ended, ok, on_both_databases, problem, tenant};
 
 on_both_databases! {
     a_busy_token_address_breaks_no_connection,
+    a_refused_authorization_leaves_the_token_that_is_there,
+    a_renewal_that_says_nothing_of_its_end_ends_as_the_token_before,
     an_authorization_is_over_when_the_credentials_change,
     a_cancelled_run_loses_no_token,
 }
@@ -94,6 +96,42 @@ async fn a_busy_token_address_breaks_no_connection() {
     assert_eq!(requests(&upstream, "/x").len(), 0);
     tokens(&upstream, |_| json!({}));
     let _ = tenant.call("api/x", json!({})).await.expect(200);
+}
+
+async fn a_refused_authorization_leaves_the_token_that_is_there() {
+    let (tenant, upstream) = tenant().await;
+    // The first token is over at once, so that a call has to renew it.
+    tokens(&upstream, |_| json!({"refresh_token": "refresh-1", "expires_in": 1}));
+    connected(&tenant, &upstream, agreed(&upstream), json!({})).await;
+    let asked = authorize(&tenant).await;
+    let _ = come_back(&of(&asked, "state"), "code-1").await.expect(200);
+    upstream.on_request("/token", |_| Answer::json(json!({"error": "invalid_grant"})).with_status(400));
+    let asked = authorize(&tenant).await;
+    let refused = come_back(&of(&asked, "state"), "code-of-nobody").await.expect(502);
+    assert_eq!(problem(&refused).0, "token-refused");
+    let connection = shown(&tenant).await;
+    assert_eq!(connection["status"], "ok");
+    assert!(connection["status_detail"].as_str().unwrap().contains("invalid_grant"), "{connection}");
+    tokens(&upstream, |_| json!({}));
+    let _ = tenant.call("api/x", json!({})).await.expect(200);
+    let renewed = requests(&upstream, "/token").pop().unwrap();
+    assert!(String::from_utf8_lossy(&renewed.body).contains("refresh_token=refresh-1"), "{renewed:?}");
+}
+
+async fn a_renewal_that_says_nothing_of_its_end_ends_as_the_token_before() {
+    let (tenant, upstream) = tenant().await;
+    // No token lasts, which only the first answer says.
+    tokens(&upstream, |number| match number {
+        1 => json!({"refresh_token": "refresh-1", "expires_in": 1}),
+        _ => json!({"expires_in": null}),
+    });
+    connected(&tenant, &upstream, agreed(&upstream), json!({})).await;
+    let asked = authorize(&tenant).await;
+    let _ = come_back(&of(&asked, "state"), "code").await.expect(200);
+    for number in 2..=4 {
+        let _ = tenant.call("api/x", json!({})).await.expect(200);
+        assert_eq!(upstream.last().header("authorization"), Some(format!("Bearer token-number-{number}").as_str()));
+    }
 }
 
 async fn an_authorization_is_over_when_the_credentials_change() {

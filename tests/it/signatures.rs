@@ -1,7 +1,7 @@
 //! Secrets, and the triggers whose callers sign with one.
 
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -187,6 +187,29 @@ async fn a_secret_belongs_to_its_tenant() {
     let _ = signed(&a, KEY, now(), BODY).await.expect(200);
     let _ = signed(&b, KEY, now(), BODY).await.expect(401);
     let _ = signed(&b, OTHER_KEY, now(), BODY).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_key_that_is_made_is_told_of_once() {
+    let mut own = NodeProcess::start_like(node());
+    own.kill();
+    let folder = own.data_dir().parent().unwrap().to_owned();
+    let data = folder.join("new");
+    std::fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+    // Compiling it once more would take seconds.
+    std::fs::rename(own.data_dir().join("interpreter"), data.join("interpreter")).unwrap();
+    let told = |log: &str| {
+        let log = folder.join(log);
+        let (mut child, _) = logged(&data, &log, &[]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let lines = std::fs::read_to_string(&log).unwrap();
+        lines.lines().filter(|line| line.contains("a key of secrets was made")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = told("first");
+    assert_eq!(first.len(), 1, "{first:?}");
+    assert!(first[0].contains("WARN") && first[0].contains(data.join("secrets.key").to_str().unwrap()), "{first:?}");
+    assert!(told("second").is_empty());
 }
 
 /// A node of its own that says all it can say, and what it said.

@@ -2,6 +2,10 @@
 //!
 //! A pooled connection is used without asking for its address again. So connections are only shared between policies that would have let
 //! each other's through: those with the same `allow_private`. Lists of hosts are checked with each request and need no pool of their own.
+//!
+//! All of them speak HTTP/1.1 alone, whatever else an upstream would: a connection is one request's at a time. Over HTTP/2 tenants would share one
+//! connection to a host, with the few streams at once that the host allows and one window for all that it sends, and one tenant's held requests would
+//! keep another's waiting.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -46,9 +50,6 @@ impl Pair {
 
 /// Policies are the operator's and there are few different ones; past this number the pools of one that is there are given up.
 const MAX_OTHERS: usize = 256;
-
-/// Headers of one response over HTTP/2. The client's HTTP/1 keeps to 408 KiB and a hundred headers by itself.
-const MAX_HEADER_BYTES: u32 = 64 << 10;
 
 /// Shorter than the minute after which common servers and balancers close an idle connection, so that few requests meet one that just closed.
 pub(crate) const IDLE: Duration = Duration::from_secs(50);
@@ -117,9 +118,8 @@ fn build(config: &EgressConfig, names: &Arc<Places>, tls: &ClientConfig, allowed
             .connector_layer(WhileWanted)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(idle_per_host)
-            .http2_max_header_list_size(MAX_HEADER_BYTES)
-            // Without windows that grow, HTTP/2 would carry 64 KiB per round trip.
-            .http2_adaptive_window(true)
+            // It keeps to 408 KiB and a hundred headers of a response by itself.
+            .http1_only()
             .user_agent(concat!("snaphook/", env!("CARGO_PKG_VERSION")))
             .build()
     };
@@ -140,6 +140,6 @@ fn tls(extra_roots: &[u8]) -> Result<ClientConfig, EgressError> {
         .map_err(|error| EgressError::Client(error.into()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(tls)
 }

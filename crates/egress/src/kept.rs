@@ -42,8 +42,6 @@ struct Host {
     in_flight: usize,
     /// At most.
     connections: usize,
-    /// Its requests share one connection.
-    http2: bool,
     used: Instant,
 }
 
@@ -92,7 +90,7 @@ impl Kept {
 impl State {
     /// Begins a request for which there is a connection already, or says that there is none.
     fn begin(&mut self, key: u64, now: Instant) -> bool {
-        let Some(host) = self.hosts.get_mut(&key).filter(|host| host.http2 || host.in_flight < host.connections) else { return false };
+        let Some(host) = self.hosts.get_mut(&key).filter(|host| host.in_flight < host.connections) else { return false };
         host.in_flight += 1;
         host.used = now;
         true
@@ -100,7 +98,7 @@ impl State {
 
     /// Begins a request with one more connection.
     fn add(&mut self, key: u64, tenant: u64, now: Instant) {
-        let host = self.hosts.entry(key).or_insert(Host { tenant, in_flight: 0, connections: 0, http2: false, used: now });
+        let host = self.hosts.entry(key).or_insert(Host { tenant, in_flight: 0, connections: 0, used: now });
         host.in_flight += 1;
         host.connections += 1;
         host.used = now;
@@ -135,20 +133,6 @@ impl Keeping<'_> {
     /// Whether the request's connection may be kept.
     pub(crate) const fn is_kept(&self) -> bool {
         self.host.is_some()
-    }
-
-    /// The host speaks HTTP/2: all its requests go over one connection.
-    pub(crate) fn over_http2(&self) {
-        let Some(key) = self.host else { return };
-        let mut state = self.kept.state();
-        let State { hosts, of, all, .. } = &mut *state;
-        if let Some(host) = hosts.get_mut(&key).filter(|host| !host.http2) {
-            host.http2 = true;
-            let fewer = host.connections - 1;
-            host.connections = 1;
-            *all -= fewer;
-            give_back(of, host.tenant, fewer);
-        }
     }
 }
 
@@ -193,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_at_once_are_connections_but_over_http2() {
+    async fn requests_at_once_are_connections() {
         let kept = Kept::new(10, 2, IDLE);
         let [a, ..] = tenants();
         let enter = || kept.enter(&a, &host("one"));
@@ -202,10 +186,8 @@ mod tests {
         drop(third);
         tokio::time::advance(IDLE * 3).await;
         assert!(!enter().is_kept(), "a request under way has its connection however long it takes");
-        first.over_http2();
-        second.over_http2();
-        assert!(enter().is_kept() && kept.enter(&a, &host("two")).is_kept() && !kept.enter(&a, &host("three")).is_kept());
         drop((first, second));
+        assert!(enter().is_kept() && !kept.enter(&a, &host("two")).is_kept(), "they are there still");
         tokio::time::advance(IDLE * 2).await;
         assert!(kept.enter(&a, &host("three")).is_kept());
         let state = kept.state();

@@ -2,17 +2,25 @@
 
 mod private;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use rustix::process::{getpriority_process, setpriority_process};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use snaphook_model::{Code, Fault, SignatureScheme, TenantName, find_placeholder};
+use snaphook_shares::{Part, Places};
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::{Egress, Secrets};
 
 /// Bytes that one signature with a private key is made of; it is made in one go. What is longer is signed by its digest.
 pub const MAX_SIGNED_BYTES: usize = 1 << 20;
+
+/// How nice a thread that signs is to the others of the process: as those are on which long invocations go on.
+const NICENESS: i32 = 10;
 
 /// An HMAC under way.
 pub struct Mac(Under);
@@ -28,6 +36,12 @@ enum Under {
 struct Key {
     text: Zeroizing<Vec<u8>>,
     name: String,
+}
+
+/// Signatures with private keys that are made at once: as many as the machine has processors, and two at least, of which a tenant alone has half.
+pub(crate) fn places() -> Arc<Places> {
+    let processors = std::thread::available_parallelism().map_or(1, |processors| processors.get() as u64);
+    Places::new(processors.max(2), Part::HALF)
 }
 
 impl Egress {
@@ -49,7 +63,7 @@ impl Egress {
     }
 
     /// Signs with a private key: a placeholder, or a key of the guest's own, in PEM or DER. Runs apart from the tasks of others, since a
-    /// signature with a long key takes milliseconds.
+    /// signature with a long key takes milliseconds; few run at once, and tenants take turns. Whoever asks brings the deadline.
     ///
     /// # Errors
     /// `script-contract` when the key is none of this scheme's, or a placeholder that stands for nothing that may be used here, and when the
@@ -71,9 +85,14 @@ impl Egress {
             let detail = "a private key that is sealed is the placeholder and nothing else: give `sign` its text as it is";
             return Err(Fault::new(Code::ScriptContract, detail));
         }
+        let place = self.signing.take(self.signing.holder(tenant), 1).await;
         let key = self.key(tenant, secrets, key)?;
-        let signing = tokio::task::spawn_blocking(move || private::sign(scheme, &key.text, &key.name, &data));
-        signing.await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
+        apart(move || {
+            // It is taken until the signature is there, also where nobody waits for that any more.
+            let _place = place;
+            private::sign(scheme, &key.text, &key.name, &data)
+        })
+        .await
     }
 
     /// The key with texts in the place of placeholders.
@@ -102,6 +121,21 @@ impl Egress {
         parts.iter().for_each(|part| text.extend_from_slice(part));
         Ok(Key { text, name: name.unwrap_or_else(|| "the key".to_owned()) })
     }
+}
+
+/// Does something on a thread that makes way for others. It is its own: a thread that has made way once cannot be hurried again.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    let (told, heard) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("snaphook-sign".to_owned()).spawn(move || {
+        let nice = getpriority_process(None).and_then(|now| if now < NICENESS { setpriority_process(None, NICENESS) } else { Ok(()) });
+        if let Err(error) = nice {
+            tracing::warn!(%error, "a signature is made with the priority of short invocations");
+        }
+        // Whoever asked may be gone.
+        drop(told.send(work()));
+    });
+    thread.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+    heard.await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
 }
 
 impl Mac {

@@ -32,13 +32,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use snaphook_model::{EgressPolicy, Fault, HttpRequest, TenantName};
+use snaphook_shares::Places;
 use snaphook_telemetry::TraceContext;
 
 pub use keys::{MAX_SIGNED_BYTES, Mac};
 pub use oauth::{Grant, Token, TokenFuture, TokenRequest, authorize_url, field_label, token_label, verifier_label};
 pub use resolve::{Resolver, Resolving, SystemResolver};
 pub use room::Room;
-pub use sealed::{Credentials, SealedValue, Secrets};
+pub use sealed::{Credentials, SealedValue, SecretHost, Secrets};
 pub use upload::{Piece, Upload};
 pub use vault::{MAX_SECRET_BYTES, Vault, VaultError};
 
@@ -157,6 +158,8 @@ pub struct Egress {
     kept: Kept,
     bodies: BodyMemory,
     vault: Arc<Vault>,
+    /// For signatures with private keys.
+    signing: Arc<Places>,
 }
 
 /// Egress cannot be set up.
@@ -186,7 +189,7 @@ impl Egress {
             Some(vault) => vault,
             None => Arc::new(Vault::ephemeral()?),
         };
-        Ok(Self { clients: Clients::new(config)?, permits, kept, bodies, vault })
+        Ok(Self { clients: Clients::new(config)?, permits, kept, bodies, vault, signing: keys::places() })
     }
 
     /// Room for copies of bodies, out of what the bodies themselves are counted in; to be enlarged before each copy.

@@ -1,6 +1,7 @@
 //! Tokens of OAuth 2.0 (RFC 6749): fetched, renewed and agreed to. What comes back is sealed before it leaves this crate.
 
-use std::collections::BTreeMap;
+mod members;
+
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use snaphook_model::{Code, Connection, EgressPolicy, Fault, Headers, HttpRequest
 use tokio::sync::{mpsc, oneshot};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::sealed::Mask;
+use crate::sealed::{Mask, Sought};
 use crate::{Egress, Outbound};
+use members::Members;
 
 /// Of a token's address. Tokens are some kilobytes.
 const MAX_ANSWER: u64 = 256 << 10;
@@ -61,7 +63,7 @@ pub struct TokenRequest<'a> {
 pub struct Token {
     /// The whole answer, with what it left out taken from the one before.
     pub sealed: SealedSecret,
-    /// From its arrival; absent where the address did not say.
+    /// From its arrival; absent where the address did not say, nor for the token before.
     pub expires_in: Option<Duration>,
 }
 
@@ -159,14 +161,13 @@ impl Egress {
             match grant {
                 Grant::ClientCredentials => {
                     let answered = client.exchange_client_credentials().add_scopes(scopes(connection)).request_async(&asking).await;
-                    Ok::<_, Fault>((Map::new(), answered))
+                    Ok::<_, Fault>((Members::default(), answered))
                 }
                 Grant::Refresh(token) => {
-                    let before = self.text(tenant, &token_label(name), token)?;
-                    let before: Map<String, Value> = serde_json::from_str(&before).unwrap_or_default();
-                    let refresh = before.get("refresh_token").and_then(Value::as_str).unwrap_or_default().to_owned();
-                    let refresh = RefreshToken::new(refresh);
+                    let before = Members::of(&self.text(tenant, &token_label(name), token)?);
+                    let refresh = RefreshToken::new(before.text("refresh_token").to_owned());
                     let answered = client.exchange_refresh_token(&refresh).request_async(&asking).await;
+                    refresh.into_secret().zeroize();
                     Ok((before, answered))
                 }
                 Grant::Code { code, verifier, redirect_url } => {
@@ -174,7 +175,10 @@ impl Egress {
                     let redirect = RedirectUrl::new(redirect_url.to_owned()).map_err(|error| unusable("redirect_uri", &error))?;
                     let client = client.set_redirect_uri(redirect);
                     let exchange = client.exchange_code(AuthorizationCode::new(code.to_owned()));
-                    Ok((Map::new(), exchange.set_pkce_verifier(PkceCodeVerifier::new(verifier.to_string())).request_async(&asking).await))
+                    Ok((
+                        Members::default(),
+                        exchange.set_pkce_verifier(PkceCodeVerifier::new(verifier.to_string())).request_async(&asking).await,
+                    ))
                 }
             }
         };
@@ -196,22 +200,20 @@ impl Egress {
     }
 
     /// What a token's address was sent and may repeat, as its answers are shown.
-    fn sent(&self, asked: TokenRequest<'_>, grant: Grant<'_>) -> Result<Mask, Fault> {
+    fn sent(&self, asked: TokenRequest<'_>, grant: Grant<'_>) -> Result<Mask<'static>, Fault> {
         let TokenRequest { tenant, name, client_secret, .. } = asked;
-        let mut texts = Vec::new();
+        let mut texts: Vec<Sought<'static>> = Vec::new();
         if let Some(sealed) = client_secret {
             texts.push((self.text(tenant, &field_label(name, "client_secret"), sealed)?, "[client_secret]"));
         }
         match grant {
             Grant::ClientCredentials => {}
             Grant::Refresh(token) => {
-                let token = self.text(tenant, &token_label(name), token)?;
-                let members: BTreeMap<String, Value> = serde_json::from_str(&token).unwrap_or_default();
+                let members = Members::of(&self.text(tenant, &token_label(name), token)?);
                 for (member, shown) in
                     [("refresh_token", "[refresh_token]"), ("access_token", "[access_token]"), ("id_token", "[id_token]")]
                 {
-                    let text = members.get(member).and_then(Value::as_str).unwrap_or_default();
-                    texts.push((Zeroizing::new(text.to_owned()), shown));
+                    texts.push((Zeroizing::new(members.text(member).to_owned()), shown));
                 }
             }
             Grant::Code { code, verifier, .. } => {
@@ -219,7 +221,7 @@ impl Egress {
                 texts.push((self.text(tenant, &verifier_label(name), verifier)?, "[code_verifier]"));
             }
         }
-        Mask::new(texts.iter().map(|(text, shown)| (text.as_str(), *shown)))
+        Mask::new(&texts)
     }
 
     /// Whether a token can be renewed without anybody.
@@ -227,24 +229,22 @@ impl Egress {
     /// # Errors
     /// `internal` when it does not open.
     pub fn can_refresh(&self, tenant: &TenantName, connection: &str, token: &SealedSecret) -> Result<bool, Fault> {
-        let members: Map<String, Value> = serde_json::from_str(&self.text(tenant, &token_label(connection), token)?).unwrap_or_default();
-        Ok(members.get("refresh_token").is_some_and(Value::is_string))
+        let members = Members::of(&self.text(tenant, &token_label(connection), token)?);
+        Ok(members.0.get("refresh_token").is_some_and(Value::is_string))
     }
 
     /// The answer over the token before: what it does not say stays.
-    fn seal_token(&self, tenant: &TenantName, name: &str, mut merged: Map<String, Value>, answer: &Answer) -> Result<Token, Fault> {
+    fn seal_token(&self, tenant: &TenantName, name: &str, mut merged: Members, answer: &Answer) -> Result<Token, Fault> {
         let internal = |error: serde_json::Error| Fault::new(Code::Internal, error.to_string());
         let Value::Object(new) = serde_json::to_value(answer).map_err(internal)? else {
             return Err(Fault::new(Code::Internal, "a token is no object"));
         };
-        merged.extend(new.into_iter().filter(|(_, value)| !value.is_null()));
-        let text = Zeroizing::new(serde_json::to_string(&merged).map_err(internal)?);
-        merged.values_mut().for_each(|value| {
-            if let Value::String(text) = value {
-                text.zeroize();
-            }
-        });
-        Ok(Token { sealed: self.vault.seal_as(tenant, &token_label(name), &text)?, expires_in: answer.expires_in() })
+        merged.take(new);
+        // It is as long as the one before where the answer does not say.
+        let before = || merged.0.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
+        let expires_in = answer.expires_in().or_else(before);
+        let text = Zeroizing::new(serde_json::to_string(&merged.0).map_err(internal)?);
+        Ok(Token { sealed: self.vault.seal_as(tenant, &token_label(name), &text)?, expires_in })
     }
 
     fn text(&self, tenant: &TenantName, label: &str, sealed: &SealedSecret) -> Result<Zeroizing<String>, Fault> {
@@ -323,7 +323,7 @@ struct Failed(Fault);
 const MOST_SAID: usize = 500;
 
 /// The failure for an answer without a token. What was sent is not shown again, and of an answer that cannot be read, nothing.
-fn refused(error: RequestTokenError<Failed, BasicErrorResponse>, sent: &Mask) -> Fault {
+fn refused(error: RequestTokenError<Failed, BasicErrorResponse>, sent: &Mask<'_>) -> Fault {
     let detail = match error {
         RequestTokenError::Request(Failed(fault)) => return fault,
         RequestTokenError::ServerResponse(answer) => {

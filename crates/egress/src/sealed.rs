@@ -16,13 +16,35 @@ use snaphook_model::{
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::room::Room;
 use crate::vault::Vault;
 
 pub(crate) use fill::{Filling, fill_form};
-pub(crate) use mask::Mask;
+pub(crate) use mask::{Mask, Sought};
+
+/// A host that secrets may go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretHost {
+    /// Which host, at which port.
+    pub rule: HostRule,
+    /// Whether they may go there without TLS.
+    pub in_clear: bool,
+}
+
+impl SecretHost {
+    /// As a document names it. Who names a host alone means HTTPS; what else listens at a port is known to whoever names the port.
+    #[must_use]
+    pub fn named(rule: HostRule) -> Self {
+        let in_clear = rule.port.is_some_and(|port| port != HTTPS);
+        Self { rule, in_clear }
+    }
+}
+
+/// The port at which nobody speaks without TLS.
+const HTTPS: u16 = 443;
 
 /// A secret that a run may use without seeing it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedValue {
     /// What stands for it.
     pub placeholder: String,
@@ -35,11 +57,11 @@ pub struct SealedValue {
     /// Of a sealed JSON object, the member that is the secret.
     pub member: Option<String>,
     /// Where it may go.
-    pub hosts: Arc<[HostRule]>,
+    pub hosts: Arc<[SecretHost]>,
 }
 
 /// Credentials that are added to a request when all scripts have seen it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// What they are.
     pub kind: ConnectionKind,
@@ -50,23 +72,26 @@ pub struct Credentials {
     /// Which of the values is which field; `access_token` is a token's.
     pub fields: BTreeMap<String, usize>,
     /// Where they may go.
-    pub hosts: Arc<[HostRule]>,
+    pub hosts: Arc<[SecretHost]>,
 }
 
-/// What the requests of one run may use.
-#[derive(Debug, Clone, Default)]
+/// What a request may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     /// By their placeholders.
     pub values: Vec<SealedValue>,
     /// Of the connection that is used.
     pub credentials: Option<Credentials>,
+    /// What earlier requests of the run used. It is put in nowhere, and taken out of the answer like what this one uses: upstreams may know each other.
+    pub earlier: Vec<Arc<Secrets>>,
 }
 
 /// Secrets with their texts, for one request.
 pub(crate) struct Opened<'a> {
+    vault: &'a Vault,
+    tenant: &'a TenantName,
     secrets: &'a Secrets,
     texts: Vec<Zeroizing<String>>,
-    mask: Mask,
 }
 
 impl Vault {
@@ -77,10 +102,15 @@ impl Vault {
         format!("{PLACEHOLDER}{}", &text[..PLACEHOLDER_RANDOM])
     }
 
-    pub(crate) fn open_all<'a>(&self, tenant: &TenantName, secrets: &'a Secrets) -> Result<Opened<'a>, Fault> {
-        let texts = secrets.values.iter().map(|value| self.text_of(tenant, value)).collect::<Result<Vec<_>, _>>()?;
-        let mask = mask(secrets, &texts)?;
-        Ok(Opened { secrets, texts, mask })
+    pub(crate) fn open_all<'a>(&'a self, tenant: &'a TenantName, secrets: &'a Secrets) -> Result<Opened<'a>, Fault> {
+        let opened = Opened { vault: self, tenant, secrets, texts: self.texts_of(tenant, secrets)? };
+        // What cannot be found in an answer is not sent.
+        Mask::check(&opened.sought()?)?;
+        Ok(opened)
+    }
+
+    fn texts_of(&self, tenant: &TenantName, secrets: &Secrets) -> Result<Vec<Zeroizing<String>>, Fault> {
+        secrets.values.iter().map(|value| self.text_of(tenant, value)).collect()
     }
 
     pub(crate) fn text_of(&self, tenant: &TenantName, value: &SealedValue) -> Result<Zeroizing<String>, Fault> {
@@ -116,13 +146,14 @@ impl Opened<'_> {
     fn allowed(&self, url: &Url) -> impl Iterator<Item = (&SealedValue, &str)> {
         let (host, port) = host_of(url);
         let all = self.secrets.values.iter().zip(self.texts.iter().map(|text| text.as_str()));
-        all.filter(move |(value, _)| allows(&value.hosts, &host, port))
+        let in_clear = url.scheme() != "https";
+        all.filter(move |(value, _)| allows(&value.hosts, (&host, port), in_clear))
     }
 
     fn add_credentials(&self, request: &mut HttpRequest, url: &Url) -> Result<(), Fault> {
         let Some(credentials) = &self.secrets.credentials else { return Ok(()) };
         let (host, port) = host_of(url);
-        if !allows(&credentials.hosts, &host, port) {
+        if !allows(&credentials.hosts, (&host, port), url.scheme() != "https") {
             return Ok(());
         }
         let text = |field: &str| credentials.fields.get(field).and_then(|&at| self.texts.get(at)).map(|text| text.as_str());
@@ -183,28 +214,40 @@ impl Opened<'_> {
     /// Puts placeholders in place of texts that an answer repeats, so that no script and no record ever has one.
     ///
     /// # Errors
-    /// `response-size` when that makes it too large.
-    pub(crate) fn mask(&self, response: &mut HttpResponse, max_bytes: u64) -> Result<(), Fault> {
-        self.mask.response(response, max_bytes)
+    /// `response-size` when that makes it too large, `overloaded` when there is no memory for it.
+    pub(crate) fn mask(&self, response: &mut HttpResponse, max_bytes: u64, room: Room) -> Result<(), Fault> {
+        Mask::new(&self.sought()?)?.response(response, max_bytes, room)
     }
 
     /// Whether a URL holds the text of a secret.
-    pub(crate) fn stand_in(&self, url: &Url) -> bool {
-        self.mask.is_in(url.as_str())
+    ///
+    /// # Errors
+    /// As for every search.
+    pub(crate) fn stand_in(&self, url: &Url) -> Result<bool, Fault> {
+        Ok(Mask::new(&self.sought()?)?.is_in(url.as_str()))
+    }
+
+    /// What an answer is searched for. What earlier requests used is opened for that alone.
+    fn sought(&self) -> Result<Vec<Sought<'_>>, Fault> {
+        let mut sought = self::sought(self.secrets, &self.texts);
+        for earlier in &self.secrets.earlier {
+            sought.extend(self::sought(earlier, &self.vault.texts_of(self.tenant, earlier)?));
+        }
+        Ok(sought)
     }
 }
 
-/// Finds the texts, and a user's name and password as Basic authentication has them together.
-fn mask(secrets: &Secrets, texts: &[Zeroizing<String>]) -> Result<Mask, Fault> {
+/// The texts, and a user's name and password as Basic authentication has them together.
+fn sought<'a>(secrets: &'a Secrets, texts: &[Zeroizing<String>]) -> Vec<Sought<'a>> {
     // What goes nowhere comes back from nowhere.
     let sent = secrets.values.iter().zip(texts).filter(|(value, _)| !value.hosts.is_empty());
-    let pairs = sent.map(|(value, text)| (text.as_str(), value.placeholder.as_str()));
-    let basic = secrets.credentials.as_ref().and_then(|credentials| {
+    let mut sought: Vec<_> = sent.map(|(value, text)| (text.clone(), value.placeholder.as_str())).collect();
+    sought.extend(secrets.credentials.as_ref().and_then(|credentials| {
         let at = *credentials.fields.get("password")?;
         let pair = format!("{}:{}", credentials.username.as_deref().unwrap_or_default(), texts.get(at)?.as_str());
         Some((Zeroizing::new(pair), secrets.values.get(at)?.placeholder.as_str()))
-    });
-    Mask::new(pairs.chain(basic.iter().map(|(text, placeholder)| (text.as_str(), *placeholder))))
+    }));
+    sought
 }
 
 /// The host as rules have it, and the port.
@@ -218,8 +261,8 @@ fn host_of(url: &Url) -> (String, u16) {
     (host, url.port_or_known_default().unwrap_or_default())
 }
 
-fn allows(rules: &[HostRule], host: &str, port: u16) -> bool {
-    rules.iter().any(|rule| rule.allows(host, port))
+fn allows(hosts: &[SecretHost], (host, port): (&str, u16), in_clear: bool) -> bool {
+    hosts.iter().any(|known| known.rule.allows(host, port) && (known.in_clear || !in_clear))
 }
 
 #[cfg(test)]

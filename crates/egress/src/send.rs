@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::LOCATION;
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode};
 use reqwest::{Client, Response};
 use snaphook_model::{Code, Fault, HttpResponse};
 use snaphook_telemetry::{held, metrics, status_class};
@@ -63,7 +63,8 @@ impl Egress {
         let deadline = Instant::now() + outbound.timeout.min(LONGEST);
         let method = message::method(&outbound.request.method)?;
         let mut url = target::parse(&outbound.request.url)?;
-        let opened = outbound.secrets.map(|secrets| self.vault.open_all(outbound.tenant, secrets)).transpose()?;
+        let tenant = outbound.tenant;
+        let opened = outbound.secrets.map(|secrets| self.vault.open_all(tenant, secrets)).transpose()?;
         if let Some(opened) = &opened {
             opened.fill(&mut outbound.request, &url)?;
             streams.upload = streams.upload.map(|upload| fill_form(opened, &upload, &url)).transpose()?;
@@ -85,7 +86,7 @@ impl Egress {
             match step {
                 Step::Answer(mut response) => {
                     if let Some(opened) = &opened {
-                        opened.mask(&mut response, outbound.max_response_bytes)?;
+                        opened.mask(&mut response, outbound.max_response_bytes, self.bodies.room(outbound.tenant))?;
                     }
                     return Ok(response);
                 }
@@ -93,7 +94,10 @@ impl Egress {
                     check_redirect(&url, &next)?;
                     redirects = redirects.checked_sub(1).ok_or_else(|| too_many(&url, outbound.redirects))?;
                     let same_origin = target::same_origin(&url, &next);
-                    if !same_origin && opened.as_ref().is_some_and(|opened| opened.stand_in(&next)) {
+                    if !same_origin
+                        && let Some(opened) = &opened
+                        && opened.stand_in(&next)?
+                    {
                         let detail = format!(
                             "`{}` redirects to `{}` with a secret in the address, which is not followed",
                             target::label(&url),
@@ -117,7 +121,8 @@ async fn exchange(
     url: Url,
     own_origin: bool,
 ) -> Result<Step, Fault> {
-    let Way { client, keeping, room } = way;
+    // Its connection is counted as in use until the answer is there.
+    let Way { client, keeping: _keeping, room } = way;
     let follows = outbound.redirects > 0 && matches!(*method, Method::GET | Method::HEAD);
     let label = target::label(&url);
     let mut request = reqwest::Request::new(method.clone(), url);
@@ -132,9 +137,6 @@ async fn exchange(
         None => *request.body_mut() = Some(outbound.request.body.clone().into()),
     }
     let response = client.execute(request).await.map_err(|error| fault::of_client(error, &label))?;
-    if response.version() == Version::HTTP_2 {
-        keeping.over_http2();
-    }
     if follows && let Some(next) = redirect_of(&response)? {
         return Ok(Step::Redirect(next));
     }

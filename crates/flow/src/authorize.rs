@@ -74,10 +74,13 @@ impl Runner {
     /// `oauth-state` where none was begun under this state in the last ten minutes, or it is over.
     pub async fn take_authorization(&self, state: &str) -> Result<Authorization, Fault> {
         let parts = &self.inner.parts;
+        let unknown =
+            || Fault::new(Code::OAuthState, "no authorization was begun under this `state` in the last ten minutes, or it is over");
+        if !is_state(state) {
+            return Err(unknown());
+        }
         let taken = parts.store.take_authorization(&hash(state), parts.clock.now()).await.map_err(store_fault)?;
-        taken.ok_or_else(|| {
-            Fault::new(Code::OAuthState, "no authorization was begun under this `state` in the last ten minutes, or it is over")
-        })
+        taken.ok_or_else(unknown)
     }
 
     /// Fetches the token that an authorization allows and keeps it with its connection.
@@ -95,7 +98,11 @@ impl Runner {
         let stored = self.stored_connection(&tenant.name, &begun.connection).await?;
         let grant = Grant::Code { code, verifier: &begun.verifier, redirect_url };
         let fetched = parts.egress.fetch_token(asked(tenant, &stored), grant).await;
-        let (fetched, fault) = outcome(fetched, &stored, parts.clock.now());
+        let (mut fetched, fault) = outcome(fetched, &stored, parts.clock.now());
+        if fault.is_some() && stored.token.is_some() {
+            // What was refused is the new authorization; a token that is there goes on being good, or not.
+            fetched.status = stored.status;
+        }
         self.keep(Some(author), tenant, &stored, &fetched).await?;
         fault.map_or(Ok(()), Err)
     }
@@ -130,6 +137,11 @@ impl Runner {
         let stored = self.inner.parts.store.connection(tenant, name).await.map_err(store_fault)?;
         stored.ok_or_else(|| Fault::new(Code::NotFound, format!("connection `{name}` does not exist")))
     }
+}
+
+/// Whether a text can be a state that was given: 128 bits of chance in base64.
+fn is_state(text: &str) -> bool {
+    text.len() == 22 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The state itself is in no database: whoever reads one could finish what others began.

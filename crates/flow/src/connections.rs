@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use snaphook_egress::{Credentials, Grant, SealedValue, Secrets, TokenRequest};
-use snaphook_model::{Code, ConnectionKind, ConnectionStatus, Fault, HostRule, Name, RunId, SealedSecret, SecretName, Tenant, TenantName};
+use snaphook_egress::{Credentials, Grant, SealedValue, SecretHost, Secrets, TokenRequest};
+use snaphook_model::{
+    Code, ConnectionKind, ConnectionStatus, Fault, HostRule, HttpRequest, Name, PLACEHOLDER, RunId, SealedSecret, SecretName, Tenant,
+    TenantName,
+};
 use snaphook_store::{FetchedToken, StoredConnection};
 use url::Url;
 
@@ -30,7 +33,7 @@ pub(crate) struct Uses {
     /// Secrets that templates name.
     pub(crate) secrets: Vec<SecretName>,
     /// The host of the request as the definition has it; none where a template makes it.
-    pub(crate) own_host: Option<HostRule>,
+    pub(crate) own_host: Option<SecretHost>,
 }
 
 impl Uses {
@@ -40,7 +43,7 @@ impl Uses {
 }
 
 /// The host that a URL names, with its port, where no template makes it.
-pub(crate) fn host_of(url: &str) -> Option<HostRule> {
+pub(crate) fn host_of(url: &str) -> Option<SecretHost> {
     let literal = url.split("{{").next().unwrap_or_default().split("{%").next().unwrap_or_default();
     let scheme = literal.find("://")? + 3;
     // What is cut off by a template may go on with the host.
@@ -53,7 +56,8 @@ pub(crate) fn host_of(url: &str) -> Option<HostRule> {
         url::Host::Ipv4(address) => address.to_string(),
         url::Host::Ipv6(address) => address.to_string(),
     };
-    Some(HostRule { host, any_subdomain: false, port: url.port_or_known_default() })
+    let rule = HostRule { host, any_subdomain: false, port: url.port_or_known_default() };
+    Some(SecretHost { rule, in_clear: url.scheme() == "http" })
 }
 
 /// Those who fetch tokens on this node: one at a time for each connection.
@@ -81,10 +85,10 @@ pub(crate) struct CallSecrets {
     run: RunId,
     connection: Option<StoredConnection>,
     /// Where the connection's secrets may go.
-    hosts: Arc<[HostRule]>,
+    hosts: Arc<[SecretHost]>,
     secrets: Vec<(SecretName, SealedSecret)>,
     /// Where other secrets may go.
-    own_hosts: Arc<[HostRule]>,
+    own_hosts: Arc<[SecretHost]>,
 }
 
 impl CallSecrets {
@@ -96,7 +100,7 @@ impl CallSecrets {
         if uses.is_empty() {
             return Ok(None);
         }
-        let own_hosts: Arc<[HostRule]> = uses.own_host.clone().into_iter().collect();
+        let own_hosts: Arc<[SecretHost]> = uses.own_host.clone().into_iter().collect();
         let connection = match &uses.connection {
             Some(name) => Some(read(inner, tenant, name).await?),
             None => None,
@@ -184,7 +188,19 @@ impl CallSecrets {
                 hosts: self.hosts.clone(),
             }
         });
-        Secrets { values, credentials }
+        Secrets { values, credentials, ..Secrets::default() }
+    }
+
+    /// Whether a placeholder of these stands in a request, in whatever way its colon is written.
+    pub(crate) fn stand_in(&self, inner: &Inner, tenant: &TenantName, request: &HttpRequest) -> bool {
+        let of_secrets = self.secrets.iter().map(|(name, sealed)| self.of_secret(inner, tenant, name, sealed));
+        let of_connection = self.connection.iter().flat_map(|stored| self.of_connection(inner, tenant, stored)).map(|(_, value)| value);
+        let body = std::str::from_utf8(&request.body).unwrap_or_default();
+        of_secrets.chain(of_connection).any(|value| {
+            let letters = value.placeholder.trim_start_matches(PLACEHOLDER);
+            let in_headers = request.headers.iter().any(|(_, header)| header.contains(letters));
+            in_headers || request.url.contains(letters) || body.contains(letters)
+        })
     }
 
     /// What is shown in records for each placeholder.
@@ -202,7 +218,8 @@ impl CallSecrets {
     /// The secret fields that are for requests: a client's secret is for the token's address alone.
     fn of_connection(&self, inner: &Inner, tenant: &TenantName, stored: &StoredConnection) -> Vec<(String, SealedValue)> {
         // A private key is for signatures; it goes nowhere.
-        let hosts: Arc<[HostRule]> = if stored.connection.kind == ConnectionKind::PrivateKey { Arc::default() } else { self.hosts.clone() };
+        let hosts: Arc<[SecretHost]> =
+            if stored.connection.kind == ConnectionKind::PrivateKey { Arc::default() } else { self.hosts.clone() };
         let value = |field: &str, label: String, sealed: SealedSecret, member: Option<&str>| {
             let placeholder = inner.parts.egress.placeholder(tenant, self.run, &format!("{label}.{field}"));
             let (name, member) = (format!("{}.{field}", stored.name), member.map(str::to_owned));
@@ -221,9 +238,19 @@ impl CallSecrets {
 }
 
 /// Where a connection's secrets may go: its own hosts, else that of the definition that names it.
-fn hosts_of(connection: Option<&StoredConnection>, own: &Arc<[HostRule]>) -> Result<Arc<[HostRule]>, Fault> {
-    let hosts = connection.map(|stored| stored.connection.host_rules()).transpose()?.flatten();
-    Ok(hosts.map_or_else(|| own.clone(), Into::into))
+fn hosts_of(connection: Option<&StoredConnection>, own: &Arc<[SecretHost]>) -> Result<Arc<[SecretHost]>, Fault> {
+    let rules = connection.map(|stored| stored.connection.host_rules()).transpose()?.flatten();
+    Ok(rules.map_or_else(|| own.clone(), |rules| named(rules, own)))
+}
+
+/// A connection's own hosts. Whoever wrote down an address without TLS at one of them means it.
+fn named(rules: Vec<HostRule>, own: &[SecretHost]) -> Arc<[SecretHost]> {
+    let is_named = |SecretHost { rule: own, in_clear }: &&SecretHost| {
+        *in_clear && rules.iter().any(|rule| rule.allows(&own.host, own.port.unwrap_or_default()))
+    };
+    let mut hosts: Vec<_> = own.iter().filter(is_named).cloned().collect();
+    hosts.extend(rules.into_iter().map(SecretHost::named));
+    hosts.into()
 }
 
 async fn fetch_in_turn(inner: Arc<Inner>, tenant: Arc<Tenant>, used: StoredConnection, renew: bool) -> Result<StoredConnection, Fault> {
@@ -325,11 +352,27 @@ pub(crate) fn asked<'a>(tenant: &'a Tenant, stored: &'a StoredConnection) -> Tok
 
 #[cfg(test)]
 mod tests {
-    use super::host_of;
+    use snaphook_egress::SecretHost;
+    use snaphook_model::HostRule;
+
+    use super::{host_of, named};
+
+    #[test]
+    fn an_address_without_tls_counts_where_its_host_is_named() {
+        let in_clear = |own: &str, hosts: &[&str]| {
+            let rules = hosts.iter().map(|host| HostRule::parse(host).unwrap()).collect();
+            let hosts = named(rules, host_of(own).as_slice());
+            hosts.iter().filter(|host| host.in_clear).map(|host: &SecretHost| host.rule.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(in_clear("http://10.1.2.3:8080/x", &["10.1.2.3", "api.example.com"]), ["10.1.2.3:8080"]);
+        assert_eq!(in_clear("http://10.1.2.3:8080/x", &["api.example.com"]), [""; 0]);
+        assert_eq!(in_clear("https://api.example.com:8443/x", &["api.example.com"]), [""; 0]);
+        assert_eq!(in_clear("https://api.example.com/x", &["api.example.com", "other.example:81"]), ["other.example:81"]);
+    }
 
     #[test]
     fn a_host_is_known_where_no_template_makes_it() {
-        let host = |url: &str| host_of(url).map(|rule| rule.to_string());
+        let host = |url: &str| host_of(url).map(|host| host.rule.to_string());
         assert_eq!(host("https://api.example.com/a/{{ b }}").as_deref(), Some("api.example.com:443"));
         assert_eq!(host("http://127.0.0.1:8080?x={{ b }}").as_deref(), Some("127.0.0.1:8080"));
         assert_eq!(host("https://API.example.com").as_deref(), Some("api.example.com:443"));

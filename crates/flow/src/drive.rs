@@ -35,12 +35,13 @@ use crate::files::RunFiles;
 use crate::machine::{Arguments, Call, End, Failure, Repeat};
 use crate::mask::Masks;
 use crate::outcome::{Finished, Outcome};
-use crate::prepared::{PreparedEndpoint, PreparedFlow};
+use crate::prepared::{PreparedAction, PreparedEndpoint, PreparedFlow};
 use crate::record;
 use crate::recording::Recorder;
 use crate::retention;
 use crate::runner::{Inner, RunInput};
 use crate::template::{RunValues, Values};
+use crate::used::Used;
 use crate::variables::RunVariables;
 use crate::watched;
 use checkpoint::Ledger;
@@ -69,6 +70,8 @@ pub(crate) struct Scope<'a> {
     secrets: Option<CallSecrets>,
     /// Placeholders of secrets by name, for templates.
     named: Arc<BTreeMap<String, String>>,
+    /// What requests have used so far, which no answer may show.
+    used: Used,
     /// What records show for the placeholders of all calls so far.
     shown: Vec<(String, String)>,
     usage: RunUsage,
@@ -94,12 +97,38 @@ impl Scope<'_> {
         };
         self.variables.replace_scope(VariableScope::Connection, of(CallSecrets::fields));
         self.named = Arc::new(of(CallSecrets::named));
-        for shown in secrets.iter().flat_map(|secrets| secrets.shown(self.inner, tenant)) {
+        if let Some(secrets) = &secrets {
+            self.show(secrets);
+        }
+        self.secrets = secrets;
+        Ok(())
+    }
+
+    /// Has records show what placeholders stand for.
+    fn show(&mut self, secrets: &CallSecrets) {
+        for shown in secrets.shown(self.inner, &self.tenant.name) {
             if !self.shown.contains(&shown) {
                 self.shown.push(shown);
             }
         }
-        self.secrets = secrets;
+    }
+
+    /// Reads what the steps before used, of a run that was taken up again. What is not there any more cannot be looked for.
+    async fn recall(&mut self, flow: &PreparedFlow) -> Result<(), Fault> {
+        for step in flow.steps.iter().take(self.ledger.at.step) {
+            let uses = match &step.action {
+                PreparedAction::Request(endpoint) => &endpoint.uses,
+                PreparedAction::Script(..) => &step.uses,
+            };
+            match CallSecrets::read(self.inner, &self.tenant.name, self.start.id, uses).await {
+                Ok(Some(secrets)) => {
+                    self.show(&secrets);
+                    drop(self.used.with(Some(secrets.sealed(self.inner, &self.tenant.name))));
+                }
+                Err(fault) if fault.code == Code::StoreUnavailable => return Err(fault),
+                Ok(None) | Err(_) => {}
+            }
+        }
         Ok(())
     }
 
@@ -241,6 +270,7 @@ pub(crate) async fn direct_call(
         values: inner.no_values.clone(),
         secrets: None,
         named: Arc::default(),
+        used: Used::default(),
         shown: Vec::new(),
         usage: RunUsage::default(),
         recorder: if retention::keeps_payloads(tenant, None) { Recorder::default() } else { Recorder::off() },

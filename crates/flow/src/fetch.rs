@@ -14,6 +14,7 @@ use crate::connections::{CallSecrets, Uses, host_of};
 use crate::prepare::{DEFAULT_REDIRECTS, parse_url, read_connector};
 use crate::runner::Inner;
 use crate::template::{OwnHeaders, Values};
+use crate::used::Used;
 use crate::watched::exchanged;
 
 /// The grant, lent to one invocation.
@@ -27,6 +28,16 @@ pub(crate) struct Fetch {
     deadline: Instant,
     /// The span of the invocation.
     hook: Option<TraceContext>,
+    secrets: RunSecrets,
+}
+
+/// What of the tenant's secrets a script's own requests have to do with.
+#[derive(Clone)]
+pub(crate) struct RunSecrets {
+    /// Those of its call or step, whose placeholders it has.
+    pub(crate) own: Option<CallSecrets>,
+    /// By the run's requests so far.
+    pub(crate) used: Used,
 }
 
 impl Fetch {
@@ -37,21 +48,23 @@ impl Fetch {
         run: RunId,
         deadline: Instant,
         hook: Option<TraceContext>,
+        secrets: RunSecrets,
     ) -> Self {
-        Self { inner: inner.clone(), tenant: tenant.clone(), values, run, deadline, hook }
+        Self { inner: inner.clone(), tenant: tenant.clone(), values, run, deadline, hook, secrets }
     }
 }
 
 impl GuestHttp for Fetch {
     fn start(&self, request: HttpRequest) -> HttpFuture {
-        let Self { inner, tenant, values, run, deadline, hook } = self;
+        let Self { inner, tenant, values, run, deadline, hook, secrets } = self;
         let span = hook.as_ref().and_then(|hook| Opened::below(Some(hook), SpanName::Request, inner.parts.clock.now()));
         // Each request has a budget of its own.
         let (inner, tenant, values, of_run) = (inner.clone(), tenant.clone(), values.afresh(), (*run, *deadline));
+        let secrets = secrets.clone();
         Box::pin(async move {
             let method = request.method.clone();
             let trace = span.as_ref().map(Opened::context);
-            let answer = send(inner, tenant.clone(), values, of_run, request, trace).await;
+            let answer = send(inner, tenant.clone(), values, of_run, request, secrets, trace).await;
             if let Some(span) = span {
                 span.end(answer.as_ref().err().map(|fault| fault.code), |told| {
                     told.set("snaphook.tenant", tenant.name.as_str());
@@ -70,6 +83,7 @@ async fn send(
     values: Values,
     (run, deadline): (RunId, Instant),
     mut request: HttpRequest,
+    RunSecrets { own, used }: RunSecrets,
     trace: Option<&TraceContext>,
 ) -> Result<HttpResponse, Fault> {
     let (mut timeout_s, mut secrets) = (None, None);
@@ -97,12 +111,22 @@ async fn send(
         }
         Target::Absolute(url) => check_host(&tenant, &url)?,
     }
+    let mut sealed = secrets.map(|secrets| secrets.sealed(&inner, &tenant.name)).unwrap_or_default();
+    // What the script may put in itself, towards its own hosts as ever. Nothing of it is put in unasked.
+    if let Some(mut own) = own.filter(|own| own.stand_in(&inner, &tenant.name, &request)) {
+        own.ready(&inner, &tenant, deadline, false).await?;
+        for value in own.sealed(&inner, &tenant.name).values {
+            if !sealed.values.contains(&value) {
+                sealed.values.push(value);
+            }
+        }
+    }
     let left = deadline.saturating_duration_since(Instant::now());
     let timeout = Duration::from_secs(timeout_s.unwrap_or(DEFAULT_TIMEOUT_S).into()).min(left);
     if timeout.is_zero() {
         return Err(Fault::new(Code::Timeout, "the time for the whole run was over before the request could be sent"));
     }
-    let sealed = secrets.map(|secrets| secrets.sealed(&inner, &tenant.name));
+    let sealed = used.with(Some(sealed));
     let outbound = Outbound {
         tenant: &tenant.name,
         request,

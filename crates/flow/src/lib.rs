@@ -34,6 +34,7 @@ mod runner;
 mod runs;
 mod secrets;
 pub mod template;
+mod used;
 mod variables;
 mod watched;
 

@@ -115,6 +115,9 @@ pub(crate) async fn vault(config: &Config, store: &dyn Store) -> Result<Vault, C
         if stands != vault.key_id() {
             tracing::warn!(key = stands, "the key of secrets is being changed; give this node the new one before that is finished");
         }
+        if is_new {
+            tracing::warn!(path = %file.display(), "a key of secrets was made; back it up apart from the database, or what is sealed is lost with this disk");
+        }
         return Ok(vault);
     }
     if is_new {

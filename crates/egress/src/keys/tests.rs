@@ -1,5 +1,6 @@
 //! Every scheme, held against the library that checks; and what a key that is none is told.
 
+use futures_util::FutureExt as _;
 use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
 use snaphook_model::SealedSecret;
 use snaphook_testkit::keys::{RSA_PEM, pem, rsa_pkcs1};
@@ -17,7 +18,7 @@ fn sealed(text: &str) -> (Egress, TenantName, Secrets) {
     let sealed: SealedSecret = egress.vault.seal_as(&tenant, "label", text).unwrap();
     let value =
         SealedValue { placeholder, name: "sign.private_key".to_owned(), label: "label".to_owned(), sealed, member: None, hosts: [].into() };
-    (egress, tenant, Secrets { values: vec![value], credentials: None })
+    (egress, tenant, Secrets { values: vec![value], ..Secrets::default() })
 }
 
 async fn sign(text: &str, scheme: SignatureScheme) -> Result<Vec<u8>, Fault> {
@@ -133,6 +134,28 @@ async fn a_private_key_is_not_put_together_around_a_secret() {
         let fault = egress.sign(&tenant, &secrets, SignatureScheme::RsaPkcs1Sha256, &key, Bytes::from_static(TEXT)).await.unwrap_err();
         assert!(fault.code == Code::ScriptContract && fault.detail.contains("nothing else"), "{fault}");
     }
+}
+
+#[tokio::test]
+async fn a_queue_of_one_tenants_signatures_keeps_no_other_waiting() {
+    let (egress, tenant, secrets) = sealed(RSA_PEM);
+    let hog = TenantName::new("hog").unwrap();
+    let holder = egress.signing.holder(&hog);
+    let held: Vec<_> = std::iter::from_fn(|| egress.signing.try_take(holder, 1)).collect();
+    assert!(!held.is_empty() && egress.signing.free() > 0);
+    let (scheme, key, none) = (SignatureScheme::RsaPkcs1Sha256, rsa_pkcs1(), Secrets::default());
+    let mut queue: Vec<_> = (0..100).map(|_| Box::pin(egress.sign(&hog, &none, scheme, &key, Bytes::from_static(TEXT)))).collect();
+    assert!(queue.iter_mut().all(|signing| signing.now_or_never().is_none()));
+    let placeholder = secrets.values[0].placeholder.as_bytes();
+    let signed = egress.sign(&tenant, &secrets, scheme, placeholder, Bytes::from_static(TEXT)).await.unwrap();
+    assert!(queue.iter_mut().all(|signing| signing.now_or_never().is_none()));
+    // Who goes away leaves the queue, and the rest comes in turn.
+    queue.truncate(10);
+    drop(held);
+    for signing in queue {
+        assert_eq!(signing.await.unwrap(), signed);
+    }
+    assert_eq!(egress.signing.held(holder), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Letters of base64 that a value must be recognised by: fewer stand in many a text by chance.
 const SHORTEST_BASE64: usize = 8;
@@ -21,27 +22,70 @@ const ALPHABETS: [&AsciiSet; 3] = [
 /// What a writer of JSON writes as `\u` and digits beside what every one must.
 const JSON_WRITERS: [fn(char) -> bool; 4] = [|_| false, |c| !c.is_ascii(), |c| "<>&".contains(c), |c| !c.is_ascii() || "<>&'".contains(c)];
 
-/// A text in every spelling that is looked for.
-pub(super) fn of(text: &str) -> BTreeSet<String> {
-    let mut plain = BTreeSet::from([text.to_owned()]);
+/// Texts, wiped when they are dropped.
+pub(super) struct Spellings {
+    all: BTreeSet<String>,
+    /// Bytes that may still come.
+    left: usize,
+}
+
+impl Spellings {
+    fn within(most: usize) -> Self {
+        Self { all: BTreeSet::new(), left: most }
+    }
+
+    /// Takes one more; none when they are longer together than they may be.
+    fn add(&mut self, mut spelling: String) -> Option<()> {
+        if self.all.contains(&spelling) {
+            spelling.zeroize();
+            return Some(());
+        }
+        let left = self.left.checked_sub(spelling.len());
+        // Beyond the end as well it is wiped with the others.
+        self.all.insert(spelling);
+        self.left = left?;
+        Some(())
+    }
+
+    /// The texts, for somebody else to wipe.
+    pub(super) fn take(mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.all)
+    }
+}
+
+impl Drop for Spellings {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.all).into_iter().for_each(|mut spelling| spelling.zeroize());
+    }
+}
+
+/// A text in every spelling that is looked for; none when they are longer than so many bytes together.
+pub(super) fn of(text: &str, most: usize) -> Option<Spellings> {
+    let mut plain = Spellings::within(most);
+    plain.add(text.to_owned())?;
     for alphabet in ALPHABETS {
         let percent = utf8_percent_encode(text, alphabet).to_string();
         for percent in [percent.replace("%20", "+"), percent] {
-            plain.insert(small_digits(&percent, "%", 2));
-            plain.insert(percent);
+            plain.add(small_digits(&percent, "%", 2))?;
+            plain.add(percent)?;
         }
     }
     for writer in JSON_WRITERS {
         let json = json(text, writer);
         let twice = self::json(&json, |_| false);
         for json in [json.replace('/', "\\/"), twice.replace('/', "\\/"), twice, json] {
-            plain.insert(small_digits(&json, "\\u", 4));
-            plain.insert(json);
+            plain.add(small_digits(&json, "\\u", 4))?;
+            plain.add(json)?;
         }
     }
-    let encoded: Vec<String> = plain.iter().flat_map(|spelling| base64(spelling)).collect();
-    plain.extend(encoded);
-    plain
+    let mut all = Spellings::within(plain.left);
+    for spelling in &plain.all {
+        for core in base64(spelling) {
+            all.add(core)?;
+        }
+    }
+    all.all.append(&mut plain.all);
+    Some(all)
 }
 
 /// A text in base64 as it stands within a longer one: it begins at any of three places of a group, and the letters at its edges depend on its
@@ -50,7 +94,7 @@ fn base64(text: &str) -> Vec<String> {
     let mut cores = Vec::new();
     for before in 0..3 {
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
-            let shifted = engine.encode([&vec![0; before][..], text.as_bytes()].concat());
+            let shifted = Zeroizing::new(engine.encode(&*Zeroizing::new([&vec![0; before][..], text.as_bytes()].concat())));
             let (from, to) = ((before * 8).div_ceil(6), (before + text.len()) * 8 / 6);
             cores.extend(shifted.get(from..to).filter(|core| core.len() >= SHORTEST_BASE64).map(str::to_owned));
         }

@@ -4,9 +4,14 @@ use bytes::Bytes;
 use snaphook_model::Headers;
 
 use super::*;
+use crate::room::BodyMemory;
 
 /// A vault, and secrets in it by name and text, which may go to one host.
 fn secrets(named: &[(&str, &str)]) -> (Vault, TenantName, Secrets) {
+    secrets_for("api.example.com", named)
+}
+
+fn secrets_for(host: &str, named: &[(&str, &str)]) -> (Vault, TenantName, Secrets) {
     let vault = Vault::ephemeral().unwrap();
     let tenant = TenantName::new("acme").unwrap();
     let value = |(name, text): &(&str, &str)| SealedValue {
@@ -15,10 +20,15 @@ fn secrets(named: &[(&str, &str)]) -> (Vault, TenantName, Secrets) {
         label: (*name).to_owned(),
         sealed: vault.seal_as(&tenant, name, text).unwrap(),
         member: None,
-        hosts: [HostRule::parse("api.example.com").unwrap()].into(),
+        hosts: [SecretHost::named(HostRule::parse(host).unwrap())].into(),
     };
     let values = named.iter().map(value).collect();
-    (vault, tenant, Secrets { values, credentials: None })
+    (vault, tenant, Secrets { values, ..Secrets::default() })
+}
+
+/// Room for what is masked, of memory that is there for it alone.
+fn room(tenant: &TenantName) -> Room {
+    BodyMemory::new(4 << 20).room(tenant)
 }
 
 fn filled(texts: &[(&str, &str)], request: impl FnOnce(&[String]) -> HttpRequest) -> Result<HttpRequest, Fault> {
@@ -81,6 +91,29 @@ fn a_text_goes_to_its_own_host_only() {
 }
 
 #[test]
+fn a_text_goes_without_tls_only_where_a_port_is_named() {
+    for (host, url, goes) in [
+        ("api.example.com", "https://api.example.com/", true),
+        ("api.example.com", "https://api.example.com:8443/", true),
+        ("api.example.com", "http://api.example.com/", false),
+        ("api.example.com", "http://api.example.com:443/", false),
+        ("api.example.com:443", "http://api.example.com:443/", false),
+        ("api.example.com:80", "http://api.example.com/", true),
+        ("*.example.com:8080", "http://api.example.com:8080/", true),
+        ("*.example.com", "http://api.example.com:8080/", false),
+    ] {
+        let (vault, tenant, mut secrets) = secrets_for(host, &[("KEY", "k3y-text")]);
+        let place = Some(Place::Header { header: "x-api-key".to_owned(), prefix: String::new() });
+        let (fields, hosts) = (BTreeMap::from([("api_key".to_owned(), 0)]), secrets.values[0].hosts.clone());
+        secrets.credentials = Some(Credentials { kind: ConnectionKind::ApiKey, place, username: None, fields, hosts });
+        let mut request = request(url.to_owned(), &[("x-k", &secrets.values[0].placeholder)], String::new());
+        vault.open_all(&tenant, &secrets).unwrap().fill(&mut request, &Url::parse(url).unwrap()).unwrap();
+        let (own, added) = (request.headers.get("x-k") == Some("k3y-text"), request.headers.get("x-api-key") == Some("k3y-text"));
+        assert_eq!((own, added), (goes, goes), "{host}: {url}: {request:?}");
+    }
+}
+
+#[test]
 fn what_is_no_placeholder_of_the_run_stays() {
     let body = |all: &[String]| format!("sealed: sealed:short sealed:{} {}x", "A".repeat(22), all[0]);
     let sent = filled(&[("KEY", "text")], |all| request("https://api.example.com/".to_owned(), &[], body(all))).unwrap();
@@ -131,7 +164,7 @@ fn an_answer_that_repeats_a_text_has_its_placeholder() {
         let mut headers = Headers::default();
         headers.set("x-echo", form.as_str());
         let mut response = HttpResponse { status: 200, headers, body: Bytes::from(format!("<{form}> 123")) };
-        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20).unwrap();
+        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20, room(&tenant)).unwrap();
         let body = String::from_utf8_lossy(&response.body).into_owned();
         assert!(body.contains(&placeholder) && response.headers.get("x-echo").unwrap().contains(&placeholder), "{form}: {body}");
         assert!(!body.contains("long-enough") && !body.contains(&STANDARD.encode(text)[4..20]), "{form}: {body}");
@@ -149,17 +182,58 @@ fn every_alphabet_of_a_url_and_of_json_is_known() {
         "a!b'(c)*~ \\u003cd\\u003e\\u0026e",
     ] {
         let mut response = HttpResponse { status: 200, headers: Headers::default(), body: Bytes::from(form.to_owned()) };
-        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20).unwrap();
+        vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20, room(&tenant)).unwrap();
         assert_eq!(response.body, secrets.values[0].placeholder, "{form}");
     }
+}
+
+#[test]
+fn what_earlier_requests_used_is_taken_out_and_put_in_nowhere() {
+    let (vault, tenant, mut earlier) = secrets(&[("PASSWORD", "p4ssw0rd")]);
+    let (fields, hosts) = (BTreeMap::from([("password".to_owned(), 0)]), earlier.values[0].hosts.clone());
+    let username = Some("ada".to_owned());
+    earlier.credentials = Some(Credentials { kind: ConnectionKind::Basic, place: None, username, fields, hosts });
+    let placeholder = earlier.values[0].placeholder.clone();
+    let secrets = Secrets { earlier: vec![Arc::new(earlier)], ..Secrets::default() };
+    let opened = vault.open_all(&tenant, &secrets).unwrap();
+    let url = "https://api.example.com/";
+    let mut sent = request(url.to_owned(), &[("x-k", &placeholder)], String::new());
+    opened.fill(&mut sent, &Url::parse(url).unwrap()).unwrap();
+    assert_eq!((sent.headers.get("x-k"), sent.headers.get("authorization")), (Some(placeholder.as_str()), None));
+    let body = format!("p4ssw0rd {}", STANDARD.encode("ada:p4ssw0rd"));
+    let mut response = HttpResponse { status: 200, headers: Headers::default(), body: body.into() };
+    opened.mask(&mut response, 1 << 20, room(&tenant)).unwrap();
+    assert_eq!(response.body, format!("{placeholder} {placeholder}"), "{response:?}");
 }
 
 #[test]
 fn what_stands_for_texts_makes_no_answer_larger_than_it_may_be() {
     let (vault, tenant, secrets) = secrets(&[("KEY", "aaaa")]);
     let mut response = HttpResponse { status: 200, headers: Headers::default(), body: Bytes::from("a".repeat(4000)) };
-    let fault = vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 20_000).unwrap_err();
+    let fault = vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 20_000, room(&tenant)).unwrap_err();
     assert_eq!((fault.code, fault.used), (Code::ResponseSize, Some(29_000)));
+}
+
+#[test]
+fn what_is_masked_takes_room_until_nobody_holds_it() {
+    let (vault, tenant, secrets) = secrets(&[("KEY", "long-enough")]);
+    // A tenant alone has half.
+    let memory = BodyMemory::new(64 << 10);
+    let mask = |text: &str| {
+        let mut response = HttpResponse { status: 200, headers: Headers::default(), body: Bytes::from(text.to_owned()) };
+        let masked = vault.open_all(&tenant, &secrets).unwrap().mask(&mut response, 1 << 20, memory.room(&tenant));
+        masked.map(|()| response)
+    };
+    let text = format!("{}long-enough", "x".repeat(20 << 10));
+    let held = mask(&text).unwrap();
+    let fault = mask(&text).unwrap_err();
+    assert_eq!(fault.code, Code::Overloaded, "{fault}");
+    assert_eq!(mask("nothing of it").unwrap().body, "nothing of it", "what is not copied takes nothing");
+    let part = held.body.slice(..1);
+    drop(held);
+    assert!(mask(&text).is_err(), "a part keeps the whole");
+    drop(part);
+    mask(&text).unwrap();
 }
 
 #[test]

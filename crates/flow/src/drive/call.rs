@@ -14,7 +14,7 @@ use super::checkpoint::{Sending, UnderWay};
 use super::outgoing::send_request;
 use super::wait::{Called, Waited};
 use super::{Scope, cancelled, internal, state};
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, RunSecrets};
 use crate::files::SavedFile;
 use crate::keys::RunKeys;
 use crate::machine::{Action, Call, End, Event, Failure};
@@ -210,7 +210,9 @@ async fn await_callback(scope: &mut Scope<'_>, call: &Call<'_>, timeout: Duratio
 fn granted(scope: &Scope<'_>, payload: Payload, hook: Option<&TraceContext>) -> Option<Arc<dyn GuestHttp>> {
     let fetch = || {
         let values = scope.template_values(payload);
-        Arc::new(Fetch::new(scope.inner, scope.tenant, values, scope.start.id, scope.deadline, hook.cloned())) as Arc<dyn GuestHttp>
+        let secrets = RunSecrets { own: scope.secrets.clone(), used: scope.used.clone() };
+        let fetch = Fetch::new(scope.inner, scope.tenant, values, scope.start.id, scope.deadline, hook.cloned(), secrets);
+        Arc::new(fetch) as Arc<dyn GuestHttp>
     };
     scope.tenant.grants.fetch.then(fetch)
 }

@@ -18,6 +18,7 @@ use crate::outcome::{Finished, Outcome};
 use crate::prepared::{PreparedAction, PreparedFlow};
 use crate::recording::Recorder;
 use crate::runner::Inner;
+use crate::used::Used;
 use crate::variables::RunVariables;
 use crate::{awaiting, record, retention, runs};
 
@@ -150,6 +151,7 @@ pub(super) fn scope<'a>(
         values,
         secrets: None,
         named: Arc::default(),
+        used: Used::default(),
         shown: Vec::new(),
         usage,
         recorder,
@@ -163,6 +165,9 @@ async fn begin(scope: &mut Scope<'_>, flow: &PreparedFlow, results: &mut Results
     if let Some(checkpoint) = scope.start.checkpoint.take() {
         scope.resume(&checkpoint).await?;
         results.bytes = scope.ledger.at.results;
+        while let Err(fault) = scope.recall(flow).await {
+            scope.pause_after(fault).await?;
+        }
         // Room is given back as other runs end.
         while let Err(fault) = results.room.grow_to(results.bytes) {
             scope.pause_after(fault).await?;

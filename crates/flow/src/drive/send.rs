@@ -94,7 +94,7 @@ async fn exchange(
     if left.is_zero() {
         return Err(Fault::new(Code::Timeout, "the run timed out: its time was over before the request could be sent"));
     }
-    let sealed = scope.secrets.as_ref().map(|secrets| secrets.sealed(scope.inner, &scope.tenant.name));
+    let sealed = scope.used.with(scope.secrets.as_ref().map(|secrets| secrets.sealed(scope.inner, &scope.tenant.name)));
     let outbound = Outbound {
         tenant: &scope.tenant.name,
         request,

@@ -147,6 +147,11 @@ impl<S: OnSql> ConnectionStore for S {
 
     fn take_authorization<'a>(&'a self, state: &'a str, now: Timestamp) -> StoreFuture<'a, Option<Authorization>> {
         Box::pin(async move {
+            // Anybody may ask; who made the state up takes no turn among the writers.
+            let has = query(sql::HAS_AUTHORIZATION).bind(state).bind(now.as_microsecond());
+            if has.read_optional(self.database()).await?.is_none() {
+                return Ok(None);
+            }
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             let take = query(sql::TAKE_AUTHORIZATION).bind(state).bind(now.as_microsecond());

@@ -25,5 +25,6 @@ pub(crate) const FORGET_AUTHORIZATIONS: &str = "DELETE FROM authorizations WHERE
 pub(crate) const FORGET_EXPIRED: &str = "DELETE FROM authorizations WHERE expires_at <= $1";
 pub(crate) const BEGIN_AUTHORIZATION: &str =
     "INSERT INTO authorizations (state, tenant, connection, verifier, expires_at) VALUES ($1, $2, $3, $4, $5)";
+pub(crate) const HAS_AUTHORIZATION: &str = "SELECT 1 FROM authorizations WHERE state = $1 AND expires_at > $2";
 pub(crate) const TAKE_AUTHORIZATION: &str =
     "DELETE FROM authorizations WHERE state = $1 AND expires_at > $2 RETURNING tenant, connection, verifier";

@@ -16,7 +16,8 @@ use tempfile::TempDir;
 use crate::conformance::{
     at, claim, conformance, deploy, document, many_runs, name, pin, queued, recording, run, run_id, tenant, with_tenant,
 };
-use crate::{DocumentStore as _, OpenError, RunStore as _, ScriptStore as _, SqliteStore, Store, StoreError};
+use crate::on_sql::OnSql as _;
+use crate::{ConnectionStore as _, DocumentStore as _, OpenError, RunStore as _, ScriptStore as _, SqliteStore, Store, StoreError};
 
 async fn fresh() -> (Arc<dyn Store>, TempDir) {
     let directory = TempDir::new().unwrap();
@@ -115,6 +116,17 @@ async fn a_dropped_store_still_writes_what_is_queued() {
     emptying.await.unwrap();
     let store = reopened(directory.path()).await;
     assert!(store.run(&acme, run_id(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_state_that_nobody_was_given_takes_no_turn_among_the_writers() {
+    let directory = TempDir::new().unwrap();
+    let store = reopened(directory.path()).await;
+    let writing = store.database().write().await.unwrap();
+    let taken = tokio::time::timeout(Duration::from_secs(20), store.take_authorization("made up", at(1))).await;
+    assert_eq!(taken.expect("it waits for nobody").unwrap(), None);
+    drop(writing);
+    store.close().await.unwrap();
 }
 
 #[tokio::test]
