@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use snaphook_model::{TenantName, Weight};
 use snaphook_shares::{Part, Places};
 use snaphook_telemetry::{Lookups, metrics};
 use wasmtime::Engine;
@@ -196,6 +197,11 @@ impl Sandbox {
                 Absent::Refused(error) | Absent::Component(error) => error.clone(),
             }
         })
+    }
+
+    /// Does something of a tenant's on the thread of whoever calls. The time counts as that of its short invocations does.
+    pub fn counted<T>(&self, tenant: &TenantName, weight: Weight, work: impl FnOnce() -> T) -> T {
+        self.inner.background.counted(tenant, weight, work)
     }
 
     /// Programs in memory, and the bytes they are counted with.
