@@ -126,6 +126,11 @@ async fn uploads_that_are_no_component_of_ours_are_refused() {
         ("a table past every limit", guest("i32.const 1024", "(table 100000000 funcref)"), "component-invalid"),
         ("a memory past every limit", wat_memory(65536), "component-invalid"),
         (
+            "more core instances than a sandbox has",
+            component(&format!("(component (core module $m) {})", "(core instance (instantiate $m))".repeat(25))),
+            "component-invalid",
+        ),
+        (
             "a hook of another type",
             component(
                 r#"(component (core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func $f (canon lift (core func $i "f"))) (instance $h (export "pre-hook" (func $f))) (export "snaphook:hook/pre-hook@0.1.0" (instance $h)))"#,

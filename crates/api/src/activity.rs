@@ -10,6 +10,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::Version;
 use http_body::{Frame, SizeHint};
+use tokio::sync::Notify;
 
 use crate::taken::BYTES_PER_SECOND;
 
@@ -24,6 +25,8 @@ pub(crate) struct Activity {
     working: AtomicUsize,
     /// HTTP/1 puts idle connections out by itself: a head must come within the timeout. HTTP/2 has nothing of the kind.
     http2: AtomicBool,
+    /// Told when the connection is to end with what is under way.
+    ends: Notify,
 }
 
 /// A request in flight, until it is dropped.
@@ -98,6 +101,16 @@ impl Activity {
     /// The peer has taken so much.
     pub(crate) fn takes(&self, bytes: usize) {
         self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The connection is to end with what is under way.
+    pub(crate) fn end(&self) {
+        self.ends.notify_one();
+    }
+
+    /// Resolves when it is.
+    pub(crate) async fn is_to_end(&self) {
+        self.ends.notified().await;
     }
 
     /// Waits for the next request, or so long at most.

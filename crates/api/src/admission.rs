@@ -1,9 +1,10 @@
 //! Deciding whether to take work now: bounded requests in flight, of the node and of each tenant, and bounded memory for their bodies.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Extensions;
-use snaphook_model::Tenant;
+use snaphook_model::{Code, Fault, Tenant};
+use snaphook_shares::{Ledger, Part};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
@@ -12,7 +13,10 @@ use crate::room::{BodyMemory, BodyRoom, Sender};
 
 /// What the node has room for. Nothing queues here: who finds no room is told when to come again.
 pub(crate) struct Admission {
+    /// Of all requests, also of those of which nobody knows yet whose they are.
     requests: Arc<Semaphore>,
+    /// Of those that are known. Half is for one tenant alone, and whatever some have, others find some left.
+    known: Arc<Mutex<Ledger<Sender>>>,
     quotas: Quotas,
     bodies: Arc<BodyMemory>,
 }
@@ -20,21 +24,39 @@ pub(crate) struct Admission {
 /// Room for one request, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
+    /// Among the tenant's own, as soon as it is known whose the request is. Before the node's: who gets that in its place may be the same tenant.
+    of_tenant: Mutex<OfTenant>,
     _request: OwnedSemaphorePermit,
-    /// Among the tenant's own, as soon as it is known whose the request is.
-    of_tenant: Mutex<Option<Place>>,
+}
+
+#[derive(Debug, Default)]
+struct OfTenant {
+    part: Option<PartOfNode>,
+    place: Option<Place>,
+}
+
+/// A request among those that a tenant has of the node's, given back when dropped.
+#[derive(Debug)]
+struct PartOfNode {
+    known: Arc<Mutex<Ledger<Sender>>>,
+    sender: Sender,
 }
 
 impl Admission {
     pub(crate) fn new(max_requests: usize, body_bytes: u64) -> Self {
-        let requests = Arc::new(Semaphore::new(max_requests.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { requests, quotas: Quotas::new(max_requests), bodies: Arc::new(BodyMemory::new(body_bytes)) }
+        let max_requests = max_requests.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            requests: Arc::new(Semaphore::new(max_requests)),
+            known: Arc::new(Mutex::new(Ledger::new(max_requests as u64, Part::HALF))),
+            quotas: Quotas::new(max_requests),
+            bodies: Arc::new(BodyMemory::new(body_bytes)),
+        }
     }
 
     /// A permit for one request, before its body is read.
     pub(crate) fn admit(&self) -> Result<Permit, Problem> {
         match Arc::clone(&self.requests).try_acquire_owned() {
-            Ok(request) => Ok(Permit { _request: request, of_tenant: Mutex::default() }),
+            Ok(request) => Ok(Permit { of_tenant: Mutex::default(), _request: request }),
             Err(_) => Err(Problem::overloaded("this node has as many requests in flight as it takes")),
         }
     }
@@ -42,10 +64,32 @@ impl Admission {
     /// A place among a tenant's requests, held as long as the permit that is among the request's extensions.
     pub(crate) fn admit_for(&self, tenant: &Tenant, kind: Kind, extensions: &Extensions) -> Result<(), Problem> {
         let permit = extensions.get::<Arc<Permit>>().ok_or_else(|| Problem::internal("a request without a permit asks for a tenant's"))?;
+        // First, since it says what the tenant itself can change.
         let place = self.quotas.admit(tenant, kind)?;
-        // Who turns out to be somebody else gives the place among others back.
-        *permit.of_tenant.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        let mut of_tenant = permit.of_tenant.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who turns out to be somebody else gives back what he had among others: it is one request all the same.
+        of_tenant.part = None;
+        of_tenant.part = Some(self.part_for(tenant, kind)?);
+        of_tenant.place = Some(place);
         Ok(())
+    }
+
+    /// A part of the node's requests, counted apart for those who have not shown yet that they come for the tenant.
+    fn part_for(&self, tenant: &Tenant, kind: Kind) -> Result<PartOfNode, Problem> {
+        let name = tenant.name.clone();
+        let (sender, whose) = match kind {
+            Kind::Outside => (Sender::Outsider(name), "requests to the tenant's triggers that have shown no signature yet"),
+            Kind::Work | Kind::Look | Kind::CallBack => (Sender::Tenant(name), "requests of the tenant"),
+        };
+        let mut known = counted(&self.known);
+        if known.take(&sender, 1) {
+            return Ok(PartOfNode { known: Arc::clone(&self.known), sender });
+        }
+        let (held, total) = (known.held(&sender), known.total());
+        let detail = format!(
+            "{held} {whose} are in flight, which is all that this node has for one tenant now: half of its {total}, and less while others have many"
+        );
+        Err(Fault::new(Code::Overloaded, detail).of_limit(held, None).into())
     }
 
     /// The tenants' quotas.
@@ -59,11 +103,28 @@ impl Admission {
     }
 }
 
+impl Drop for PartOfNode {
+    fn drop(&mut self) {
+        counted(&self.known).give_back(&self.sender, 1);
+    }
+}
+
+fn counted(known: &Mutex<Ledger<Sender>>) -> MutexGuard<'_, Ledger<Sender>> {
+    // Nothing that runs under the lock can leave it half changed.
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
-    use snaphook_model::Code;
+    use std::sync::Arc;
+
+    use http::Extensions;
+    use serde_json::json;
+    use snaphook_model::{Code, Tenant, TenantName};
 
     use super::Admission;
+    use crate::problem::Problem;
+    use crate::quotas::Kind;
 
     #[test]
     fn a_permit_is_given_back() {
@@ -72,5 +133,55 @@ mod tests {
         assert_eq!(admission.admit().expect_err("the second does not").code(), Code::Overloaded);
         drop(permit);
         assert!(admission.admit().is_ok());
+    }
+
+    fn tenant(name: &str) -> Tenant {
+        let document = serde_json::from_value(json!({"quota": {"concurrency": 1_000, "rate_per_s": 1_000_000}})).expect("a document");
+        Tenant::new(TenantName::new(name).expect("a name"), document).expect("a tenant")
+    }
+
+    /// A request of a tenant's, in flight until what this gives is dropped.
+    fn begin(admission: &Admission, tenant: &Tenant, kind: Kind) -> Result<Extensions, Problem> {
+        let mut extensions = Extensions::new();
+        extensions.insert(Arc::new(admission.admit()?));
+        admission.admit_for(tenant, kind, &extensions).map(|()| extensions)
+    }
+
+    /// As many as the tenant may have in flight now, and what the next one is told.
+    fn all_of(admission: &Admission, tenant: &Tenant, kind: Kind) -> (Vec<Extensions>, Problem) {
+        let mut begun = Vec::new();
+        loop {
+            match begin(admission, tenant, kind) {
+                Ok(one) => begun.push(one),
+                Err(problem) => return (begun, problem),
+            }
+        }
+    }
+
+    #[test]
+    fn tenants_who_have_all_they_may_leave_room_for_another() {
+        let admission = Admission::new(64, 128 << 10);
+        let [one, two, three] = ["one", "two", "three"].map(tenant);
+        let (of_one, told) = all_of(&admission, &one, Kind::Work);
+        assert_eq!((of_one.len(), told.code(), told.fault().limit), (32, Code::Overloaded, Some(32)));
+        assert!(told.fault().detail.starts_with("32 requests of the tenant are in flight"), "{}", told.fault().detail);
+        let (of_two, _) = all_of(&admission, &two, Kind::Work);
+        assert_eq!(of_two.len(), 16);
+        let third = begin(&admission, &three, Kind::Work).expect("a quarter is left");
+        // One request is one, whatever it turns out to be.
+        let outside = begin(&admission, &three, Kind::Outside).expect("counted apart");
+        admission.admit_for(&three, Kind::Work, &outside).expect("it has shown whose it is");
+        drop((of_one, of_two, third, outside));
+        let known = super::counted(&admission.known);
+        assert_eq!((known.free(), known.holders().count()), (64, 0));
+    }
+
+    #[test]
+    fn the_last_request_may_turn_out_to_be_another_ones() {
+        let admission = Admission::new(1, 128 << 10);
+        let outside = begin(&admission, &tenant("one"), Kind::Outside).expect("the only one");
+        admission.admit_for(&tenant("one"), Kind::Work, &outside).expect("the same request");
+        drop(outside);
+        assert!(begin(&admission, &tenant("two"), Kind::Work).is_ok());
     }
 }

@@ -163,6 +163,11 @@ impl DocumentText {
             Some((place(line), place(column)))
         })
     }
+
+    /// Overwrites a text that holds secrets.
+    pub(crate) fn wipe(self) {
+        self.read.wipe();
+    }
 }
 
 impl FromRequest<Shared> for Document {

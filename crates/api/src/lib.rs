@@ -28,6 +28,7 @@ mod openapi;
 mod outcome;
 mod overviews;
 mod page;
+mod peers;
 mod prefer;
 mod problem;
 mod programs;

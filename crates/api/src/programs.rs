@@ -7,7 +7,7 @@ use bytes::Bytes;
 use snaphook_compile::{CompileError, Compiled, Compiler, Turn, Upload};
 use snaphook_flow::ProgramsFuture;
 use snaphook_model::{Author, Code, Dialect, Fault, Import, Language, Name, ScriptVersion, Tenant, TenantName};
-use snaphook_sandbox::{Program, ProgramKey, Sandbox};
+use snaphook_sandbox::{ComponentError, Program, ProgramKey, Sandbox};
 use snaphook_store::{AddedVersion, DeletedVersion, NewVersion, PageRequest, Store, StoreError, StoredComponent};
 
 use crate::ambient;
@@ -156,6 +156,10 @@ impl Programs {
         let key = Sandbox::key(&compiled.component);
         let _making = self.making.begin(key);
         self.admit(&key, &compiled.code)?;
+        // What cannot run is no version. Scripts are all of one form, which can.
+        if compiled.interpreter.is_none() {
+            self.load_new(&key)?;
+        }
         let version = NewVersion {
             name,
             hash: upload_hash(language, dialect, &bytes, &compiled.imports),
@@ -301,7 +305,7 @@ impl Programs {
             code_key
         };
         self.keys.put_since(mark, key, code_key);
-        self.load_code(&code_key).ok_or_else(|| ProgramsError::Ours("code that was just admitted is not there".to_owned()))
+        self.load_new(&code_key)
     }
 
     /// Makes a component from its source once more, for this node's interpreter, as it was made at its upload.
@@ -320,6 +324,14 @@ impl Programs {
         self.admit(&code_key, &compiled.code)?;
         let component = StoredComponent { bytes: compiled.component, interpreter: compiled.interpreter };
         if self.parts.store.replace_component(tenant_name, script, *number, component).await? { Ok(code_key) } else { Err(gone()) }
+    }
+
+    /// The program of code that was just admitted.
+    fn load_new(&self, key: &ProgramKey) -> Result<Program, ProgramsError> {
+        self.parts.sandbox.load_new(key).map_err(|error| match error {
+            ComponentError::Stale(_) => ProgramsError::Ours(chain(&error)),
+            of_component => ProgramsError::Fault(of_component.into()),
+        })
     }
 
     fn admit(&self, key: &ProgramKey, code: &[u8]) -> Result<(), ProgramsError> {

@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::{Activity, Answering};
 use crate::front::Api;
+use crate::peers::{Holder, Peers};
 use crate::routes::node::{METRICS, Peer};
 use crate::shared::ApiConfig;
 use crate::taken::Taken;
@@ -40,13 +41,22 @@ const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// When the listener itself breaks.
 pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let config = api.core.config.clone();
-    let permits = Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let connections = config.max_connections.clamp(1, Semaphore::MAX_PERMITS);
+    let (permits, peers) = (Arc::new(Semaphore::new(connections)), Peers::new(connections));
     let stopping = CancellationToken::new();
     let builder = Arc::new(protocol(config.head_timeout));
-    let serve_one = |stream: TcpStream, permit: OwnedSemaphorePermit| {
-        let connection = connection(stream, api.clone(), Arc::clone(&builder), stopping.clone());
+    let serve_one = |(stream, address): (TcpStream, SocketAddr), permit: OwnedSemaphorePermit| {
+        let peer = address.ip();
+        // Closed at once: left in the kernel's queue, it would keep back all who came after it.
+        let Some(seat) = peers.seat(peer) else {
+            tracing::debug!(%peer, "a connection is refused, since its peer has its part of all");
+            return;
+        };
+        let connection = connection(stream, api.clone(), seat.holder(), Arc::clone(&builder), stopping.clone());
         api.core.tasks.spawn(async move {
             connection.await;
+            // Before the permit, with which the next one is taken.
+            drop(seat);
             drop(permit);
         });
     };
@@ -61,8 +71,8 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
             accepted = accept => accepted,
             () = shutdown.as_mut() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
                 // Usually too many open files; a moment later some are closed.
@@ -71,11 +81,11 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
                 continue;
             }
         };
-        serve_one(stream, permit);
+        serve_one(accepted, permit);
     }
-    last_connections(listener, |stream| {
+    last_connections(listener, |accepted| {
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            serve_one(stream, permit);
+            serve_one(accepted, permit);
         }
     });
     api.core.draining.store(true, Ordering::Relaxed);
@@ -98,14 +108,14 @@ async fn note_uses(api: Api, stopping: CancellationToken) {
 
 /// Closes the listener. The kernel resets connections that it has made and nobody has accepted, so these are taken first: a balancer that has
 /// chosen this node a moment ago would lose its request otherwise.
-fn last_connections(listener: TcpListener, mut take: impl FnMut(TcpStream)) {
+fn last_connections(listener: TcpListener, mut take: impl FnMut((TcpStream, SocketAddr))) {
     // The kernel is asked itself, since what the runtime knows of the listener may be older.
     let Ok(listener) = listener.into_std() else { return };
-    while let Ok((stream, _)) = listener.accept() {
+    while let Ok((stream, address)) = listener.accept() {
         if stream.set_nonblocking(true).is_ok()
             && let Ok(stream) = TcpStream::from_std(stream)
         {
-            take(stream);
+            take((stream, address));
         }
     }
 }
@@ -124,7 +134,7 @@ fn protocol(head_timeout: Duration) -> Builder {
     builder
 }
 
-async fn connection(stream: TcpStream, api: Api, builder: Arc<Builder>, stopping: CancellationToken) {
+async fn connection(stream: TcpStream, api: Api, holder: Holder, builder: Arc<Builder>, stopping: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection broke at once");
         return;
@@ -135,7 +145,7 @@ async fn connection(stream: TcpStream, api: Api, builder: Arc<Builder>, stopping
     let Some(tls) = tls.clone() else {
         let answer = move |request| answer(api.clone(), peer, request);
         let stream = Taken::new(stream, write_timeout, Arc::clone(&activity));
-        return exchange((stream, activity), answer, &builder, head_timeout, stopping).await;
+        return exchange((stream, activity), answer, holder, &builder, head_timeout, stopping).await;
     };
     let opened = tokio::select! {
         opened = open(stream, &tls, &api, &activity) => opened,
@@ -144,10 +154,12 @@ async fn connection(stream: TcpStream, api: Api, builder: Arc<Builder>, stopping
     };
     match opened {
         Ok(Opened::Tls(stream)) => {
-            exchange((stream, activity), move |request| answer(api.clone(), peer, request), &builder, head_timeout, stopping).await
+            let answer = move |request| answer(api.clone(), peer, request);
+            exchange((stream, activity), answer, holder, &builder, head_timeout, stopping).await
         }
         Ok(Opened::Plain(stream)) => {
-            exchange((stream, activity), move |request| refuse(api.clone(), request), &builder, head_timeout, stopping).await
+            let answer = move |request| refuse(api.clone(), request);
+            exchange((stream, activity), answer, holder, &builder, head_timeout, stopping).await
         }
         Err(error) => tracing::debug!(%error, "a connection ended before its TLS handshake did"),
     }
@@ -188,6 +200,7 @@ async fn refuse(api: Api, request: Request<Incoming>) -> Response<Body> {
 async fn exchange<S, A, F>(
     (stream, activity): (S, Arc<Activity>),
     answer: A,
+    holder: Holder,
     builder: &Builder,
     head_timeout: Duration,
     stopping: CancellationToken,
@@ -201,8 +214,12 @@ async fn exchange<S, A, F>(
         service_fn(move |request: Request<Incoming>| {
             let in_flight = activity.begin(request.version());
             let answer = answer(request);
+            let (activity, holder) = (Arc::clone(&activity), holder.clone());
             async move {
-                let response = answer.await;
+                let mut response = answer.await;
+                if holder.is_to_end() {
+                    end_with(&mut response, in_flight.is_some(), &activity);
+                }
                 Ok::<_, Infallible>(match in_flight {
                     Some(in_flight) => response.map(|body| Answering::body(body, in_flight)),
                     None => response,
@@ -222,6 +239,13 @@ async fn exchange<S, A, F>(
                 Err(_) => return,
             }
         }
+        () = activity.is_to_end() => {
+            served.as_mut().graceful_shutdown();
+            tokio::select! {
+                outcome = served.as_mut() => outcome,
+                () = activity.idles(head_timeout) => return,
+            }
+        }
         () = stopping.cancelled() => {
             tokio::select! {
                 outcome = served.as_mut() => outcome,
@@ -234,6 +258,15 @@ async fn exchange<S, A, F>(
     };
     if let Err(error) = outcome {
         tracing::debug!(error = crate::problem::chain(error.as_ref()), "a connection ended badly");
+    }
+}
+
+/// Makes an answer the last one of its connection. HTTP/1 says so in the answer itself; HTTP/2 has other answers under way, which are finished.
+fn end_with(response: &mut Response<Body>, is_http2: bool, activity: &Activity) {
+    if is_http2 {
+        activity.end();
+    } else {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

@@ -35,7 +35,8 @@ pub struct ApiConfig {
     pub tls: Option<Tls>,
     /// How long a client may take for the TLS handshake.
     pub handshake_timeout: Duration,
-    /// Connections open at once; further ones wait in the listener's own queue.
+    /// Connections open at once; further ones wait in the listener's own queue. One peer alone has at most half of them, and when it has most of that,
+    /// or all peers most of them together, a connection ends with its answer.
     pub max_connections: usize,
     /// Requests in flight at once; further ones are answered `overloaded`.
     pub max_requests: usize,

@@ -35,6 +35,8 @@ pub struct CompilerConfig {
     pub cpu_s: u64,
     /// Private memory of one child.
     pub memory_bytes: u64,
+    /// Children at work at once; from two on one of them is for calls that wait for their script.
+    pub children: usize,
     /// Time from a job's start to its answer, and of waiting for a place before.
     pub wall: Duration,
     /// Whether children close themselves to files, network and everything else before they see an upload.
@@ -45,7 +47,17 @@ impl CompilerConfig {
     /// The default limits.
     #[must_use]
     pub fn new(executable: PathBuf, arguments: Vec<OsString>, data_dir: PathBuf) -> Self {
-        Self { executable, arguments, data_dir, cpu_s: 10, memory_bytes: 512 << 20, wall: Duration::from_secs(30), second_wall: Mode::On }
+        Self {
+            executable,
+            arguments,
+            data_dir,
+            cpu_s: 10,
+            memory_bytes: 512 << 20,
+            // Compiling uses every core there is; a second child makes use of what the first one leaves idle.
+            children: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get).max(2) + 1,
+            wall: Duration::from_secs(30),
+            second_wall: Mode::On,
+        }
     }
 }
 
@@ -73,9 +85,7 @@ impl Compiler {
     /// A compiler with these settings. Nothing is started yet.
     #[must_use]
     pub fn new(config: CompilerConfig) -> Self {
-        // Compiling uses every core there is; a second child makes use of what the first one leaves idle.
-        let places = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get).max(2);
-        let places = Places::new(places);
+        let places = Places::new(config.children);
         Self { inner: Arc::new(Inner { config, places, idle: Mutex::new(None) }) }
     }
 

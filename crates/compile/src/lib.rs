@@ -28,5 +28,5 @@ pub use interpreter::{Interpreter, PrepareError, prepare_interpreter};
 pub use job::{CompileError, Compiled, Upload, compile_here};
 pub use library::{EmptyLibrary, Library, LibraryFuture, LibraryScript};
 pub use places::Turn;
-pub use script::{ImportStatement, KNOWN_GLOBALS, imports};
+pub use script::{ImportStatement, KNOWN_GLOBALS, imports, read_source};
 pub use upload::as_component;

@@ -31,9 +31,11 @@ pub(crate) struct Place<'a> {
 }
 
 impl Places {
-    pub(crate) fn new(places: usize) -> Self {
-        let lines = Mutex::default();
-        Self { all: Semaphore::new(places), for_calls: Semaphore::new(1), per_tenant: (places / 2).max(1), lines }
+    /// So many children at once. Where there are two or more, one of them is for calls.
+    pub(crate) fn new(children: usize) -> Self {
+        let places = children.saturating_sub(1).max(1);
+        let for_calls = children.saturating_sub(places);
+        Self { all: Semaphore::new(places), for_calls: Semaphore::new(for_calls), per_tenant: (places / 2).max(1), lines: Mutex::default() }
     }
 
     /// Waits for a place, first in the tenant's own line and then among those who are first in theirs.
@@ -75,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn a_tenant_has_half_and_calls_have_one_of_their_own() {
         let [a, b, c] = ["a", "b", "c"].map(|name| TenantName::new(name).unwrap());
-        let places = Places::new(4);
+        let places = Places::new(5);
         let now = |turn| places.take(turn).now_or_never().map(Result::unwrap);
         let first = now(Turn::Upload(&a)).unwrap();
         let _second = now(Turn::Upload(&a)).unwrap();
@@ -92,5 +94,16 @@ mod tests {
         drop(first);
         assert!(waiting.now_or_never().is_some(), "whoever waited in the tenant's own line comes next");
         assert!(places.lines.lock().unwrap().len() <= 3);
+    }
+
+    #[tokio::test]
+    async fn one_child_is_for_all() {
+        let [a, b] = ["a", "b"].map(|name| TenantName::new(name).unwrap());
+        let places = Places::new(1);
+        let first = places.take(Turn::Upload(&a)).await.unwrap();
+        let mut waiting = Box::pin(places.take(Turn::Call(&b)));
+        assert!((&mut waiting).now_or_never().is_none(), "there is no second one");
+        drop(first);
+        assert!(waiting.now_or_never().is_some());
     }
 }

@@ -1,5 +1,6 @@
 //! The front end: requests of tenants, of upstreams that call back, and of strangers, on a node without a network.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -10,8 +11,9 @@ use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, new_token,
 use snaphook_compile::{Compiler, CompilerConfig};
 use snaphook_egress::{Egress, EgressConfig};
 use snaphook_flow::{FileSpace, Runner, RunnerConfig, RunnerParts, SystemClock};
+use snaphook_model::{CorrelationId, Payload, RunId, RunRecord, RunStatus, RunUsage, SubjectValues, TenantName};
 use snaphook_sandbox::{Sandbox, SandboxConfig};
-use snaphook_store::{SqliteStore, Store};
+use snaphook_store::{QueuedRun, SavedRun, SqliteStore, Store, Wake};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -37,15 +39,24 @@ const ROUTES: [(&str, &str); 17] = [
     ("GET", "/v1/overview*"),
 ];
 
+/// Whoever calls back with this id finds a run that waits for it.
+const AWAITED: &str = "0123456789abcdef0123456789abcdef";
+const CORRELATION: &str = "x-link-correlation-id";
+
 /// The first byte chooses a route; then come the rest of the path, headers, each on a line, an empty line, and the body. Whatever they are, the
 /// answer says whose fault it is, and that is never the node's.
 pub fn front(bytes: &[u8]) {
     let Some((&first, rest)) = bytes.split_first() else { return };
     let (method, path) = ROUTES[usize::from(first) % ROUTES.len()];
-    let Some(request) = request(method, path, rest) else { return };
+    let Some(mut request) = request(method, path, rest) else { return };
     let node = &*NODE;
     let shown = format!("{method} {} {:?}", request.uri(), request.headers());
+    let awaited = path == "/v1/callbacks" && request.headers().get(CORRELATION).is_some_and(|id| id.as_bytes() == AWAITED.as_bytes());
+    let expected = awaited.then(|| (node.runtime.block_on(node.awaits(&mut request)), request.body().clone()));
     let (status, body) = node.runtime.block_on(node.send(request));
+    if let (Some((id, sent)), 200) = (expected, status) {
+        node.runtime.block_on(node.keeps(&id, sent));
+    }
     assert!(!matches!(status, 500 | 503), "{shown}: {status} {}", String::from_utf8_lossy(&body));
     if status >= 400 {
         let problem: Value = serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{shown}: {status} {error}"));
@@ -80,9 +91,16 @@ fn path_of(path: &str) -> &'static str {
     ROUTES.iter().find(|(_, known)| *known == path).map_or("/", |(_, known)| known)
 }
 
+fn acme() -> TenantName {
+    TenantName::new("acme").expect("a name")
+}
+
 struct Node {
     runtime: Runtime,
     api: Api,
+    store: Arc<dyn Store>,
+    /// Runs that have waited for a callback.
+    waited: AtomicU64,
     token: String,
     _directory: TempDir,
 }
@@ -91,13 +109,13 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let directory = TempDir::new().expect("a temporary directory");
     let operator = new_token();
-    let api = runtime.block_on(api(&directory, &operator));
-    let mut node = Node { api, token: operator, runtime, _directory: directory };
+    let (api, store) = runtime.block_on(api(&directory, &operator));
+    let mut node = Node { api, store, waited: AtomicU64::new(0), token: operator, runtime, _directory: directory };
     node.token = node.runtime.block_on(node.furnish());
     node
 });
 
-async fn api(directory: &TempDir, operator: &str) -> Api {
+async fn api(directory: &TempDir, operator: &str) -> (Api, Arc<dyn Store>) {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path()).await.expect("a database"));
     let code_dir = directory.path().join("code");
     let sandbox = SandboxConfig { memory_budget_bytes: 64 << 20, code_dir, interpreter: None, max_concurrent: Some(4) };
@@ -116,7 +134,8 @@ async fn api(directory: &TempDir, operator: &str) -> Api {
         clock: Arc::new(SystemClock),
     };
     let runner = Runner::new(parts, RunnerConfig::default());
-    Api::new(ApiConfig::new(token_hash(operator)), ApiParts { store, programs, runner })
+    let api = Api::new(ApiConfig::new(token_hash(operator)), ApiParts { store: Arc::clone(&store), programs, runner });
+    (api, store)
 }
 
 impl Node {
@@ -136,6 +155,29 @@ impl Node {
             let _ = self.put("PUT", &format!("/v1/flows/{name}"), &token, &flow).await;
         }
         token
+    }
+
+    /// Lets a run wait for the callback that a request is. Each is taken once, so each has a run and an id of its own.
+    async fn awaits(&self, request: &mut Request<Full<Bytes>>) -> CorrelationId {
+        let number = self.waited.fetch_add(1, Ordering::Relaxed);
+        let id = CorrelationId(format!("{number:032x}"));
+        let run = RunId(uuid::Uuid::from_u128(number.into()));
+        let record = json!({"id": run, "flow": "open", "flow_version": 1, "status": RunStatus::Waiting, "attempt": 1,
+            "started_at": "2026-01-31T08:00:00Z", "usage": RunUsage::default(), "steps": []});
+        let record: RunRecord = serde_json::from_value(record).expect("a run");
+        let run = QueuedRun { record, input: Payload::default(), writes: Vec::new(), subject_values: SubjectValues::default() };
+        let wake = Wake::Callback(&id, run.record.started_at);
+        let saved = SavedRun { run: &run, checkpoint: &Bytes::new(), recording: None, events: &[], wake, expects: Some(&id) };
+        self.store.save_run(&acme(), None, saved).await.expect("a run that waits");
+        request.headers_mut().insert(CORRELATION, HeaderValue::from_str(&id.0).expect("digits"));
+        id
+    }
+
+    /// A callback that was taken is kept as it was sent.
+    async fn keeps(&self, id: &CorrelationId, sent: Full<Bytes>) {
+        let sent = sent.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let kept = self.store.callback(&acme(), id).await.expect("the database answers").expect("it was taken");
+        assert!(sent.is_empty() || kept.body.bytes == sent, "{:?} became {:?}", sent, kept.body);
     }
 
     async fn put(&self, method: &str, path: &str, token: &str, body: &Value) -> Value {

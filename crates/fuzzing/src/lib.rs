@@ -9,12 +9,14 @@
 mod answers;
 mod documents;
 mod front;
+mod sources;
 mod templates;
 mod uploads;
 
 pub use answers::answers;
 pub use documents::documents;
 pub use front::front;
+pub use sources::sources;
 pub use templates::templates;
 pub use uploads::uploads;
 
@@ -29,10 +31,11 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target { name: "answers", run: answers, tries: 2_000 },
     Target { name: "documents", run: documents, tries: 4_000 },
     Target { name: "front", run: front, tries: 600 },
+    Target { name: "sources", run: sources, tries: 1_000 },
     Target { name: "templates", run: templates, tries: 4_000 },
     Target { name: "uploads", run: uploads, tries: 2_000 },
 ];

@@ -136,6 +136,11 @@ fn front() {
 }
 
 #[test]
+fn sources() {
+    try_out("sources");
+}
+
+#[test]
 fn templates() {
     try_out("templates");
 }

@@ -1,6 +1,7 @@
 //! Configuration of a node: defaults, then the file of `--config`, then the environment, then flags.
 
 mod file;
+mod memory;
 pub(crate) mod settings;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use snaphook_wall::Mode;
 
 use self::file::ConfigFile;
+use self::memory::{Given, Rest};
 use crate::cli::ServeArgs;
 use crate::problem::CliError;
 use crate::tls::TlsFiles;
@@ -60,6 +62,9 @@ pub(crate) struct Config {
     pub(crate) sandbox_memory_bytes: u64,
     /// Memory that the bodies of upstreams' responses may take together.
     pub(crate) response_memory_bytes: u64,
+    /// What the two leave to others.
+    #[serde(skip)]
+    pub(crate) memory: Rest,
     /// Disk that the files of all runs may take together; one tenant's a quarter of it.
     pub(crate) files_bytes: u64,
     pub(crate) log_format: LogFormat,
@@ -112,12 +117,14 @@ impl Config {
         }
         within("lease_s", config.lease_s, 2..=3600)?;
         within("database_connections", config.database_connections.into(), 2..=10_000)?;
+        config.memory = rest(config.sandbox_memory_bytes, config.response_memory_bytes, machine_memory_bytes());
         Ok(config)
     }
 
     /// What holds without a file, environment or flags.
     pub(crate) fn defaults(data_dir: PathBuf) -> Self {
-        let memory_bytes = machine_memory_bytes();
+        let machine = machine_memory_bytes();
+        let given = Given::of(machine);
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
             public_url: None,
@@ -132,9 +139,9 @@ impl Config {
             secrets_key: None,
             secrets_key_file: None,
             operator_token: None,
-            sandbox_memory_bytes: memory_bytes.map_or(1 << 30, |bytes| bytes / 2),
-            // Never less than what two tenants' largest answers of the default limit take while they arrive.
-            response_memory_bytes: memory_bytes.map_or(256 << 20, |bytes| bytes / 8).max(64 << 20),
+            sandbox_memory_bytes: given.sandboxes,
+            response_memory_bytes: given.responses,
+            memory: rest(given.sandboxes, given.responses, machine),
             // Sixty-four runs that save as much as the default limits let them; few machines have less disk to spare.
             files_bytes: 4 << 30,
             log_format: LogFormat::Text,
@@ -162,6 +169,12 @@ fn public_url(text: &str) -> Result<String, CliError> {
         return Err(CliError::Usage(format!("configuration: `{text}` is no public URL; write one such as https://hooks.example.com")));
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// What is left to those for whom there is no setting.
+fn rest(sandboxes: u64, responses: u64, machine: Option<u64>) -> Rest {
+    let children = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get).max(2) + 1;
+    Given { sandboxes, responses }.rest(machine, children)
 }
 
 /// Memory of the machine, or of the control group when that is less.

@@ -83,7 +83,13 @@ impl Node {
         let base = config.public_url.clone().unwrap_or_else(|| url.clone());
         let runner = Runner::new(parts, RunnerConfig { callback_url: format!("{base}/v1/callbacks"), ..RunnerConfig::default() });
         let api = Api::new(
-            ApiConfig { public_url: config.public_url.clone(), base_url: base.clone(), tls, ..ApiConfig::new(operator) },
+            ApiConfig {
+                public_url: config.public_url.clone(),
+                base_url: base.clone(),
+                tls,
+                body_memory_bytes: config.memory.request_bodies,
+                ..ApiConfig::new(operator)
+            },
             ApiParts { store: Arc::clone(&store), programs: Arc::clone(&programs), runner: runner.clone() },
         );
         tokio::spawn(api.clone().follow(changes));
@@ -183,7 +189,7 @@ fn egress(config: &Config, vault: Arc<Vault>) -> Result<Egress, CliError> {
 /// Children run what this process runs, also when the file of that name is another build by now: the kernel's link follows the process.
 fn compiler(config: &Config) -> Compiler {
     let itself = CompilerConfig::new("/proc/self/exe".into(), vec!["compile-child".into()], config.data_dir.clone());
-    Compiler::new(CompilerConfig { second_wall: config.second_wall, ..itself })
+    Compiler::new(config.memory.compiler(CompilerConfig { second_wall: config.second_wall, ..itself }))
 }
 
 /// Files of runs; what a killed process left there is removed, since this one has the data directory to itself.

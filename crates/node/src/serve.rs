@@ -31,7 +31,7 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared, CliError> {
 pub(crate) async fn run(Prepared { config, wall }: Prepared) -> Result<(), CliError> {
     survive_full_files();
     let data_dir = config.data_dir.clone();
-    let response_bytes = config.response_memory_bytes;
+    let (response_bytes, memory) = (config.response_memory_bytes, config.memory);
     let node = Node::start(config).await?;
     let settings = node.settings();
     println!("data      {}", data_dir.display());
@@ -46,6 +46,8 @@ pub(crate) async fn run(Prepared { config, wall }: Prepared) -> Result<(), CliEr
         if settings.pagemap_scan { "on" } else { "not offered by this kernel" },
     );
     println!("responses {} MiB for upstreams' bodies together, half of it for one tenant", response_bytes >> 20);
+    println!("requests  {} MiB for their bodies together, half of it for one tenant", memory.request_bodies >> 20);
+    println!("compiling {} at once, {} MiB for each", memory.children, memory.child >> 20);
     println!("wall      {wall}");
     if let Some(token) = node.new_operator_token() {
         println!("operator  {token}  (made now and shown this once; it manages tenants)");

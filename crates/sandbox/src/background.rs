@@ -100,6 +100,14 @@ impl Background {
         }
     }
 
+    /// Does something of a tenant's on the thread of whoever calls, and counts what it took.
+    pub(crate) fn counted<T>(&self, tenant: &TenantName, weight: Weight, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = work();
+        self.had_elsewhere(tenant, weight, begun.elapsed());
+        done
+    }
+
     /// Runs a future here that was begun elsewhere, in the runtime of whoever calls. Dropping what is returned ends it.
     pub(crate) fn run<T: Send + 'static>(
         &self,

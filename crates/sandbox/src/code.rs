@@ -232,7 +232,7 @@ pub(crate) enum Kind {
 #[expect(unsafe_code, reason = "wasmtime cannot check machine code; without this, every start would compile every script again")]
 pub(crate) fn deserialize(engine: &Engine, code: &[u8], kind: Kind) -> wasmtime::Result<Loaded> {
     // SAFETY: the bytes must be what wasmtime itself serialized. Every caller hands in either what `precompile_module` or
-    // `check_component` has just returned, in this process or in the child that the node started from its own executable, or what
+    // `check_component` has just made, in this process or in the child that the node started from its own executable, or what
     // `CodeStore::get` has verified with a key that only this installation has. They are in memory, so nobody can change them
     // between the check and here, and wasmtime copies them. Other releases and settings are told apart by wasmtime's own header.
     unsafe {

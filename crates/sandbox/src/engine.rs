@@ -125,7 +125,7 @@ impl Settings {
 pub(crate) fn pooling_engine(settings: &mut Settings) -> Result<Engine, SandboxError> {
     loop {
         let mut config = config();
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings.slots, settings.instances())));
         match Engine::new(&config) {
             Ok(engine) => return Ok(engine),
             // Some machines have less address space, or a limit on it: fewer slots then.
@@ -138,8 +138,20 @@ pub(crate) fn pooling_engine(settings: &mut Settings) -> Result<Engine, SandboxE
     }
 }
 
-fn pool(settings: &Settings) -> PoolingAllocationConfig {
-    let (slots, instances) = (settings.slots, settings.instances());
+/// An engine that refuses what the node's engine would, with a pool for one instance.
+///
+/// # Errors
+/// When the machine has no place for it.
+pub(crate) fn engine_of_one() -> Result<Engine, SandboxError> {
+    let mut pool = pool(1, 1);
+    // Asked of the kernel in a file, which a compile child may not open.
+    pool.pagemap_scan(Enabled::No);
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config).map_err(SandboxError::engine)
+}
+
+fn pool(slots: u32, instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))

@@ -76,6 +76,10 @@ pub fn check_component(component: &[u8], interpreter: Option<&InterpreterCode>) 
     let linked = link(&linker, &compiled, interpreter.map(|interpreter| interpreter.name.as_str()))?;
     check_size(&compiled)?;
     let code = compiled.serialize().map_err(|error| ComponentError::Invalid(chain(&error)))?;
+    // Scripts are all of one form, which fits.
+    if interpreter.is_none() {
+        check_instances(&code)?;
+    }
     let map = artifact::custom_section(component, MAP_SECTION);
     Ok(Checked { code: artifact::join(&Parts { map, code: &code }), hooks: linked.exports.hooks() })
 }
@@ -137,6 +141,21 @@ fn check_size(component: &Component) -> Result<(), ComponentError> {
         }
         None => Ok(()),
     }
+}
+
+/// What the pool alone can tell: how many core instances there are, with those between components that the compiler adds, and how large all are.
+fn check_instances(code: &[u8]) -> Result<(), ComponentError> {
+    // Where there is no room even for one, the node's own engine says at deploy what it takes.
+    let Ok(engine) = engine::engine_of_one() else { return Ok(()) };
+    match code::deserialize(&engine, code, Kind::Component) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(does_not_fit(&error)),
+    }
+}
+
+/// The engine's refusal of code that is its own; it names the limit.
+pub(crate) fn does_not_fit(error: &wasmtime::Error) -> ComponentError {
+    ComponentError::Invalid(format!("the component does not fit in a sandbox: {}", chain(error)))
 }
 
 /// Where a component exports its hooks, by [`Hook::ALL`].

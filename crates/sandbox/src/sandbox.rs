@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use snaphook_model::{TenantName, Weight};
 use snaphook_shares::{Part, Places};
 use snaphook_telemetry::{Lookups, metrics};
 use wasmtime::Engine;
@@ -74,6 +75,8 @@ struct Interpreter {
 enum Absent {
     /// No code, or code that another build made.
     Code,
+    /// Code that the engine refuses: another build made it, or the component is too large.
+    Refused(ComponentError),
     /// Code that cannot be a program.
     Component(ComponentError),
 }
@@ -176,10 +179,29 @@ impl Sandbox {
         match self.inner.programs.try_get_with(*key, || self.read(key)) {
             Ok(program) => Ok(Some(program)),
             Err(absent) => match &*absent {
-                Absent::Code => Ok(None),
+                Absent::Code | Absent::Refused(_) => Ok(None),
                 Absent::Component(error) => Err(error.clone()),
             },
         }
+    }
+
+    /// The program of code that this build has just made and admitted: what is refused of it is the component's fault. Then it is not kept.
+    ///
+    /// # Errors
+    /// When no sandbox can run it, or, as [`ComponentError::Stale`], when the code has gone meanwhile.
+    pub fn load_new(&self, key: &ProgramKey) -> Result<Program, ComponentError> {
+        self.inner.programs.try_get_with(*key, || self.read(key)).map_err(|absent| {
+            self.inner.codes.remove(key);
+            match &*absent {
+                Absent::Code => ComponentError::Stale("it is not there any more".to_owned()),
+                Absent::Refused(error) | Absent::Component(error) => error.clone(),
+            }
+        })
+    }
+
+    /// Does something of a tenant's on the thread of whoever calls. The time counts as that of its short invocations does.
+    pub fn counted<T>(&self, tenant: &TenantName, weight: Weight, work: impl FnOnce() -> T) -> T {
+        self.inner.background.counted(tenant, weight, work)
     }
 
     /// Programs in memory, and the bytes they are counted with.
@@ -214,9 +236,14 @@ impl Sandbox {
             Absent::Code
         };
         let parts = artifact::split(&file).ok_or_else(absent)?;
-        let Ok(Loaded::Component(component)) = code::deserialize(&self.inner.engine, parts.code, Kind::Component) else {
-            // Not damaged, since it verified: wasmtime or its settings changed.
-            return Err(absent());
+        let component = match code::deserialize(&self.inner.engine, parts.code, Kind::Component) {
+            Ok(Loaded::Component(component)) => component,
+            Ok(Loaded::Module(_)) => return Err(absent()),
+            // Not damaged, since it verified: wasmtime or its settings changed, unless it is new.
+            Err(error) => {
+                self.inner.codes.remove(key);
+                return Err(Absent::Refused(inspect::does_not_fit(&error)));
+            }
         };
         let name = self.inner.interpreter.as_ref().map(|interpreter| interpreter.name.as_str());
         let linked = match inspect::link(&self.inner.linker, &component, name) {

@@ -77,8 +77,9 @@ pub(crate) async fn put(
     At(name): At<Name>,
     Document { value, text }: Document,
 ) -> Answer {
-    let draft = ConnectionDraft::parse(value).map_err(|invalid| text.place(Problem::from(invalid)))?;
-    let change = core.runner.put_connection(&author, &tenant.name, &name, draft).await?;
+    let draft = ConnectionDraft::parse(value).map_err(|invalid| text.place(Problem::from(invalid)));
+    text.wipe();
+    let change = core.runner.put_connection(&author, &tenant.name, &name, draft?).await?;
     let status = if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK };
     answer::json(status, &shown(stored(&core, &tenant, &name).await?))
 }

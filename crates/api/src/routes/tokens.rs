@@ -91,8 +91,12 @@ pub(crate) async fn list(State(core): State<Shared>, Admin(tenant): Admin, Query
     responses((status = 204), (status = 404, body = ProblemDetails<'static>)))]
 pub(crate) async fn delete(State(core): State<Shared>, Admin(tenant): Admin, By(author): By, At(id): At<String>) -> Answer {
     let deleted = core.store.by(&author).delete_token(&tenant.name, &id).await?;
+    if !deleted {
+        return Err(Problem::not_found(format!("token `{id}`")));
+    }
+    // All that are kept are looked at for it, which whoever names none must not make a node do again and again.
     core.auth.forget_token(&tenant.name, &id);
-    if deleted { answer::nothing() } else { Err(Problem::not_found(format!("token `{id}`"))) }
+    answer::nothing()
 }
 
 /// No parameters.

@@ -215,6 +215,89 @@ async fn connections_beyond_the_bound_wait() {
     assert!(answer.contains("200 OK"), "{answer}");
 }
 
+/// A connection from one of loopback's addresses: each is a peer of its own.
+async fn connect_from(peer: &str, listening: &Listening) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{peer}:0").parse().unwrap()).unwrap();
+    socket.connect(listening.address).await.unwrap()
+}
+
+/// Asks for the node's health, and reads until the answer is over; its head in lower case.
+async fn ask_and_keep(stream: &mut TcpStream) -> String {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"{\"status\":\"ok\"}") {
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_buf(&mut answer)).await.expect("an answer");
+        assert_ne!(read.unwrap(), 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    String::from_utf8(answer).unwrap().to_ascii_lowercase()
+}
+
+/// Whether a connection ends without another word from here. How, is the kernel's matter: unread bytes make it a reset.
+async fn ends(stream: &mut TcpStream) {
+    let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_u8()).await;
+    assert!(ended.expect("the connection stays open").is_err());
+}
+
+#[tokio::test]
+async fn connections_are_not_kept_when_few_are_left() {
+    let node = TestNode::with(|config| config.max_connections = 16).await;
+    let listening = listen(&node).await;
+    // Half of them is this peer's, and three quarters of that it may keep.
+    let mut kept = Vec::new();
+    for number in 1..=6 {
+        let mut stream = connect_from("127.0.0.1", &listening).await;
+        assert!(!ask_and_keep(&mut stream).await.contains("connection: close"), "connection {number}");
+        kept.push(stream);
+    }
+    let mut seventh = connect_from("127.0.0.1", &listening).await;
+    assert!(ask_and_keep(&mut seventh).await.contains("connection: close"));
+    ends(&mut seventh).await;
+    // The same over HTTP/2, where no header can say so.
+    let stream = connect_from("127.0.0.1", &listening).await;
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let answer = sender.send_request(Request::get("http://x/healthz").body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "{\"status\":\"ok\"}");
+    let ended = tokio::time::timeout(Duration::from_secs(10), connection).await;
+    assert!(ended.is_ok(), "a connection of HTTP/2 is kept");
+    // Nobody else is asked to go, and those that were kept are answered.
+    let mut other = connect_from("127.0.0.2", &listening).await;
+    assert!(!ask_and_keep(&mut other).await.contains("connection: close"));
+    for stream in &mut kept {
+        assert!(ask_and_keep(stream).await.contains("200 ok"));
+    }
+}
+
+#[tokio::test]
+async fn one_peer_does_not_have_all_connections() {
+    let node = TestNode::with(|config| config.max_connections = 16).await;
+    let listening = listen(&node).await;
+    // More than there are, and none of them says anything.
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(connect_from("127.0.0.1", &listening).await);
+    }
+    for beyond in &mut silent[8..] {
+        ends(beyond).await;
+    }
+    let mut other = connect_from("127.0.0.2", &listening).await;
+    assert!(ask_and_keep(&mut other).await.contains("200 ok"));
+    // The first eight are still there: one of them is answered.
+    assert!(ask_and_keep(&mut silent[0]).await.contains("200 ok"));
+    silent.clear();
+    // What was its part is free again, as soon as the node has noticed.
+    let answered = async {
+        loop {
+            let mut again = connect_from("127.0.0.1", &listening).await;
+            if again.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() && again.read_u8().await.is_ok() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), answered).await.expect("its part is not given back");
+}
+
 #[tokio::test]
 async fn a_shutdown_finishes_what_is_under_way() {
     let node = TestNode::start().await;

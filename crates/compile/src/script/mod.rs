@@ -90,6 +90,18 @@ pub(crate) fn prepare(bytes: &[u8], language: Language, dialect: Dialect) -> Res
     }
 }
 
+/// What the interpreter would be given of a source, and whether its places are mapped; what else is learnt from the text is looked up on the way. For
+/// whoever tries out what reads sources: nothing is evaluated.
+///
+/// # Errors
+/// `script-syntax`.
+pub fn read_source(source: &[u8], language: Language, dialect: Dialect) -> Result<(String, bool), Fault> {
+    let prepared = prepare(source, language, dialect)?;
+    let maps = prepared.maps();
+    drop((Outline::of(&prepared.text, dialect), maps));
+    Ok((prepared.text.into_owned(), prepared.map.is_some()))
+}
+
 /// `import` and `export` belong to modules, which no dialect but the native one has.
 fn refuse_modules(source: &str, dialect: Dialect, program: &Program<'_>) -> Result<(), Fault> {
     let Some(statement) = program.body.iter().find(|statement| statement.is_module_declaration()) else { return Ok(()) };

@@ -91,7 +91,7 @@ pub(super) async fn drive(
             Action::RunHook { hook, index, input } => run_hook(scope, endpoint, &call, (hook, index, input), step).await,
             Action::FillRequest(plan, arguments) => {
                 let values = scope.template_values(arguments.clone());
-                let fill = scope.inner.fillings.fill(&values, scope.deadline, |values| plan.fill(values));
+                let fill = scope.inner.fill(scope.tenant, &values, scope.deadline, |values| plan.fill(values));
                 match scope.cancel.run_until_cancelled(fill).await {
                     Some(filled) => Done::Event(filled.map_or_else(Event::NotFilled, Event::Filled)),
                     None => Done::Broken(cancelled()),

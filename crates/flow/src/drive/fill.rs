@@ -1,38 +1,60 @@
 //! Fills in templates. Nearly always that takes microseconds; what takes longer is done where it holds nobody.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use snaphook_model::{Code, Fault};
+use snaphook_model::{Code, Fault, Tenant, TenantName};
+use snaphook_shares::{Part, Places};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::Semaphore;
 
+use crate::runner::Inner;
 use crate::template::Values;
 
 /// What is spent before a filling counts as a long one, in units of a request's budget: less than a millisecond.
 const AT_ONCE: u64 = 20_000;
 
 /// Long fillings under way at once. Each keeps a core busy for up to some tenths of a second, and the cores have others to serve.
-const LONG_ONES: usize = 2;
+const LONG_ONES: u64 = 2;
 
-/// Places for long fillings.
+/// Places for long fillings. One tenant has half of them, and who waits comes in turn, one tenant after the other.
 #[derive(Debug)]
-pub(crate) struct LongFillings(Semaphore);
+pub(crate) struct LongFillings(Arc<Places>);
 
 impl Default for LongFillings {
     fn default() -> Self {
-        Self(Semaphore::new(LONG_ONES))
+        Self(Places::new(LONG_ONES, Part::HALF))
+    }
+}
+
+impl Inner {
+    /// Fills in what `fill` fills in, with these values. The time that it takes is the tenant's, as that of its short invocations is.
+    pub(crate) async fn fill<T>(
+        &self,
+        tenant: &Tenant,
+        values: &Values,
+        deadline: Instant,
+        fill: impl Fn(&Values) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let counted = move |values: &Values| self.parts.sandbox.counted(&tenant.name, tenant.weight, || fill(values));
+        self.fillings.fill(&tenant.name, values, deadline, counted).await
     }
 }
 
 impl LongFillings {
-    /// Fills in what `fill` fills in, with these values. It is pure, so a filling that turns out to be long is begun again elsewhere.
-    pub(crate) async fn fill<T>(&self, values: &Values, deadline: Instant, fill: impl Fn(&Values) -> Result<T, Fault>) -> Result<T, Fault> {
+    /// Fills in. It is pure, so a filling that turns out to be long is begun again where it holds nobody.
+    async fn fill<T>(
+        &self,
+        tenant: &TenantName,
+        values: &Values,
+        deadline: Instant,
+        fill: impl Fn(&Values) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let short = values.within(AT_ONCE);
         match fill(&short) {
             Err(_) if short.are_spent() => {}
             filled => return filled,
         }
-        let place = tokio::time::timeout_at(deadline.into(), self.0.acquire());
+        let place = tokio::time::timeout_at(deadline.into(), self.0.take(self.0.holder(tenant), 1));
         let Ok(_place) = place.await else {
             return Err(Fault::new(
                 Code::Timeout,
@@ -55,18 +77,22 @@ mod tests {
 
     use super::*;
 
+    fn tenant(name: &str) -> TenantName {
+        TenantName::new(name).unwrap()
+    }
+
     #[tokio::test]
     async fn a_long_filling_is_done_again_with_the_whole_budget() {
-        let (places, tries) = (LongFillings::default(), Cell::new(0));
+        let (places, tries, acme) = (LongFillings::default(), Cell::new(0), tenant("acme"));
         let fill = |work: u64| {
-            let (places, tries) = (&places, &tries);
+            let (places, tries, acme) = (&places, &tries, &acme);
             async move {
                 tries.set(0);
                 let fill = |values: &Values| {
                     tries.set(tries.get() + 1);
                     values.spend_for_test(work)
                 };
-                let filled = places.fill(&Values::default(), Instant::now() + Duration::from_secs(60), fill).await;
+                let filled = places.fill(acme, &Values::default(), Instant::now() + Duration::from_secs(60), fill).await;
                 (filled.map_err(|fault| fault.code), tries.get())
             }
         };
@@ -76,10 +102,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_place_is_waited_for_beyond_the_runs_end() {
+    async fn one_tenant_has_half_of_the_places_and_waits_for_no_other_beyond_its_runs_end() {
         let places = LongFillings::default();
-        let _taken = places.0.acquire_many(2).await.unwrap();
-        let filled = places.fill(&Values::default(), Instant::now(), |values| values.spend_for_test(AT_ONCE + 1)).await;
-        assert_eq!(filled.unwrap_err().code, Code::Timeout);
+        let taken = places.0.try_take(places.0.holder(&tenant("many")), 1).expect("nobody has any");
+        let now = Instant::now();
+        let long = |values: &Values| values.spend_for_test(AT_ONCE + 1);
+        let filled = places.fill(&tenant("many"), &Values::default(), now, long).await;
+        assert_eq!(filled.unwrap_err().code, Code::Timeout, "the other place is for others");
+        places.fill(&tenant("few"), &Values::default(), now + Duration::from_secs(60), long).await.expect("it is free");
+        drop(taken);
+        places.fill(&tenant("many"), &Values::default(), now + Duration::from_secs(60), long).await.expect("its own is free again");
     }
 }

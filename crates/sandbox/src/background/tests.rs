@@ -124,6 +124,26 @@ async fn what_was_had_elsewhere_is_made_good_here() {
 }
 
 #[tokio::test]
+async fn what_is_done_for_a_tenant_elsewhere_is_counted_as_its_own() {
+    let background = Background::start().unwrap();
+    let (stop, slices) = (Arc::default(), Arc::<AtomicU64>::default());
+    let task = background.run(&tenant("other"), Weight(1), busy(&stop, &slices));
+    while slices.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let took = Duration::from_millis(5);
+    let done = background.counted(&tenant("acme"), Weight(1), || {
+        let begun = Instant::now();
+        while begun.elapsed() < took {}
+        "done"
+    });
+    let counted = background.queue.lanes().of.get(&tenant("acme")).map(|lane| lane.short);
+    assert!(done == "done" && counted.is_some_and(|counted| counted >= took), "{counted:?}");
+    stop.store(true, Ordering::Relaxed);
+    task.await;
+}
+
+#[tokio::test]
 async fn a_future_that_is_let_go_of_ends_and_leaves_nothing() {
     let background = Background::start().unwrap();
     let (stop, slices) = (Arc::default(), Arc::<AtomicU64>::default());

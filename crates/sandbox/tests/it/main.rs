@@ -9,6 +9,7 @@ mod isolation;
 mod keys;
 mod requests;
 mod scripts;
+mod sizes;
 mod support;
 mod together;
 mod wasi;

@@ -1,0 +1,2 @@
+var request = data.parms; function main() { var proxy = bridge.getHttpClientServiceProxy(); return proxy.postJson('x', '/y', {}, {}, request); }
+main();

@@ -1,0 +1,3 @@
+let x = ;
+let y; let y; return
+export const z = 1, z = 2; with (a) { delete b }
