@@ -25,8 +25,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const HEARD: Duration = Duration::from_millis(50);
 
 /// For which part of the places a claim waits, and how long at most.
-const GATHERED: u32 = 4;
-const GATHER: Duration = Duration::from_millis(5);
+const GATHERED: u32 = 2;
+const GATHER: Duration = Duration::from_millis(10);
 
 /// When the store did not answer: time for it to come back.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -167,7 +167,8 @@ impl Node {
         let record: RunRecord = serde_json::from_value(record).expect("a run");
         let run = QueuedRun { record, input: Payload::default(), writes: Vec::new(), subject_values: SubjectValues::default() };
         let wake = Wake::Callback(&id, run.record.started_at);
-        let saved = SavedRun { run: &run, checkpoint: &Bytes::new(), recording: None, events: &[], wake, expects: Some(&id) };
+        let (token, checkpoint) = (uuid::Uuid::now_v7(), Bytes::new());
+        let saved = SavedRun { run: &run, token, checkpoint: &checkpoint, recording: None, events: &[], wake, expects: Some(&id) };
         self.store.save_run(&acme(), None, saved).await.expect("a run that waits");
         request.headers_mut().insert(CORRELATION, HeaderValue::from_str(&id.0).expect("digits"));
         id

@@ -153,8 +153,8 @@ impl RunsEnd {
     }
 
     async fn end(&self) -> Result<(), StoreError> {
-        // A run that was answered in one go has its history in its record.
-        let mut events = self.lease.as_ref().map_or_else(Vec::new, |_| events::of(&self.record));
+        // A run that was never written down in between has its history in its record.
+        let mut events = if self.written == 0 { Vec::new() } else { events::of(&self.record) };
         events.drain(..self.written.min(events.len()));
         let ended = EndedRun {
             record: &self.record,

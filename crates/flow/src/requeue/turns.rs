@@ -1,5 +1,6 @@
 //! Whose queued runs begin next: while there is room for all that is due, the earliest; when there is not, one tenant after the other.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -9,13 +10,17 @@ use snaphook_store::{Claim, Store, StoreError};
 
 use crate::runner::Inner;
 
+/// Rounds whose tenants one look finds.
+const LOOK_AHEAD: u32 = 4;
+
 /// What this node is at, by tenant, and where it goes on.
 pub(super) struct Turns {
     /// Runs of each tenant. One alone has half of the places, and less while others have many, so that slow ones keep nobody out.
     held: Counts,
     /// Whether the last round found more than it had room for.
     more: bool,
-    /// Whose turn was last.
+    /// Whose turn is next, as of the last look, and who was the last of them.
+    next: VecDeque<TenantName>,
     last: Option<TenantName>,
 }
 
@@ -32,7 +37,7 @@ pub(super) struct Held {
 impl Turns {
     pub(super) fn new(places: u32) -> Self {
         let held = Arc::new(Mutex::new(Ledger::new(places.into(), Part::HALF)));
-        Self { held, more: false, last: None }
+        Self { held, more: false, next: VecDeque::new(), last: None }
     }
 
     /// Whether some tenant has all that it may.
@@ -60,17 +65,23 @@ impl Turns {
     }
 
     async fn claim_in_turn(&mut self, store: &dyn Store, now: Timestamp, room: u32) -> Result<Vec<Claim>, StoreError> {
-        let shares = self.next_shares(store, now, room).await?;
+        let (shares, is_fresh) = self.next_shares(store, now, room).await?;
         let claimed = if shares.is_empty() { Vec::new() } else { store.claim_due_runs_of(&shares, now).await? };
-        self.last = shares.into_iter().map(|(tenant, _)| tenant).next_back().or_else(|| self.last.take());
-        self.more = !claimed.is_empty();
+        // Whoever was next by an earlier look may have nothing any more.
+        self.more = !claimed.is_empty() || !is_fresh;
         Ok(claimed)
     }
 
-    /// Whose turn it is, and how many of `room` runs each may have: together no more than there is room.
-    async fn next_shares(&self, store: &dyn Store, now: Timestamp, room: u32) -> Result<Vec<(TenantName, u32)>, StoreError> {
-        let tenants = self.next_tenants(store, now, room).await?;
+    /// Whose turn it is, and how many of `room` runs each may have: together no more than there is room. Says also whether all of them had runs due
+    /// a moment ago.
+    async fn next_shares(&mut self, store: &dyn Store, now: Timestamp, room: u32) -> Result<(Vec<(TenantName, u32)>, bool), StoreError> {
+        let is_fresh = self.next.len() < room as usize;
+        if is_fresh {
+            self.look(store, now, room).await?;
+        }
         let held = counts(&self.held);
+        self.next.retain(|tenant| fits(&held, tenant, room) > 0);
+        let tenants: Vec<_> = self.next.drain(..self.next.len().min(room as usize)).collect();
         let (mut left, mut shares, count_of) = (room, Vec::new(), tenants.len());
         for (number, tenant) in tenants.into_iter().enumerate() {
             // What one cannot have is for those after it.
@@ -80,28 +91,30 @@ impl Turns {
                 shares.push((tenant, share));
             }
         }
-        Ok(shares)
+        Ok((shares, is_fresh))
     }
 
-    /// Up to `room` tenants whose turn it is, each of which may have a run.
-    async fn next_tenants(&self, store: &dyn Store, now: Timestamp, room: u32) -> Result<Vec<TenantName>, StoreError> {
+    /// Looks who has runs due, in the order of names, from where the last look ended and around again: those of a few rounds, so that there is not a
+    /// look in each.
+    async fn look(&mut self, store: &dyn Store, now: Timestamp, room: u32) -> Result<(), StoreError> {
+        let wanted = room.saturating_mul(LOOK_AHEAD);
         // Those who have all they may are found as well, and left out afterwards.
         let full = {
             let held = counts(&self.held);
             held.holders().filter(|(tenant, _)| fits(&held, tenant, room) == 0).count()
         };
-        let limit = room.saturating_add(count(full));
+        let limit = wanted.saturating_add(count(full));
         let mut due = store.due_tenants(now, self.last.as_ref(), limit).await?;
         if due.len() < limit as usize
             && let Some(last) = &self.last
         {
-            // Around again, up to where it began.
             due.extend(store.due_tenants(now, None, limit).await?.into_iter().take_while(|tenant| tenant <= last));
         }
-        let held = counts(&self.held);
-        due.retain(|tenant| fits(&held, tenant, room) > 0);
-        due.truncate(room as usize);
-        Ok(due)
+        due.retain(|tenant| !self.next.contains(tenant));
+        due.truncate(limit as usize);
+        self.last = due.last().cloned().or_else(|| self.last.take());
+        self.next.extend(due);
+        Ok(())
     }
 }
 

@@ -169,7 +169,19 @@ pub(crate) const DUE_TENANTS: &str = "WITH RECURSIVE turn(tenant) AS ( \
      SELECT (SELECT MIN(tenant) FROM run_queue WHERE claimed = 0 AND tenant > $2) \
      UNION ALL SELECT (SELECT MIN(q.tenant) FROM run_queue AS q WHERE q.claimed = 0 AND q.tenant > turn.tenant) FROM turn WHERE turn.tenant IS NOT NULL \
      ) SELECT tenant FROM turn WHERE (SELECT q.due_at FROM run_queue AS q WHERE q.claimed = 0 AND q.tenant = turn.tenant AND q.due_at <= $1 LIMIT 1) IS NOT NULL LIMIT $3";
-pub(crate) const CLAIM: &str = "UPDATE run_queue SET claimed = 1, lease_token = $3 WHERE tenant = $1 AND id = $2";
+/// Claims `rows` runs under the token $2: tenant and id of each from $3 on. Claimed runs have no other time than their lease's: $1 is left alone.
+pub(crate) fn claim(rows: usize) -> String {
+    of_runs("UPDATE run_queue SET claimed = 1, lease_token = $2", rows)
+}
+/// Says of `rows` claimed runs that they run, since $1 where they have not begun before: tenant and id of each from $3 on. $2 is left alone.
+pub(crate) fn set_running(rows: usize) -> String {
+    of_runs("UPDATE runs SET status = 'running', started_at = CASE status WHEN 'queued' THEN $1 ELSE started_at END", rows)
+}
+/// One condition per run, each of which the primary key finds; SQLite would look through all rows for a list of pairs.
+fn of_runs(update: &str, rows: usize) -> String {
+    let runs: Vec<_> = (1..=rows).map(|row| format!("(tenant = ${} AND id = ${})", row * 2 + 1, row * 2 + 2)).collect();
+    format!("{update} WHERE {}", runs.join(" OR "))
+}
 /// Lets go of a run until $3, and of the word that it is being run.
 pub(crate) const PUT_ASIDE: &str = "UPDATE run_queue SET claimed = 0, lease_token = NULL, lease_until = NULL, due_at = $3 WHERE tenant = $1 AND id = $2 AND lease_token = $4";
 /// Says whether somebody has cancelled the run.
@@ -177,10 +189,6 @@ pub(crate) const RENEW: &str =
     "UPDATE run_queue SET lease_until = $4 WHERE tenant = $1 AND id = $2 AND lease_token = $3 RETURNING cancelled";
 /// Whether a run is held by a token.
 pub(crate) const HELD: &str = "SELECT id FROM run_queue WHERE tenant = $1 AND id = $2 AND lease_token = $3";
-/// A run that has begun before keeps the time of its beginning.
-pub(crate) const SET_RUNNING: &str = "UPDATE runs SET status = 'running', started_at = CASE status WHEN 'queued' THEN $3 ELSE started_at END \
-     WHERE tenant = $1 AND id = $2";
-
 /// A run that ended without being taken out of the queue must not be run again.
 pub(crate) const DEQUEUE_ENDED: &str = "DELETE FROM run_queue WHERE claimed = 1 AND (lease_until IS NULL OR lease_until <= $1) \
      AND EXISTS (SELECT 1 FROM runs AS r WHERE r.tenant = run_queue.tenant AND r.id = run_queue.id AND r.status NOT IN ('queued', 'running', 'waiting')) \
