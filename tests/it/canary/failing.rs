@@ -60,7 +60,10 @@ fn answers(upstream: &Upstream) {
 pub(super) async fn walk(canary: &mut Canary, secrets: &[String]) {
     canary.tenant.js("decides", DECIDING).await;
     answers(&canary.upstream);
-    let oauth = |kind: &str, token_url: &str, secret: &str| json!({"kind": kind, "fields": {"token_url": canary.upstream.url(token_url), "client_id": "id", "client_secret": secret}});
+    let oauth = |kind: &str, token_url: &str, secret: &str| {
+        let fields = json!({"token_url": canary.upstream.url(token_url), "client_id": "id", "client_secret": secret});
+        json!({"kind": kind, "fields": fields})
+    };
     let connections = [
         json!({"kind": "api-key-secret", "fields": {"api_key": secrets[0], "api_secret": secrets[1]}}),
         json!({"kind": "basic", "fields": {"username": "ada", "password": secrets[2]}}),

@@ -122,7 +122,8 @@ async fn run(canary: &mut Canary, asked: &mut mpsc::UnboundedReceiver<String>, s
     let run = begun.header("x-run-id").unwrap_or_else(|| panic!("no run: {}", begun.text())).to_owned();
     canary.said.push(begun.text());
     let Ok(Some(correlation)) = tokio::time::timeout(Duration::from_secs(60), asked.recv()).await else {
-        panic!("nobody was asked to call back: {:#}", canary.tenant.record_of(&run).await);
+        let record = canary.tenant.record_of(&run).await;
+        panic!("nobody was asked to call back: {record:#}");
     };
     let mut headers =
         vec![("x-link-correlation-id", correlation.as_str()), ("x-link-status", status), ("content-type", "application/json")];
