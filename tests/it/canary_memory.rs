@@ -1,6 +1,8 @@
 //! The linear memory of guests that have placeholders, sign with them and hear answers that repeat their secrets, searched for every secret. A guest is
 //! looked at where it stands, while it waits for an answer: the memory of the node's process that is a guest's is read from outside.
 
+mod looping;
+
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 
@@ -11,7 +13,7 @@ use snaphook_testkit::keys::RSA_PEM;
 use snaphook_testkit::{Answer, Gate, Upstream};
 use snaphook_tests::{NodeProcess, Tenant};
 
-use crate::canary::{Search, connections, secrets};
+use crate::canary::{Search, Tokens, agree, connections, secrets};
 use crate::support::node;
 
 /// Has everything of its connection, sends and signs it, hears what comes back, and waits. What it made of text that is in no source shows that the memory that
@@ -54,8 +56,10 @@ fn guests(pid: u32) -> Vec<u8> {
         if rights.starts_with("rw") && (is_image || begin == end_before) {
             let length = usize::try_from(end - begin).unwrap();
             let mut part = vec![0; length];
-            memory.seek(SeekFrom::Start(begin)).unwrap();
-            memory.read_exact(&mut part).unwrap();
+            // A guest that has ended meanwhile has no memory any more.
+            if memory.seek(SeekFrom::Start(begin)).and_then(|_| memory.read_exact(&mut part)).is_err() {
+                continue;
+            }
             // What no guest has written to holds nothing.
             part.chunks(PAGE).filter(|page| **page != [0; PAGE][..page.len()]).for_each(|page| bytes.extend_from_slice(page));
             end_before = end;
@@ -64,10 +68,18 @@ fn guests(pid: u32) -> Vec<u8> {
     bytes
 }
 
+/// Stores a connection; where somebody has to agree to it, somebody does.
+async fn stored(tenant: &Tenant, name: &str, connection: &Value) {
+    let _ = tenant.client.put(&format!("/v1/connections/{name}"), connection).await.expect(201);
+    if connection["kind"] == "oauth2-authorization-code" {
+        let _ = agree(tenant, name).await;
+    }
+}
+
 /// Runs a step to where it waits, and gives the guests' memory then.
 async fn held(own: &NodeProcess, tenant: &Tenant, upstream: &Upstream, connection: &Value, number: usize) -> Vec<u8> {
     let name = format!("c{number}");
-    let _ = tenant.client.put(&format!("/v1/connections/{name}"), connection).await.expect(201);
+    stored(tenant, &name, connection).await;
     tenant.connector("api", json!({"base_url": upstream.url(""), "connection": name, "endpoints": {}})).await;
     tenant.flow("f", json!({"steps": [{"script": "hold", "connection": name, "parms": {"number": number}}]})).await;
     let (gate, (arrived, arriving)) = (Gate::closed(), tokio::sync::mpsc::unbounded_channel());
@@ -89,12 +101,9 @@ async fn held(own: &NodeProcess, tenant: &Tenant, upstream: &Upstream, connectio
     memory
 }
 
-#[tokio::test]
-async fn no_guests_memory_holds_a_secret() {
-    let own = NodeProcess::start_like(node());
-    let tenant = own.tenant_with(json!({"grants": {"fetch": true}, "egress": {"allow_private": ["127.0.0.0/8"]}})).await;
+/// An upstream that repeats all that it gets, with addresses of tokens.
+async fn repeating() -> (Upstream, Tokens) {
     let upstream = Upstream::start().await;
-    let secrets = secrets();
     upstream.on_request("/echo", |request| {
         let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
         let body = request.text();
@@ -102,30 +111,42 @@ async fn no_guests_memory_holds_a_secret() {
             json!({"body": body, "encoded": STANDARD.encode(&body), "authorization": header("authorization"), "path": request.path}),
         )
     });
-    let token = secrets[0].clone();
-    upstream.on_request("/token", move |_| Answer::json(json!({"access_token": token, "token_type": "bearer", "expires_in": 3600})));
+    let tokens = Tokens::at(&upstream);
+    (upstream, tokens)
+}
+
+/// Whether a text is in some memory.
+fn holds(memory: &[u8], text: &str) -> bool {
+    aho_corasick::AhoCorasick::new([text]).unwrap().is_match(memory)
+}
+
+/// Fails where the memory of a guest holds a secret, as bytes or as texts of wide letters.
+fn assert_clean(search: &Search, whose: &str, mut memory: Vec<u8>) {
+    search.assert_clean(whose, &memory);
+    memory.retain(|byte| *byte != 0);
+    search.assert_clean(&format!("{whose}, in wide letters"), &memory);
+}
+
+#[tokio::test]
+async fn no_guests_memory_holds_a_secret() {
+    let own = NodeProcess::start_like(node());
+    let tenant = own.tenant_with(json!({"grants": {"fetch": true}, "egress": {"allow_private": ["127.0.0.0/8"]}})).await;
+    let (upstream, tokens) = repeating().await;
     tenant.js("hold", HOLDING).await;
-    let mut all = connections(&upstream, &secrets[3..]);
-    // Nobody agrees to anything here, so such a step would not begin.
-    all.retain(|connection| connection["kind"] != "oauth2-authorization-code");
+    let mut secrets = secrets();
+    let mut all = connections(&upstream, &secrets);
     all.push(json!({"kind": "private-key", "fields": {"private_key": RSA_PEM}}));
-    let lines = RSA_PEM.lines().filter(|line| !line.starts_with('-')).map(str::to_owned);
-    let search = Search::new(&secrets.iter().cloned().chain(lines).collect::<Vec<_>>());
+    secrets.extend(RSA_PEM.lines().filter(|line| !line.starts_with('-')).map(str::to_owned));
     for (number, connection) in all.iter().enumerate() {
         let memory = held(&own, &tenant, &upstream, connection, number).await;
-        let marks = [format!("m4rk-{number}-er"), "sealed:".to_owned()];
-        for mark in &marks {
-            let found = aho_corasick::AhoCorasick::new([mark]).unwrap().is_match(&memory);
-            assert!(found, "the memory of the guest was not found: {} bytes", memory.len());
+        for mark in [format!("m4rk-{number}-er"), "sealed:".to_owned()] {
+            assert!(holds(&memory, &mark), "the memory of the guest was not found: {} bytes", memory.len());
         }
-        search.assert_clean(&format!("a guest's memory with {connection}"), &memory);
-        // As texts of wide letters.
-        let mut narrow = memory;
-        narrow.retain(|byte| *byte != 0);
-        search.assert_clean(&format!("a guest's memory with {connection}, in wide letters"), &narrow);
+        let search = Search::new(&[&secrets[..], &tokens.all(&upstream)[..]].concat());
+        assert_clean(&search, &format!("a guest's memory with {connection}"), memory);
     }
-    // They did go out.
+    // They did go out, and so did tokens.
     let received: String =
         upstream.requests().iter().map(|request| request.path.clone() + &request.text() + &format!("{:?}", request.headers)).collect();
-    assert!(received.contains("c4n4ry"));
+    assert!(received.contains("c4n4ry") && received.contains("refresh-c4n4ry"));
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use snaphook_testkit::{Answer, Gate, Upstream};
 use snaphook_tests::NodeProcess;
-use snaphook_tests::neighbours::{self, Load, Neighbour};
+use snaphook_tests::neighbours::{self, Load, Neighbour, Quiet};
+use tokio::sync::Mutex;
 
 use crate::limit_edges::too_large;
 use crate::support::{binary, ended, node, problem};
@@ -114,18 +115,36 @@ async fn two_tenants_whose_queued_runs_hang_leave_a_third_its_turn() {
     gate.open();
 }
 
-/// No answer of the quiet tenant is a refusal, and none takes as long as it would behind the neighbour. How much longer they take is for the
-/// bench to say, on a machine that does nothing else.
+/// Of as many rounds alone and beside the neighbour, the one in the middle counts.
+const ROUNDS: usize = 3;
+
+/// Two neighbours of two tests would be beside each other's quiet tenant as well, and perhaps not while it is alone.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// What the quiet tenant's 99th percentile may be beside a neighbour. A release build promises less than twice the one alone, which the bench measures on
+/// a machine that does nothing else; this one is built for debugging and beside other tests. But where one turn is not taken after the other,
+/// the quiet tenant waits behind requests that take a second each, of which there are 128: that is far beyond this.
+fn most(alone: Duration) -> Duration {
+    alone * 5 + Duration::from_millis(400)
+}
+
+/// No answer of the quiet tenant is a refusal, and few take longer than they would alone.
 async fn stays_quiet(neighbour: Neighbour) {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let node = NodeProcess::start(binary());
     let upstream = mirror().await;
-    let [alone, beside] = neighbours::beside(&node, &upstream.url(""), neighbour, Duration::from_secs(3)).await;
-    let shown = |quiet: &neighbours::Quiet| {
-        format!("{} calls, p50 {:?}, p99 {:?}", quiet.latencies.len(), quiet.percentile(50), quiet.percentile(99))
+    let [alone, beside] = neighbours::beside(&node, &upstream.url(""), neighbour, Duration::from_millis(1500), ROUNDS).await;
+    let shown = |rounds: &[Quiet]| {
+        let shown = rounds
+            .iter()
+            .map(|quiet| format!("{} calls, p50 {:?}, p99 {:?}", quiet.latencies.len(), quiet.percentile(50), quiet.percentile(99)));
+        shown.collect::<Vec<_>>().join("; ")
     };
     println!("{}: alone {}; beside {}", neighbour.words(), shown(&alone), shown(&beside));
-    assert_eq!(alone.failed.first().or(beside.failed.first()), None, "{} and {} failed", alone.failed.len(), beside.failed.len());
-    assert!(beside.percentile(99) < Duration::from_secs(2), "{}", shown(&beside));
+    let failed: Vec<&String> = alone.iter().chain(&beside).flat_map(|quiet| &quiet.failed).collect();
+    assert_eq!(failed.first(), None, "{} failed", failed.len());
+    let (before, after) = (neighbours::median(&alone, 99), neighbours::median(&beside, 99));
+    assert!(after < most(before), "alone {}; beside {}", shown(&alone), shown(&beside));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,16 +170,33 @@ async fn a_neighbours_uploads_refuse_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_neighbours_queue_refuses_nobody_and_queued_runs_take_turns() {
     stays_quiet(Neighbour::QueuedRuns).await;
+    let _turn = ONE_AT_A_TIME.lock().await;
     let node = NodeProcess::start(binary());
     let upstream = mirror().await;
     let tenant = neighbours::quiet(&node, &upstream.url("")).await;
     tenant.flow("f", json!({"steps": [{"call": "api/x"}]})).await;
     let load = Load::start(&node, Neighbour::QueuedRuns).await;
-    // Thousands of runs are ahead.
+    // Thousands of runs are ahead, and more come.
     for _ in 0..5 {
         let run = tenant.start("f", json!({"items": []})).await;
         let run = tokio::time::timeout(Duration::from_secs(10), ended(&tenant, &run)).await.expect("its turn comes soon");
         assert_eq!(run["status"], "succeeded", "{run}");
     }
+    load.is_at_work().await;
     load.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_signatures_refuse_nobody() {
+    stays_quiet(Neighbour::Signatures).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_templates_refuse_nobody() {
+    stays_quiet(Neighbour::Templates).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_large_secrets_refuse_nobody() {
+    stays_quiet(Neighbour::Secrets).await;
 }

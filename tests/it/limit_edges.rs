@@ -292,3 +292,43 @@ async fn edge_state_bytes() {
         }
     }
 }
+
+/// A component with a function of loops in loops, all of which use all of many locals. What its compiler needs of memory grows with their product, of
+/// time with the square of the loops.
+fn nested(loops: usize, locals: usize) -> Vec<u8> {
+    let opened = "loop\n".repeat(loops);
+    let worked: String = (0..locals).map(|at| format!("local.get {at} i32.const 1 i32.add local.set {}\n", (at + 1) % locals)).collect();
+    let closed: String = (0..loops).map(|at| format!("local.get {} br_if 0 end\n", at % locals)).collect();
+    guest("(call $heavy) i32.const 1024", &format!("(func $heavy (local {}) {opened}{worked}{closed})", "i32 ".repeat(locals)))
+}
+
+/// What a compiler needs is known no better than about, so these are no last units. The one that passes takes less than half of the memory and a
+/// small part of the time, on a slow machine as well, and the ones that are refused would take a multiple.
+async fn compiled_well(tenant: &Tenant) {
+    let stored = tenant.upload("w", "wasm", nested(250, 8_000)).await.expect(201).json();
+    assert_eq!(stored["hooks"], json!(["pre-hook"]), "{stored}");
+}
+
+#[tokio::test]
+async fn edge_compile_memory_bytes() {
+    let tenant = node().tenant().await;
+    compiled_well(&tenant).await;
+    refused(tenant.upload("w", "wasm", nested(4_000, 8_000)).await, 422, "compile", 512 << 20);
+    compiled_well_again(&tenant).await;
+}
+
+#[tokio::test]
+async fn edge_compile_cpu_s() {
+    let tenant = node().tenant().await;
+    compiled_well(&tenant).await;
+    let problem = tenant.upload("w", "wasm", nested(8_000, 500)).await.expect(422).json();
+    // Beside others a child may not come to ten seconds of a processor within the thirty that it has.
+    assert!(problem["code"] == "compile" && matches!(problem["limit"].as_u64(), Some(10 | 30_000)), "{problem}");
+    compiled_well_again(&tenant).await;
+}
+
+/// What was refused left everything as it was: the same is stored already, and is the only version.
+async fn compiled_well_again(tenant: &Tenant) {
+    let stored = tenant.upload("w", "wasm", nested(250, 8_000)).await.expect(200).json();
+    assert_eq!(stored["version"], 1, "{stored}");
+}

@@ -1,12 +1,14 @@
 //! A quiet tenant's calls, alone and beside a neighbour who takes all that a node gives to one tenant.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod load;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{Client, NodeProcess, Tenant};
+use crate::{NodeProcess, Tenant};
+
+pub use load::Load;
 
 /// What the neighbour does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +21,28 @@ pub enum Neighbour {
     LogFloods,
     /// Uploads that take as long to compile as they may.
     Uploads,
-    /// Far more accepted runs than are run at once, queued before the quiet tenant is looked at.
+    /// As many accepted runs as one tenant may have, and more of them again and again, whether they are refused or not.
     QueuedRuns,
+    /// Scripts that sign with a private key without end.
+    Signatures,
+    /// Requests whose templates take as long as they may.
+    Templates,
+    /// Requests with secrets as long as they may be, whose answers do not come.
+    Secrets,
 }
 
 impl Neighbour {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Loops, Self::MemoryBombs, Self::LogFloods, Self::Uploads, Self::QueuedRuns];
+    pub const ALL: [Self; 8] = [
+        Self::Loops,
+        Self::MemoryBombs,
+        Self::LogFloods,
+        Self::Uploads,
+        Self::QueuedRuns,
+        Self::Signatures,
+        Self::Templates,
+        Self::Secrets,
+    ];
 
     /// A few words for a table.
     #[must_use]
@@ -36,23 +53,28 @@ impl Neighbour {
             Self::LogFloods => "log floods",
             Self::Uploads => "uploads that make the compiler suffer",
             Self::QueuedRuns => "a queue of runs",
+            Self::Signatures => "endless signatures",
+            Self::Templates => "long templates",
+            Self::Secrets => "large secrets on their way to an upstream that does not answer",
         }
     }
 
     const fn script(self) -> &'static str {
         match self {
-            Self::Loops | Self::Uploads => "export default () => { for (;;) {} };",
+            Self::Loops | Self::Uploads | Self::Templates | Self::Secrets => "export default () => { for (;;) {} };",
             Self::MemoryBombs => "export default () => { const all = []; for (;;) all.push(new Array(1000).fill(all.length)); };",
             Self::LogFloods => "export default () => { const line = 'x'.repeat(1000); for (;;) console.log(line); };",
             Self::QueuedRuns => "export default (payload) => { let n = 0; for (let i = 0; i < 300_000; i++) n += i; return { n }; };",
+            Self::Signatures => {
+                "export default async (payload, context) => {
+                    const scheme = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
+                    const key = await crypto.subtle.importKey('pkcs8', context.connection.private_key, scheme, false, ['sign']);
+                    for (;;) await crypto.subtle.sign('RSASSA-PKCS1-v1_5', key, new Uint8Array(1000));
+                };"
+            }
         }
     }
 }
-
-/// Requests of the neighbour at once: more than a node has places for one tenant.
-const AT_ONCE: usize = 128;
-/// Runs of the neighbour that are queued: each takes some milliseconds, so all of them more than the quiet tenant is looked at for.
-const QUEUED: usize = 50 * AT_ONCE;
 
 const PRE_HOOK: &str = "export function preHook(call) { call.arguments.stamp = true; }";
 const POST_REQUEST: &str =
@@ -105,105 +127,34 @@ pub async fn calls(tenant: &Tenant, duration: Duration) -> Quiet {
     quiet
 }
 
-/// The quiet tenant alone and then beside a neighbour, each for so long.
-pub async fn beside(node: &NodeProcess, upstream: &str, neighbour: Neighbour, duration: Duration) -> [Quiet; 2] {
+/// The percentile of the round in the middle: one noisy second spoils no more than its own.
+#[must_use]
+pub fn median(rounds: &[Quiet], percent: usize) -> Duration {
+    let mut all: Vec<Duration> = rounds.iter().map(|quiet| quiet.percentile(percent)).collect();
+    all.sort_unstable();
+    all.get(all.len() / 2).copied().unwrap_or_default()
+}
+
+/// The quiet tenant alone and then beside a neighbour, so many rounds of each.
+///
+/// # Panics
+/// When the neighbour was idle, which would show nothing.
+pub async fn beside(node: &NodeProcess, upstream: &str, neighbour: Neighbour, duration: Duration, rounds: usize) -> [Vec<Quiet>; 2] {
     let tenant = quiet(node, upstream).await;
     // What is compiled and pooled at the first calls is none of the neighbour's.
     let _ = calls(&tenant, duration / 4).await;
-    let alone = calls(&tenant, duration).await;
+    let alone = in_rounds(&tenant, duration, rounds).await;
     let load = Load::start(node, neighbour).await;
-    let beside = calls(&tenant, duration).await;
-    // On a busy machine a compile child may take longer than the quiet tenant was looked at.
-    let patience = Instant::now() + Duration::from_secs(60);
-    while load.as_expected() == 0 {
-        assert!(Instant::now() < patience, "{}: the neighbour was idle", neighbour.words());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let beside = in_rounds(&tenant, duration, rounds).await;
+    load.is_at_work().await;
     load.stop().await;
     [alone, beside]
 }
 
-/// A neighbour at work.
-pub struct Load {
-    stop: Arc<AtomicBool>,
-    senders: Vec<tokio::task::JoinHandle<()>>,
-    as_expected: Arc<AtomicU64>,
-}
-
-impl Load {
-    /// Begins, and returns when everything that can be in flight is.
-    pub async fn start(node: &NodeProcess, neighbour: Neighbour) -> Self {
-        // Its own quota does not stand in its way: what is shown is what a node does without.
-        let document = json!({"limits": {"fuel": 1_000_000_000_000_u64, "wall_ms": 1_000}, "quota": {"concurrency": 1_000_000, "rate_per_s": 1_000_000}});
-        let tenant = node.tenant_with(document).await;
-        tenant.js("greedy", neighbour.script()).await;
-        tenant.flow("f", json!({"steps": [{"script": "greedy"}]})).await;
-        let stop = Arc::<AtomicBool>::default();
-        let as_expected = Arc::<AtomicU64>::default();
-        let begun = Arc::new(tokio::sync::Semaphore::new(0));
-        let sender = |number: usize| {
-            let (stop, begun, tenant, as_expected) = (Arc::clone(&stop), Arc::clone(&begun), tenant.clone(), Arc::clone(&as_expected));
-            tokio::spawn(async move {
-                if neighbour == Neighbour::QueuedRuns {
-                    for _ in 0..QUEUED / AT_ONCE {
-                        let headers = [("content-type", "application/json"), ("prefer", "respond-async")];
-                        let _ = tenant.client.try_send("POST", "/v1/flows/f/runs", &headers, "{}".into()).await;
-                    }
-                    return begun.add_permits(1);
-                }
-                begun.add_permits(1);
-                send(&tenant.client, neighbour, (number, &stop), &as_expected).await;
-            })
-        };
-        let senders: Vec<_> = (0..AT_ONCE).map(sender).collect();
-        let _ = begun.acquire_many(u32::try_from(AT_ONCE).unwrap_or(1)).await;
-        if neighbour == Neighbour::QueuedRuns {
-            // Of those that wait there are still some.
-            let waiting = tenant.client.get("/v1/runs?status=queued&limit=1").await.expect(200).json();
-            as_expected.store(waiting["items"].as_array().map_or(0, |items| items.len() as u64), Ordering::Relaxed);
-        }
-        Self { stop, senders, as_expected }
+async fn in_rounds(tenant: &Tenant, duration: Duration, rounds: usize) -> Vec<Quiet> {
+    let mut all = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        all.push(calls(tenant, duration).await);
     }
-
-    /// Requests of the neighbour that ended in the way that its scripts are made for; of queued runs, whether some were waiting at the beginning.
-    #[must_use]
-    pub fn as_expected(&self) -> u64 {
-        self.as_expected.load(Ordering::Relaxed)
-    }
-
-    /// Ends; what is in flight is given up.
-    pub async fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for sender in self.senders {
-            sender.abort();
-            let _ = sender.await;
-        }
-    }
-}
-
-/// One connection's requests, one after another.
-async fn send(client: &Client, neighbour: Neighbour, (number, stop): (usize, &AtomicBool), as_expected: &AtomicU64) {
-    let json = ("content-type", "application/json");
-    let mut count = 0;
-    while !stop.load(Ordering::Relaxed) {
-        count += 1;
-        let answer = match neighbour {
-            Neighbour::Uploads => {
-                // Another text each time; it works at top level for as long as it may.
-                let source = format!("const n = {count}; for (let i = 0; i < 1e12; i++) globalThis.x = i + n; export default () => n;");
-                let path = format!("/v1/scripts/heavy-{number}");
-                client.try_send("PUT", &path, &[("content-type", "application/javascript")], source.into()).await
-            }
-            Neighbour::Loops | Neighbour::MemoryBombs | Neighbour::LogFloods | Neighbour::QueuedRuns => {
-                client.try_send("POST", "/v1/flows/f/runs", &[json], "{\"payload\":{}}".into()).await
-            }
-        };
-        // Over the budgets of an invocation or of a child, or for want of a place or memory, of which a tenant has half.
-        let code = answer.map(|answer| answer.json()["code"].as_str().map(str::to_owned));
-        if let Ok(Some(code)) = code
-            && ["fuel", "deadline", "memory", "compile", "overloaded"].contains(&code.as_str())
-        {
-            as_expected.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    all
 }

@@ -66,17 +66,31 @@ fn conformance(tests: &[String]) -> Vec<String> {
     complaints
 }
 
-/// Every field of `Limits` has a hostile guest or request, a test named `limit_FIELD…`, and one at its last unit, `edge_FIELD…`.
+/// Every field of `Limits` has a hostile guest or request, a test named `limit_FIELD…`, and one at its last unit, `edge_FIELD…`. The other rows of the
+/// table of limits are no fields there: what a compile child may use is `edge_compile_FIELD…`, and of tables there is a number of their own.
 fn limits(tests: &[String]) -> Vec<String> {
-    let source = text(Path::new("crates/model/src/limits.rs"));
-    let body = source.split("pub struct Limits {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap_or_default();
-    let fields: Vec<&str> = body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()).collect();
-    if fields.is_empty() {
-        return vec!["crates/model/src/limits.rs: the fields of `Limits` were not found".to_owned()];
+    let of_tenants = "crates/model/src/limits.rs";
+    let of_children = "crates/compile/src/compiler.rs";
+    let (tenants, children) = (text(Path::new(of_tenants)), text(Path::new(of_children)));
+    let (tenants, children) = (fields(&tenants, "Limits"), fields(&children, "CompilerConfig"));
+    // The others say where things lie, and how long somebody waits.
+    let children: Vec<&str> = children.into_iter().filter(|(_, kind)| *kind == "u64").map(|(field, _)| field).collect();
+    for (file, is_empty) in [(of_tenants, tenants.is_empty()), (of_children, children.is_empty())] {
+        if is_empty {
+            return vec![format!("{file}: the fields of limits were not found")];
+        }
     }
-    let wanted = fields.iter().flat_map(|field| [format!("limit_{field}"), format!("edge_{field}")]);
+    let wanted = tenants.iter().flat_map(|(field, _)| [format!("limit_{field}"), format!("edge_{field}")]);
+    let wanted = wanted.chain(children.iter().map(|field| format!("edge_compile_{field}"))).chain(["edge_tables".to_owned()]);
     let untested = wanted.filter(|wanted| !tests.iter().any(|name| name.starts_with(wanted)));
     untested.map(|wanted| format!("a limit has no test `{wanted}…` in tests/it")).collect()
+}
+
+/// Public fields of a struct and their types.
+fn fields<'t>(source: &'t str, of: &str) -> Vec<(&'t str, &'t str)> {
+    let begin = format!("pub struct {of} {{");
+    let body = source.split_once(begin.as_str()).and_then(|(_, rest)| rest.split("\n}").next()).unwrap_or_default();
+    body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.trim_end_matches(',').split_once(": ")).collect()
 }
 
 /// Every folder of `examples` says what is expected of it; the tests run them all.
@@ -88,7 +102,15 @@ fn examples() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use super::{fields, names};
+
+    #[test]
+    fn fields_have_names_and_types() {
+        let text =
+            "pub struct A {\n    /// One.\n    pub a: u64,\n    pub b: Vec<String>,\n    c: u64,\n}\npub struct B {\n    pub d: u8,\n}\n";
+        assert_eq!(fields(text, "A"), [("a", "u64"), ("b", "Vec<String>")]);
+        assert!(fields(text, "C").is_empty());
+    }
 
     #[test]
     fn only_tests_count() {

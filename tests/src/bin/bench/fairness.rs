@@ -15,10 +15,10 @@ pub(crate) async fn beside_neighbours(paths: &Paths, table: &mut Table) {
     let duration = if paths.quick { Duration::from_secs(1) } else { Duration::from_secs(10) };
     for neighbour in Neighbour::ALL {
         let node = NodeProcess::start(&paths.snaphook);
-        let [alone, beside] = neighbours::beside(&node, &format!("http://{}", upstream.address), neighbour, duration).await;
-        let failed = alone.failed.len() + beside.failed.len();
+        let [alone, beside] = neighbours::beside(&node, &format!("http://{}", upstream.address), neighbour, duration, 1).await;
+        let failed: usize = alone.iter().chain(&beside).map(|quiet| quiet.failed.len()).sum();
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
-        let (before, after) = (millis(alone.percentile(99)), millis(beside.percentile(99)));
+        let (before, after) = (millis(neighbours::median(&alone, 99)), millis(neighbours::median(&beside, 99)));
         let what =
             format!("quiet tenant's p99 beside {} ({failed} calls failed; {before:.2} ms alone, {after:.2} ms beside)", neighbour.words());
         // A call that failed was not answered at all.

@@ -3,11 +3,12 @@
 /// Rows of what, measured, promised and whether that was reached.
 pub(crate) struct Table {
     rows: Vec<[String; 4]>,
+    missed: usize,
 }
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { rows: Vec::new() }
+        Self { rows: Vec::new(), missed: 0 }
     }
 
     /// A measured value that should be at most `limit`; `unit` follows both.
@@ -26,6 +27,7 @@ impl Table {
     }
 
     fn row(&mut self, what: &str, value: &str, promise: &str, reached: Option<bool>) {
+        self.missed += usize::from(reached == Some(false));
         let verdict = match reached {
             Some(true) => "yes",
             Some(false) => "**missed**",
@@ -33,6 +35,11 @@ impl Table {
         };
         println!("{what}: {value} {promise} {verdict}");
         self.rows.push([what.to_owned(), value.to_owned(), promise.to_owned(), verdict.to_owned()]);
+    }
+
+    /// Rows that were promised and not reached.
+    pub(crate) const fn missed(&self) -> usize {
+        self.missed
     }
 
     pub(crate) fn print(&self) {
