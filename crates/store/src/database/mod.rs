@@ -221,6 +221,14 @@ impl Transaction<'_> {
         }
     }
 
+    /// Undoes it now; one that is dropped is undone soon, and what it holds is passed by until then.
+    pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite { on, failed, .. } => failed.note(on.rollback().await),
+            Self::Postgres { on, broken, .. } => bounded(broken, on.rollback()).await,
+        }
+    }
+
     /// See [`Database::keep_tenant`].
     pub(crate) const fn keep_tenant(&self) -> &'static str {
         match self {

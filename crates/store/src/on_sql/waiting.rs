@@ -193,7 +193,9 @@ async fn write(
     let mut transaction = writer.begin().await?;
     let Some(done) = save(&parts.database, &mut transaction, tenant, lease, saved, made).await? else {
         // The objects of the try before are in use, and those of this one are nobody's.
-        return Ok((saved_before(&mut transaction, tenant, saved).await?, made.objects()));
+        let before = saved_before(&mut transaction, tenant, saved).await?;
+        transaction.rollback().await?;
+        return Ok((before, made.objects()));
     };
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
