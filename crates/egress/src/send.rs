@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
 use reqwest::{Client, Response};
-use snaphook_model::{Code, Fault, HttpResponse};
+use snaphook_model::{Code, Fault, HttpResponse, TenantName};
 use snaphook_telemetry::{held, metrics, status_class};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -13,7 +13,7 @@ use url::Url;
 use crate::kept::Keeping;
 use crate::room::Room;
 use crate::sealed::fill_form;
-use crate::{Egress, Outbound, Streams, fault, message, target};
+use crate::{Egress, Outbound, Secrets, Streams, fault, message, target};
 
 /// A clock's arithmetic has an end; nobody waits longer than a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -56,6 +56,15 @@ impl Egress {
             .count([answered.as_ref().map_or_else(|fault| fault.code.as_str(), |response| status_class(response.status))]);
         metrics().egress_request_duration.took([], begun.elapsed());
         answered
+    }
+
+    /// What came on another way from where requests with these secrets went, such as a callback, without their texts.
+    ///
+    /// # Errors
+    /// `secret-unreadable` and the like where they cannot be opened, `response-size` and `overloaded` as for an answer.
+    pub fn masked(&self, tenant: &TenantName, secrets: &Secrets, mut answer: HttpResponse, max_bytes: u64) -> Result<HttpResponse, Fault> {
+        self.vault.open_all(tenant, secrets)?.mask(&mut answer, max_bytes, self.bodies.room(tenant))?;
+        Ok(answer)
     }
 
     /// Sends it, and again where it is sent on to.

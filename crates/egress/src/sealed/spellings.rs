@@ -63,6 +63,26 @@ impl Drop for Spellings {
 pub(super) fn of(text: &str, most: usize) -> Option<Spellings> {
     let mut plain = Spellings::within(most);
     plain.add(text.to_owned())?;
+    if !text.bytes().all(is_plain) {
+        add_escaped(&mut plain, text)?;
+    }
+    let mut all = Spellings::within(plain.left);
+    for spelling in &plain.all {
+        for core in base64(spelling) {
+            all.add(core)?;
+        }
+    }
+    all.all.append(&mut plain.all);
+    Some(all)
+}
+
+/// Whether every writer leaves a byte as it is. Most tokens have no other.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+}
+
+/// Adds a text as those write it who do not leave it as it is.
+fn add_escaped(plain: &mut Spellings, text: &str) -> Option<()> {
     for alphabet in ALPHABETS {
         let percent = utf8_percent_encode(text, alphabet).to_string();
         for percent in [percent.replace("%20", "+"), percent] {
@@ -78,14 +98,7 @@ pub(super) fn of(text: &str, most: usize) -> Option<Spellings> {
             plain.add(json)?;
         }
     }
-    let mut all = Spellings::within(plain.left);
-    for spelling in &plain.all {
-        for core in base64(spelling) {
-            all.add(core)?;
-        }
-    }
-    all.all.append(&mut plain.all);
-    Some(all)
+    Some(())
 }
 
 /// A text in base64 as it stands within a longer one: it begins at any of three places of a group, and the letters at its edges depend on its
@@ -106,12 +119,16 @@ fn base64(text: &str) -> Vec<String> {
 fn json(text: &str, escapes: fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
-        if escapes(letter) {
+        if letter.is_ascii_alphanumeric() {
+            out.push(letter);
+        } else if escapes(letter) {
             let mut units = [0; 2];
             for unit in letter.encode_utf16(&mut units) {
                 // A String takes every text.
                 let _ = write!(out, "\\u{unit:04X}");
             }
+        } else if !letter.is_ascii_control() && !matches!(letter, '"' | '\\') {
+            out.push(letter);
         } else {
             let quoted = serde_json::Value::from(letter.to_string()).to_string();
             out.push_str(&quoted[1..quoted.len() - 1]);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use snaphook_model::{Callback, CorrelationId, Fault, StepRecord, WaitReason, WaitRecord};
+use snaphook_model::{Callback, CorrelationId, Fault, Headers, HttpResponse, StepRecord, WaitReason, WaitRecord};
 use snaphook_store::Wake;
 
 use super::Scope;
@@ -75,7 +75,7 @@ impl Scope<'_> {
             Some(begun) => begun.until,
             None => begin(step, WaitReason::Callback, now, timeout),
         };
-        let came = self.callback().await?;
+        let came = self.callback().await?.map(|callback| self.masked(callback)).transpose()?;
         if came.is_none() && now < until {
             self.save(under_way(), Some(step), Wake::Callback(&correlation, until), None).await?;
             // It may have come while the run was written down, which the store then knows.
@@ -88,6 +88,31 @@ impl Scope<'_> {
             self.waited(wait.reason, wait.since, now);
         }
         Ok(came.map_or(Called::Not, |callback| Called::Back(Box::new(callback))))
+    }
+}
+
+/// The names under which a callback's texts are looked through as an answer's headers are.
+const TEXTS: [&str; 3] = ["document-status", "error-code", "error-text"];
+
+impl Scope<'_> {
+    /// A callback is an answer of where the run's requests went, which may repeat what they carried.
+    fn masked(&self, mut callback: Callback) -> Result<Callback, Fault> {
+        let own = self.secrets.as_ref().map(|secrets| secrets.sealed(self.inner, &self.tenant.name));
+        let Some(secrets) = self.used.with(own) else { return Ok(callback) };
+        let texts = [&mut callback.document_status, &mut callback.error_code, &mut callback.error_text];
+        let mut answer = HttpResponse { status: 200, headers: Headers::default(), body: callback.body.bytes };
+        for (name, text) in TEXTS.into_iter().zip(&texts) {
+            if let Some(text) = text {
+                answer.headers.set(name, text.as_str());
+            }
+        }
+        let limit = self.tenant.limits.response_body_bytes;
+        let answer = self.inner.parts.egress.masked(&self.tenant.name, &secrets, answer, limit)?;
+        for (name, text) in TEXTS.into_iter().zip(texts) {
+            *text = answer.headers.get(name).map(str::to_owned);
+        }
+        callback.body.bytes = answer.body;
+        Ok(callback)
     }
 }
 
