@@ -28,6 +28,7 @@ on_both_databases! {
     f102_a_callback_needs_a_token_that_may_send_one,
     all_requests_of_a_step_bear_the_same_name,
     each_step_that_waits_has_a_name_of_its_own,
+    a_callback_that_repeats_a_secret_is_masked,
 }
 
 /// A flow whose first step waits for a callback, and whose second one shows what came of it.
@@ -352,4 +353,27 @@ async fn each_step_that_waits_has_a_name_of_its_own() {
     assert_eq!(problem(&call_back(&tenant, &first, "Ok", &[], "{}").await.expect(409)).0, "callback-used");
     let _ = call_back(&tenant, &second, "Ok", &[], "{}").await.expect(200);
     assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
+}
+
+/// A callback is an answer of where the request went.
+async fn a_callback_that_repeats_a_secret_is_masked() {
+    const SECRET: &str = "s3cret/of+the=step";
+    let (tenant, upstream) = tenant().await;
+    flow(&tenant, &upstream, json!({})).await;
+    let connection = json!({"kind": "api-key", "fields": {"api_key": SECRET}});
+    let _ = tenant.client.put("/v1/connections/own", &connection).await.expect(201);
+    tenant.js("sees", "export default (payload, context) => { context.log.info(JSON.stringify(payload)); return payload; };").await;
+    let headers = json!({"x-key": "{{ connection.api_key }}"});
+    let steps = json!([{"name": "Ask", "call": "c/ask", "connection": "own", "headers": headers, "async": {}}, {"script": "sees"}]);
+    tenant.flow("f", json!({ "steps": steps })).await;
+    for status in ["Ok", "Failed"] {
+        let (run, correlation) = begun(&tenant, &upstream).await;
+        assert_eq!(upstream.last().header("x-key"), Some(SECRET));
+        let text = [("x-link-error-text", SECRET)];
+        let body = json!({"plain": SECRET, "base64": STANDARD.encode(SECRET)}).to_string();
+        let _ = call_back(&tenant, &correlation, status, if status == "Ok" { &[] } else { &text }, &body).await.expect(200);
+        let record = ended(&tenant, &run).await.to_string();
+        assert!(!record.contains(SECRET) && !record.contains(&STANDARD.encode(SECRET)), "{record}");
+        assert!(status == "Failed" || record.contains("plain"), "what it said else is there: {record}");
+    }
 }

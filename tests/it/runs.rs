@@ -33,7 +33,9 @@ async fn post(tenant: &Tenant, path: &str) -> snaphook_tests::Response {
 /// Seconds from the end of a failed run to when the next one is due, which is when that one says it starts.
 fn delay(failed: &Value, next: &Value) -> f64 {
     let time = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-    time(&next["started_at"]).duration_since(time(&failed["ended_at"])).as_secs_f64()
+    // The queue keeps microseconds.
+    let micros = time(&next["started_at"]).as_microsecond() - time(&failed["ended_at"]).as_microsecond();
+    f64::from(i32::try_from(micros / 1000).unwrap()) / 1000.0
 }
 
 async fn f058_a_failed_run_is_made_again_once_after_its_delay() {
