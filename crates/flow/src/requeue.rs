@@ -31,6 +31,9 @@ const GATHER: Duration = Duration::from_millis(10);
 /// When the store did not answer: time for it to come back.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// Where there is more than room for it, rounds are apart by so many times as long as a claim takes.
+const BUSY: u32 = 4;
+
 /// How long until tenants who have all they may are looked at again, should nothing wake us before.
 const FULL: Duration = Duration::from_millis(50);
 
@@ -228,7 +231,10 @@ async fn round(
 ) -> Duration {
     // Asked before the claim: what becomes due after it is in the next round.
     let wait = inner.due.wait(inner.parts.clock.now());
-    match turns.claim(&*inner.parts.store, inner.parts.clock.now(), u32::try_from(room.num_permits()).unwrap_or(u32::MAX)).await {
+    let begun = Instant::now();
+    let claimed = turns.claim(&*inner.parts.store, inner.parts.clock.now(), u32::try_from(room.num_permits()).unwrap_or(u32::MAX)).await;
+    let took = begun.elapsed();
+    match claimed {
         Err(error) => {
             record::store_fault(error);
             PAUSE
@@ -245,7 +251,11 @@ async fn round(
                     begin(claim, (place, held));
                 }
             }
-            // There may be more than there was room for.
+            // There may be more than there was room for. A claim that took long says that the database has much to do, or this machine: who waits for
+            // an answer comes before runs that nobody waits for.
+            if turns.more() {
+                tokio::time::sleep((took * BUSY).min(FULL)).await;
+            }
             Duration::ZERO
         }
     }

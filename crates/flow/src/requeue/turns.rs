@@ -40,6 +40,11 @@ impl Turns {
         Self { held, more: false, next: VecDeque::new(), last: None }
     }
 
+    /// Whether the last claim left something.
+    pub(super) const fn more(&self) -> bool {
+        self.more
+    }
+
     /// Whether some tenant has all that it may.
     pub(super) fn anybody_full(&self) -> bool {
         anybody_full(&counts(&self.held))
