@@ -364,7 +364,8 @@ async fn a_callback_that_repeats_a_secret_is_masked() {
     let _ = tenant.client.put("/v1/connections/own", &connection).await.expect(201);
     tenant.js("sees", "export default (payload, context) => { context.log.info(JSON.stringify(payload)); return payload; };").await;
     let headers = json!({"x-key": "{{ connection.api_key }}"});
-    let steps = json!([{"name": "Ask", "call": "c/ask", "connection": "own", "headers": headers, "async": {}}, {"script": "sees"}]);
+    let ask = json!({"name": "Ask", "url": upstream.url("/ask"), "method": "POST", "connection": "own", "headers": headers, "async": {}});
+    let steps = json!([ask, {"script": "sees"}]);
     tenant.flow("f", json!({ "steps": steps })).await;
     for status in ["Ok", "Failed"] {
         let (run, correlation) = begun(&tenant, &upstream).await;
