@@ -1,5 +1,6 @@
 //! Runs that begin later: found when they are due, driven a bounded number at once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ const GATHER: Duration = Duration::from_millis(10);
 /// When the store did not answer: time for it to come back.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Where there is more than room for it, rounds are apart by so many times as long as a claim takes.
+/// Where there is more than room for it and still more comes, rounds are apart by so many times as long as a claim takes.
 const BUSY: u32 = 4;
 
 /// How long until tenants who have all they may are looked at again, should nothing wake us before.
@@ -46,6 +47,8 @@ pub(crate) struct Due {
     /// Held for a comparison only.
     next: Mutex<Option<Timestamp>>,
     changed: Notify,
+    /// Whether a run was queued since somebody asked.
+    queued: AtomicBool,
 }
 
 impl Due {
@@ -56,11 +59,17 @@ impl Due {
 
     /// A run was queued for this time.
     pub(crate) fn at(&self, time: Timestamp) {
+        self.queued.store(true, Ordering::Relaxed);
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if next.is_none_or(|next| time < next) {
             *next = Some(time);
             self.changed.notify_one();
         }
+    }
+
+    /// Whether a run was queued since this was last asked.
+    fn was_queued(&self) -> bool {
+        self.queued.swap(false, Ordering::Relaxed)
     }
 
     /// How long until the nearest; forgets it once it is due, since it is then taken from the store.
@@ -251,9 +260,9 @@ async fn round(
                     begin(claim, (place, held));
                 }
             }
-            // There may be more than there was room for. A claim that took long says that the database has much to do, or this machine: who waits for
-            // an answer comes before runs that nobody waits for.
-            if turns.more() {
+            // There may be more than there was room for. While runs come in faster than they go, a claim that takes long says that the database has much
+            // to do, or this machine: who waits for an answer comes before runs that nobody waits for.
+            if inner.due.was_queued() && turns.more() {
                 tokio::time::sleep((took * BUSY).min(FULL)).await;
             }
             Duration::ZERO
