@@ -15,6 +15,7 @@ mod checks;
 mod command_line;
 mod commands;
 mod connection_failures;
+mod connection_hosts;
 mod connections;
 mod contract;
 mod crash;
