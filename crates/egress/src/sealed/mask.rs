@@ -45,7 +45,7 @@ impl<'a> Forms<'a> {
         let mut seen = BTreeSet::new();
         for (text, shown) in pairs.iter().filter(|(text, _)| text.len() >= SHORTEST) {
             if seen.insert(text.as_str()) {
-                forms.add(text, *shown).ok_or_else(too_long)?;
+                forms.add(text, shown).ok_or_else(too_long)?;
             }
         }
         Ok(forms)
