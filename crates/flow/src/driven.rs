@@ -187,9 +187,9 @@ mod tests {
         let tenant = TenantName::new("acme").expect("it is a name");
         let lease = Lease { tenant: tenant.clone(), run: RunId(Uuid::now_v7()), token: Uuid::now_v7() };
         let entry = driven.enter(&tenant, lease.run, Some(lease.clone()));
-        assert_eq!(driven.leases(), [lease.clone()]);
+        assert_eq!(driven.leases(), std::slice::from_ref(&lease));
         entry.ends();
-        assert_eq!(driven.leases(), [lease.clone()], "it is renewed until it has ended");
+        assert_eq!(driven.leases(), std::slice::from_ref(&lease), "it is renewed until it has ended");
         assert!(!driven.abandon(&lease));
         assert!(!entry.abandoned().is_cancelled());
         drop(entry);

@@ -95,7 +95,7 @@ async fn end_run(mut scope: Scope<'_>, end: RunEnd, answer: Option<Option<Trigge
     };
     close_record(&mut record, &outcome, scope.inner.parts.clock.now());
     record.document = Some(document.unwrap_or_else(|| DocumentRecord::of(record.status)));
-    let brought = finish_run(scope, record, delay).await;
+    let brought = Box::pin(finish_run(scope, record, delay)).await;
     if brought.taken_over {
         return Outcome::Waiting;
     }
