@@ -69,7 +69,7 @@ fn answers(canary: &Canary) -> mpsc::UnboundedReceiver<String> {
     let polls = AtomicUsize::new(0);
     canary.upstream.on_request("/poll", move |request| {
         let mut answer = echo(request);
-        answer["state"] = if polls.fetch_add(1, Ordering::Relaxed) % 2 == 0 { "open".into() } else { "done".into() };
+        answer["state"] = if polls.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { "open".into() } else { "done".into() };
         Answer::json(answer)
     });
     // What goes into a file as it comes is not looked through, so nothing is repeated but in a header.
