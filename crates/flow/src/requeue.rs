@@ -92,8 +92,8 @@ pub(crate) async fn run_due(runner: &Runner) -> Result<usize, Fault> {
     let claimed = inner.parts.store.claim_due_runs(inner.parts.clock.now(), inner.config.queued_at_once).await;
     let claimed = claimed.map_err(record::store_fault)?;
     let count = claimed.len();
-    let (definitions, shutdown) = (Arc::new(runner.clone()), CancellationToken::new());
-    let beginning = claimed.into_iter().map(|claim| Box::pin(begin::begin(inner, &*definitions, claim, &shutdown)));
+    let shutdown = CancellationToken::new();
+    let beginning = claimed.into_iter().map(|claim| Box::pin(begin::begin(inner, runner, claim, &shutdown)));
     futures_util::future::join_all(beginning).await;
     Ok(count)
 }

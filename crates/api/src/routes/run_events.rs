@@ -47,7 +47,7 @@ pub(crate) struct EventsAnswer {
 
 /// Read what has happened in a run
 ///
-/// With `Accept: text/event-stream` the answer lasts until the run has ended; `Last-Event-ID` goes on where a broken one ended.
+/// With `Accept: text/event-stream` the answer lasts until the run has ended, a quarter of an hour at most; `Last-Event-ID` goes on where a broken one ended.
 #[utoipa::path(get, path = "/v1/runs/{run}/events", tag = "runs", security(("token" = ["read"])), params(("run" = String, Path), PageQuery),
     responses((status = 200, content((EventsAnswer = "application/json"), (EventAnswer = "text/event-stream"))),
         (status = 404, body = ProblemDetails<'static>)))]
