@@ -216,7 +216,8 @@ async fn the_operator_sees_tenants_and_nothing_inside_them() {
     if !browser_is_here() {
         return;
     }
-    let document = json!({"egress": {"allow": [], "allow_private": ["127.0.0.0/8"]}, "document_statuses": ["Awaiting Legal"]});
+    let egress = json!({"allow": [], "ports": [443], "allow_private": ["127.0.0.0/8"]});
+    let document = json!({"egress": egress, "document_statuses": ["Awaiting Legal"]});
     let tenant = node().tenant_with(document).await;
     let browser = Browser::start().await;
     sign_in(&browser, OPERATOR).await;
@@ -232,7 +233,6 @@ async fn the_operator_sees_tenants_and_nothing_inside_them() {
     browser.wait_for_text("It holds from the next request on").await;
     let document = node().operator().get(&format!("/v1/tenants/{}", tenant.name)).await.expect(200).json();
     assert_eq!(document["quota"], json!({"concurrency": 4096, "rate_per_s": 77}));
-    let egress = json!({"allow": [], "allow_private": ["127.0.0.0/8"]});
     assert_eq!(document["egress"], egress, "what was not touched stays: no host is not every host");
     assert_eq!(document["document_statuses"], json!(["Awaiting Legal"]), "what the form does not show stays as well");
     assert_eq!(browser.complaints(node().url()).await, [""; 0]);

@@ -123,31 +123,35 @@ async fn every_redirect_is_checked_anew() {
     assert_eq!((hidden.requests().len(), hidden.connections()), (0, 0));
 }
 
+/// A tenant's document with these rules, that may `fetch` and reach upstreams on loopback.
+fn egress(rules: &Value) -> Value {
+    let mut egress = json!({"allow_private": ["127.0.0.0/8"]});
+    egress.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
+    json!({"egress": egress, "grants": {"fetch": true}})
+}
+
+/// That a rule refused, and says how it is changed.
+fn refused(answer: &Response, rule: &str) {
+    let (code, detail) = problem(answer);
+    assert_eq!((answer.status, code.as_str()), (403, "egress-refused"), "{}", answer.text());
+    assert!(detail.contains(&format!("`egress.{rule}`")) && detail.contains("the operator can add it there"), "{detail}");
+}
+
 /// Calls, steps with a URL, redirects, a token's address and a script's `fetch` take the same way.
 #[tokio::test]
 async fn schemes_and_methods_hold_for_every_way_out() {
-    let egress = |rules: Value| {
-        let mut egress = json!({"allow_private": ["127.0.0.0/8"]});
-        egress.as_object_mut().unwrap().extend(rules.as_object().unwrap().clone());
-        json!({"egress": egress, "grants": {"fetch": true}})
-    };
-    let refused = |answer: &Response, rule: &str| {
-        let (code, detail) = problem(answer);
-        assert_eq!((answer.status, code.as_str()), (403, "egress-refused"), "{}", answer.text());
-        assert!(detail.contains(&format!("`egress.{rule}`")) && detail.contains("the operator can add it there"), "{detail}");
-    };
     let upstream = Upstream::start().await;
     upstream.on("/x", Answer::json(json!({})));
     let endpoints = json!({"read": {"method": "GET", "path": "/x"}, "write": {"method": "POST", "path": "/x"}});
 
-    let tenant = node().tenant_with(egress(json!({"schemes": ["https"]}))).await;
+    let tenant = node().tenant_with(egress(&json!({"schemes": ["https"]}))).await;
     tenant.connector("api", json!({"base_url": upstream.url(""), "endpoints": endpoints})).await;
     refused(&tenant.call("api/read", json!({})).await, "schemes");
     tenant.flow("f", json!({"steps": [{"url": upstream.url("/x")}]})).await;
     refused(&tenant.run("f", json!({})).await, "schemes");
     assert_eq!(upstream.connections(), 0);
 
-    let tenant = node().tenant_with(egress(json!({"schemes": ["http"], "methods": ["GET"]}))).await;
+    let tenant = node().tenant_with(egress(&json!({"schemes": ["http"], "methods": ["GET"]}))).await;
     tenant.connector("api", json!({"base_url": upstream.url(""), "endpoints": endpoints})).await;
     let _ = tenant.call("api/read", json!({})).await.expect(200);
     refused(&tenant.call("api/write", json!({})).await, "methods");
@@ -175,4 +179,44 @@ async fn schemes_and_methods_hold_for_every_way_out() {
     assert_eq!(answer["path"], "egress.methods[1]", "{answer}");
     let shown = node().operator().get(&format!("/v1/tenants/{}", tenant.name)).await.expect(200).json();
     assert_eq!((&shown["egress"]["schemes"], &shown["egress"]["methods"]), (&json!(["http"]), &json!(["GET"])));
+}
+
+/// One upstream at a port that is in the list, another at one that is not: the same ways out.
+#[tokio::test]
+async fn ports_hold_for_every_way_out() {
+    let (upstream, closed) = (Upstream::start().await, Upstream::start().await);
+    let port = upstream.address().port();
+    let tenant = node().tenant_with(egress(&json!({"ports": [443, port]}))).await;
+    let endpoints = json!({"read": {"method": "GET", "path": "/x"}});
+    upstream.on("/x", Answer::json(json!({}))).on("/from", Answer::redirect(closed.url("/x")));
+    closed.on("/x", Answer::json(json!({})));
+
+    tenant.connector("open", json!({"base_url": upstream.url(""), "endpoints": endpoints})).await;
+    let _ = tenant.call("open/read", json!({})).await.expect(200);
+    tenant.connector("closed", json!({"base_url": closed.url(""), "endpoints": endpoints})).await;
+    refused(&tenant.call("closed/read", json!({})).await, "ports");
+    tenant.flow("f", json!({"steps": [{"url": closed.url("/x")}]})).await;
+    refused(&tenant.run("f", json!({})).await, "ports");
+    tenant.flow("r", json!({"steps": [{"url": upstream.url("/from"), "method": "GET"}]})).await;
+    refused(&tenant.run("r", json!({})).await, "ports");
+    tenant.js("s", "export default async () => { await fetch('closed:/x'); };").await;
+    tenant.flow("s", json!({"steps": [{"script": "s"}]})).await;
+    let thrown = tenant.run("s", json!({})).await;
+    let said = format!("`egress.ports` holds 443, {port} and not `{}`", closed.address().port());
+    assert!(thrown.status != 200 && thrown.text().contains(&said), "{}", thrown.text());
+    let fields = json!({"token_url": closed.url("/token"), "client_id": "c", "client_secret": "s3cret"});
+    let connection = json!({"kind": "oauth2-client-credentials", "fields": fields});
+    let _ = tenant.client.put("/v1/connections/crm", &connection).await.expect(201);
+    tenant.connector("open", json!({"base_url": upstream.url(""), "connection": "crm", "endpoints": endpoints})).await;
+    let answer = tenant.call("open/read", json!({})).await;
+    assert!(answer.status != 200 && answer.text().contains(&said), "{}", answer.text());
+    assert_eq!((closed.requests().len(), closed.connections()), (0, 0));
+
+    let path = format!("/v1/tenants/{}", tenant.name);
+    for (ports, at) in [(json!([443, 0]), "egress.ports[1]"), (json!([65_536]), "egress.ports[0]")] {
+        let answer = node().operator().put(&path, &json!({"egress": {"ports": ports}})).await.expect(400).json();
+        assert_eq!(answer["path"], at, "{answer}");
+    }
+    let shown = node().operator().get(&path).await.expect(200).json();
+    assert_eq!(shown["egress"]["ports"], json!([443, port]));
 }

@@ -1,5 +1,6 @@
-//! Whether a URL may be asked at all: its form, the tenant's rules for schemes, methods and hosts, and addresses written out in it.
+//! Whether a URL may be asked at all: its form, the tenant's rules for schemes, methods, ports and hosts, and addresses written out in it.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use http::Method;
@@ -33,8 +34,9 @@ pub(crate) fn check(url: &Url, method: &Method, policy: &EgressPolicy) -> Result
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
         return Err(Fault::new(Code::Url, "the URL has no host"));
     };
-    check_word("schemes", url.scheme(), policy.schemes.as_deref())?;
-    check_word("methods", method.as_str(), policy.methods.as_deref())?;
+    check_listed("schemes", url.scheme(), policy.schemes.as_deref())?;
+    check_listed("methods", method.as_str(), policy.methods.as_deref())?;
+    check_listed("ports", &port, policy.ports.as_deref())?;
     check_allowed(&host, port, policy)?;
     // The client connects to an address written in the URL without resolving anything. The last case cannot come from the URL
     // parser, which reads every form of IPv4 as an address; it stands here because everything hangs on it.
@@ -49,12 +51,16 @@ pub(crate) fn check(url: &Url, method: &Method, policy: &EgressPolicy) -> Result
     }
 }
 
-/// Whether one of the tenant's lists of words, where there is one, holds this word.
-fn check_word(rule: &str, word: &str, allowed: Option<&[String]>) -> Result<(), Fault> {
-    let Some(allowed) = allowed.filter(|allowed| !allowed.iter().any(|allowed| allowed == word)) else { return Ok(()) };
-    let held = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
+/// Whether one of the tenant's lists, where there is one, holds what is asked for.
+fn check_listed<T, U>(rule: &str, asked: &U, allowed: Option<&[T]>) -> Result<(), Fault>
+where
+    T: PartialEq<U> + ToString,
+    U: Display + ?Sized,
+{
+    let Some(allowed) = allowed.filter(|allowed| !allowed.iter().any(|one| *one == *asked)) else { return Ok(()) };
+    let held = if allowed.is_empty() { "nothing".to_owned() } else { allowed.iter().map(T::to_string).collect::<Vec<_>>().join(", ") };
     let detail = format!(
-        "the tenant's `egress.{rule}` holds {held} and not `{word}`; the operator can add it there, in the tenant's document, or leave \
+        "the tenant's `egress.{rule}` holds {held} and not `{asked}`; the operator can add it there, in the tenant's document, or leave \
          `egress.{rule}` out to allow all"
     );
     Err(Fault::new(Code::EgressRefused, detail))

@@ -58,6 +58,9 @@ pub struct EgressDocument {
     /// Methods of requests, in capitals. Absent: every one that there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub methods: Option<Vec<String>>,
+    /// Ports that may be reached, 1 to 65,535. Absent: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<u16>>,
     /// Networks of special addresses that are allowed all the same, such as `127.0.0.0/8`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow_private: Vec<IpNet>,
@@ -137,6 +140,8 @@ pub struct EgressPolicy {
     pub schemes: Option<Vec<String>>,
     /// Absent: every method.
     pub methods: Option<Vec<String>>,
+    /// Absent: every port. Holds beside `allow`, for its rules with a port as well.
+    pub ports: Option<Vec<u16>>,
     /// Special addresses that are allowed all the same.
     pub allow_private: Vec<IpNet>,
 }
@@ -171,10 +176,11 @@ impl Tenant {
                 rules.iter().enumerate().map(|(i, rule)| HostRule::parse(rule).map_err(|e| Invalid::new(format!("egress.allow[{i}]"), e)));
             parsed.collect::<Result<Vec<_>, _>>()
         });
-        let EgressDocument { schemes, methods, allow_private, .. } = document.egress.clone();
+        let EgressDocument { schemes, methods, ports, allow_private, .. } = document.egress.clone();
         check_words("egress.schemes", schemes.as_deref(), &SCHEMES)?;
         check_words("egress.methods", methods.as_deref(), &METHODS)?;
-        let egress = EgressPolicy { allow: allow.transpose()?, schemes, methods, allow_private };
+        check_ports(ports.as_deref())?;
+        let egress = EgressPolicy { allow: allow.transpose()?, schemes, methods, ports, allow_private };
         Ok(Self { name, limits, quota: document.quota.applied(), weight, grants: document.grants, egress, document })
     }
 
@@ -191,6 +197,14 @@ const SCHEMES: [&str; 2] = ["http", "https"];
 fn check_words(path: &str, words: Option<&[String]>, known: &[&str]) -> Result<(), Invalid> {
     match words.unwrap_or_default().iter().enumerate().find(|(_, word)| !known.contains(&word.as_str())) {
         Some((i, word)) => Err(Invalid::new(format!("{path}[{i}]"), format!("`{word}` is none of {}", known.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+/// What is no number of sixteen bits is no port either, and refused where the document is read.
+fn check_ports(ports: Option<&[u16]>) -> Result<(), Invalid> {
+    match ports.unwrap_or_default().iter().position(|port| *port == 0) {
+        Some(i) => Err(Invalid::new(format!("egress.ports[{i}]"), "0 is no port that can be reached; there are 1 to 65535")),
         None => Ok(()),
     }
 }
@@ -220,21 +234,22 @@ fn check_limits(limits: &Limits) -> Result<(), Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::{HostRule, Tenant, TenantDocument};
-    use crate::TenantName;
+    use crate::{Invalid, TenantName};
 
     fn allows(rule: &str, host: &str, port: u16) -> bool {
         HostRule::parse(rule).unwrap().allows(host, port)
     }
 
+    fn tenant(egress: Value) -> Result<Tenant, Invalid> {
+        let document: TenantDocument = serde_json::from_value(json!({"egress": egress})).unwrap();
+        Tenant::new(TenantName::new("acme").unwrap(), document)
+    }
+
     #[test]
     fn schemes_and_methods_are_words_that_there_are() {
-        let tenant = |egress| {
-            let document: TenantDocument = serde_json::from_value(json!({"egress": egress})).unwrap();
-            Tenant::new(TenantName::new("acme").unwrap(), document)
-        };
         let policy = tenant(json!({"schemes": ["https"], "methods": ["GET", "POST"]})).unwrap().egress;
         assert_eq!(
             (policy.schemes.unwrap(), policy.methods.unwrap()),
@@ -243,6 +258,18 @@ mod tests {
         let wrong = |egress| tenant(egress).unwrap_err().to_string();
         assert!(wrong(json!({"schemes": ["https", "ftp"]})).contains("egress.schemes[1]"));
         assert!(wrong(json!({"methods": ["get"]})).contains("`get` is none of GET, POST"));
+    }
+
+    #[test]
+    fn ports_are_those_that_can_be_reached() {
+        assert_eq!(tenant(json!({})).unwrap().egress.ports, None);
+        assert_eq!(tenant(json!({"ports": []})).unwrap().egress.ports, Some(Vec::new()));
+        assert_eq!(tenant(json!({"ports": [1, 443, 65_535]})).unwrap().egress.ports, Some(vec![1, 443, 65_535]));
+        let zero = tenant(json!({"ports": [443, 0]})).unwrap_err().to_string();
+        assert!(zero.contains("egress.ports[1]") && zero.contains("0 is no port"), "{zero}");
+        for no_port in [json!([65_536]), json!([-1]), json!(["443"]), json!(443)] {
+            assert!(serde_json::from_value::<TenantDocument>(json!({"egress": {"ports": no_port}})).is_err(), "{no_port}");
+        }
     }
 
     #[test]

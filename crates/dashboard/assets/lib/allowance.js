@@ -26,13 +26,15 @@ export function limitsTable(limits) {
   return table("Limits", ["Limit", "Of what", { text: "At most", class: "num" }], rows);
 }
 
-export function egressList({ allow, allow_private: inside, schemes, methods }) {
+export function egressList({ allow, allow_private: inside, schemes, methods, ports }) {
   const words = (list, none) => (list?.length > 0 ? list.map((entry) => h("code", { class: "chip" }, entry)) : none);
   const facts = [
     ["Hosts", words(allow, allow ? "none" : "every public host")],
     ["Private networks", words(inside, "none")],
-    ["Schemes", words(schemes, "http and https")],
-    ["Methods", words(methods, "every one")],
+    // A list without entries allows none; no list, all.
+    ["Schemes", words(schemes, schemes ? "none" : "http and https")],
+    ["Methods", words(methods, methods ? "none" : "every one")],
+    ["Ports", words(ports, ports ? "none" : "every one")],
   ];
   return h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }

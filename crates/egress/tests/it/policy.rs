@@ -1,4 +1,4 @@
-//! Schemes and methods of a tenant's policy: checked for every hop, before anything is connected to. Bounds on who hangs.
+//! Schemes, methods and ports of a tenant's policy: checked for every hop, before anything is connected to. Bounds on who hangs.
 
 use std::time::Duration;
 
@@ -61,6 +61,50 @@ async fn a_method_that_is_not_in_the_list_is_refused() {
     for method in ["GET", "POST"] {
         assert_eq!(sender.send(request(method, &upstream.url("/"))).await.unwrap().status, 200);
     }
+}
+
+#[tokio::test]
+async fn a_port_that_is_not_in_the_list_is_refused() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Answer::text("ok"));
+    let port = upstream.address().port();
+    let mut sender = Sender::new().on_loopback();
+    sender.policy.ports = Some(vec![443, 8443]);
+    let fault = sender.refusal(&upstream.url("/"), Code::EgressRefused).await;
+    for part in [format!("`egress.ports` holds 443, 8443 and not `{port}`").as_str(), "the operator can add it there"] {
+        assert!(fault.detail.contains(part), "{fault}");
+    }
+    // Without a port in it, the scheme has one.
+    assert!(sender.refusal("http://plain.example/", Code::EgressRefused).await.detail.contains("and not `80`"));
+    sender.policy.ports = Some(vec![80]);
+    assert!(sender.refusal("https://plain.example/", Code::EgressRefused).await.detail.contains("and not `443`"));
+    sender.policy.ports = Some(Vec::new());
+    assert!(sender.refusal(&upstream.url("/"), Code::EgressRefused).await.detail.contains("holds nothing"));
+    // A host that is allowed with its port is none beside the list.
+    let mut sender = sender.allowing(&[&upstream.address().to_string()]);
+    sender.policy.ports = Some(vec![443]);
+    assert!(sender.refusal(&upstream.url("/"), Code::EgressRefused).await.detail.contains("`egress.ports`"));
+    untouched(&upstream);
+    sender.policy.ports = Some(vec![443, port]);
+    assert_eq!(sender.get(&upstream.url("/")).await.unwrap().body, "ok");
+    // Nor is a port that is in the list one of every host.
+    let sender = sender.allowing(&["api.example.com"]);
+    assert!(sender.refusal(&upstream.url("/"), Code::EgressRefused).await.detail.contains("`egress.allow`"));
+}
+
+#[tokio::test]
+async fn a_redirect_leads_to_no_other_port() {
+    let (first, second) = (Upstream::start().await, Upstream::start().await);
+    first.on("/", Answer::redirect(second.url("/")));
+    second.on("/", Answer::text("ok"));
+    let (from, to) = (first.address().port(), second.address().port());
+    let mut sender = Sender::new().on_loopback();
+    sender.policy.ports = Some(vec![from]);
+    let fault = sender.refusal(&first.url("/"), Code::EgressRefused).await;
+    assert!(fault.detail.contains(&format!("`egress.ports` holds {from} and not `{to}`")), "{fault}");
+    untouched(&second);
+    sender.policy.ports = Some(vec![from, to]);
+    assert_eq!(sender.get(&first.url("/")).await.unwrap().body, "ok");
 }
 
 #[tokio::test]
