@@ -22,7 +22,8 @@ usage: cargo xtask COMMAND
   tidy            arrows, sizes, conformance rows, limits, migrations
   deny            licences, sources and doubled crates as deny.toml has them; advisories too where cargo-deny is installed
   guests          lints of the guest SDK and the guests, which are no members of the workspace
-  bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`
+  bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`; `--quick` does a tenth of the work,
+                  `--million` has a million runs wait, and `--strict` fails where a row is missed
   gen             write the generated files that are committed (OpenAPI, pages of the documentation)
   package         build for release and make a Debian package in target/debian, with cargo-deb
   setup           install what is missing on this machine, or say how
