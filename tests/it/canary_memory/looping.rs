@@ -39,6 +39,15 @@ const PRISMATIC: &str = "
     };
 ";
 
+/// Of a connection it is given nothing but what the upstream repeats.
+const BRAINCLOUD: &str = "
+    function main() {
+        var held = [JSON.stringify(data), JSON.stringify(data.message), ['m4rk', data.parms.number, 'er'].join('-')];
+        for (;;) held.length;
+    }
+    main();
+";
+
 /// A component whose memory gets whatever its hook is given, and then its mark, which is in no data of it. Its data is there so that its memory is known
 /// as one that has an image.
 fn component(mark: &str) -> Vec<u8> {
@@ -79,10 +88,12 @@ async fn looked_at(own: &NodeProcess, mark: &str, running: impl Future<Output = 
     memory
 }
 
-/// A script at the hook after a request that brings all of its connection to the upstream, which repeats it in its answer's body and headers.
+/// A script at a hook after a request that brings all of its connection to the upstream, which repeats it in its answer's body and headers. brainCloud
+/// knows no other hook there than the one after the whole call.
 async fn bound(tenant: &Tenant, upstream: &Upstream, script: &str, number: usize) {
     let all = "{{ connection.api_key }} {{ connection.api_secret }}{{ connection.password }}{{ connection.access_token }}";
-    let hooks = json!({"post-request": [{"script": script, "parms": {"number": number}}]});
+    let hook = if script == "braincloud" { "post-hook" } else { "post-request" };
+    let hooks = json!({hook: [{"script": script, "parms": {"number": number}}]});
     let endpoint = json!({"method": "POST", "path": "/loud", "headers": {"x-secret": all}, "data": {"all": all}, "hooks": hooks});
     tenant.connector("api", json!({"base_url": upstream.url(""), "connection": "looping", "endpoints": {"x": endpoint}})).await;
 }
@@ -115,8 +126,9 @@ async fn no_memory_of_a_guest_that_cannot_wait_holds_a_secret() {
         tenant.js("hook", HOOK).await;
         tenant.brought("patchworks", "patchworks", PATCHWORKS).await;
         tenant.brought("prismatic", "prismatic", PRISMATIC).await;
+        tenant.brought("braincloud", "braincloud", BRAINCLOUD).await;
         tenant.flow("f", json!({"steps": [{"script": "prismatic", "connection": "looping"}]})).await;
-        for script in ["hook", "patchworks", "prismatic", "component"] {
+        for script in ["hook", "patchworks", "prismatic", "braincloud", "component"] {
             number += 1;
             let mark = if script == "component" { format!("m4rk{number:04}") } else { format!("m4rk-{number}-er") };
             if script == "component" {
