@@ -8,20 +8,29 @@ use toml::{Table, Value};
 
 use crate::run::{cargo, output, root, run, works};
 
-/// Checks everything that can be checked on this machine, and says what was not.
+/// Checks everything that can be checked on this machine, and says what was not, in its last line.
 pub(crate) fn deny() -> Result<(), String> {
+    let left_out = by_cargo_deny()?;
+    // Also where cargo-deny has looked: the list of what is doubled is kept short here only.
+    let checked = own();
+    match left_out {
+        Some(why) => println!("advisories were LEFT OUT: {why}"),
+        None => println!("advisories: there are none about these crates, but for those that deny.toml ignores"),
+    }
+    checked
+}
+
+/// Everything that cargo-deny can check; where that leaves out advisories, why.
+fn by_cargo_deny() -> Result<Option<&'static str>, String> {
     if !works("cargo", &["deny", "--version"]) {
-        println!("cargo-deny is not installed (cargo install cargo-deny --locked): advisories are left out");
-        return own();
+        return Ok(Some("cargo-deny is not installed (cargo install cargo-deny --locked)"));
     }
     run(cargo().args(["deny", "--locked", "check", "--allow", "unmatched-skip", "licenses", "bans", "sources"]).current_dir(root()))?;
     if run(cargo().args(["deny", "fetch", "db"]).current_dir(root())).is_err() {
-        println!("the database of advisories cannot be had here: advisories are left out");
-        // The list of what is doubled is kept short here only.
-        return own();
+        return Ok(Some("their database cannot be had here"));
     }
     run(cargo().args(["deny", "--locked", "check", "--disable-fetch", "advisories"]).current_dir(root()))?;
-    own()
+    Ok(None)
 }
 
 /// The same by `cargo metadata` alone, but for advisories. What the file allows and nobody needs is a complaint as well.

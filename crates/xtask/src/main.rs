@@ -20,7 +20,8 @@ usage: cargo xtask COMMAND
   test            everything: unit, contract, black-box and guest tests; ends with one line of counts
   format          the workspace, the guest SDK and the guests; `--check` rewrites nothing
   tidy            arrows, sizes, conformance rows, limits, migrations
-  deny            licences, sources and doubled crates as deny.toml has them; advisories too where cargo-deny is installed
+  deny            licences, sources and doubled crates as deny.toml has them; advisories too where cargo-deny is installed and can
+                  have their database; the last line says whether they were looked at
   guests          lints of the guest SDK and the guests, which are no members of the workspace
   bench [PART …]  build for release and print the table of speeds, or the rows of some parts, such as `calls`; `--quick` does a tenth of the work,
                   `--million` has a million runs wait, and `--strict` fails where a row is missed

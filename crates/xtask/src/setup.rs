@@ -1,10 +1,10 @@
-//! What a machine must have besides Rust: clang for the interpreter; PostgreSQL and Chromium for tests, and npm where it can be had; for Rust guests some
-//! way to build for wasm32.
+//! What a machine must have besides Rust: clang for the interpreter; PostgreSQL and Chromium for tests, and npm and cargo-deny where they can be had; for
+//! Rust guests some way to build for wasm32.
 
 use std::process::Command;
 
 use crate::guest;
-use crate::run::{output, run, works};
+use crate::run::{cargo, output, run, works};
 
 /// Everything that `test` needs.
 pub(crate) fn everything() -> Result<(), String> {
@@ -14,6 +14,7 @@ pub(crate) fn everything() -> Result<(), String> {
     if std::env::var_os("CI").is_some() {
         balancers();
         npm();
+        cargo_deny();
     }
     guest::prepare()
 }
@@ -55,6 +56,21 @@ fn npm() {
         return;
     }
     if let Err(message) = install(&["npm"], "npm brings the dashboard's editor, and what tests find barriers in its pages with") {
+        println!("{message}");
+    }
+}
+
+/// Where advisories are kept that cargo-deny looks at.
+const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
+
+/// cargo-deny, which `deny` looks at advisories with. Only where everything must be checked, and where the database can be had: it takes minutes to
+/// build, and `deny` checks all the rest without it.
+fn cargo_deny() {
+    if works("cargo", &["deny", "--version"]) || !works("timeout", &["20", "git", "ls-remote", ADVISORIES, "HEAD"]) {
+        return;
+    }
+    println!("`deny` looks at advisories with cargo-deny: installing it");
+    if let Err(message) = run(cargo().args(["install", "cargo-deny", "--locked"])) {
         println!("{message}");
     }
 }
