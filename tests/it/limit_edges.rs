@@ -165,6 +165,30 @@ async fn edge_output_bytes() {
     fails(&step(&tenant, &giving(most + 1)).await, "output", most);
 }
 
+/// Apart from what it gives back, an invocation's own requests have as much together.
+#[tokio::test]
+async fn edge_output_bytes_of_requests() {
+    let tenant = node().tenant_with(json!({"grants": {"fetch": true}, "egress": {"allow_private": ["127.0.0.0/8"]}})).await;
+    let upstream = Upstream::start().await;
+    upstream.on("/x", ok());
+    endpoint(&tenant, &upstream, json!({}), json!({})).await;
+    let most = limit(&tenant, "output_bytes").await;
+    let sending = async |bytes: usize| {
+        let body = format!("'x'.repeat({bytes})");
+        let source = format!("export default async () => {{ await fetch('api:/x', {{ method: 'POST', body: {body} }}); return 'done'; }}");
+        tenant.js("s", &source).await;
+        tenant.flow("f", json!({"steps": [{"script": "s"}]})).await;
+        tenant.run("f", json!({})).await
+    };
+    // Method, address and headers count as well.
+    let used = sending(most).await.expect(422).json()["used"].as_u64().unwrap();
+    let head = usize::try_from(used).unwrap() - most;
+    let _ = sending(most - head).await.expect(200);
+    assert_eq!(upstream.last().body.len(), most - head);
+    refused(sending(most - head + 1).await, 422, "output", most);
+    assert_eq!(upstream.requests().len(), 1);
+}
+
 #[tokio::test]
 async fn edge_log_bytes() {
     let tenant = node().tenant().await;
@@ -222,6 +246,15 @@ async fn edge_source_bytes() {
     let stored = tenant.upload("s", "javascript", source(most)).await.expect(201).json();
     assert_eq!(stored["source_bytes"].as_u64(), Some(most as u64));
     too_large(&tenant, "PUT /v1/scripts/s", "application/javascript", most, "source-size").await;
+    // With what it imports.
+    let library = format!("export const x = 1;\n//{}", "x".repeat(1_000));
+    tenant.js("library", &library).await;
+    let importing = |bytes: usize| {
+        let code = "import 'script:library';\nexport function preHook() {}\n//";
+        format!("{code}{}", "x".repeat(bytes - library.len() - code.len()))
+    };
+    let _ = tenant.upload("i", "javascript", importing(most)).await.expect(201);
+    refused(tenant.upload("i", "javascript", importing(most + 1)).await, 413, "source-size", most);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test relies on, it may unwrap")]
 
 mod audit;
+mod bounds;
 mod braincloud;
 mod brought;
 mod callbacks;

@@ -140,6 +140,17 @@ fn due(document: TenantRetention, now: Timestamp) -> Sweep {
 mod tests {
     use super::*;
 
+    /// The store removes what is from before these moments, and not what is of them.
+    #[test]
+    fn usual_times_are_counted_to_the_second() {
+        let now = Timestamp::from_second(2_000_000_000).unwrap();
+        let ago = |seconds: i64| now.checked_sub(SignedDuration::from_secs(seconds)).unwrap();
+        let usual = due(TenantRetention::default(), now);
+        let margin = MARGIN.as_secs();
+        assert_eq!((usual.payloads_before, usual.logs_before), (ago(259_200 + margin), ago(604_800 + margin)));
+        assert_eq!((usual.now, usual.audit_before), (now, ago(31_536_000)));
+    }
+
     #[test]
     fn removing_makes_no_pause_longer_and_looking_does() {
         let second = Duration::from_secs(1);

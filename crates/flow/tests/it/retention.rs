@@ -72,6 +72,23 @@ async fn payloads_go_after_three_days_and_logs_after_seven() {
     assert!(rig.store.run(&rig.tenant.name, first).await.unwrap().is_none());
 }
 
+/// A flow that says it itself is kept to the second: payloads for three days, and the rest for the tenant's usual seven.
+#[tokio::test]
+async fn usual_times_end_with_their_last_second() {
+    let upstream = Upstream::start().await;
+    upstream.on("/x", Answer::json(json!({"answer": "secret"})));
+    let rig = rig(json!({})).await;
+    let of_flow = run(&rig, &upstream, json!({"record": {"payloads_s": 72 * HOUR}})).await;
+    rig.clock.advance(72 * HOUR - 1);
+    assert_eq!(left(&rig, of_flow).await, (true, true, true));
+    rig.clock.advance(1);
+    assert_eq!(left(&rig, of_flow).await, (false, true, false));
+    rig.clock.advance((168 - 72) * HOUR - 1);
+    assert_eq!(left(&rig, of_flow).await, (false, true, false));
+    rig.clock.advance(1);
+    assert_eq!(left(&rig, of_flow).await, (false, false, false));
+}
+
 #[tokio::test]
 async fn a_tenant_and_a_flow_may_say_otherwise() {
     let upstream = Upstream::start().await;

@@ -66,21 +66,24 @@ fn conformance(tests: &[String]) -> Vec<String> {
     complaints
 }
 
-/// Every field of `Limits` has a hostile guest or request, a test named `limit_FIELD…`, and one at its last unit, `edge_FIELD…`. The other rows of the
-/// table of limits are no fields there: what a compile child may use is `edge_compile_FIELD…`, and of tables there is a number of their own.
+/// Every field of `Limits` has a hostile guest or request, a test named `limit_FIELD…`, and one at its last unit, `edge_FIELD…`, as every field of
+/// `Quota` has. The other rows of the table of limits are no fields there: what a compile child may use is `edge_compile_FIELD…`, and of tables there
+/// is a number of their own.
 fn limits(tests: &[String]) -> Vec<String> {
     let of_tenants = "crates/model/src/limits.rs";
+    let of_quotas = "crates/model/src/quota.rs";
     let of_children = "crates/compile/src/compiler.rs";
-    let (tenants, children) = (text(Path::new(of_tenants)), text(Path::new(of_children)));
-    let (tenants, children) = (fields(&tenants, "Limits"), fields(&children, "CompilerConfig"));
+    let [tenants, quotas, children] = [of_tenants, of_quotas, of_children].map(|file| text(Path::new(file)));
+    let (tenants, quotas, children) = (fields(&tenants, "Limits"), fields(&quotas, "Quota"), fields(&children, "CompilerConfig"));
     // The others say where things lie, and how long somebody waits.
     let children: Vec<&str> = children.into_iter().filter(|(_, kind)| *kind == "u64").map(|(field, _)| field).collect();
-    for (file, is_empty) in [(of_tenants, tenants.is_empty()), (of_children, children.is_empty())] {
+    for (file, is_empty) in [(of_tenants, tenants.is_empty()), (of_quotas, quotas.is_empty()), (of_children, children.is_empty())] {
         if is_empty {
             return vec![format!("{file}: the fields of limits were not found")];
         }
     }
     let wanted = tenants.iter().flat_map(|(field, _)| [format!("limit_{field}"), format!("edge_{field}")]);
+    let wanted = wanted.chain(quotas.iter().map(|(field, _)| format!("edge_{field}")));
     let wanted = wanted.chain(children.iter().map(|field| format!("edge_compile_{field}"))).chain(["edge_tables".to_owned()]);
     let untested = wanted.filter(|wanted| !tests.iter().any(|name| name.starts_with(wanted)));
     untested.map(|wanted| format!("a limit has no test `{wanted}…` in tests/it")).collect()
