@@ -8,6 +8,8 @@ mod kinds;
 mod shapes;
 mod steps;
 
+use std::path::PathBuf;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
@@ -26,6 +28,8 @@ struct Canary {
     tenant: Tenant,
     upstream: Upstream,
     said: Vec<String>,
+    /// Where the node keeps its data.
+    data: PathBuf,
 }
 
 impl Canary {
@@ -84,13 +88,13 @@ async fn no_secret_is_found_where_none_should_be() {
     let (said, received) = {
         let (child, url) = logged(&data, &log, &[("SNAPHOOK_OTLP_ENDPOINT", &collector.url("")), ("OTEL_BSP_SCHEDULE_DELAY", "50")]);
         let _ended = Ended(child);
-        let mut canary = Canary { tenant: tenant_at(&url).await, upstream: Upstream::start().await, said: Vec::new() };
+        let mut canary = Canary { tenant: tenant_at(&url).await, upstream: Upstream::start().await, said: Vec::new(), data: data.clone() };
         canary.upstream.on_request("/echo", |request| Answer::json(echo(request)));
         let tokens = Tokens::at(&canary.upstream);
         let one: String = secrets[0].clone();
         let _ = canary.tenant.client.send("PUT", "/v1/secrets/ONE", &[("content-type", "text/plain")], one.into()).await.expect(201);
         Box::pin(kinds::walk(&mut canary, &secrets[1..])).await;
-        Box::pin(steps::walk(&mut canary, &secrets[36..])).await;
+        Box::pin(steps::walk(&mut canary, &secrets[36..], &Search::new(&secrets))).await;
         Box::pin(failing::walk(&mut canary, &secrets[36..])).await;
         canary.hears_the_rest().await;
         let all = tokens.all(&canary.upstream);

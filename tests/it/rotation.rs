@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use snaphook_testkit::Upstream;
 use snaphook_testkit::postgres::Cluster;
+use snaphook_testkit::{Gate, Upstream};
 use snaphook_tests::{NodeOptions, NodeProcess, Tenant};
 
 use crate::connections::tokens;
-use crate::support::{binary, files_below, node, ok};
+use crate::support::{binary, ended, files_below, node, ok};
 
 /// The command.
 fn rotation(data_dir: &Path, arguments: &[&str]) -> Command {
@@ -89,7 +89,7 @@ async fn a_new_key_takes_the_old_ones_place() {
     own.kill();
 
     let (done, said) = rotate(&data, &[]);
-    assert!(done && said.contains("3 secrets, connections and authorizations"), "{said}");
+    assert!(done && said.contains("3 secrets, connections, authorizations and callbacks"), "{said}");
     let new = std::fs::read_to_string(key_of(&data)).unwrap();
     assert_ne!(new, old);
     let kept: Vec<_> = files_below(&data).into_iter().filter(|file| file.display().to_string().contains("secrets.key.old-")).collect();
@@ -102,7 +102,7 @@ async fn a_new_key_takes_the_old_ones_place() {
 
     // Once more, which leaves nothing of the first time: and the first key is none any more.
     let (done, said) = rotate(&data, &[]);
-    assert!(done && said.contains("3 secrets, connections and authorizations"), "{said}");
+    assert!(done && said.contains("3 secrets, connections, authorizations and callbacks"), "{said}");
     let newest = std::fs::read_to_string(key_of(&data)).unwrap();
     for stale in [&old, &new] {
         std::fs::write(key_of(&data), stale).unwrap();
@@ -116,6 +116,36 @@ async fn a_new_key_takes_the_old_ones_place() {
     std::fs::write(key_of(&data), newest).unwrap();
     own.restart();
     works(&at(&own), &upstream).await;
+}
+
+#[tokio::test]
+async fn a_callback_that_came_before_the_new_key_is_heard_after_it() {
+    let mut own = NodeProcess::start_like(node());
+    let (mut tenant, upstream) = (own.tenant().await, Upstream::start().await);
+    // The first request is never answered, so its run cannot hear that it was called back until it is sent again.
+    upstream.on("/ask", ok().after(&Gate::closed())).on("/ask", ok()).on("/after", ok());
+    let steps = json!([
+        {"name": "Ask", "url": upstream.url("/ask"), "method": "POST", "data": "{{ payload }}", "idempotent": true, "async": {}},
+        {"name": "After", "url": upstream.url("/after"), "method": "POST", "data": "{{ payload }}"},
+    ]);
+    tenant.flow("f", json!({ "steps": steps })).await;
+    let run = tenant.start("f", json!({"n": 1})).await;
+    let correlation = upstream.received(1).await[0].header("x-link-correlation-id").unwrap().to_owned();
+    let headers = [("x-link-correlation-id", correlation.as_str()), ("x-link-status", "Ok"), ("content-type", "application/json")];
+    let _ = tenant.call_back(&headers, r#"{"called": "back"}"#).await.expect(200);
+    own.kill();
+    let data = own.data_dir().to_owned();
+    let (done, said) = rotate(&data, &[]);
+    assert!(done && said.contains("1 secrets, connections, authorizations and callbacks"), "{said}");
+    own.restart();
+    tenant.client = snaphook_tests::Client::new(own.url(), tenant.client.token.as_deref());
+    assert_eq!(ended(&tenant, &run).await["status"], "succeeded");
+    let requests = upstream.requests();
+    let paths: Vec<_> = requests.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!((paths, requests[2].json()), (vec!["/ask", "/ask", "/after"], json!({"called": "back"})));
+    own.kill();
+    let (done, said) = rotate(&data, &[]);
+    assert!(done && said.contains("0 secrets, connections, authorizations and callbacks"), "what was heard is kept no more: {said}");
 }
 
 #[tokio::test]
@@ -186,7 +216,7 @@ async fn nodes_that_run_open_what_is_sealed_under_either_key() {
     // What nodes with the old key write now is sealed under the new one; given again, the command finds nothing to do.
     secret(&at(&first), "LATER", "l4ter-text").await;
     let (done, said) = run(&new);
-    assert!(done && said.contains("0 secrets, connections and authorizations"), "{said}");
+    assert!(done && said.contains("0 secrets, connections, authorizations and callbacks"), "{said}");
     let (done, said) = run(&other);
     assert!(!done && said.contains("a change to another key"), "{said}");
 

@@ -40,6 +40,7 @@ pub use oauth::{Grant, Token, TokenFuture, TokenRequest, authorize_url, field_la
 pub use resolve::{Resolver, Resolving, SystemResolver};
 pub use room::Room;
 pub use sealed::{Credentials, SealedValue, SecretHost, Secrets};
+pub use secrets::callback_label;
 pub use upload::{Piece, Upload};
 pub use vault::{MAX_SECRET_BYTES, Vault, VaultError};
 

@@ -138,7 +138,12 @@ impl Vault {
         if text.is_empty() || text.len() > MAX_SECRET_BYTES {
             return Err(Fault::new(Code::Invalid, format!("the text of a secret is 1 to {MAX_SECRET_BYTES} bytes long")));
         }
-        self.sealing().seal(&place(tenant, label), text.as_bytes())
+        self.seal_bytes(tenant, label, text.as_bytes())
+    }
+
+    /// Seals what is no secret and may hold one, of any length, under a label that no secret has.
+    pub(crate) fn seal_bytes(&self, tenant: &TenantName, label: &str, bytes: &[u8]) -> Result<SealedSecret, Fault> {
+        self.sealing().seal(&place(tenant, label), bytes)
     }
 
     /// Opens what was sealed for this tenant and name.

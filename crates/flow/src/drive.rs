@@ -20,8 +20,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use jiff::Timestamp;
 use snaphook_model::{
-    Code, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TenantName, TraceParent, TriggerRequest, VariableScope,
-    VariableWrite,
+    Code, CorrelationId, Fault, Invocation, Payload, RunId, RunUsage, StepRecord, Subject, Tenant, TenantName, TraceParent, TriggerRequest,
+    VariableScope, VariableWrite,
 };
 use snaphook_store::{ClaimedRun, Lease, QueuedRun, Recording};
 use snaphook_telemetry::TraceContext;
@@ -175,6 +175,8 @@ pub(crate) struct Start {
     checkpoint: Option<Bytes>,
     steps: Vec<StepRecord>,
     events: usize,
+    /// As it ends: the callback that it has heard since it was written down last.
+    heard: Option<CorrelationId>,
 }
 
 impl Start {
@@ -199,6 +201,7 @@ impl Start {
             checkpoint: None,
             steps: Vec::new(),
             events: 0,
+            heard: None,
         }
     }
 
@@ -242,6 +245,7 @@ impl Start {
             checkpoint,
             steps: record.steps,
             events,
+            heard: None,
         }
     }
 }

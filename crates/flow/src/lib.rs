@@ -8,6 +8,7 @@
 
 mod authorize;
 mod awaiting;
+mod callbacks;
 mod clock;
 mod connections;
 mod definitions;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use snaphook_egress::{Vault, field_label, token_label, verifier_label};
+use snaphook_egress::{Vault, callback_label, field_label, token_label, verifier_label};
 use snaphook_model::{Fault, SealedSecret, TenantName};
 use snaphook_store::{PageRequest, Store, StoredConnection};
 
@@ -14,7 +14,7 @@ const PAGE: u32 = 100;
 /// What one walk through the database did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// Secrets, connections and authorizations that are sealed under the new key now.
+    /// Secrets, connections, authorizations and callbacks that are sealed under the new key now.
     pub done: u64,
     /// Those that others changed at the same moment; the next walk looks at them again.
     pub missed: u64,
@@ -39,6 +39,7 @@ pub async fn reseal_all(store: &dyn Store, vault: &Vault) -> Result<Resealed, Fa
             secrets(store, vault, &tenant.name, &mut resealed).await?;
             connections(store, vault, &tenant.name, &mut resealed).await?;
             authorizations(store, vault, &tenant.name, &mut resealed).await?;
+            callbacks(store, vault, &tenant.name, &mut resealed).await?;
         }
         match tenants.next {
             Some(next) => page.after = Some(next),
@@ -110,6 +111,21 @@ async fn authorizations(store: &dyn Store, vault: &Vault, tenant: &TenantName, r
             let sealed = &authorization.verifier;
             if let Some(new) = vault.reseal(tenant, &verifier_label(authorization.connection.as_str()), sealed)? {
                 resealed.count(store.reseal_authorization(tenant, &state, (sealed, &new)).await.map_err(store_fault)?);
+            }
+        }
+    }
+}
+
+/// Those that no run has heard yet. Of all others nothing is kept, so that there are few, however many runs wait.
+async fn callbacks(store: &dyn Store, vault: &Vault, tenant: &TenantName, resealed: &mut Resealed) -> Result<(), Fault> {
+    let mut after = String::new();
+    loop {
+        let found = store.sealed_callbacks(tenant, &after).await.map_err(store_fault)?;
+        let Some((last, _)) = found.last() else { return Ok(()) };
+        after.clone_from(&last.0);
+        for (id, sealed) in found {
+            if let Some(new) = vault.reseal(tenant, &callback_label(&id), &sealed)? {
+                resealed.count(store.reseal_callback(tenant, &id, (&sealed, &new)).await.map_err(store_fault)?);
             }
         }
     }

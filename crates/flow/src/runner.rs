@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use snaphook_egress::Egress;
 use snaphook_model::{Connector, Fault, Flow, Name, Payload, RunId, Subject, Tenant, TenantName, TriggerRequest, Variables};
 use snaphook_sandbox::{GuestKeys, Sandbox};
@@ -57,13 +58,20 @@ pub struct RunnerConfig {
     pub queued_at_once: u32,
     /// How long a queued run may take; callers give the deadline of runs they wait for.
     pub queued_deadline: Duration,
+    /// Until when callbacks are kept in plain, for nodes of a release that cannot open sealed ones; absent where there are none.
+    pub plain_callbacks_until: Option<Timestamp>,
 }
 
 impl Default for RunnerConfig {
     fn default() -> Self {
         // A quarter of an hour is longer than a step with every retry at the usual upstream's speed, and short enough that a stuck
         // upstream does not keep a place for ever. Sixteen places leave most of a small node to callers who wait.
-        Self { callback_url: "http://127.0.0.1:7070/v1/callbacks".to_owned(), queued_at_once: 16, queued_deadline: Duration::from_mins(15) }
+        Self {
+            callback_url: "http://127.0.0.1:7070/v1/callbacks".to_owned(),
+            queued_at_once: 16,
+            queued_deadline: Duration::from_mins(15),
+            plain_callbacks_until: None,
+        }
     }
 }
 

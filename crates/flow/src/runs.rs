@@ -10,7 +10,7 @@ use snaphook_store::{CalledBack, Cancelled};
 use crate::outcome::{Finished, Outcome};
 use crate::prepared::PreparedFlow;
 use crate::runner::{Inner, RunInput, Runner};
-use crate::{awaiting, drive, events, record, replay, watched};
+use crate::{awaiting, callbacks, drive, events, record, replay, watched};
 
 /// Events that one look gives.
 const EVENTS_AT_ONCE: u32 = 1_000;
@@ -66,13 +66,14 @@ impl Runner {
         drive::accept(&self.inner, tenant, flow, start, Instant::now()).await
     }
 
-    /// Keeps a callback, and lets its run go on.
+    /// Keeps a callback, sealed, and lets its run go on.
     ///
     /// # Errors
-    /// `not-found` where nobody waits for it, `callback-used` for all but the first, `store-unavailable`.
+    /// `not-found` where nobody waits for it, `callback-used` for all but the first, `store-unavailable`, `internal` when it cannot be sealed.
     pub async fn call_back(&self, tenant: &TenantName, id: &CorrelationId, callback: &Callback) -> Result<RunId, Fault> {
         let now = self.inner.parts.clock.now();
-        match self.inner.parts.store.call_back(tenant, id, callback, now).await.map_err(record::store_fault)? {
+        let kept = callbacks::kept(&self.inner, tenant, id, callback)?;
+        match self.inner.parts.store.call_back(tenant, id, &kept, now).await.map_err(record::store_fault)? {
             CalledBack::Taken(run) => {
                 self.inner.due.at(now);
                 Ok(run)

@@ -9,11 +9,11 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use snaphook_api::{Api, ApiConfig, ApiParts, Programs, ProgramsParts, new_token, token_hash};
 use snaphook_compile::{Compiler, CompilerConfig};
-use snaphook_egress::{Egress, EgressConfig};
+use snaphook_egress::{Egress, EgressConfig, Vault};
 use snaphook_flow::{FileSpace, Runner, RunnerConfig, RunnerParts, SystemClock};
 use snaphook_model::{CorrelationId, Payload, RunId, RunRecord, RunStatus, RunUsage, SubjectValues, TenantName};
 use snaphook_sandbox::{Sandbox, SandboxConfig};
-use snaphook_store::{QueuedRun, SavedRun, SqliteStore, Store, Wake};
+use snaphook_store::{KeptCallback, QueuedRun, SavedRun, SqliteStore, Store, Wake};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -99,6 +99,8 @@ struct Node {
     runtime: Runtime,
     api: Api,
     store: Arc<dyn Store>,
+    /// With the node's key of secrets.
+    egress: Egress,
     /// Runs that have waited for a callback.
     waited: AtomicU64,
     token: String,
@@ -109,13 +111,18 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let directory = TempDir::new().expect("a temporary directory");
     let operator = new_token();
-    let (api, store) = runtime.block_on(api(&directory, &operator));
-    let mut node = Node { api, store, waited: AtomicU64::new(0), token: operator, runtime, _directory: directory };
+    let vault = Arc::new(Vault::ephemeral().expect("a key"));
+    let (api, store) = runtime.block_on(api(&directory, &operator, &vault));
+    let mut node = Node { api, store, egress: egress(&vault), waited: AtomicU64::new(0), token: operator, runtime, _directory: directory };
     node.token = node.runtime.block_on(node.furnish());
     node
 });
 
-async fn api(directory: &TempDir, operator: &str) -> (Api, Arc<dyn Store>) {
+fn egress(vault: &Arc<Vault>) -> Egress {
+    Egress::new(EgressConfig { vault: Some(Arc::clone(vault)), ..EgressConfig::default() }).expect("a way out")
+}
+
+async fn api(directory: &TempDir, operator: &str, vault: &Arc<Vault>) -> (Api, Arc<dyn Store>) {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(directory.path()).await.expect("a database"));
     let code_dir = directory.path().join("code");
     let sandbox = SandboxConfig { memory_budget_bytes: 64 << 20, code_dir, interpreter: None, max_concurrent: Some(4) };
@@ -127,7 +134,7 @@ async fn api(directory: &TempDir, operator: &str) -> (Api, Arc<dyn Store>) {
     let programs = Arc::new(Programs::new(parts));
     let parts = RunnerParts {
         sandbox,
-        egress: Egress::new(EgressConfig::default()).expect("a way out"),
+        egress: egress(vault),
         store: Arc::clone(&store),
         programs: Arc::clone(&programs) as Arc<dyn snaphook_flow::Programs>,
         files: Arc::new(FileSpace::open(&directory.path().join("files"), 1 << 30).expect("a folder")),
@@ -168,17 +175,20 @@ impl Node {
         let run = QueuedRun { record, input: Payload::default(), writes: Vec::new(), subject_values: SubjectValues::default() };
         let wake = Wake::Callback(&id, run.record.started_at);
         let (token, checkpoint) = (uuid::Uuid::now_v7(), Bytes::new());
-        let saved = SavedRun { run: &run, token, checkpoint: &checkpoint, recording: None, events: &[], wake, expects: Some(&id) };
+        let saved =
+            SavedRun { run: &run, token, checkpoint: &checkpoint, recording: None, events: &[], wake, expects: Some(&id), heard: None };
         self.store.save_run(&acme(), None, saved).await.expect("a run that waits");
         request.headers_mut().insert(CORRELATION, HeaderValue::from_str(&id.0).expect("digits"));
         id
     }
 
-    /// A callback that was taken is kept as it was sent.
+    /// A callback that was taken is kept sealed, with what was sent.
     async fn keeps(&self, id: &CorrelationId, sent: Full<Bytes>) {
         let sent = sent.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let kept = self.store.callback(&acme(), id).await.expect("the database answers").expect("it was taken");
-        assert!(sent.is_empty() || kept.body.bytes == sent, "{:?} became {:?}", sent, kept.body);
+        let KeptCallback::Sealed(sealed) = kept else { panic!("it is kept in plain") };
+        let opened = self.egress.open_callback(&acme(), id, &sealed).expect("it opens");
+        assert!(sent.is_empty() || opened.windows(sent.len()).any(|part| part == &sent[..]), "{sent:?} became {opened:?}");
     }
 
     async fn put(&self, method: &str, path: &str, token: &str, body: &Value) -> Value {

@@ -1,9 +1,10 @@
-//! What all nodes on one database agree on: the operator's token, the key of secrets and the place of objects. Who comes first says it, and the others take it or do not
-//! start.
+//! What all nodes on one database agree on: the operator's token, the key of secrets, the place of objects, and since when callbacks are sealed. Who comes
+//! first says it, and the others take it or do not start.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use snaphook_api::{new_token, token_hash};
 use snaphook_egress::{Vault, VaultError};
 use snaphook_store::{ObjectsPlaceError, Store, StoreError, TokenHash};
@@ -21,6 +22,13 @@ const SHORTEST_TOKEN: usize = 16;
 
 /// Where the store keeps the id of the key under which secrets are sealed.
 pub(crate) const SECRETS_KEY: &str = "secrets-key-id";
+
+/// Where it keeps until when callbacks are kept in plain.
+const PLAIN_CALLBACKS: &str = "callbacks-plain-until";
+
+/// So long nodes of the release before may go on beside this one. None of it can be started any more once this one was, so that it takes no longer
+/// than to start every node anew.
+const BESIDE_OLD_NODES: SignedDuration = SignedDuration::from_hours(24);
 
 /// How another node's key comes here.
 const COPY: &str = "copy `secrets.key` from the data directory of a node that runs";
@@ -90,6 +98,22 @@ pub(crate) async fn operator_token(store: &dyn Store, configured: Option<&str>) 
         CliError::Start("the database's hash of the operator's token cannot be read; give a token: --operator-token".to_owned())
     })?;
     Ok((TokenHash(stands.into()), (stands == ours).then_some(token)))
+}
+
+/// Until when callbacks are kept in plain: a node of the release before that is still there cannot open them, and goes on with runs that are called
+/// back. Absent where there is no such node, as on SQLite. To be asked before the key of secrets is agreed on, by which a new database is known.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn plain_callbacks(config: &Config, store: &dyn Store) -> Result<Option<Timestamp>, CliError> {
+    if config.database_url.is_none() {
+        return Ok(None);
+    }
+    let is_new = patiently(async || store.meta(SECRETS_KEY).await).await?.is_none();
+    let until = if is_new { Timestamp::UNIX_EPOCH } else { Timestamp::now() + BESIDE_OLD_NODES };
+    let stands = patiently(async || store.meta_or(PLAIN_CALLBACKS, &until.to_string()).await).await?;
+    // What cannot be read was written by nobody who needs them in plain.
+    Ok(stands.parse().ok())
 }
 
 /// The vault with the key of the database's secrets.

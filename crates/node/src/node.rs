@@ -67,6 +67,7 @@ impl Node {
             sandbox: sandbox.clone(),
             interpreter: interpreter.name.clone(),
         }));
+        let plain_callbacks_until = agree::plain_callbacks(&config, store.as_ref()).await?;
         let vault = Arc::new(agree::vault(&config, store.as_ref()).await?);
         let parts = RunnerParts {
             sandbox,
@@ -81,7 +82,8 @@ impl Node {
         let address = listener.local_addr().map_err(start_error)?;
         let url = format!("{}://{address}", if config.tls_cert.is_some() { "https" } else { "http" });
         let base = config.public_url.clone().unwrap_or_else(|| url.clone());
-        let runner = Runner::new(parts, RunnerConfig { callback_url: format!("{base}/v1/callbacks"), ..RunnerConfig::default() });
+        let callback_url = format!("{base}/v1/callbacks");
+        let runner = Runner::new(parts, RunnerConfig { callback_url, plain_callbacks_until, ..RunnerConfig::default() });
         let api = Api::new(
             ApiConfig {
                 public_url: config.public_url.clone(),

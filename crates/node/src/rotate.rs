@@ -96,7 +96,7 @@ pub(crate) async fn run(args: RotateArgs) -> Result<(), CliError> {
         tokio::time::sleep(HEARD).await;
     }
     let done = walk(store, &old).await?;
-    println!("{done} secrets, connections and authorizations are sealed under the new key, {}", new.key_id());
+    println!("{done} secrets, connections, authorizations and callbacks are sealed under the new key, {}", new.key_id());
     if shared || std::env::var_os("SNAPHOOK_SECRETS_KEY").is_some() {
         println!(
             "give every node the key in {} in the place of the old one and start it again; then `snaphook secrets rotate --finish` with that key, after \

@@ -107,6 +107,7 @@ async fn save(
         events: &pattern.events,
         wake: Wake::Callback(&correlation, pattern.due),
         expects: Some(&correlation),
+        heard: None,
         token: Uuid::now_v7(),
     };
     store.save_run(&pattern.run.tenant, lease, saved).await.map(drop)

@@ -60,7 +60,7 @@ pub use sqlite::{DataDir, OpenError, SqliteStore};
 pub use state::StateStore;
 pub use subjects::{StoredSubject, SubjectStore};
 pub use tenants::{StoredTenant, TenantStore, TokenHash};
-pub use waiting::{CalledBack, Cancelled, EndOfRun, RunCounts, Saved, SavedRun, WaitStore, Wake};
+pub use waiting::{CalledBack, Cancelled, EndOfRun, KeptCallback, RunCounts, Saved, SavedRun, WaitStore, Wake};
 
 /// What every method gives back, boxed so that the traits can be used as `dyn`.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

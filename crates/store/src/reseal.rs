@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use snaphook_model::{Name, SealedSecret, SecretName, TenantName};
+use snaphook_model::{CorrelationId, Name, SealedSecret, SecretName, TenantName};
 
 use crate::{Authorization, StoreFuture};
 
@@ -34,6 +34,18 @@ pub trait ResealStore: Send + Sync {
         &'a self,
         tenant: &'a TenantName,
         state: &'a str,
+        from_to: (&'a SealedSecret, &'a SealedSecret),
+    ) -> StoreFuture<'a, bool>;
+
+    /// Callbacks that are kept sealed, which runs have not heard yet, in the order of their ids: some behind `after`, at most 200, and fewer where they
+    /// are large. None: there are no more.
+    fn sealed_callbacks<'a>(&'a self, tenant: &'a TenantName, after: &'a str) -> StoreFuture<'a, Vec<(CorrelationId, SealedSecret)>>;
+
+    /// A callback's.
+    fn reseal_callback<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        id: &'a CorrelationId,
         from_to: (&'a SealedSecret, &'a SealedSecret),
     ) -> StoreFuture<'a, bool>;
 }

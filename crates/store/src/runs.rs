@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Name, Payload, RunEvent, RunId, RunRecord, RunState, RunStatus, SubjectValues, TenantName, VariableWrite};
+use snaphook_model::{
+    CorrelationId, Name, Payload, RunEvent, RunId, RunRecord, RunState, RunStatus, SubjectValues, TenantName, VariableWrite,
+};
 use uuid::Uuid;
 
 use crate::{Claim, Page, PageRequest, StoreFuture};
@@ -86,6 +88,8 @@ pub struct EndedRun<'a> {
     pub next: Option<&'a QueuedRun>,
     /// What it wrote into state; nothing of a run that did not end well.
     pub state: Option<&'a RunState>,
+    /// A callback that it has heard since it was written down last: it is kept no more.
+    pub heard: Option<&'a CorrelationId>,
 }
 
 /// Which runs of a list; absent fields filter nothing. Pages may be short of what was asked for, or empty, although the list goes on: each

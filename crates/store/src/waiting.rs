@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Callback, CorrelationId, RunEvent, RunId, RunRecord, TenantName};
+use snaphook_model::{Callback, CorrelationId, RunEvent, RunId, RunRecord, SealedSecret, TenantName};
 use uuid::Uuid;
 
 use crate::StoreFuture;
@@ -23,6 +23,8 @@ pub struct SavedRun<'a> {
     pub wake: Wake<'a>,
     /// A callback that somebody may send from now on.
     pub expects: Option<&'a CorrelationId>,
+    /// A callback whose content is in the checkpoint now, as far as the run needs it: it is kept no more.
+    pub heard: Option<&'a CorrelationId>,
     /// By what it is held that nobody held before. Made once for all tries to save it, so that one finds out that another was committed of which nobody
     /// heard, since the connection broke.
     pub token: Uuid,
@@ -46,6 +48,15 @@ pub struct Saved {
     pub lease: Option<Lease>,
     /// Somebody has cancelled the run meanwhile. It is written down all the same.
     pub cancelled: bool,
+}
+
+/// A callback as it is kept until its run has heard it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptCallback {
+    /// Sealed, in its maker's own form. The store does not read it.
+    Sealed(SealedSecret),
+    /// As it came: for nodes of releases that know no seals, or by them.
+    Plain(Callback),
 }
 
 /// What became of a callback.
@@ -101,15 +112,16 @@ pub trait WaitStore: Send + Sync {
     /// How many runs have not ended, of all tenants, as they are at `now`: for those who watch a node, not for whom something depends on it.
     fn run_counts(&self, now: Timestamp) -> StoreFuture<'_, RunCounts>;
 
-    /// A callback that has come.
-    fn callback<'a>(&'a self, tenant: &'a TenantName, id: &'a CorrelationId) -> StoreFuture<'a, Option<Callback>>;
+    /// A callback that has come. Of one that was heard ([`SavedRun::heard`]), or whose run had ended when it came, nothing is kept but that it was
+    /// used, and this fails with [`crate::StoreError::Form`].
+    fn callback<'a>(&'a self, tenant: &'a TenantName, id: &'a CorrelationId) -> StoreFuture<'a, Option<KeptCallback>>;
 
     /// Keeps a callback, the first one only, and lets its run go on at `now` where it waits for it.
     fn call_back<'a>(
         &'a self,
         tenant: &'a TenantName,
         id: &'a CorrelationId,
-        callback: &'a Callback,
+        callback: &'a KeptCallback,
         now: Timestamp,
     ) -> StoreFuture<'a, CalledBack>;
 

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use snaphook_testkit::Answer;
+use snaphook_testkit::{Answer, Gate};
 use snaphook_tests::Client;
 use tokio::sync::mpsc;
 
 use super::kinds::stored;
-use super::{Canary, echo};
+use super::{Canary, Search, echo};
 use crate::support::ended;
 
 /// Says what it sees, and keeps a part of it. Results of other steps are left out: they hold those before them, and would grow with every step.
@@ -41,9 +41,16 @@ const SENDING: &str = "
     }
 ";
 
+/// Who is to be called back: a run's correlation, and all that the request had that asked for it.
+struct Asked {
+    correlation: String,
+    echo: Value,
+    secret: String,
+}
+
 /// Walks the flow with connections whose secrets go wherever a template puts them, into a header, and to whoever was agreed to; each time once called
-/// back with good news and once with bad.
-pub(super) async fn walk(canary: &mut Canary, secrets: &[String]) {
+/// back with good news and once with bad, and with all that was sent. Before the run hears that, the database is searched.
+pub(super) async fn walk(canary: &mut Canary, secrets: &[String], search: &Search) {
     canary.tenant.js("listens", LISTENING).await;
     canary.tenant.js("sends", SENDING).await;
     let connections = [
@@ -52,19 +59,20 @@ pub(super) async fn walk(canary: &mut Canary, secrets: &[String]) {
         json!({"kind": "oauth2-authorization-code", "fields": {"authorize_url": canary.upstream.url("/authorize"), "token_url": canary.upstream.url("/token"),
             "client_id": "id", "client_secret": secrets[3]}}),
     ];
-    let mut asked = answers(canary);
+    let answered = Gate::closed();
+    let mut asked = answers(canary, &answered);
     for (number, connection) in connections.iter().enumerate() {
         let name = format!("steps-{number}");
         stored(canary, &name, connection).await;
         deploy(canary, &name).await;
         for status in ["Ok", "Failed"] {
-            run(canary, &mut asked, status).await;
+            run(canary, &mut asked, status, (&answered, search)).await;
         }
     }
 }
 
-/// What the upstream says; gives the correlations of those that it is to call back.
-fn answers(canary: &Canary) -> mpsc::UnboundedReceiver<String> {
+/// What the upstream says; gives those whom it is to call back. It takes their requests once the gate is open.
+fn answers(canary: &Canary, answered: &Gate) -> mpsc::UnboundedReceiver<Asked> {
     let (asking, asked) = mpsc::unbounded_channel();
     let polls = AtomicUsize::new(0);
     canary.upstream.on_request("/poll", move |request| {
@@ -76,9 +84,11 @@ fn answers(canary: &Canary) -> mpsc::UnboundedReceiver<String> {
     canary.upstream.on_request("/file", |request| {
         Answer::text("nothing that was sent").header("x-echo", request.header("x-secret").unwrap_or_default())
     });
+    let answered = answered.clone();
     canary.upstream.on_request("/ask", move |request| {
-        let _ = asking.send(request.header("x-link-correlation-id").unwrap_or_default().to_owned());
-        Answer::json(echo(request)).with_status(202)
+        let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
+        let _ = asking.send(Asked { correlation: header("x-link-correlation-id"), echo: echo(request), secret: header("x-secret") });
+        Answer::json(echo(request)).with_status(202).after(&answered)
     });
     asked
 }
@@ -115,20 +125,27 @@ async fn deploy(canary: &Canary, name: &str) {
     canary.tenant.flow("every", json!({"trigger": {"auth": "token", "script": "listens"}, "steps": steps})).await;
 }
 
-async fn run(canary: &mut Canary, asked: &mut mpsc::UnboundedReceiver<String>, status: &str) {
+async fn run(canary: &mut Canary, asked: &mut mpsc::UnboundedReceiver<Asked>, status: &str, (answered, search): (&Gate, &Search)) {
     let outside = Client::new(&canary.tenant.client.url, canary.tenant.client.token.as_deref());
     let headers = [("content-type", "application/json"), ("prefer", "respond-async")];
     let begun = outside.send("POST", &format!("/t/{}/every", canary.tenant.name), &headers, "{\"n\": 1}".into()).await;
     let run = begun.header("x-run-id").unwrap_or_else(|| panic!("no run: {}", begun.text())).to_owned();
     canary.said.push(begun.text());
-    let Ok(Some(correlation)) = tokio::time::timeout(Duration::from_secs(60), asked.recv()).await else {
+    let Ok(Some(Asked { correlation, echo, secret })) = tokio::time::timeout(Duration::from_secs(60), asked.recv()).await else {
         let record = canary.tenant.record_of(&run).await;
         panic!("nobody was asked to call back: {record:#}");
     };
     let mut headers =
         vec![("x-link-correlation-id", correlation.as_str()), ("x-link-status", status), ("content-type", "application/json")];
-    headers.extend([("x-link-error-code", "7"), ("x-link-error-text", "not today")].into_iter().filter(|_| status == "Failed"));
-    canary.said.push(canary.tenant.call_back(&headers, "{\"called\": \"back\"}").await.expect(200).text());
+    headers.extend([("x-link-error-code", "7"), ("x-link-error-text", secret.as_str())].into_iter().filter(|_| status == "Failed"));
+    let repeated = json!({"called": "back", "with": echo}).to_string();
+    assert!(search.is_in(&repeated) && search.is_in(&secret), "{repeated}");
+    canary.said.push(canary.tenant.call_back(&headers, &repeated).await.expect(200).text());
+    // The run cannot hear of it until its request is answered, which waits for this.
+    for file in ["snaphook.db", "snaphook.db-wal"] {
+        search.assert_clean(&format!("{file}, with a callback that nobody has heard,"), &std::fs::read(canary.data.join(file)).unwrap());
+    }
+    answered.open();
     let record = ended(&canary.tenant, &run).await;
     let (expected, steps) = if status == "Ok" { ("succeeded", 9) } else { ("failed", 8) };
     assert_eq!((record["status"].as_str(), record["steps"].as_array().map(Vec::len)), (Some(expected), Some(steps)), "{record:#}");

@@ -1,5 +1,7 @@
 //! What is sealed, where it opens, and how one key takes another's place.
 
+use snaphook_model::CorrelationId;
+
 use super::*;
 
 fn names(tenant: &str, name: &str) -> (TenantName, SecretName) {
@@ -24,6 +26,34 @@ fn what_is_sealed_opens_at_its_own_place_only() {
         assert!(vault.unseal(&acme, &key, &SealedSecret(changed.into())).is_err(), "byte {at}");
         assert!(vault.unseal(&acme, &key, &SealedSecret(sealed.0.slice(..at))).is_err(), "{at} bytes");
     }
+}
+
+#[test]
+fn a_callback_opens_for_its_own_run_only() {
+    let vault = Arc::new(Vault::ephemeral().unwrap());
+    let egress = crate::Egress::new(crate::EgressConfig { vault: Some(vault.clone()), ..crate::EgressConfig::default() }).unwrap();
+    let (acme, name) = names("acme", "KEY");
+    let [one, two] = ["one", "two"].map(|id| CorrelationId(id.to_owned()));
+    let long = b"what was sent, again".repeat(MAX_SECRET_BYTES);
+    for callback in [&b""[..], &b"text"[..], &long[..]] {
+        let sealed = egress.seal_callback(&acme, &one, callback).unwrap();
+        assert_eq!(&**egress.open_callback(&acme, &one, &sealed).unwrap(), callback);
+        let begins = &callback[..callback.len().min(12)];
+        assert!(begins.is_empty() || !sealed.0.windows(begins.len()).any(|part| part == begins));
+        assert_eq!(egress.open_callback(&acme, &two, &sealed).unwrap_err().code, Code::Internal);
+        assert!(egress.open_callback(&names("other", "KEY").0, &one, &sealed).is_err());
+        assert!(vault.unseal(&acme, &name, &sealed).is_err(), "it is no secret");
+    }
+    // Nor is a secret, or a connection's, what somebody called back with.
+    let secret = vault.seal_as(&acme, "one", "text").unwrap();
+    assert!(egress.open_callback(&acme, &one, &secret).is_err());
+    let new = Vault::ephemeral().unwrap();
+    let sealed = egress.seal_callback(&acme, &one, b"text").unwrap();
+    vault.learn(&vault.handover(&new).unwrap()).unwrap();
+    let resealed = vault.reseal(&acme, &crate::callback_label(&one), &sealed).unwrap().unwrap();
+    let alone = crate::Egress::new(crate::EgressConfig { vault: Some(Arc::new(new)), ..crate::EgressConfig::default() }).unwrap();
+    assert_eq!(&**alone.open_callback(&acme, &one, &resealed).unwrap(), b"text");
+    assert!(alone.open_callback(&acme, &one, &sealed).is_err());
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::mask::Masks;
 use crate::record::store_fault;
 use crate::retention;
 use crate::template::RunValues;
-use crate::{events, files};
+use crate::{callbacks, events, files};
 
 /// How long a run that is to wait is brought to the store while its caller waits; one that is durable tries as long as it may take. And how long
 /// lies between two tries.
@@ -41,6 +41,8 @@ pub(super) struct Ledger {
     pub(super) at: At,
     /// The callback that the step under way waits for, or will; one for all of its requests.
     pub(super) correlation: Option<CorrelationId>,
+    /// The callback that was heard since the run was written down last: the store keeps it until then.
+    pub(super) heard: Option<CorrelationId>,
     /// What a callback said of the document.
     pub(super) document: Option<DocumentRecord>,
     /// The step under way when the run was taken up again, until it goes on.
@@ -111,7 +113,18 @@ impl Scope<'_> {
         };
         let recording = self.recorder.so_far();
         let token = Uuid::now_v7();
-        let saved = SavedRun { run: &run, checkpoint: &checkpoint, recording: recording.as_ref(), events: new, wake, expects, token };
+        // Nothing saves between the callback and the end of its step, so what is written down now goes on from behind it.
+        let heard = self.ledger.heard.clone();
+        let saved = SavedRun {
+            run: &run,
+            checkpoint: &checkpoint,
+            recording: recording.as_ref(),
+            events: new,
+            wake,
+            expects,
+            heard: heard.as_ref(),
+            token,
+        };
         let patience = if self.ledger.lease.is_some() { Duration::MAX } else { PATIENCE };
         let until = Instant::now().checked_add(patience).map_or(self.deadline, |end| end.min(self.deadline));
         let done = loop {
@@ -130,6 +143,7 @@ impl Scope<'_> {
         self.inner.driven.hold(self.start.id, done.lease.clone());
         self.ledger.lease = done.lease;
         self.ledger.written = all.len();
+        self.ledger.heard = None;
         if done.cancelled {
             // Whoever drives the run sees it at the next wait.
             self.inner.driven.cancel(&self.tenant.name, self.start.id);
@@ -202,12 +216,14 @@ impl Scope<'_> {
     /// The callback that the step waits for, where it has come.
     pub(super) async fn callback(&self) -> Result<Option<Callback>, Fault> {
         let Some(correlation) = &self.ledger.correlation else { return Ok(None) };
-        loop {
-            match self.inner.parts.store.callback(&self.tenant.name, correlation).await {
-                Ok(callback) => return Ok(callback),
+        let parts = &self.inner.parts;
+        let kept = loop {
+            match parts.store.callback(&self.tenant.name, correlation).await {
+                Ok(kept) => break kept,
                 Err(error) => self.pause_after(store_fault(error)).await?,
             }
-        }
+        };
+        kept.map(|kept| callbacks::opened(&parts.egress, &self.tenant.name, correlation, kept)).transpose()
     }
 
     /// Waits before something is tried again that a run needs to begin, or to go on. One that is written down waits for a store that is away, or

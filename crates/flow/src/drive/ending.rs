@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use snaphook_model::{
-    Code, DocumentRecord, Fault, RunEvent, RunId, RunRecord, RunState, RunStatus, RunUsage, StepRecord, StepStatus, Tenant, TenantName,
+    Code, CorrelationId, DocumentRecord, Fault, RunEvent, RunId, RunRecord, RunState, RunStatus, RunUsage, StepRecord, StepStatus, Tenant,
+    TenantName,
 };
 use snaphook_store::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, Store, StoreError};
 
@@ -45,6 +46,7 @@ pub(super) async fn finish_run(scope: Scope<'_>, mut record: RunRecord, delay: O
     let Scope { inner, tenant, mut start, recorder, ledger, files, .. } = scope;
     start.lease = ledger.lease;
     start.events = ledger.written;
+    start.heard = ledger.heard;
     finish(inner, tenant, (record, recorder.finish(), state, files), start, delay).await
 }
 
@@ -57,7 +59,7 @@ async fn finish(
     delay: Option<Duration>,
 ) -> Brought {
     let store = &inner.parts.store;
-    let Start { lease, events: written, input, writes, subject, .. } = start;
+    let Start { lease, events: written, input, writes, subject, heard, .. } = start;
     let next = delay.map(|delay| {
         let record = next_run(&inner.parts.clock.run_id(), &record, delay);
         QueuedRun { record, input, writes, subject_values: subject.map(|subject| subject.values).unwrap_or_default() }
@@ -71,8 +73,18 @@ async fn finish(
         return Brought::default();
     }
     let due = next.as_ref().map(|next| next.record.started_at);
-    let end =
-        RunsEnd { store: Arc::clone(store), tenant: tenant.name.clone(), lease, record, recording, written, next, state, refused: None };
+    let end = RunsEnd {
+        store: Arc::clone(store),
+        tenant: tenant.name.clone(),
+        lease,
+        record,
+        recording,
+        written,
+        next,
+        state,
+        heard,
+        refused: None,
+    };
     let brought = bring(inner, end, files).await;
     if let (Some(due), Some(_)) = (due, brought.retry_run) {
         inner.due.at(due);
@@ -127,6 +139,7 @@ struct RunsEnd {
     written: usize,
     next: Option<QueuedRun>,
     state: Option<RunState>,
+    heard: Option<CorrelationId>,
     /// Why its state is not kept.
     refused: Option<Fault>,
 }
@@ -162,6 +175,7 @@ impl RunsEnd {
             events: &events,
             next: self.next.as_ref(),
             state: self.state.as_ref(),
+            heard: self.heard.as_ref(),
         };
         self.store.end_run(&self.tenant, self.lease.as_ref(), ended).await
     }

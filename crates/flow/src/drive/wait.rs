@@ -87,6 +87,7 @@ impl Scope<'_> {
             wait.ended_at = Some(now);
             self.waited(wait.reason, wait.since, now);
         }
+        self.ledger.heard = came.is_some().then_some(correlation);
         Ok(came.map_or(Called::Not, |callback| Called::Back(Box::new(callback))))
     }
 }

@@ -161,6 +161,7 @@ async fn a_run_survives_the_loss_of_its_process_at_any_moment() {
             break;
         }
     }
+    assert_eq!(rig.store.sealed_callbacks(&rig.tenant.name, "").await.unwrap(), [], "what runs have heard is kept no more");
     assert!(well > 5 && unknown + repeated > 0, "{well} ended well, {unknown} with an unknown outcome, {repeated} requests were repeated");
 }
 

@@ -68,7 +68,8 @@ macro_rules! conformance {
             queue: gives_each_run_once, gives_tenants_their_turns, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
                 tells_who_holds_a_run_that_it_was_cancelled, lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
             waiting: go_on_when_their_time_has_come, are_known_again_when_they_are_saved_twice, keep_large_inputs_and_checkpoints,
-                have_a_history, are_called_back_once, hear_of_a_callback_that_came_before_they_waited, are_cancelled;
+                have_a_history, are_called_back_once, hear_of_a_callback_that_came_before_they_waited, leave_no_callback_that_they_have_heard,
+                hear_nothing_after_their_end, callbacks_are_sealed_anew, are_cancelled;
             awaited: ends_are_told, are_forgotten_in_the_end;
             keys: answer_once, are_forgotten, belong_to_their_tenant;
             subjects: are_put_and_read, keep_what_runs_store, keep_nothing_of_a_run_that_is_held_by_another, are_merged_under_concurrency,
@@ -241,7 +242,7 @@ pub(crate) const fn ending<'a>(
     events: &'a [RunEvent],
     next: Option<&'a QueuedRun>,
 ) -> EndedRun<'a> {
-    EndedRun { record, recording, events, next, state: None }
+    EndedRun { record, recording, events, next, state: None, heard: None }
 }
 
 /// A run that is due `number` seconds after the beginning of time.

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use snaphook_model::{
-    Attempt, BodyText, Callback, CorrelationId, Payload, RequestRecord, Retention, RunRecord, RunStatus, StepRecord, StepStatus, TenantName,
+    Attempt, BodyText, CorrelationId, RequestRecord, Retention, RunRecord, RunStatus, SealedSecret, StepRecord, StepStatus, TenantName,
 };
 use uuid::Uuid;
 
 use super::{all, at, claim, ending, queued, recording, run, run_id, with_tenant};
-use crate::{CalledBack, Keyed, KeyedRequest, RunFilter, SavedRun, Store, Sweep, Swept, Wake};
+use crate::{CalledBack, KeptCallback, Keyed, KeyedRequest, RunFilter, SavedRun, Store, Sweep, Swept, Wake};
 
 /// When the run with this number was made.
 fn made(number: u64) -> Timestamp {
@@ -123,20 +123,22 @@ pub(crate) async fn runs_that_have_not_ended_stay(store: &dyn Store) {
         events: &[],
         wake: Wake::Callback(&correlation, at(5000)),
         expects: Some(&correlation),
+        heard: None,
         token: Uuid::now_v7(),
     };
     store.save_run(&acme, None, saved).await.unwrap();
     store.queue_run(&acme, &queued(2), None, 10).await.unwrap();
     let due = |now| Sweep { now: at(now), payloads_before: made(100), logs_before: made(100), ..nothing() };
     assert_eq!(sweep(store, &acme, due(9000)).await, Swept::default());
-    let body = Payload::json("{}");
-    let callback = Callback { ok: true, body, document_status: None, error_code: None, error_text: None };
+    let callback = KeptCallback::Sealed(SealedSecret(Bytes::from_static(b"sealed")));
     assert_eq!(store.call_back(&acme, &correlation, &callback, at(900)).await.unwrap(), CalledBack::Taken(run_id(1)));
     let claimed = claim(store, at(900), 2).await;
     let claimed = claimed.into_iter().find(|claimed| claimed.run.record.id == run_id(1)).unwrap();
     let ended = RunRecord { retention, ..with_body(1, None) };
     store.end_run(&acme, Some(&claimed.lease), ending(&ended, Some(&recorded), &[], None)).await.unwrap();
+    assert_eq!(store.sealed_callbacks(&acme, "").await.unwrap().len(), 1, "it was never heard");
     assert_eq!(sweep(store, &acme, due(1030)).await, Swept { payloads: 1, ..Swept::default() });
+    assert_eq!(store.sealed_callbacks(&acme, "").await.unwrap(), []);
     assert_eq!(
         store.call_back(&acme, &correlation, &callback, at(1031)).await.unwrap(),
         CalledBack::Used,

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunRecord, RunStatus, TenantName};
+use snaphook_model::{Callback, CorrelationId, EventKind, Payload, RunEvent, RunRecord, RunStatus, SealedSecret, TenantName};
 use uuid::Uuid;
 
 use super::{at, claim, ending, failure, queued, recording, run, run_id, with_tenant};
-use crate::{CalledBack, Cancelled, ClaimedRun, Lease, QueuedRun, RunCounts, Saved, SavedRun, Store, StoreError, Wake};
+use crate::{
+    CalledBack, Cancelled, ClaimedRun, EndedRun, KeptCallback, Lease, QueuedRun, RunCounts, Saved, SavedRun, Store, StoreError, Wake,
+};
 
 fn event(seq: u32, kind: EventKind) -> RunEvent {
     RunEvent { seq, at: at(i64::from(seq)), kind, step: None, attempt: None, detail: serde_json::Map::new() }
@@ -19,7 +21,8 @@ fn going_on(number: u64, status: RunStatus) -> QueuedRun {
 /// Writes a run down.
 async fn save(store: &dyn Store, tenant: &TenantName, lease: Option<&Lease>, run: &QueuedRun, wake: Wake<'_>) -> Saved {
     let checkpoint = Bytes::from_static(b"here");
-    let saved = SavedRun { run, checkpoint: &checkpoint, recording: None, events: &[], wake, expects: None, token: Uuid::now_v7() };
+    let saved =
+        SavedRun { run, checkpoint: &checkpoint, recording: None, events: &[], wake, expects: None, heard: None, token: Uuid::now_v7() };
     store.save_run(tenant, lease, saved).await.unwrap()
 }
 
@@ -57,6 +60,7 @@ pub(crate) async fn go_on_when_their_time_has_come(store: &dyn Store) {
         events: &[],
         wake: Wake::Held,
         expects: None,
+        heard: None,
         token: Uuid::now_v7(),
     };
     failure(store.save_run(&acme, Some(&lease), late)).await;
@@ -77,6 +81,7 @@ pub(crate) async fn are_known_again_when_they_are_saved_twice(store: &dyn Store)
         events: &[event(1, EventKind::RunStarted)],
         wake: Wake::Held,
         expects: None,
+        heard: None,
         token,
     };
     let first = store.save_run(&acme, None, saved).await.unwrap();
@@ -131,6 +136,7 @@ pub(crate) async fn keep_large_inputs_and_checkpoints(store: &dyn Store) {
             events: &[],
             wake: Wake::At(at(time)),
             expects: None,
+            heard: None,
             token: Uuid::now_v7(),
         };
         store.save_run(&acme, Some(&claimed.lease), saved).await.unwrap();
@@ -155,6 +161,7 @@ pub(crate) async fn have_a_history(store: &dyn Store) {
         events: &events[..2],
         wake: Wake::Held,
         expects: None,
+        heard: None,
         token: Uuid::now_v7(),
     };
     let lease = store.save_run(&acme, None, saved).await.unwrap().lease.unwrap();
@@ -168,9 +175,18 @@ pub(crate) async fn have_a_history(store: &dyn Store) {
     assert_eq!(store.run_events(&other, run_id(1), 0, 10).await.unwrap(), []);
 }
 
-fn callback(text: &str) -> Callback {
+fn sealed(text: &str) -> SealedSecret {
+    SealedSecret(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+fn callback(text: &str) -> KeptCallback {
+    KeptCallback::Sealed(sealed(text))
+}
+
+/// As a release before keeps it.
+fn plain(text: &str) -> KeptCallback {
     let body = Payload { bytes: Bytes::copy_from_slice(text.as_bytes()), content_type: "text/plain".to_owned() };
-    Callback { ok: true, body, document_status: None, error_code: Some("1".to_owned()), error_text: None }
+    KeptCallback::Plain(Callback { ok: true, body, document_status: None, error_code: Some("1".to_owned()), error_text: None })
 }
 
 /// A run that expects a callback, held.
@@ -183,6 +199,7 @@ async fn expecting(store: &dyn Store, acme: &TenantName, number: u64, id: &Corre
         events: &[],
         wake: Wake::Held,
         expects: Some(id),
+        heard: None,
         token: Uuid::now_v7(),
     };
     store.save_run(acme, None, saved).await.unwrap().lease.unwrap()
@@ -207,10 +224,91 @@ pub(crate) async fn are_called_back_once(store: &dyn Store) {
 pub(crate) async fn hear_of_a_callback_that_came_before_they_waited(store: &dyn Store) {
     let (acme, id) = (with_tenant(store, "acme").await, CorrelationId("one".to_owned()));
     let lease = expecting(store, &acme, 1, &id).await;
-    assert_eq!(store.call_back(&acme, &id, &callback("early"), at(5)).await.unwrap(), CalledBack::Taken(run_id(1)));
+    assert_eq!(store.call_back(&acme, &id, &plain("early"), at(5)).await.unwrap(), CalledBack::Taken(run_id(1)));
+    assert_eq!(store.callback(&acme, &id).await.unwrap(), Some(plain("early")));
     assert!(due(store, 10_000).await.is_empty(), "it is held");
     save(store, &acme, Some(&lease), &going_on(1, RunStatus::Waiting), Wake::Callback(&id, Timestamp::MAX)).await;
     assert_eq!(due(store, 6).await.len(), 1);
+}
+
+pub(crate) async fn leave_no_callback_that_they_have_heard(store: &dyn Store) {
+    let acme = with_tenant(store, "acme").await;
+    let checkpoint = Bytes::new();
+    let moments = [(1_u64, callback("1"), "saved"), (2, plain("2"), "saved"), (3, callback("3"), "ended"), (4, callback("4"), "repeated")];
+    for (number, came, moment) in moments {
+        let id = CorrelationId(number.to_string());
+        let lease = expecting(store, &acme, number, &id).await;
+        let call = async || store.call_back(&acme, &id, &came, at(5)).await.unwrap();
+        assert_eq!(call().await, CalledBack::Taken(run_id(number)));
+        let (running, ended) = (going_on(number, RunStatus::Running), run(number, Some("orders"), RunStatus::Succeeded));
+        let saved = SavedRun {
+            run: &running,
+            checkpoint: &checkpoint,
+            recording: None,
+            events: &[],
+            wake: Wake::Held,
+            expects: None,
+            heard: Some(&id),
+            token: Uuid::now_v7(),
+        };
+        // Whoever has lost the run has heard nothing.
+        let lost = Lease { token: Uuid::now_v7(), ..lease.clone() };
+        failure(store.save_run(&acme, Some(&lost), saved)).await;
+        failure(store.end_run(&acme, Some(&lost), EndedRun { heard: Some(&id), ..ending(&ended, None, &[], None) })).await;
+        assert_eq!(store.callback(&acme, &id).await.unwrap().as_ref(), Some(&came), "{moment}");
+        if moment == "saved" {
+            store.save_run(&acme, Some(&lease), saved).await.unwrap();
+        } else {
+            let next = (moment == "repeated").then(|| queued(50));
+            let ended = EndedRun { heard: Some(&id), ..ending(&ended, None, &[], next.as_ref()) };
+            store.end_run(&acme, Some(&lease), ended).await.unwrap();
+        }
+        assert_eq!(failure(store.callback(&acme, &id)).await, "a callback does not fit its stored form", "{moment}");
+        assert_eq!(call().await, CalledBack::Used, "{moment}");
+    }
+    assert_eq!(store.sealed_callbacks(&acme, "").await.unwrap(), []);
+}
+
+pub(crate) async fn hear_nothing_after_their_end(store: &dyn Store) {
+    let (acme, id) = (with_tenant(store, "acme").await, CorrelationId("one".to_owned()));
+    let lease = expecting(store, &acme, 1, &id).await;
+    store.end_run(&acme, Some(&lease), ending(&run(1, Some("orders"), RunStatus::Failed), None, &[], None)).await.unwrap();
+    let call = async || store.call_back(&acme, &id, &callback("late"), at(5)).await.unwrap();
+    assert_eq!(call().await, CalledBack::Taken(run_id(1)));
+    assert_eq!(call().await, CalledBack::Used);
+    assert_eq!(store.sealed_callbacks(&acme, "").await.unwrap(), [], "nobody would hear it");
+}
+
+pub(crate) async fn callbacks_are_sealed_anew(store: &dyn Store) {
+    let (a, b) = (with_tenant(store, "a").await, with_tenant(store, "b").await);
+    let ids = ["1", "2", "3", "4", "5", "6"].map(|id| CorrelationId(id.to_owned()));
+    let call = async |tenant: &TenantName, id: &CorrelationId, sealed: &SealedSecret| {
+        let called = store.call_back(tenant, id, &KeptCallback::Sealed(sealed.clone()), at(5)).await.unwrap();
+        assert!(matches!(called, CalledBack::Taken(_)), "{called:?}");
+    };
+    // The third one does not come, and the last ones are large.
+    let (old, new, large) = (sealed("old"), sealed("new"), SealedSecret(Bytes::from(vec![7_u8; 5 << 20])));
+    for (number, (id, content)) in (1..).zip(ids.iter().zip([Some(&old), Some(&old), None, Some(&large), Some(&large), Some(&large)])) {
+        expecting(store, &a, number, id).await;
+        if let Some(content) = content {
+            call(&a, id, content).await;
+        }
+    }
+    expecting(store, &b, 1, &ids[0]).await;
+    call(&b, &ids[0], &old).await;
+    let found = async |tenant: &TenantName, after: &str| {
+        let found = store.sealed_callbacks(tenant, after).await.unwrap();
+        found.into_iter().map(|(id, _)| id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&a, "").await, ["1", "2", "4", "5"], "a page ends when it is full");
+    assert_eq!((found(&a, "5").await, found(&a, "6").await), (vec!["6".to_owned()], Vec::new()));
+    assert_eq!(found(&b, "").await, ["1"]);
+    assert!(!store.reseal_callback(&b, &ids[1], (&old, &new)).await.unwrap());
+    assert!(store.reseal_callback(&a, &ids[0], (&old, &new)).await.unwrap());
+    assert!(!store.reseal_callback(&a, &ids[0], (&old, &new)).await.unwrap(), "somebody was first");
+    for (tenant, id, content) in [(&a, &ids[0], new), (&a, &ids[1], old.clone()), (&b, &ids[0], old)] {
+        assert_eq!(store.callback(tenant, id).await.unwrap(), Some(KeptCallback::Sealed(content)));
+    }
 }
 
 pub(crate) async fn are_cancelled(store: &dyn Store) {

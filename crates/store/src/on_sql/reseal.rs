@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use snaphook_model::{Name, SealedSecret, SecretName, TenantName};
+use snaphook_model::{CorrelationId, Name, SealedSecret, SecretName, TenantName};
 
 use super::OnSql;
 use super::connections::sealed_texts;
-use super::rows::{name, text};
-use crate::database::{Query, Row, query};
+use super::rows::{MAX_PAGE_BYTES, name, text};
+use crate::database::{Query, Row, made_query, query};
 use crate::sql::reseal as sql;
 use crate::{Authorization, ResealStore, StoreError, StoreFuture};
 
@@ -56,6 +56,34 @@ impl<S: OnSql> ResealStore for S {
         (from, to): (&'a SealedSecret, &'a SealedSecret),
     ) -> StoreFuture<'a, bool> {
         Box::pin(changed(self, query(sql::AUTHORIZATION).bind(tenant.as_str()).bind(state).bind(&from.0[..]).bind(&to.0[..])))
+    }
+
+    fn sealed_callbacks<'a>(&'a self, tenant: &'a TenantName, after: &'a str) -> StoreFuture<'a, Vec<(CorrelationId, SealedSecret)>> {
+        Box::pin(async move {
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            let each = |row: &Row| {
+                // Each of them may take as much as a request.
+                if bytes >= MAX_PAGE_BYTES {
+                    return Ok(ControlFlow::Break(()));
+                }
+                let sealed = row.get::<Vec<u8>>(1)?;
+                bytes += sealed.len();
+                found.push((CorrelationId(text(row, 0)?.to_owned()), SealedSecret(sealed.into())));
+                Ok(ControlFlow::Continue(()))
+            };
+            let callbacks = made_query(sql::callbacks(&self.database().by_index(sql::BY_SEALED)).into());
+            callbacks.bind(tenant.as_str()).bind(after).read_each(self.database(), each).await?;
+            Ok(found)
+        })
+    }
+
+    fn reseal_callback<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        id: &'a CorrelationId,
+        (from, to): (&'a SealedSecret, &'a SealedSecret),
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(changed(self, query(sql::CALLBACK).bind(tenant.as_str()).bind(id.0.as_str()).bind(&from.0[..]).bind(&to.0[..])))
     }
 }
 

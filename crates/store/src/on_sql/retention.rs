@@ -11,7 +11,7 @@ use super::objects::keys_of;
 use super::rows::{from_json, text, to_json};
 use super::runs::RECORD;
 use crate::database::{Query, Row, Transaction, query};
-use crate::sql::{keys, retention as sql};
+use crate::sql::{keys, retention as sql, waiting};
 use crate::{RetentionStore, StoreError, StoreFuture, Sweep, Swept};
 
 /// Runs that go at once.
@@ -213,7 +213,7 @@ async fn write(transaction: &mut Transaction<'_>, tenant: &TenantName, emptied: 
             None => of_run(sql::SET_REMOVED).execute(transaction).await?,
         };
         taken.extend(of_run(sql::DELETE_RECORDING).fetch_optional(transaction).await?);
-        of_run(sql::EMPTY_CALLBACKS).execute(transaction).await?;
+        of_run(sql::EMPTY_CALLBACKS).bind(waiting::TAKEN).execute(transaction).await?;
     }
     keys_of(&taken, 1)
 }

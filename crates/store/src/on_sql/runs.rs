@@ -12,7 +12,7 @@ use super::queue::PendingRun;
 use super::recordings::PackedRecording;
 use super::rows::{form, from_json, tenant_name, text, time, to_json};
 use super::together::{Brought, Ending, Queueing, Work, Written};
-use super::waiting::{add_events, event_texts};
+use super::waiting::{add_events, event_texts, hear};
 use super::{OnSql, Parts, recordings, run_lists, state};
 use crate::database::{Row, Transaction, made_query, query};
 use crate::objects::ObjectKind;
@@ -217,10 +217,10 @@ async fn end(
     recording: Option<&PackedRecording>,
     next: Option<&(&QueuedRun, Held)>,
 ) -> Result<Vec<String>, StoreError> {
-    let EndedRun { record, events, state: written, .. } = ended;
+    let EndedRun { record, events, state: written, heard, .. } = ended;
     if let (Some(lease), None, None) = (lease, next, written) {
         let run = Written::of(tenant, record, recording.cloned())?;
-        let ending = Work::End(Ending::of(run, lease, event_texts(events)?));
+        let ending = Work::End(Ending::of(run, lease, event_texts(events)?, heard));
         if let Brought::Done(had) = parts.bring(ending).await? {
             return Ok(had);
         }
@@ -229,6 +229,9 @@ async fn end(
     let mut writer = parts.database.write().await?;
     let mut transaction = writer.begin().await?;
     let id = record.id.to_string();
+    if let Some(heard) = heard {
+        hear(&mut transaction, tenant, &heard.0).await?;
+    }
     let dequeue = query(sql::DEQUEUE).bind(tenant.as_str()).bind(id.as_str());
     let dequeued = dequeue.fetch_optional(&mut transaction).await?;
     may_end(dequeued.as_ref(), lease)?;

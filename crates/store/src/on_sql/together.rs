@@ -9,7 +9,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use snaphook_model::{Name, RunRecord, TenantName};
+use snaphook_model::{CorrelationId, Name, RunRecord, TenantName};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::objects::{Held, keys_of};
@@ -17,6 +17,7 @@ use super::recordings::PackedRecording;
 use super::room::Counts;
 use super::rows::{text, to_json};
 use super::runs::{RECORD, kept_until, summary_text, values_text, writes_text};
+use super::waiting::hear;
 use super::writer;
 use crate::database::{Database, PATIENCE, Query, Row, Transaction, made_query, query};
 use crate::sql::{recordings as recordings_sql, runs as sql, waiting as waiting_sql};
@@ -54,6 +55,8 @@ pub(super) struct Ending {
     pub(super) run: Written,
     token: String,
     events: Vec<(u32, String)>,
+    /// The callback that it has heard, which is kept no more.
+    heard: Option<String>,
 }
 
 /// A run's record, and what replays it.
@@ -135,8 +138,8 @@ impl Queueing {
 }
 
 impl Ending {
-    pub(super) fn of(run: Written, lease: &Lease, events: Vec<(u32, String)>) -> Self {
-        Self { run, token: lease.token.to_string(), events }
+    pub(super) fn of(run: Written, lease: &Lease, events: Vec<(u32, String)>, heard: Option<&CorrelationId>) -> Self {
+        Self { run, token: lease.token.to_string(), events, heard: heard.map(|id| id.0.clone()) }
     }
 }
 
@@ -245,7 +248,12 @@ async fn put(
     if !have_room(transaction, counts, &queueing).await? {
         return Ok(None);
     }
-    // In the order in which rows are locked: the queue, then the runs.
+    // In the order in which rows are locked: callbacks, the queue, then the runs.
+    for run in &ending {
+        if let Some(heard) = &run.heard {
+            hear(transaction, &run.run.tenant, heard).await?;
+        }
+    }
     let Some(had) = dequeue(transaction, &ending).await? else { return Ok(None) };
     let recordings: Vec<_> = queueing.iter_mut().map(|run| &mut run.run).chain(ending.iter_mut().map(|run| &mut run.run)).collect();
     let recordings: Vec<_> =

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use snaphook_model::{AuditAction, Callback, CorrelationId, Payload, RunEvent, RunId, TenantName};
+use snaphook_model::{AuditAction, Callback, CorrelationId, Payload, RunEvent, RunId, SealedSecret, TenantName};
 
 use super::audit::note;
 use super::objects::{Held, keys_of};
@@ -15,13 +15,13 @@ use super::{OnSql, Parts};
 use crate::database::{Database, Row, Transaction, made_query, query};
 use crate::objects::ObjectKind;
 use crate::sql::{runs as runs_sql, waiting as sql};
-use crate::{CalledBack, Cancelled, EndOfRun, Lease, RunCounts, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
+use crate::{CalledBack, Cancelled, EndOfRun, KeptCallback, Lease, RunCounts, Saved, SavedRun, StoreError, StoreFuture, WaitStore, Wake};
 
 /// What these are called in a [`StoreError::Form`].
 const EVENT: &str = "an event";
 const CALLBACK: &str = "a callback";
 
-/// A callback without its body, which stands in a column of its own.
+/// A callback in plain without its body, which stands in a column of its own.
 #[derive(Serialize, Deserialize)]
 struct Head {
     ok: bool,
@@ -74,7 +74,7 @@ impl<S: OnSql> WaitStore for S {
         })
     }
 
-    fn callback<'a>(&'a self, tenant: &'a TenantName, id: &'a CorrelationId) -> StoreFuture<'a, Option<Callback>> {
+    fn callback<'a>(&'a self, tenant: &'a TenantName, id: &'a CorrelationId) -> StoreFuture<'a, Option<KeptCallback>> {
         Box::pin(async move {
             let query = query(sql::CALLBACK).bind(tenant.as_str()).bind(id.0.as_str());
             query.read_optional(self.database()).await?.map(|row| callback(&row)).transpose()
@@ -85,14 +85,17 @@ impl<S: OnSql> WaitStore for S {
         &'a self,
         tenant: &'a TenantName,
         id: &'a CorrelationId,
-        callback: &'a Callback,
+        callback: &'a KeptCallback,
         now: Timestamp,
     ) -> StoreFuture<'a, CalledBack> {
         Box::pin(async move {
+            let (said, body, sealed) = match callback {
+                KeptCallback::Sealed(sealed) => (sql::TAKEN.to_owned(), None, Some(&sealed.0[..])),
+                KeptCallback::Plain(callback) => (to_json(CALLBACK, &Head::of(callback))?, Some(&callback.body.bytes[..]), None),
+            };
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
-            let take = query(sql::TAKE_CALLBACK).bind(tenant.as_str()).bind(id.0.as_str());
-            let take = take.bind(to_json(CALLBACK, &Head::of(callback))?).bind(callback.body.bytes.as_ref());
+            let take = query(sql::TAKE_CALLBACK).bind(tenant.as_str()).bind(id.0.as_str()).bind(said).bind(body).bind(sealed);
             let Some(row) = take.fetch_optional(&mut transaction).await? else {
                 let known = query(sql::KNOWN_CALLBACK).bind(tenant.as_str()).bind(id.0.as_str());
                 let known = known.fetch_optional(&mut transaction).await?.is_some();
@@ -228,8 +231,12 @@ async fn save(
 ) -> Result<Option<(Saved, Vec<String>)>, StoreError> {
     let run = saved.run;
     let id = run.record.id;
+    // Callbacks come before the queue: see the order of locks.
     if let Wake::Callback(correlation, _) = saved.wake {
         transaction.lock_callback(tenant, correlation).await?;
+    }
+    if let Some(heard) = saved.heard {
+        hear(transaction, tenant, &heard.0).await?;
     }
     let before = match lease {
         Some(_) => transaction.queued_objects(tenant, id).await?,
@@ -282,6 +289,12 @@ async fn save(
     Ok(Some((Saved { lease: next, cancelled }, keys_of(before.as_slice(), runs_sql::OBJECTS)?)))
 }
 
+/// Keeps nothing of a callback but that it came: its run goes on from behind it.
+pub(super) async fn hear(transaction: &mut Transaction<'_>, tenant: &TenantName, heard: &str) -> Result<(), StoreError> {
+    query(sql::HEARD).bind(tenant.as_str()).bind(heard).bind(sql::TAKEN).execute(transaction).await?;
+    Ok(())
+}
+
 /// Events as their column holds them, with their numbers.
 pub(super) fn event_texts(events: &[RunEvent]) -> Result<Vec<(u32, String)>, StoreError> {
     events.iter().map(|event| Ok((event.seq, to_json(EVENT, event)?))).collect()
@@ -305,8 +318,12 @@ pub(super) async fn add_events(
     Ok(())
 }
 
-fn callback(row: &Row) -> Result<Callback, StoreError> {
+fn callback(row: &Row) -> Result<KeptCallback, StoreError> {
+    if let Some(sealed) = row.get::<Option<Vec<u8>>>(2)? {
+        return Ok(KeptCallback::Sealed(SealedSecret(sealed.into())));
+    }
+    let Some(bytes) = row.get::<Option<Vec<u8>>>(1)? else { return Err(form(CALLBACK, "it is kept no more")) };
     let Head { ok, content_type, document_status, error_code, error_text } = from_json(CALLBACK, text(row, 0)?)?;
-    let body = Payload { bytes: row.get::<Vec<u8>>(1)?.into(), content_type };
-    Ok(Callback { ok, body, document_status, error_code, error_text })
+    let body = Payload { bytes: bytes.into(), content_type };
+    Ok(KeptCallback::Plain(Callback { ok, body, document_status, error_code, error_text }))
 }

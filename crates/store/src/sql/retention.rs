@@ -58,6 +58,8 @@ pub(crate) const TAKE_USUAL: &str = "DELETE FROM run_recordings WHERE tenant = $
 pub(crate) const SET_RECORD: &str = "UPDATE runs SET record = $3, payloads_until = NULL WHERE tenant = $1 AND id = $2";
 pub(crate) const SET_REMOVED: &str = "UPDATE runs SET payloads_until = NULL WHERE tenant = $1 AND id = $2";
 pub(crate) const DELETE_RECORDING: &str = "DELETE FROM run_recordings WHERE tenant = $1 AND id = $2 RETURNING object";
-pub(crate) const EMPTY_CALLBACKS: &str = "UPDATE callbacks SET body = NULL WHERE tenant = $1 AND run = $2 AND body IS NOT NULL";
+/// Of those that were not heard, and of those that a release before took: their text is $3, which is [`super::waiting::TAKEN`].
+pub(crate) const EMPTY_CALLBACKS: &str = "UPDATE callbacks SET callback = $3, body = NULL, sealed = NULL \
+     WHERE tenant = $1 AND run = $2 AND (body IS NOT NULL OR sealed IS NOT NULL)";
 
 pub(crate) const ANY_KEY: &str = "SELECT path FROM idempotency_keys WHERE tenant = $1 AND begun_at < $2 LIMIT 1";

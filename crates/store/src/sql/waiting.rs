@@ -39,9 +39,18 @@ pub(crate) const COUNTS: &str = "SELECT (SELECT COUNT(*) FROM run_queue WHERE cl
 
 pub(crate) const EXPECT: &str =
     "INSERT INTO callbacks (tenant, correlation, run) VALUES ($1, $2, $3) ON CONFLICT (tenant, correlation) DO NOTHING";
-pub(crate) const CALLBACK: &str = "SELECT callback, body FROM callbacks WHERE tenant = $1 AND correlation = $2 AND callback IS NOT NULL";
-pub(crate) const TAKE_CALLBACK: &str = "UPDATE callbacks SET callback = $3, body = $4 WHERE tenant = $1 AND correlation = $2 \
-     AND callback IS NULL RETURNING run";
+pub(crate) const CALLBACK: &str =
+    "SELECT callback, body, sealed FROM callbacks WHERE tenant = $1 AND correlation = $2 AND callback IS NOT NULL";
+/// Of a run that has ended nobody will hear it, so that nothing of it is kept.
+pub(crate) const TAKE_CALLBACK: &str = "UPDATE callbacks SET callback = $3, body = $4, sealed = CASE WHEN EXISTS \
+     (SELECT 1 FROM run_queue AS q WHERE q.tenant = $1 AND q.id = callbacks.run) THEN $5 END \
+     WHERE tenant = $1 AND correlation = $2 AND callback IS NULL RETURNING run";
+/// What stands in `callback` where that says nothing, as of one that is sealed or kept no more. Releases that know no seals can read it, and ask again
+/// for the body that they miss; what they cannot read would end the run.
+pub(crate) const TAKEN: &str = r#"{"ok":true,"content_type":""}"#;
+/// Keeps of a callback that it came: its text is $3, which is [`TAKEN`].
+pub(crate) const HEARD: &str = "UPDATE callbacks SET callback = $3, body = NULL, sealed = NULL \
+     WHERE tenant = $1 AND correlation = $2 AND callback IS NOT NULL";
 pub(crate) const KNOWN_CALLBACK: &str = "SELECT run FROM callbacks WHERE tenant = $1 AND correlation = $2";
 /// Of a run that waits; one that is held finds the callback when it begins to wait.
 pub(crate) const WAKE: &str = "UPDATE run_queue SET due_at = $3 WHERE tenant = $1 AND id = $2 AND claimed = 0 AND checkpoint IS NOT NULL";

@@ -38,8 +38,16 @@ async fn save(
     (checkpoint, wake): (&'static str, Wake<'_>),
 ) -> Result<Option<Lease>, StoreError> {
     let (checkpoint, recording) = (Bytes::from_static(checkpoint.as_bytes()), recording(checkpoint));
-    let saved =
-        SavedRun { run, checkpoint: &checkpoint, recording: Some(&recording), events: &[], wake, expects: None, token: Uuid::now_v7() };
+    let saved = SavedRun {
+        run,
+        checkpoint: &checkpoint,
+        recording: Some(&recording),
+        events: &[],
+        wake,
+        expects: None,
+        heard: None,
+        token: Uuid::now_v7(),
+    };
     Ok(store.save_run(tenant, lease, saved).await?.lease)
 }
 
