@@ -16,6 +16,7 @@ mod driven;
 pub mod events;
 mod fetch;
 mod files;
+mod history;
 mod keys;
 pub mod machine;
 mod mask;
