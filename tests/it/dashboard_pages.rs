@@ -232,7 +232,8 @@ async fn the_operator_sees_tenants_and_nothing_inside_them() {
     browser.click("Save").await;
     browser.wait_for_text("It holds from the next request on").await;
     let document = node().operator().get(&format!("/v1/tenants/{}", tenant.name)).await.expect(200).json();
-    assert_eq!(document["quota"], json!({"concurrency": 4096, "rate_per_s": 77}));
+    assert_eq!((&document["quota"]["concurrency"], &document["quota"]["rate_per_s"]), (&json!(4096), &json!(77)));
+    assert_eq!(document["quota"]["history_bytes"], 10_u64 << 30);
     assert_eq!(document["egress"], egress, "what was not touched stays: no host is not every host");
     assert_eq!(document["document_statuses"], json!(["Awaiting Legal"]), "what the form does not show stays as well");
     assert_eq!(browser.complaints(node().url()).await, [""; 0]);

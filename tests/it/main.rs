@@ -76,6 +76,7 @@ mod signatures;
 mod soak;
 mod ssrf;
 mod state;
+mod storage;
 mod stranger;
 mod streaming;
 mod subjects;

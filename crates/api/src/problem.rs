@@ -182,7 +182,7 @@ impl Problem {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) && fault.code.retryable() {
             // A second: work in flight is bounded by deadlines of seconds, and a client that waits less only adds to the load.
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

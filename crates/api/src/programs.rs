@@ -150,6 +150,7 @@ impl Programs {
         {
             return Ok(AddedVersion::Unchanged(latest));
         }
+        self.check_room(tenant, &sent).await?;
         let created_at = ambient::now();
         let compiled = self.compile(tenant, &sent, created_at).await?;
         let SentScript { name, language, dialect, bytes } = sent;
@@ -173,6 +174,7 @@ impl Programs {
             created_at,
             source: bytes,
             component: StoredComponent { bytes: compiled.component, interpreter: compiled.interpreter },
+            most_bytes: tenant.quota.script_bytes,
         };
         let mark = self.keys.mark();
         let added = store.by(author).add_version(&tenant.name, version).await?;
@@ -180,6 +182,13 @@ impl Programs {
             self.keys.put_since(mark, &(tenant.name.clone(), version.name.clone(), version.version), key);
         }
         Ok(added)
+    }
+
+    /// Refuses an upload for which there is no room before it costs anything. What it becomes is larger than its source; the store looks again.
+    async fn check_room(&self, tenant: &Tenant, sent: &SentScript) -> Result<(), StoreError> {
+        let (kept, limit) = (self.parts.store.script_bytes(&tenant.name).await?, tenant.quota.script_bytes);
+        let used = kept.saturating_add(sent.bytes.len() as u64);
+        if used > limit { Err(StoreError::ScriptsSize { limit, used }) } else { Ok(()) }
     }
 
     /// What an upload would become now. Nothing of it is kept.

@@ -44,7 +44,7 @@ pub(crate) const fn of(code: Code) -> u16 {
         | Code::StorePath
         | Code::CallbackFailed
         | Code::StateSize => 422,
-        Code::QuotaConcurrency | Code::QuotaRate => 429,
+        Code::QuotaConcurrency | Code::QuotaRate | Code::QuotaStorage => 429,
         Code::Internal | Code::ObjectDamaged | Code::OutcomeUnknown => 500,
         Code::Url
         | Code::Dns

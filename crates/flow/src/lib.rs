@@ -17,6 +17,7 @@ mod driven;
 pub mod events;
 mod fetch;
 mod files;
+mod history;
 mod keys;
 pub mod machine;
 mod mask;

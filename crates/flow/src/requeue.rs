@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::definitions::Definitions;
 use crate::runner::{Inner, Runner};
-use crate::{record, retention};
+use crate::{history, record, retention};
 use turns::{Held, Turns};
 
 mod begin;
@@ -109,6 +109,8 @@ pub(crate) async fn requeue(inner: Arc<Inner>, definitions: Arc<dyn Definitions>
     tokio::spawn(async move { swept.run_until_cancelled(sweep_always(&sweeping)).await });
     let (sweeping, swept) = (inner.clone(), shutdown.clone());
     tokio::spawn(async move { swept.run_until_cancelled(retention::sweep_always(&sweeping)).await });
+    let (bounding, bounded) = (inner.clone(), shutdown.clone());
+    tokio::spawn(async move { bounded.run_until_cancelled(history::bound_always(&bounding)).await });
     let renewing = tokio::spawn(renew(inner.clone(), ended.clone()));
     let watching = shutdown.clone();
     let watched = inner.clone();

@@ -26,7 +26,7 @@ const USUAL_S: u32 = 3600;
 const USUAL_RUN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Between the beginning of a usual run and the moment from which its record is surely in the store: its time, and that of the store's queue.
-const MARGIN: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Longer than any idempotency key counts.
 const KEYS: SignedDuration = SignedDuration::from_hours(25);

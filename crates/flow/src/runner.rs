@@ -25,7 +25,7 @@ use crate::prepared::{PreparedEndpoint, PreparedFlow};
 use crate::programs::Programs;
 use crate::replay::Replayed;
 use crate::template::RunValues;
-use crate::{drive, prepare, replay, requeue, retention, watched};
+use crate::{drive, history, prepare, replay, requeue, retention, watched};
 
 /// Drives calls and flows. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -286,6 +286,15 @@ impl Runner {
     /// When the store does not answer.
     pub async fn sweep(&self) -> Result<(), Fault> {
         retention::sweep(&self.inner).await.map(drop)
+    }
+
+    /// Removes the oldest of what runs have left behind where it takes more than its tenant's quota, as [`Runner::requeue`] does by itself. A tenant is
+    /// looked at again only when some seconds have passed.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn bound_history(&self) -> Result<(), Fault> {
+        history::bound(&self.inner).await.map(drop)
     }
 
     /// Drives queued runs as they become due, until `shutdown`; returns when those under way have ended. For one task of the node's. What the runs

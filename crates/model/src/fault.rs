@@ -137,6 +137,7 @@ codes! {
     OAuthState "oauth-state" Caller "authorization is unknown or over" "The `state` belongs to no authorization that was begun in the last ten minutes and is not finished. Begin again with `POST /v1/connections/NAME/authorize`.";
     QuotaConcurrency "quota-concurrency" Platform "too many requests at once" "The tenant has as many requests in flight as its quota `concurrency` allows. Wait for some to end, or ask the operator for more.";
     QuotaRate "quota-rate" Platform "too many requests" "The tenant sends more requests a second than its quota `rate_per_s` allows. Try again after the time in `Retry-After`, or ask the operator for more.";
+    QuotaStorage "quota-storage" Platform "too much is stored" "The tenant's scripts take as much as its quota `script_bytes` allows. Delete versions that nothing binds or imports, or ask the operator for more.";
     Overloaded "overloaded" Platform "node is at its limit" "This node takes no more work at the moment. Try again after the time in `Retry-After`.";
     StoreUnavailable "store-unavailable" Platform "store is not available" "The database, or the place where scripts and large payloads lie beside it, does not answer. Try again; the operator finds the reason in the node's log.";
     ObjectDamaged "object-damaged" Platform "stored bytes are damaged" "Bytes that were stored are missing, or are not what was stored, and so are not used. The operator puts the object that `detail` names back; a script may be uploaded again.";

@@ -1,4 +1,4 @@
-//! What a tenant may have of a node at once.
+//! What a tenant may have of a node: at once, and on its disk.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,30 @@ use crate::Invalid;
 const MOST_AT_ONCE: u32 = 1_000_000;
 /// The most requests a second: more than a node answers.
 const MOST_PER_S: u32 = 1_000_000;
+/// The bounds of what is kept, in bytes. A mebibyte holds a few runs or a script; a pebibyte is more than a node's disk has.
+const LEAST_BYTES: u64 = 1 << 20;
+const MOST_BYTES: u64 = 1 << 50;
 /// The heaviest tenant gets a thousand times the processor time of the lightest, which is as far as shares mean something.
 const HEAVIEST: u32 = 1_000;
 
-/// How many requests of a tenant a node takes.
+/// How many requests of a tenant a node takes, and how much it keeps for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     /// Requests in flight at once that call, run or write something.
     pub concurrency: u32,
     /// The same that may begin in a second; as many may begin at once after a second without any.
     pub rate_per_s: u32,
+    /// Bytes that are kept of runs that have ended. Nothing is refused for it: what is beyond goes before its time.
+    pub history_bytes: u64,
+    /// Bytes of all versions of scripts, each with its source and its component.
+    pub script_bytes: u64,
+    /// Bytes that runs take which wait for their beginning, without their records.
+    pub queue_bytes: u64,
 }
 
 impl Default for Quota {
     fn default() -> Self {
-        Self { concurrency: 16, rate_per_s: 100 }
+        Self { concurrency: 16, rate_per_s: 100, history_bytes: 10 << 30, script_bytes: 1 << 30, queue_bytes: 1 << 30 }
     }
 }
 
@@ -35,27 +44,48 @@ pub struct QuotaChange {
     pub concurrency: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_per_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_bytes: Option<u64>,
 }
 
 impl QuotaChange {
     /// Whether it says nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.concurrency.is_none() && self.rate_per_s.is_none()
+        self.concurrency.is_none()
+            && self.rate_per_s.is_none()
+            && self.history_bytes.is_none()
+            && self.script_bytes.is_none()
+            && self.queue_bytes.is_none()
     }
 
     /// The default with these changes.
     #[must_use]
     pub fn applied(&self) -> Quota {
-        let Quota { concurrency, rate_per_s } = Quota::default();
-        Quota { concurrency: self.concurrency.unwrap_or(concurrency), rate_per_s: self.rate_per_s.unwrap_or(rate_per_s) }
+        let Quota { concurrency, rate_per_s, history_bytes, script_bytes, queue_bytes } = Quota::default();
+        Quota {
+            concurrency: self.concurrency.unwrap_or(concurrency),
+            rate_per_s: self.rate_per_s.unwrap_or(rate_per_s),
+            history_bytes: self.history_bytes.unwrap_or(history_bytes),
+            script_bytes: self.script_bytes.unwrap_or(script_bytes),
+            queue_bytes: self.queue_bytes.unwrap_or(queue_bytes),
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         // A tenant that may do nothing at all is deleted, or its tokens are.
-        for (field, value, most) in [("concurrency", self.concurrency, MOST_AT_ONCE), ("rate_per_s", self.rate_per_s, MOST_PER_S)] {
-            if let Some(value) = value.filter(|value| !(1..=most).contains(value)) {
-                return Err(Invalid::new(format!("quota.{field}"), format!("{value} is not between 1 and {most}")));
+        let numbers = [("concurrency", self.concurrency, MOST_AT_ONCE), ("rate_per_s", self.rate_per_s, MOST_PER_S)];
+        let numbers = numbers.map(|(field, value, most)| (field, value.map(u64::from), 1..=u64::from(most)));
+        let bytes = [("history_bytes", self.history_bytes), ("script_bytes", self.script_bytes), ("queue_bytes", self.queue_bytes)];
+        let bytes = bytes.map(|(field, value)| (field, value, LEAST_BYTES..=MOST_BYTES));
+        for (field, value, may_be) in numbers.into_iter().chain(bytes) {
+            if let Some(value) = value.filter(|value| !may_be.contains(value)) {
+                let detail = format!("{value} is not between {} and {}", may_be.start(), may_be.end());
+                return Err(Invalid::new(format!("quota.{field}"), detail));
             }
         }
         Ok(())

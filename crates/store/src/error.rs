@@ -30,6 +30,14 @@ pub enum StoreError {
     /// As many runs wait already as may.
     #[error("{0} runs of the tenant wait already, as many as may")]
     Full(u32),
+    /// Runs that wait would take more than they may; nothing was written.
+    #[error("runs of the tenant that wait would take {used} bytes; at most {limit}")]
+    QueueSize {
+        /// The quota `queue_bytes`.
+        limit: u64,
+        /// What they would take.
+        used: u64,
+    },
     /// The store was closed, the node is about to end.
     #[error("the store is closed")]
     Closed,
@@ -68,6 +76,14 @@ pub enum StoreError {
         /// What it would take.
         used: u64,
     },
+    /// All versions of a tenant's scripts would take more than they may; nothing was written.
+    #[error("all versions of the tenant's scripts would take {used} bytes; at most {limit}")]
+    ScriptsSize {
+        /// The quota `script_bytes`.
+        limit: u64,
+        /// What they would take.
+        used: u64,
+    },
     /// A cursor that no page gave out.
     #[error("the cursor is not one of an earlier page")]
     Cursor,
@@ -97,11 +113,12 @@ impl StoreError {
                 Code::StoreUnavailable
             }
             Self::ObjectMissing(_) | Self::ObjectAltered(_) => Code::ObjectDamaged,
-            Self::Full(_) => Code::Overloaded,
+            Self::Full(_) | Self::QueueSize { .. } => Code::Overloaded,
             Self::UnknownTenant(_) => Code::NotFound,
             Self::UnknownVersion { .. } | Self::Exists(_) => Code::Conflict,
             Self::SubjectSize { .. } => Code::TooLarge,
             Self::StateSize { .. } => Code::StateSize,
+            Self::ScriptsSize { .. } => Code::QuotaStorage,
             Self::Cursor => Code::Invalid,
             Self::Form { .. } | Self::LeaseLost => Code::Internal,
         }
@@ -120,7 +137,10 @@ impl From<StoreError> for Fault {
         let fault = Self::new(error.code(), error.to_string());
         match error {
             StoreError::UnknownVersion { place, .. } => fault.in_field(place),
-            StoreError::SubjectSize { limit, used } | StoreError::StateSize { limit, used } => fault.of_limit(limit, Some(used)),
+            StoreError::SubjectSize { limit, used }
+            | StoreError::StateSize { limit, used }
+            | StoreError::ScriptsSize { limit, used }
+            | StoreError::QueueSize { limit, used } => fault.of_limit(limit, Some(used)),
             StoreError::Cursor => fault.in_field("cursor"),
             _ => fault,
         }

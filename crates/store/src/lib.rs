@@ -16,6 +16,7 @@ mod connections;
 mod database;
 mod documents;
 mod error;
+mod history;
 mod keys;
 mod objects;
 mod on_sql;
@@ -45,6 +46,7 @@ pub use changes::{Changes, Notice};
 pub use connections::{Authorization, ConnectionStore, FetchedToken, StoredConnection};
 pub use documents::{BoundScript, Change, DocumentKind, DocumentStore, NewDocument, PutFlow, ScriptPin, StoredConnector, StoredFlow};
 pub use error::StoreError;
+pub use history::{Excess, HistoryLook, HistoryStore, Relief, Relieved, RunPart};
 pub use keys::{KeyStore, Keyed, KeyedRequest};
 pub use objects::{Objects, ObjectsError, ObjectsPlaceError};
 pub use on_sql::Claim;
@@ -53,7 +55,7 @@ pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use postgres::{Inspected, PostgresOpenError, PostgresOptions, PostgresStore};
 pub use reseal::ResealStore;
 pub use retention::{RetentionStore, Sweep, Swept};
-pub use runs::{ClaimedRun, EndedRun, Lease, QueuedRun, Recording, Renewed, RunFilter, RunStore};
+pub use runs::{ClaimedRun, EndedRun, Lease, QueueRoom, QueuedRun, Recording, Renewed, RunFilter, RunStore};
 pub use scripts::{AddedVersion, ComponentMark, DeletedVersion, NewVersion, ScriptStore, StaleComponent, StoredComponent};
 pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{DataDir, OpenError, SqliteStore};
@@ -80,6 +82,7 @@ pub trait Store:
     + SubjectStore
     + StateStore
     + RetentionStore
+    + HistoryStore
     + ResealStore
     + AuditStore
 {

@@ -92,6 +92,15 @@ pub struct EndedRun<'a> {
     pub heard: Option<&'a CorrelationId>,
 }
 
+/// How much of a tenant's runs may wait for their beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueRoom {
+    /// So many runs.
+    pub runs: u32,
+    /// So many bytes of their inputs, and of what was written for them, together.
+    pub bytes: u64,
+}
+
 /// Which runs of a list; absent fields filter nothing. Pages may be short of what was asked for, or empty, although the list goes on: each
 /// looks at some thousands of runs at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,14 +130,15 @@ pub trait RunStore: Send + Sync {
     /// would take more than it may, it fails with [`crate::StoreError::StateSize`] and writes nothing; the state of a flow that is gone is left out.
     fn end_run<'a>(&'a self, tenant: &'a TenantName, lease: Option<&'a Lease>, ended: EndedRun<'a>) -> StoreFuture<'a, ()>;
 
-    /// Queues a run, unless the tenant has as many in the queue as are allowed: then it fails with [`crate::StoreError::Full`]. Durable when it
-    /// returns. On PostgreSQL, runs that are queued at the same moment do not see each other and may pass the bound by as many as they are.
+    /// Queues a run, unless the tenant has as many in the queue as are allowed: then it fails with [`crate::StoreError::Full`], or with
+    /// [`crate::StoreError::QueueSize`] where they would take too many bytes. Durable when it returns. On PostgreSQL, runs that are queued at the same
+    /// moment do not see each other and may pass the bounds by as many as they are.
     fn queue_run<'a>(
         &'a self,
         tenant: &'a TenantName,
         run: &'a QueuedRun,
         recording: Option<&'a Recording>,
-        most: u32,
+        most: QueueRoom,
     ) -> StoreFuture<'a, ()>;
 
     /// Claims up to `limit` runs of all tenants that are due, earliest first; each is given out once, however many nodes ask.

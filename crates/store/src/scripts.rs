@@ -25,6 +25,8 @@ pub struct NewVersion {
     pub source: Bytes,
     /// As it will run.
     pub component: StoredComponent,
+    /// Bytes that all versions of the tenant may take, this one among them. More is [`crate::StoreError::ScriptsSize`], and nothing is stored.
+    pub most_bytes: u64,
 }
 
 /// A version's component.
@@ -77,8 +79,12 @@ pub struct StaleComponent {
 
 /// Scripts of a tenant. Versions are immutable; numbers begin at 1 and are never used again.
 pub trait ScriptStore: Send + Sync {
-    /// Adds a version under the next number unless the latest one has the same hash. Durable, against power loss too, when it returns.
+    /// Adds a version under the next number unless the latest one has the same hash. Durable, against power loss too, when it returns. Versions of one
+    /// tenant are added one after the other, so that no two of them pass the bound together.
     fn add_version<'a>(&'a self, tenant: &'a TenantName, version: NewVersion) -> StoreFuture<'a, AddedVersion>;
+
+    /// Bytes that all versions of a tenant take: their sources and components, wherever those lie.
+    fn script_bytes<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, u64>;
 
     /// The version with the highest number.
     fn latest_version<'a>(&'a self, tenant: &'a TenantName, script: &'a Name) -> StoreFuture<'a, Option<ScriptVersion>>;

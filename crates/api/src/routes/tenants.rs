@@ -33,7 +33,7 @@ pub(crate) struct TenantRules {
     /// Every limit, changed or not.
     #[schema(value_type = Object)]
     limits: Limits,
-    /// `concurrency` and `rate_per_s`, changed or not.
+    /// `concurrency`, `rate_per_s`, `history_bytes`, `script_bytes` and `queue_bytes`, changed or not.
     #[schema(value_type = Object)]
     quota: Quota,
     /// The tenant's part of the processor beside others who want it at the same time.
@@ -58,18 +58,32 @@ impl TenantRules {
             weight: document.weight.unwrap_or_default().0,
             grants: document.grants,
             retention: RetentionAnswer::of(&document.retention),
-            usage: TenantUsage { concurrency: core.admission.quotas().at_work(name) },
+            usage: TenantUsage { concurrency: core.admission.quotas().at_work(name), history_bytes: None, script_bytes: None },
             egress: serde_json::to_value(&document.egress).unwrap_or_default(),
             document_statuses: document.document_statuses.clone(),
         }
     }
+
+    /// The same with what is kept for the tenant, which the store is asked for.
+    pub(crate) async fn with_kept(core: &Core, name: &TenantName, document: &TenantDocument) -> Result<Self, Problem> {
+        let mut rules = Self::of(core, name, document);
+        rules.usage.history_bytes = Some(core.store.history_bytes(name).await?);
+        rules.usage.script_bytes = Some(core.store.script_bytes(name).await?);
+        Ok(rules)
+    }
 }
 
-/// What a tenant uses of this node now.
+/// What a tenant uses of this node now, and what is kept for it.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct TenantUsage {
     /// Requests in flight that count against `quota.concurrency`.
     concurrency: u32,
+    /// Bytes of runs that have ended, as they were counted last; 0 before the first count. Absent in lists and after a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_bytes: Option<u64>,
+    /// Bytes of all versions of scripts. Absent in lists and after a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    script_bytes: Option<u64>,
 }
 
 /// How long things are kept, in seconds.
@@ -112,7 +126,9 @@ pub(crate) async fn put(State(core): State<Shared>, _: Operator, By(author): By,
     responses((status = 200, body = TenantAnswer), (status = 404, body = ProblemDetails<'static>)))]
 pub(crate) async fn get(State(core): State<Shared>, _: Operator, At(name): TenantAt) -> Answer {
     let stored = core.store.tenant(&name).await?.ok_or_else(|| unknown(&name))?;
-    answer::ok(&wire(&core, stored))
+    let StoredTenant { name, document, created_at, updated_at } = stored;
+    let rules = TenantRules::with_kept(&core, &name, &document).await?;
+    answer::ok(&TenantAnswer { name: name.to_string(), rules, created_at, updated_at })
 }
 
 /// List tenants

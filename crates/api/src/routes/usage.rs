@@ -12,5 +12,5 @@ use crate::shared::Shared;
 /// As the operator sees them at `GET /v1/tenants/{tenant}`. `usage` is that of the node that answers.
 #[utoipa::path(get, path = "/v1/usage", tag = "tenants", security(("token" = ["read"])), responses((status = 200, body = TenantRules)))]
 pub(crate) async fn get(State(core): State<Shared>, Read(tenant): Read) -> Answer {
-    answer::ok(&TenantRules::of(&core, &tenant.name, &tenant.document))
+    answer::ok(&TenantRules::with_kept(&core, &tenant.name, &tenant.document).await?)
 }

@@ -167,6 +167,7 @@ impl TestTenant<'_> {
             created_at: "2026-01-02T03:04:05Z".parse().unwrap(),
             source,
             component: StoredComponent { bytes: Bytes::from_static(b"\0asm"), interpreter: None },
+            most_bytes: u64::MAX,
         };
         match self.node.store.add_version(&self.tenant_name(), version).await.unwrap() {
             AddedVersion::Created(version) | AddedVersion::Unchanged(version) => version.version,

@@ -27,7 +27,10 @@ async fn a_tenant_is_created_with_every_default() {
       },
       "quota": {
         "concurrency": 16,
-        "rate_per_s": 100
+        "rate_per_s": 100,
+        "history_bytes": 10737418240,
+        "script_bytes": 1073741824,
+        "queue_bytes": 1073741824
       },
       "weight": 1,
       "grants": {
@@ -72,7 +75,10 @@ async fn a_tenant_is_changed_and_deleted() {
       },
       "quota": {
         "concurrency": 16,
-        "rate_per_s": 100
+        "rate_per_s": 100,
+        "history_bytes": 10737418240,
+        "script_bytes": 1073741824,
+        "queue_bytes": 1073741824
       },
       "weight": 1,
       "grants": {
@@ -164,7 +170,13 @@ async fn what_is_wrong_in_a_tenant_is_named_by_its_path() {
     }
     "#);
     assert_eq!(refused(json!({"quotas": {}})).await.expect(400).json()["path"], "quotas");
-    for (quota, path) in [(json!({"concurrency": 0}), "quota.concurrency"), (json!({"rate_per_s": 1_000_001}), "quota.rate_per_s")] {
+    for (quota, path) in [
+        (json!({"concurrency": 0}), "quota.concurrency"),
+        (json!({"rate_per_s": 1_000_001}), "quota.rate_per_s"),
+        (json!({"history_bytes": (1 << 20) - 1}), "quota.history_bytes"),
+        (json!({"script_bytes": (1_u64 << 50) + 1}), "quota.script_bytes"),
+        (json!({"queue_bytes": 0}), "quota.queue_bytes"),
+    ] {
         assert_eq!(refused(json!({"quota": quota})).await.expect(400).json()["path"], path);
     }
     for weight in [0, 1001] {

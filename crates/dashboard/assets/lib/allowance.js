@@ -18,6 +18,13 @@ export const LIMITS = [
   ["state_bytes", "State", "of a flow, and of the tenant"],
 ];
 
+/** What is kept at most, in bytes: `[key, name, what becomes of more]`. */
+export const STORAGE = [
+  ["history_bytes", "Runs that have ended", "The oldest beyond it go before their time."],
+  ["script_bytes", "Scripts", "Uploads beyond it are refused."],
+  ["queue_bytes", "Runs that wait for their beginning", "More are refused."],
+];
+
 /** What is kept for how long: `[key, what]`. */
 export const RETENTION = [["logs_s", "Runs and logs"], ["payloads_s", "Payloads and recordings"], ["audit_s", "Records of changes"]];
 

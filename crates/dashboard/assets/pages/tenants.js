@@ -1,7 +1,7 @@
 // The operator's page: tenants, what they may use and use now.
 
 import { all, del, get, path, put } from "../lib/api.js";
-import { LIMITS, RETENTION } from "../lib/allowance.js";
+import { LIMITS, RETENTION, STORAGE } from "../lib/allowance.js";
 import { meter } from "../lib/charts.js";
 import { append, button, checkbox, confirm, empty, field, form, h, heading, panel, say, table } from "../lib/dom.js";
 import * as format from "../lib/format.js";
@@ -64,6 +64,7 @@ function settings(address, tenant) {
   const limits = LIMITS.map(([key, name, what]) => [key, number(tenant.limits[key]), `${name}${unit(key)}`, what]);
   const kept = RETENTION.map(([key, what]) => [key, number(tenant.retention[key]), `${what} (s)`]);
   const quota = { concurrency: number(tenant.quota.concurrency, 1), rate_per_s: number(tenant.quota.rate_per_s, 1) };
+  const stored = STORAGE.map(([key, name, what]) => [key, number(tenant.quota[key], 1), `${name}${unit(key)}`, what]);
   const weight = number(tenant.weight, 1);
   const fetch = checkbox("fetch: script steps may send requests of their own", tenant.grants.fetch);
   const lists = egressFields(tenant.egress);
@@ -71,7 +72,7 @@ function settings(address, tenant) {
     const values = (entries) => Object.fromEntries(entries.map(([key, input]) => [key, whole(input)]));
     const saved = await put(address, {
       ...(tenant.document_statuses && { document_statuses: tenant.document_statuses }),
-      limits: values(limits), quota: values(Object.entries(quota)), weight: whole(weight), grants: { fetch: fetch.querySelector("input").checked },
+      limits: values(limits), quota: values([...Object.entries(quota), ...stored]), weight: whole(weight), grants: { fetch: fetch.querySelector("input").checked },
       retention: values(kept), egress: { ...tenant.egress, ...lists.read() },
     });
     Object.assign(tenant, saved);
@@ -81,6 +82,7 @@ function settings(address, tenant) {
   return form({ class: "stack", "aria-label": "What the tenant may use" }, submit,
     group("Quota", h("div", { class: "fields" }, field("Requests at once", quota.concurrency), field("Requests a second", quota.rate_per_s),
       field("Weight", weight, "Its part of the processor beside others."))),
+    group("Kept at most", h("div", { class: "fields" }, stored.map(([, input, label, what]) => field(label, input, what)))),
     group("Limits", h("div", { class: "fields" }, limits.map(([, input, label, what]) => field(label, input, what)))),
     group("Kept for", h("div", { class: "fields" }, kept.map(([, input, label]) => field(label, input)))),
     group("Where requests may go", h("div", { class: "fields two" }, lists.fields)),

@@ -11,7 +11,7 @@ use snaphook_model::{
     Author, Code, Decision, DocumentRecord, Fault, HookInput, Invocation, Payload, RunRecord, RunStatus, Tenant, TriggerDecision,
     TriggerRequest, TriggerResponse,
 };
-use snaphook_store::{QueuedRun, StoreError};
+use snaphook_store::{QueueRoom, QueuedRun, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::ending::{blank_record, close_record, finish_run, next_run};
@@ -26,6 +26,11 @@ use crate::runner::Inner;
 /// Runs of a tenant that may wait for their beginning or their end: an hour of steady work for one that keeps every place of the node busy
 /// with runs of five seconds.
 const MAX_WAITING: u32 = 10_000;
+
+/// How much of a tenant's runs may wait.
+fn room(tenant: &Tenant) -> QueueRoom {
+    QueueRoom { runs: MAX_WAITING, bytes: tenant.quota.queue_bytes }
+}
 
 /// What came of a trigger.
 #[derive(Default)]
@@ -90,7 +95,7 @@ pub(crate) async fn accept(
     let start = scope.start;
     let subject_values = start.subject.map(|subject| subject.values).unwrap_or_default();
     let queued = QueuedRun { record, input: start.input, writes: start.writes, subject_values };
-    let put = inner.parts.store.queue_run(&tenant.name, &queued, recording.as_ref(), MAX_WAITING).await;
+    let put = inner.parts.store.queue_run(&tenant.name, &queued, recording.as_ref(), room(tenant)).await;
     begin_when_due(inner, &queued, put)?;
     Ok(Finished { run, outcome: Outcome::Accepted })
 }
@@ -118,7 +123,7 @@ pub(crate) async fn repeat(
     let subject_values = opening.subject_values();
     let Opening { content_type, writes, .. } = opening;
     let queued = QueuedRun { record, input: Payload { bytes, content_type }, writes, subject_values };
-    let put = inner.parts.store.by(author).queue_run(&tenant.name, &queued, None, MAX_WAITING).await;
+    let put = inner.parts.store.by(author).queue_run(&tenant.name, &queued, None, room(tenant)).await;
     begin_when_due(inner, &queued, put)?;
     Ok(Finished { run, outcome: Outcome::Accepted })
 }
@@ -127,7 +132,7 @@ pub(crate) async fn repeat(
 fn begin_when_due(inner: &Inner, queued: &QueuedRun, put: Result<(), StoreError>) -> Result<(), Fault> {
     if let Err(error) = put {
         // A tenant that queues too much is no failure of ours. No run was made.
-        return Err(if matches!(error, StoreError::Full(_)) { error.into() } else { store_fault(error) });
+        return Err(if matches!(error, StoreError::Full(_) | StoreError::QueueSize { .. }) { error.into() } else { store_fault(error) });
     }
     inner.due.at(queued.record.started_at);
     Ok(())

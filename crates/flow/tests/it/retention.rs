@@ -13,7 +13,11 @@ const HOUR: u64 = 3600;
 
 /// A rig whose clock begins now, since the usual times go by the ids of runs, which are times.
 async fn rig(retention: Value) -> Rig {
-    let rig = Rig::of(json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "retention": retention})).await;
+    rig_of(json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "retention": retention})).await
+}
+
+async fn rig_of(tenant: Value) -> Rig {
+    let rig = Rig::of(tenant).await;
     let beginning: Timestamp = crate::rig::BEGINNING.parse().unwrap();
     rig.clock.advance(u64::try_from(Timestamp::now().duration_since(beginning).as_secs()).unwrap());
     rig.deploy("s", "export function postRequest(response) { console.log('seen'); }");
@@ -106,4 +110,35 @@ async fn a_tenant_and_a_flow_may_say_otherwise() {
     assert_eq!((left(&rig, tenants).await, left(&rig, flows).await), ((false, true, false), (false, false, false)));
     rig.clock.advance(HOUR);
     assert_eq!(left(&rig, tenants).await, (false, false, false));
+}
+
+#[tokio::test]
+async fn beyond_the_quota_the_oldest_goes_before_its_time() {
+    let upstream = Upstream::start().await;
+    upstream.on_request("/x", |_| Answer::json(json!({"answer": "secret".repeat(10_000)})));
+    let rig = rig_of(json!({"egress": {"allow_private": ["127.0.0.0/8"]}, "quota": {"history_bytes": 1 << 20}})).await;
+    let flow = rig.flow(json!({"steps": [{"url": upstream.url("/x")}]})).await;
+    let mut runs = Vec::new();
+    for _ in 0..24 {
+        runs.push(rig.run(&flow, "{}").await.run);
+    }
+    rig.store.flush().await.unwrap();
+    let with_payloads = async || {
+        rig.runner.bound_history().await.unwrap();
+        let mut with = Vec::new();
+        for run in &runs {
+            let record = rig.store.run(&rig.tenant.name, *run).await.unwrap().expect("no run goes as a whole");
+            with.push(serde_json::to_string(&record).unwrap().contains("secret"));
+        }
+        with
+    };
+    assert_eq!(with_payloads().await, [true; 24], "one that began just now may not be written yet");
+    rig.clock.advance(HOUR);
+    let left = with_payloads().await;
+    let gone = left.iter().take_while(|has| !**has).count();
+    assert!((6..14).contains(&gone) && left[gone..].iter().all(|has| *has), "{left:?}");
+    let kept = rig.store.history_bytes(&rig.tenant.name).await.unwrap();
+    assert!(kept <= (1 << 20) - (1 << 16), "{kept}: down to fifteen sixteenths");
+    rig.clock.advance(HOUR);
+    assert_eq!(with_payloads().await, left, "then it stays");
 }

@@ -47,7 +47,7 @@ pub(crate) async fn every_change_leaves_a_record(store: &dyn Store) {
     let fetched = FetchedToken { token: Some(sealed("token")), expires_at: None, status, status_detail: None };
     let browser = Author { who: Who::Browser, ..author(11) };
     assert!(store.by(&browser).end_fetching(&acme, &link, revision, &fetched).await.unwrap());
-    store.by(&author(12)).queue_run(&acme, &queued(1), None, 10).await.unwrap();
+    store.by(&author(12)).queue_run(&acme, &queued(1), None, 10_u32.into()).await.unwrap();
     let end = |record| (snaphook_model::RunRecord { status: RunStatus::Cancelled, ..record }, Vec::new());
     store.by(&author(13)).cancel_run(&acme, run_id(1), &end).await.unwrap();
     store.by(&author(14)).delete_connection(&acme, &link).await.unwrap();
@@ -117,7 +117,7 @@ pub(crate) async fn what_changes_nothing_leaves_none(store: &dyn Store) {
     let pins = [pin("hooks.pre-hook[0]", "sign", 9)];
     let refused = store.by(&author).put_flow(&acme, &orders, document(&json!({"a": 2}), &pins)).await;
     assert!(matches!(refused, Err(StoreError::UnknownVersion { .. })));
-    store.by(&author).queue_run(&acme, &queued(1), None, 0).await.unwrap_err();
+    store.by(&author).queue_run(&acme, &queued(1), None, 0_u32.into()).await.unwrap_err();
     assert_eq!(noted(store, &acme).await, Vec::<String>::new());
     let nobody = tenant("nobody");
     assert!(store.by(&author).put_secret(&nobody, &secret("KEY"), &sealed("x"), at(1)).await.is_err());

@@ -11,9 +11,9 @@ pub(crate) async fn ends_are_told(store: &dyn Store) {
     store.await_run(&acme, run_id(1), at(40)).await.unwrap();
     let known = async || store.awaited_end(&acme, run_id(1)).await.unwrap();
     assert_eq!(known().await, Some(AwaitedEnd { outcome: None, has_ended: false }));
-    store.queue_run(&acme, &queued(1), None, 10).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 10_u32.into()).await.unwrap();
     assert_eq!(known().await, Some(AwaitedEnd { outcome: None, has_ended: false }));
-    store.queue_run(&acme, &queued(2), None, 10).await.unwrap();
+    store.queue_run(&acme, &queued(2), None, 10_u32.into()).await.unwrap();
     let mut claimed = claim(store, at(20), 2).await;
     assert_eq!(claimed.iter().map(|run| run.is_awaited).collect::<Vec<_>>(), [true, false]);
     let claimed = claimed.remove(0);

@@ -138,7 +138,7 @@ pub(crate) async fn queued_runs_hold_what_their_version_binds(store: &dyn Store)
     store.put_flow(&acme, &orders, document(&json!({"n": 1}), &[pin("steps[0]", "sign", 1)])).await.unwrap();
     store.put_flow(&acme, &orders, document(&json!({"n": 2}), &[])).await.unwrap();
     // The queued run is of version 1, as `queued` has it; another flow's, and another tenant's, hold nothing here.
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
     let bound = DeletedVersion::Bound(vec!["queued runs of flow orders, version 1, steps[0]".to_owned()]);
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), bound);
     let ClaimedRun { lease, run, .. } = claim(store, at(1), 1).await.remove(0);
@@ -154,7 +154,7 @@ pub(crate) async fn queued_runs_hold_what_their_version_binds(store: &dyn Store)
     store.end_run(&acme, Some(&lease), ending(&claimed, None, &[], None)).await.unwrap();
     let mut other = queued(3);
     other.record.flow_version = Some(2);
-    store.queue_run(&acme, &other, None, 100).await.unwrap();
+    store.queue_run(&acme, &other, None, 100_u32.into()).await.unwrap();
     assert_eq!(store.delete_version(&acme, &name("sign"), 1).await.unwrap(), DeletedVersion::Deleted);
 }
 

@@ -16,7 +16,7 @@ async fn furnished(store: &dyn Store) -> (TenantName, TenantName) {
     store.put_connector(&a, &name("crm"), document(&json!({"of": "a"}), &pins)).await.unwrap();
     store.put_flow(&a, &name("orders"), document(&json!({"of": "a"}), &pins)).await.unwrap();
     store.record_run(&a, &run(1, Some("orders"), RunStatus::Succeeded), Some(recording("of a"))).await.unwrap();
-    store.queue_run(&a, &queued(2), None, 100).await.unwrap();
+    store.queue_run(&a, &queued(2), None, 100_u32.into()).await.unwrap();
     store.put_subject(&a, &id("ada"), &values(&[("of", "\"a\"")]), at(1)).await.unwrap();
     (a, b)
 }

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod awaited;
 pub(crate) mod connections;
 pub(crate) mod documents;
+pub(crate) mod history;
 pub(crate) mod isolation;
 pub(crate) mod keys;
 pub(crate) mod many_runs;
@@ -30,8 +31,8 @@ use snaphook_model::{
 use uuid::Uuid;
 
 use crate::{
-    AddedVersion, Claim, ClaimedRun, EndedRun, NewDocument, NewVersion, Page, PageRequest, QueuedRun, Recording, ScriptPin, Store,
-    StoreFuture, StoredComponent,
+    AddedVersion, Claim, ClaimedRun, EndedRun, NewDocument, NewVersion, Page, PageRequest, QueueRoom, QueuedRun, Recording, ScriptPin,
+    Store, StoreFuture, StoredComponent,
 };
 
 /// Makes a test of each function of the suite. `$open` is an async function that gives an empty store and something to keep until the end.
@@ -50,7 +51,7 @@ macro_rules! conformance {
         $crate::conformance::conformance! { $open;
             tenants: are_put_and_read, are_listed_in_pages, take_everything_along, have_tokens, note_when_tokens_are_used, refuse_tokens_that_are_taken, need_to_exist,
                 meta_values_are_kept;
-            scripts: count_their_versions, keep_equal_uploads_once, keep_bytes, number_versions_under_concurrency, never_reuse_a_number,
+            scripts: count_their_versions, keep_equal_uploads_once, keep_bytes, number_versions_under_concurrency, have_a_bound_in_bytes, never_reuse_a_number,
                 are_listed_in_pages, components_are_replaced, stale_components_are_found, component_hashes_tell_what_is_used,
                 imported_versions_stay, need_their_tenant;
             documents: connectors_are_put_and_read, connectors_are_listed_in_pages, flows_keep_their_versions, flows_keep_counting,
@@ -66,7 +67,7 @@ macro_rules! conformance {
                 say_the_same_with_and_without_a_summary;
             recordings: are_kept_beside_their_runs, are_those_of_the_last_attempt, go_with_their_runs;
             queue: gives_each_run_once, gives_tenants_their_turns, takes_failed_and_next_together, forgets_ended_runs, gives_a_dead_nodes_runs_again,
-                tells_who_holds_a_run_that_it_was_cancelled, lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, goes_with_its_tenant;
+                tells_who_holds_a_run_that_it_was_cancelled, lets_only_who_holds_a_run_end_it, refuses_unknown_tenants, has_an_end, has_an_end_in_bytes, goes_with_its_tenant;
             waiting: go_on_when_their_time_has_come, are_known_again_when_they_are_saved_twice, keep_large_inputs_and_checkpoints,
                 have_a_history, are_called_back_once, hear_of_a_callback_that_came_before_they_waited, leave_no_callback_that_they_have_heard,
                 hear_nothing_after_their_end, callbacks_are_sealed_anew, are_cancelled;
@@ -78,6 +79,8 @@ macro_rules! conformance {
                 is_written_with_its_run;
             retention: usual_runs_go_in_the_order_of_their_ids, runs_that_say_so_go_at_their_own_time, runs_that_have_not_ended_stay,
                 several_sweeps_at_once_do_no_harm, forgets_keys;
+            history: is_counted_in_time, payloads_of_the_oldest_go_first, oldest_runs_go_in_the_order_of_their_ids, runs_that_have_not_ended_stay,
+                is_relieved_by_several_at_once;
             audit: every_change_leaves_a_record, what_changes_nothing_leaves_none, is_listed_newest_first, goes_when_it_has_had_its_time,
                 belongs_to_its_tenant;
             isolation: subjects_of_another_are_invisible, definitions_of_another_are_invisible, writes_of_another_change_nothing,
@@ -93,6 +96,13 @@ pub(crate) fn tenant(text: &str) -> TenantName {
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
+}
+
+/// So many runs, however large.
+impl From<u32> for QueueRoom {
+    fn from(runs: u32) -> Self {
+        Self { runs, bytes: u64::MAX }
+    }
 }
 
 /// A time, in seconds after an arbitrary moment.
@@ -144,6 +154,7 @@ pub(crate) fn upload(script: &str, text: &str) -> NewVersion {
         created_at: at(1),
         source: Bytes::copy_from_slice(text.as_bytes()),
         component: StoredComponent { bytes: Bytes::from(format!("wasm of {text}")), interpreter: Some("interpreter-1".to_owned()) },
+        most_bytes: u64::MAX,
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) async fn count_runs_by_time_and_outcome(store: &dyn Store) {
         store.record_run(&acme, &run(number, flow, status), None).await.unwrap();
     }
     store.record_run(&other, &run(2, Some("a"), Failed), None).await.unwrap();
-    store.queue_run(&acme, &queued(28), None, 10).await.unwrap();
+    store.queue_run(&acme, &queued(28), None, 10_u32.into()).await.unwrap();
     let edges = [0, 10, 20, 30];
     let all = overview(store, &acme, None, &edges).await;
     let counted: Vec<_> = all.iter().map(runs).collect();

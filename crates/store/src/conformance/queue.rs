@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use snaphook_model::{Code, RunStatus, TenantName};
+use snaphook_model::{Code, Payload, RunStatus, TenantName};
 
 use super::{at, claim, claim_of, ending, failure, queued, recording, run, run_id, tenant, with_tenant};
-use crate::{Cancelled, Renewed, RunFilter, Store, StoreError};
+use crate::{Cancelled, QueueRoom, QueuedRun, Renewed, RunFilter, Store, StoreError};
 
 async fn status(store: &dyn Store, tenant: &TenantName, number: u64) -> RunStatus {
     store.run(tenant, run_id(number)).await.unwrap().unwrap().status
@@ -15,10 +15,10 @@ async fn status(store: &dyn Store, tenant: &TenantName, number: u64) -> RunStatu
 pub(crate) async fn gives_each_run_once(store: &dyn Store) {
     let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
     for number in [30, 10, 20] {
-        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
-        store.queue_run(&other, &queued(number + 1), None, 100).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 100_u32.into()).await.unwrap();
+        store.queue_run(&other, &queued(number + 1), None, 100_u32.into()).await.unwrap();
     }
-    assert!(matches!(store.queue_run(&acme, &queued(10), None, 100).await, Err(StoreError::Exists(_))));
+    assert!(matches!(store.queue_run(&acme, &queued(10), None, 100_u32.into()).await, Err(StoreError::Exists(_))));
     assert_eq!(status(store, &acme, 10).await, RunStatus::Queued);
     assert_eq!(claim(store, at(9), 10).await, []);
 
@@ -41,10 +41,10 @@ pub(crate) async fn gives_each_run_once(store: &dyn Store) {
 pub(crate) async fn gives_tenants_their_turns(store: &dyn Store) {
     let (a, b, c) = (with_tenant(store, "a").await, with_tenant(store, "b").await, with_tenant(store, "c").await);
     for number in 1..6 {
-        store.queue_run(&a, &queued(number), None, 100).await.unwrap();
+        store.queue_run(&a, &queued(number), None, 100_u32.into()).await.unwrap();
     }
-    store.queue_run(&b, &queued(50), None, 100).await.unwrap();
-    store.queue_run(&c, &queued(9), None, 100).await.unwrap();
+    store.queue_run(&b, &queued(50), None, 100_u32.into()).await.unwrap();
+    store.queue_run(&c, &queued(9), None, 100_u32.into()).await.unwrap();
     let turns = async |now, after: Option<&TenantName>, limit| store.due_tenants(at(now), after, limit).await.unwrap();
     assert_eq!(turns(9, None, 5).await, [a.clone(), c.clone()], "what is not due has no turn");
     assert_eq!(turns(50, None, 2).await, [a.clone(), b.clone()]);
@@ -78,7 +78,7 @@ pub(crate) async fn takes_failed_and_next_together(store: &dyn Store) {
 
 pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
     let claimed = claim(store, at(1), 1).await.remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
@@ -91,7 +91,7 @@ pub(crate) async fn forgets_ended_runs(store: &dyn Store) {
 pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     for number in 1..=3 {
-        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 100_u32.into()).await.unwrap();
     }
     assert_eq!(claim(store, at(2), 5).await.len(), 2);
     // Run 1 had ended before the node died, though nobody took it out of the queue.
@@ -110,7 +110,7 @@ pub(crate) async fn gives_a_dead_nodes_runs_again(store: &dyn Store) {
 pub(crate) async fn tells_who_holds_a_run_that_it_was_cancelled(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     for number in [1, 2] {
-        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 100_u32.into()).await.unwrap();
     }
     let claimed = claim(store, at(2), 2).await;
     assert_eq!(claimed.iter().map(|run| run.is_cancelled).collect::<Vec<_>>(), [false, false]);
@@ -126,7 +126,7 @@ pub(crate) async fn tells_who_holds_a_run_that_it_was_cancelled(store: &dyn Stor
 /// Who was taken for dead and was only slow must not write over what its successor did.
 pub(crate) async fn lets_only_who_holds_a_run_end_it(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
     let first = claim(store, at(1), 1).await.remove(0);
     let leases = [first.lease.clone()];
     assert_eq!(store.renew_leases(&leases).await.unwrap().lost, []);
@@ -152,7 +152,7 @@ pub(crate) async fn lets_only_who_holds_a_run_end_it(store: &dyn Store) {
 
 pub(crate) async fn refuses_unknown_tenants(store: &dyn Store) {
     let nobody = tenant("nobody");
-    assert_eq!(failure(store.queue_run(&nobody, &queued(1), None, 100)).await, "tenant `nobody` does not exist");
+    assert_eq!(failure(store.queue_run(&nobody, &queued(1), None, 100_u32.into())).await, "tenant `nobody` does not exist");
     let ended = run(1, None, RunStatus::Failed);
     assert_eq!(failure(store.end_run(&nobody, None, ending(&ended, None, &[], Some(&queued(2))))).await, "tenant `nobody` does not exist");
     assert_eq!(claim(store, at(9), 5).await, []);
@@ -160,23 +160,46 @@ pub(crate) async fn refuses_unknown_tenants(store: &dyn Store) {
 
 pub(crate) async fn has_an_end(store: &dyn Store) {
     let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
-    store.queue_run(&other, &queued(9), None, 1).await.unwrap();
+    store.queue_run(&other, &queued(9), None, 1_u32.into()).await.unwrap();
     for number in 1..=3 {
-        store.queue_run(&acme, &queued(number), None, 3).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 3_u32.into()).await.unwrap();
     }
-    let full = store.queue_run(&acme, &queued(4), None, 3).await.unwrap_err();
+    let full = store.queue_run(&acme, &queued(4), None, 3_u32.into()).await.unwrap_err();
     assert!(matches!(full, StoreError::Full(3)) && full.code() == Code::Overloaded, "{full}");
     assert_eq!(store.run(&acme, run_id(4)).await.unwrap(), None);
     let claimed = claim(store, at(1), 1).await.remove(0);
     let mut ended = claimed.run.record;
     ended.status = RunStatus::Succeeded;
     store.end_run(&acme, Some(&claimed.lease), ending(&ended, None, &[], None)).await.unwrap();
-    store.queue_run(&acme, &queued(4), None, 3).await.unwrap();
+    store.queue_run(&acme, &queued(4), None, 3_u32.into()).await.unwrap();
+}
+
+pub(crate) async fn has_an_end_in_bytes(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    // Each takes some bytes more than its input, for its subject's values.
+    let large = |number| QueuedRun { input: Payload::json("x".repeat(1000)), ..queued(number) };
+    let most = |bytes| QueueRoom { runs: 100, bytes };
+    store.queue_run(&other, &large(9), None, 100_u32.into()).await.unwrap();
+    let full = store.queue_run(&acme, &large(1), None, most(1000)).await.unwrap_err();
+    let StoreError::QueueSize { limit: 1000, used: 1001..1100 } = full else { panic!("{full}") };
+    assert_eq!(full.code(), Code::Overloaded);
+    assert_eq!(store.run(&acme, run_id(1)).await.unwrap(), None);
+    for number in 1..=3 {
+        store.queue_run(&acme, &large(number), None, most(3300)).await.unwrap();
+    }
+    let full = store.queue_run(&acme, &large(4), None, most(4000)).await.unwrap_err();
+    assert!(matches!(full, StoreError::QueueSize { limit: 4000, used: 4001..4400 }), "{full}");
+    // What has begun makes room when it has ended.
+    let claimed = claim(store, at(1), 1).await.remove(0);
+    let mut ended = claimed.run.record;
+    ended.status = RunStatus::Succeeded;
+    store.end_run(&acme, Some(&claimed.lease), ending(&ended, None, &[], None)).await.unwrap();
+    store.queue_run(&acme, &large(4), None, most(3300)).await.unwrap();
 }
 
 pub(crate) async fn goes_with_its_tenant(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
     store.delete_tenant(&acme).await.unwrap();
     assert_eq!(claim(store, at(9), 5).await, []);
     failure(store.end_run(&acme, None, ending(&run(1, None, RunStatus::Failed), None, &[], None))).await;

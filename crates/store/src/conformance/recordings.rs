@@ -27,9 +27,9 @@ pub(crate) async fn are_kept_beside_their_runs(store: &dyn Store) {
 
 pub(crate) async fn are_those_of_the_last_attempt(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
     assert_eq!(store.recording(&acme, run_id(1)).await.unwrap(), None);
-    store.queue_run(&acme, &queued(3), Some(&recording("before")), 100).await.unwrap();
+    store.queue_run(&acme, &queued(3), Some(&recording("before")), 100_u32.into()).await.unwrap();
     let mut claimed = claim(store, at(5), 2).await;
     assert_eq!(claimed.iter().map(|run| run.has_recording).collect::<Vec<_>>(), [false, true]);
     let lease = claimed.remove(0).lease;

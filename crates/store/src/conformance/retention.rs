@@ -127,7 +127,7 @@ pub(crate) async fn runs_that_have_not_ended_stay(store: &dyn Store) {
         token: Uuid::now_v7(),
     };
     store.save_run(&acme, None, saved).await.unwrap();
-    store.queue_run(&acme, &queued(2), None, 10).await.unwrap();
+    store.queue_run(&acme, &queued(2), None, 10_u32.into()).await.unwrap();
     let due = |now| Sweep { now: at(now), payloads_before: made(100), logs_before: made(100), ..nothing() };
     assert_eq!(sweep(store, &acme, due(9000)).await, Swept::default());
     let callback = KeptCallback::Sealed(SealedSecret(Bytes::from_static(b"sealed")));

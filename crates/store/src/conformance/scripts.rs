@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use snaphook_model::{Import, ScriptKind};
+use snaphook_model::{Code, Import, ScriptKind};
 
 use super::{all, deploy, failure, name, tenant, upload, with_tenant};
-use crate::{AddedVersion, DeletedVersion, PageRequest, Store, StoredComponent};
+use crate::{AddedVersion, DeletedVersion, NewVersion, PageRequest, Store, StoreError, StoredComponent};
 
 pub(crate) async fn count_their_versions(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
@@ -47,6 +47,32 @@ pub(crate) async fn keep_bytes(store: &dyn Store) {
     assert_eq!(store.component_mark(&acme, &name("sign"), 2).await.unwrap(), None);
     assert_eq!(store.source(&acme, &name("sign"), 2).await.unwrap(), None);
     assert_eq!(store.component(&acme, &name("none"), 1).await.unwrap(), None);
+}
+
+pub(crate) async fn have_a_bound_in_bytes(store: &dyn Store) {
+    let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
+    deploy(store, &other, "sign", "a neighbour's").await;
+    assert_eq!(store.script_bytes(&acme).await.unwrap(), 0);
+    // "one", and "wasm of one".
+    deploy(store, &acme, "sign", "one").await;
+    assert_eq!(store.script_bytes(&acme).await.unwrap(), 14);
+    let bounded = |text, most_bytes| NewVersion { most_bytes, ..upload("verify", text) };
+    let refused = store.add_version(&acme, bounded("two", 27)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::ScriptsSize { limit: 27, used: 28 }) && refused.code() == Code::QuotaStorage, "{refused}");
+    assert_eq!((store.latest_version(&acme, &name("verify")).await.unwrap(), store.script_bytes(&acme).await.unwrap()), (None, 14));
+    let AddedVersion::Created(_) = store.add_version(&acme, bounded("two", 28)).await.unwrap() else { panic!("it fits") };
+    let unchanged = store.add_version(&acme, bounded("two", 28)).await.unwrap();
+    assert!(matches!(unchanged, AddedVersion::Unchanged(_)), "what is there already needs no room");
+    // However many come at once, no more than fit are stored.
+    let uploads = (0..8).map(|number| {
+        let new = NewVersion { most_bytes: 28 + 2 * 14, ..upload("more", &format!("n-{number}")) };
+        store.add_version(&acme, new)
+    });
+    let added = join_all(uploads).await;
+    assert_eq!(added.iter().filter(|added| added.is_ok()).count(), 2);
+    assert_eq!(store.script_bytes(&acme).await.unwrap(), 28 + 2 * 14);
+    store.delete_version(&acme, &name("sign"), 1).await.unwrap();
+    assert_eq!(store.script_bytes(&acme).await.unwrap(), 3 * 14, "what is deleted makes room");
 }
 
 pub(crate) async fn number_versions_under_concurrency(store: &dyn Store) {

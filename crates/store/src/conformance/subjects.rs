@@ -41,7 +41,7 @@ pub(crate) async fn keep_what_runs_store(store: &dyn Store) {
 
 pub(crate) async fn keep_nothing_of_a_run_that_is_held_by_another(store: &dyn Store) {
     let (acme, ada) = (with_tenant(store, "acme").await, id("ada"));
-    store.queue_run(&acme, &queued(1), None, 10).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 10_u32.into()).await.unwrap();
     let lease = claim(store, at(5), 1).await.remove(0).lease;
     store.add_subject_values(&acme, Some(&lease), &ada, &values(&[("a", "1")]), at(6)).await.unwrap();
     let is_refused = async |lease: &Lease| {

@@ -44,7 +44,7 @@ pub(crate) async fn take_everything_along(store: &dyn Store) {
     for number in 0..1200 {
         store.record_run(&acme, &run(number, None, RunStatus::Succeeded), None).await.unwrap();
     }
-    store.queue_run(&acme, &queued(2000), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(2000), None, 100_u32.into()).await.unwrap();
     store.flush().await.unwrap();
     store.record_run(&acme, &run(2001, None, RunStatus::Succeeded), None).await.unwrap();
 

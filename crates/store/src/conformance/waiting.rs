@@ -39,7 +39,7 @@ pub(crate) async fn go_on_when_their_time_has_come(store: &dyn Store) {
     assert_eq!(parked, Saved { lease: None, cancelled: false });
     assert_eq!(store.run(&acme, run_id(1)).await.unwrap().unwrap().status, RunStatus::Waiting);
     assert_eq!(store.next_due().await.unwrap(), Some(at(50)));
-    store.queue_run(&acme, &queued(40), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(40), None, 100_u32.into()).await.unwrap();
     let counts = async |now| store.run_counts(at(now)).await.unwrap();
     assert_eq!(counts(39).await, RunCounts { queued: 1, waiting: 1, leased: 0, due: 0 });
     assert_eq!(counts(50).await, RunCounts { queued: 1, waiting: 1, leased: 0, due: 2 });
@@ -108,7 +108,7 @@ pub(crate) async fn are_known_again_when_they_are_saved_twice(store: &dyn Store)
     assert_eq!(store.run(&acme, run_id(2)).await.unwrap().unwrap().status, RunStatus::Running, "it goes on");
     assert!(due(store, 10_000).await.is_empty());
     // One that was accepted and has not begun is no try of this.
-    store.queue_run(&acme, &queued(3), None, 10).await.unwrap();
+    store.queue_run(&acme, &queued(3), None, 10_u32.into()).await.unwrap();
     failure(store.save_run(&acme, None, SavedRun { run: &going_on(3, RunStatus::Waiting), ..parked })).await;
     assert_eq!(due(store, 50).await.remove(0).checkpoint, None);
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
@@ -123,7 +123,7 @@ pub(crate) async fn keep_large_inputs_and_checkpoints(store: &dyn Store) {
     let acme = with_tenant(store, "acme").await;
     let input = Payload { bytes: large(1), content_type: "application/octet-stream".to_owned() };
     let accepted = QueuedRun { input: input.clone(), ..queued(1) };
-    store.queue_run(&acme, &accepted, None, 100).await.unwrap();
+    store.queue_run(&acme, &accepted, None, 100_u32.into()).await.unwrap();
     let mut claimed = due(store, 1).await.remove(0);
     assert_eq!((&claimed.run.input, &claimed.checkpoint), (&input, &None));
     // Each takes the place of the one before, of whatever size that was.
@@ -319,7 +319,7 @@ pub(crate) async fn are_cancelled(store: &dyn Store) {
     assert_eq!(cancel(1).await, Cancelled::Unknown);
     store.record_run(&acme, &run(1, Some("orders"), RunStatus::Failed), None).await.unwrap();
     assert_eq!(cancel(1).await, Cancelled::Ended);
-    store.queue_run(&acme, &queued(2), None, 10).await.unwrap();
+    store.queue_run(&acme, &queued(2), None, 10_u32.into()).await.unwrap();
     assert_eq!(cancel(2).await, Cancelled::Done);
     let record = store.run(&acme, run_id(2)).await.unwrap().unwrap();
     assert_eq!((record.status, record.ended_at), (RunStatus::Cancelled, Some(at(9))));

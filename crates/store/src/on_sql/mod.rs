@@ -5,6 +5,7 @@ mod awaited;
 mod claims;
 mod connections;
 mod documents;
+mod history;
 mod keys;
 mod objects;
 mod overview;

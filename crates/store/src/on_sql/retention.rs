@@ -15,10 +15,10 @@ use crate::sql::{keys, retention as sql, waiting};
 use crate::{RetentionStore, StoreError, StoreFuture, Sweep, Swept};
 
 /// Runs that go at once.
-const RUNS_AT_ONCE: u32 = 250;
+pub(super) const RUNS_AT_ONCE: u32 = 250;
 
 /// Records that are written anew at once: each of them may be some megabytes.
-const RECORDS_AT_ONCE: u32 = 32;
+pub(super) const RECORDS_AT_ONCE: u32 = 32;
 
 /// What is kept of an id to tell whether so much time has passed that a mark is worth moving although nothing went: 24 bits of its
 /// milliseconds, which are nearly five hours.
@@ -55,15 +55,30 @@ impl Swept {
 }
 
 /// The least id of a run that was made at a time: a UUID of version 7 begins with the milliseconds since 1970.
-fn first_id(time: Timestamp) -> String {
+pub(super) fn first_id(time: Timestamp) -> String {
     let ms = u64::try_from(time.as_millisecond()).unwrap_or_default();
     format!("{:08x}-{:04x}-7000-8000-000000000000", (ms >> 16) & 0xffff_ffff, ms & 0xffff)
 }
 
 /// A record without its payloads; none where it cannot be read, of which nothing can be taken.
-struct Emptied {
-    id: String,
-    text: Option<String>,
+pub(super) struct Emptied {
+    pub(super) id: String,
+    pub(super) text: Option<String>,
+}
+
+impl Emptied {
+    /// Of a row with a run's id and its record.
+    pub(super) fn of(row: &Row) -> Result<Self, StoreError> {
+        let id = text(row, 0)?.to_owned();
+        let text = from_json(RECORD, text(row, 1)?).and_then(|mut record: RunRecord| {
+            record.forget_payloads();
+            to_json(RECORD, &record)
+        });
+        if let Err(error) = &text {
+            tracing::warn!(run = id, error = error as &dyn std::error::Error, "the record of a run cannot be read, and stays as it is");
+        }
+        Ok(Self { id, text: text.ok() })
+    }
 }
 
 /// Runs whose own time is over.
@@ -179,7 +194,7 @@ fn next_mark<'a>(found: usize, most: u32, last: Option<&'a String>, mark: &str, 
 }
 
 /// Takes turns with other nodes; gives the marks as they are now.
-async fn hold(transaction: &mut Transaction<'_>, tenant: &TenantName) -> Result<Option<(String, String)>, StoreError> {
+pub(super) async fn hold(transaction: &mut Transaction<'_>, tenant: &TenantName) -> Result<Option<(String, String)>, StoreError> {
     let held = query(sql::HOLD).bind(tenant.as_str()).fetch_optional(transaction).await?;
     held.map(|row| Ok((text(&row, 0)?.to_owned(), text(&row, 1)?.to_owned()))).transpose()
 }
@@ -188,15 +203,7 @@ async fn hold(transaction: &mut Transaction<'_>, tenant: &TenantName) -> Result<
 async fn emptied(store: &impl OnSql, records: Query<'_>) -> Result<Vec<Emptied>, StoreError> {
     let mut emptied = Vec::new();
     let take = |row: &Row| {
-        let id = text(row, 0)?.to_owned();
-        let text = from_json(RECORD, text(row, 1)?).and_then(|mut record: RunRecord| {
-            record.forget_payloads();
-            to_json(RECORD, &record)
-        });
-        if let Err(error) = &text {
-            tracing::warn!(run = id, error = error as &dyn std::error::Error, "the record of a run cannot be read, and stays as it is");
-        }
-        emptied.push(Emptied { id, text: text.ok() });
+        emptied.push(Emptied::of(row)?);
         Ok(ControlFlow::Continue(()))
     };
     records.read_each(store.database(), take).await?;
@@ -204,7 +211,7 @@ async fn emptied(store: &impl OnSql, records: Query<'_>) -> Result<Vec<Emptied>,
 }
 
 /// Takes the payloads out of the rows; gives the keys of objects that held some.
-async fn write(transaction: &mut Transaction<'_>, tenant: &TenantName, emptied: &[Emptied]) -> Result<Vec<String>, StoreError> {
+pub(super) async fn write(transaction: &mut Transaction<'_>, tenant: &TenantName, emptied: &[Emptied]) -> Result<Vec<String>, StoreError> {
     let mut taken = Vec::new();
     for Emptied { id, text } in emptied {
         let of_run = |sql| query(sql).bind(tenant.as_str()).bind(id.as_str());

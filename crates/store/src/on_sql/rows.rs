@@ -51,6 +51,11 @@ pub(super) fn number(row: &Row, column: usize) -> Result<u32, StoreError> {
     u32::try_from(number).map_err(|error| form("a number", error))
 }
 
+/// A number that is never below zero, such as one of bytes; zero where there is none.
+pub(super) fn amount(row: &Row, column: usize) -> Result<u64, StoreError> {
+    Ok(u64::try_from(row.get::<Option<i64>>(column)?.unwrap_or_default()).unwrap_or_default())
+}
+
 /// The failure of a statement that wrote something for a tenant.
 pub(super) fn write_error(tenant: &TenantName, error: sqlx::Error) -> StoreError {
     match &error {

@@ -10,14 +10,17 @@ use super::claims::{self, Claim, Whose};
 use super::objects::{Held, keys_of};
 use super::queue::PendingRun;
 use super::recordings::PackedRecording;
-use super::rows::{form, from_json, tenant_name, text, time, to_json};
+use super::room::Load;
+use super::rows::{amount, form, from_json, tenant_name, text, time, to_json};
 use super::together::{Brought, Ending, Queueing, Work, Written};
 use super::waiting::{add_events, event_texts, hear};
 use super::{OnSql, Parts, recordings, run_lists, state};
 use crate::database::{Row, Transaction, made_query, query};
 use crate::objects::ObjectKind;
 use crate::sql::runs as sql;
-use crate::{ClaimedRun, EndedRun, Lease, Page, PageRequest, QueuedRun, Recording, Renewed, RunFilter, RunStore, StoreError, StoreFuture};
+use crate::{
+    ClaimedRun, EndedRun, Lease, Page, PageRequest, QueueRoom, QueuedRun, Recording, Renewed, RunFilter, RunStore, StoreError, StoreFuture,
+};
 
 /// What a record is called in a [`StoreError::Form`].
 pub(super) const RECORD: &str = "a run";
@@ -77,7 +80,7 @@ impl<S: OnSql> RunStore for S {
         tenant: &'a TenantName,
         run: &'a QueuedRun,
         recording: Option<&'a Recording>,
-        most: u32,
+        most: QueueRoom,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let parts = self.parts();
@@ -185,7 +188,7 @@ async fn queue(
     run: &QueuedRun,
     recording: Option<PackedRecording>,
     input: Held,
-    most: u32,
+    most: QueueRoom,
 ) -> Result<(), StoreError> {
     let written = Written::of(tenant, &run.record, recording.clone())?;
     // With its record, where somebody asked for it; then it is none of the many that come at once.
@@ -195,9 +198,12 @@ async fn queue(
     }
     let mut writer = store.database().write().await?;
     let mut transaction = writer.begin().await?;
-    let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(i64::from(most)).fetch_one(&mut transaction).await?;
-    if waiting.get::<i64>(0)? >= i64::from(most) {
-        return Err(StoreError::Full(most));
+    let with_this = waiting(&mut transaction, tenant, most.runs).await?.plus(Load { runs: 1, bytes: queue_bytes(run)? });
+    if with_this.runs > u64::from(most.runs) {
+        return Err(StoreError::Full(most.runs));
+    }
+    if with_this.bytes > most.bytes {
+        return Err(StoreError::QueueSize { limit: most.bytes, used: with_this.bytes });
     }
     enqueue(&mut transaction, tenant, run, &input).await?;
     if let Some(recording) = recording {
@@ -311,6 +317,18 @@ fn insert_error(run: &QueuedRun, error: sqlx::Error) -> StoreError {
         sqlx::Error::Database(inner) if inner.is_unique_violation() => StoreError::Exists(format!("run {}", run.record.id)),
         _ => error.into(),
     }
+}
+
+/// What of a tenant's runs waits for its beginning: so many of them are counted at most.
+pub(super) async fn waiting(transaction: &mut Transaction<'_>, tenant: &TenantName, runs: u32) -> Result<Load, StoreError> {
+    let row = query(sql::WAITING).bind(tenant.as_str()).bind(runs).fetch_one(transaction).await?;
+    Ok(Load { runs: amount(&row, 0)?, bytes: amount(&row, 1)? })
+}
+
+/// What a run takes in the queue, beside its record.
+pub(super) fn queue_bytes(run: &QueuedRun) -> Result<u64, StoreError> {
+    let texts = [writes_text(run, false)?, values_text(run)?];
+    Ok(texts.iter().flatten().fold(run.input.bytes.len(), |bytes, text| bytes + text.len()) as u64)
 }
 
 /// What a run's trigger wrote, as its column holds it; see [`WITH_OBJECTS`].

@@ -6,7 +6,7 @@ use snaphook_model::{AuditAction, Name, ScriptVersion, TenantName};
 use super::OnSql;
 use super::audit::note;
 use super::objects::{Held, keys_of};
-use super::rows::{Item, from_json, name, number, page, tenant_name, text};
+use super::rows::{Item, amount, from_json, name, number, page, tenant_name, text};
 use super::versions::{VersionBytes, add, put_hash, replace, unchanged};
 use crate::database::{Database, Query, Row, query};
 use crate::objects::{ObjectKey, ObjectKind};
@@ -35,6 +35,13 @@ impl<S: OnSql> ScriptStore for S {
                 Err(error) => self.parts().abandon(bytes.keys(), error).await,
             }
             added
+        })
+    }
+
+    fn script_bytes<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, u64> {
+        Box::pin(async move {
+            let row = query(sql::BYTES).bind(tenant.as_str()).read_optional(self.database()).await?;
+            row.map_or(Ok(0), |row| amount(&row, 0))
         })
     }
 

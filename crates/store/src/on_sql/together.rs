@@ -14,14 +14,14 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::objects::{Held, keys_of};
 use super::recordings::PackedRecording;
-use super::room::Counts;
+use super::room::{Counts, Load};
 use super::rows::{text, to_json};
-use super::runs::{RECORD, kept_until, summary_text, values_text, writes_text};
+use super::runs::{RECORD, kept_until, queue_bytes, summary_text, values_text, waiting, writes_text};
 use super::waiting::hear;
 use super::writer;
-use crate::database::{Database, PATIENCE, Query, Row, Transaction, made_query, query};
+use crate::database::{Database, PATIENCE, Query, Row, Transaction, made_query};
 use crate::sql::{recordings as recordings_sql, runs as sql, waiting as waiting_sql};
-use crate::{Lease, QueuedRun, StoreError};
+use crate::{Lease, QueueRoom, QueuedRun, StoreError};
 
 /// Most at once, so that nobody waits long for the others.
 const AT_ONCE: usize = 64;
@@ -45,8 +45,10 @@ pub(super) struct Queueing {
     flow_version: Option<u32>,
     writes: Option<String>,
     values: Option<String>,
-    /// So many runs of the tenant may wait.
-    most: u32,
+    /// What it takes in the queue.
+    bytes: u64,
+    /// So much of the tenant's runs may wait.
+    most: QueueRoom,
 }
 
 /// A run that was held and ends.
@@ -124,12 +126,13 @@ impl Written {
 }
 
 impl Queueing {
-    pub(super) fn of(run: Written, queued: &QueuedRun, input: Held, most: u32) -> Result<Self, StoreError> {
+    pub(super) fn of(run: Written, queued: &QueuedRun, input: Held, most: QueueRoom) -> Result<Self, StoreError> {
         Ok(Self {
             run,
             content_type: queued.input.content_type.clone(),
             flow_version: queued.record.flow_version,
             writes: writes_text(queued, input.key().is_some())?,
+            bytes: queue_bytes(queued)?,
             input,
             values: values_text(queued)?,
             most,
@@ -297,18 +300,18 @@ async fn dequeue(transaction: &mut Transaction<'_>, ending: &[Ending]) -> Result
 
 /// Whether all of these tenants' runs find a place in the queue.
 async fn have_room(transaction: &mut Transaction<'_>, counts: &Counts, queueing: &[Queueing]) -> Result<bool, StoreError> {
-    let mut of_tenant = HashMap::<&TenantName, (i64, i64)>::new();
+    let mut of_tenant = HashMap::<&TenantName, (Load, QueueRoom)>::new();
     for run in queueing {
-        let (more, most) = of_tenant.entry(&run.run.tenant).or_insert((0, i64::MAX));
-        (*more, *most) = (*more + 1, (*most).min(run.most.into()));
+        let (more, most) = of_tenant.entry(&run.run.tenant).or_insert((Load::default(), run.most));
+        *more = more.plus(Load { runs: 1, bytes: run.bytes });
+        *most = QueueRoom { runs: most.runs.min(run.most.runs), bytes: most.bytes.min(run.most.bytes) };
     }
     for (tenant, (more, most)) in of_tenant {
-        if counts.have_room(tenant, more, most) {
+        if counts.have_room(tenant, more, most.into()) {
             continue;
         }
-        let waiting = query(sql::WAITING).bind(tenant.as_str()).bind(most).fetch_one(transaction).await?;
-        let with_these = waiting.get::<i64>(0)? + more;
-        if with_these > most {
+        let with_these = waiting(transaction, tenant, most.runs).await?.plus(more);
+        if !with_these.fits(most.into()) {
             return Ok(false);
         }
         counts.counted(tenant, with_these);

@@ -4,7 +4,7 @@ use snaphook_model::{AuditAction, Import, Name, ScriptVersion, TenantName};
 
 use super::audit::note;
 use super::objects::{Held, keys_of};
-use super::rows::{from_json, number, text, to_json, write_error};
+use super::rows::{amount, from_json, number, text, to_json, write_error};
 use super::scripts::{RECORD, of_version};
 use super::{OnSql, Parts};
 use crate::database::{Database, Row, Transaction, query};
@@ -17,6 +17,13 @@ pub(super) fn unchanged(latest: Option<Row>, hash: &str) -> Result<Option<AddedV
     match latest {
         Some(row) if text(&row, 1)? == hash => Ok(Some(AddedVersion::Unchanged(from_json(RECORD, text(&row, 0)?)?))),
         _ => Ok(None),
+    }
+}
+
+impl NewVersion {
+    /// What it will take.
+    const fn bytes(&self) -> u64 {
+        self.source.len() as u64 + self.component.bytes.len() as u64
     }
 }
 
@@ -62,6 +69,11 @@ pub(super) async fn add(
     let script = |sql| query(sql).bind(tenant.as_str()).bind(name.as_str());
     if let Some(unchanged) = unchanged(script(sql::LATEST).fetch_optional(&mut transaction).await?, &new.hash)? {
         return Ok(unchanged);
+    }
+    let kept = amount(&query(sql::BYTES).bind(tenant.as_str()).fetch_one(&mut transaction).await?, 0)?;
+    let used = kept.saturating_add(new.bytes());
+    if used > new.most_bytes {
+        return Err(StoreError::ScriptsSize { limit: new.most_bytes, used });
     }
     script(sql::COUNT_UP).execute(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
     let version = number(&script(sql::LAST_NUMBER).fetch_one(&mut transaction).await?, 0)?;

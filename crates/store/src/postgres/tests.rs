@@ -78,7 +78,7 @@ async fn nodes_that_claim_at_once_share_the_runs() {
     let acme = with_tenant(&one, "acme").await;
     join_all((0..60).map(|number| {
         let (one, acme) = (&one, &acme);
-        async move { one.queue_run(acme, &queued(number), None, 1000).await.unwrap() }
+        async move { one.queue_run(acme, &queued(number), None, 1000_u32.into()).await.unwrap() }
     }))
     .await;
     let other = with_tenant(&two, "other").await;
@@ -102,7 +102,7 @@ async fn a_lease_that_ran_out_is_taken_over_and_its_first_holder_writes_nothing(
     let (slow, quick) = (open(&url, &short).await, open(&url, &short).await);
     assert_eq!(slow.lease_time(), Some(short.lease));
     let acme = with_tenant(&slow, "acme").await;
-    slow.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    slow.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
     let first = claim(&slow, at(1), 1).await.remove(0);
     let leases = [first.lease.clone()];
     for _ in 0..5 {
@@ -131,7 +131,7 @@ async fn renewing_leases_waits_for_nobody_who_writes() {
     let store = open(&url, &options()).await;
     let acme = with_tenant(&store, "acme").await;
     for number in 1..=3 {
-        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 100_u32.into()).await.unwrap();
     }
     let claimed = claim(&store, at(9), 3).await;
     let mut leases: Vec<_> = claimed.iter().map(|claimed| claimed.lease.clone()).collect();
@@ -295,7 +295,7 @@ async fn queued_runs_are_hinted_at() {
     let number = std::cell::Cell::new(0);
     until("a queued run is told of", async || {
         number.set(number.get() + 1);
-        there.queue_run(&acme, &queued(number.get()), None, 1000).await.unwrap();
+        there.queue_run(&acme, &queued(number.get()), None, 1000_u32.into()).await.unwrap();
         let told = async { while !matches!(changes.next().await, Some(Notice::Queued(due)) if due >= at(1)) {} };
         timeout(Duration::from_millis(300), told).await.is_ok()
     })
@@ -316,7 +316,7 @@ async fn a_server_that_comes_back_is_used_again() {
         let begun = Instant::now();
         let error = store.tenant(&acme).await.unwrap_err();
         assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
-        assert!(store.queue_run(&acme, &queued(1), None, 100).await.is_err());
+        assert!(store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.is_err());
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
     // What is recorded meanwhile waits for the server.
@@ -371,13 +371,13 @@ async fn a_database_that_takes_no_writes_for_a_while_is_of_use_afterwards() {
     let make_room = of_all("DROP TRIGGER refuse ON TABLE");
 
     cluster.sql(database, &fill);
-    let refused = store.queue_run(&acme, &queued(1), None, 100).await;
+    let refused = store.queue_run(&acme, &queued(1), None, 100_u32.into()).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert!(store.ping().await.is_err(), "an accepted run shows it");
     assert!(store.tenant(&acme).await.unwrap().is_some(), "it can be read");
     cluster.sql(database, &make_room);
     until("the store is of use", async || store.ping().await.is_ok()).await;
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
 
     cluster.sql(database, &fill);
     store.record_run(&acme, &run(2, None, RunStatus::Succeeded), None).await.unwrap();

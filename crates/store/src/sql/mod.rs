@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod awaited;
 pub(crate) mod connections;
 pub(crate) mod documents;
+pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod objects;
 pub(crate) mod overview;

@@ -1,5 +1,14 @@
 //! Which objects belong to a row.
 
+/// The size of an object of the tenant whose row this is, which its key ends with: an id of 32 digits, a hash of 64 and a hyphen after each stand
+/// before it, and every prefix is one letter. Zero where there is no object.
+macro_rules! object_bytes {
+    ($row:literal, $column:literal, $kind:literal) => {
+        concat!("COALESCE(CAST(substr(", $row, ".", $column, ", length('t/' || ", $row, ".tenant || '/", $kind, "/') + 99) AS BIGINT), 0)")
+    };
+}
+pub(super) use object_bytes;
+
 /// Keys that [`used`] takes; fewer are filled up with empty ones.
 pub(crate) const AT_ONCE: usize = 64;
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::objects::object_bytes;
 use crate::RunFilter;
 use snaphook_model::RunStatus;
 
@@ -100,9 +101,14 @@ pub(crate) fn enqueue(rows: usize) -> String {
     text
 }
 
-/// How many runs of a tenant wait for their beginning, counted up to $2. Those that wait in the middle are bounded by nothing but the disk.
-pub(crate) const WAITING: &str =
-    "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 AND checkpoint IS NULL LIMIT $2) AS waiting";
+/// How many runs of a tenant wait for their beginning, counted up to $2, and what they take beside their records; no input is read for it. Those
+/// that wait in the middle are bounded by nothing but the disk.
+pub(crate) const WAITING: &str = concat!(
+    "SELECT COUNT(*), CAST(COALESCE(SUM(w.bytes), 0) AS BIGINT) FROM (SELECT octet_length(q.input) + ",
+    object_bytes!("q", "input_object", "inputs"),
+    " + COALESCE(octet_length(q.writes), 0) + COALESCE(octet_length(q.subject_values), 0) AS bytes \
+     FROM run_queue AS q WHERE q.tenant = $1 AND q.checkpoint IS NULL LIMIT $2) AS w"
+);
 /// The objects of a run in the queue: those of its row, and that of what was recorded of it so far.
 macro_rules! objects {
     () => {

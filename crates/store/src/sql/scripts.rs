@@ -1,5 +1,7 @@
 //! Scripts, versions and their bytes.
 
+use super::objects::object_bytes;
+
 pub(crate) const COUNT_UP: &str = "INSERT INTO scripts (tenant, name, last_version) VALUES ($1, $2, 1) \
      ON CONFLICT (tenant, name) DO UPDATE SET last_version = scripts.last_version + 1";
 pub(crate) const LAST_NUMBER: &str = "SELECT last_version FROM scripts WHERE tenant = $1 AND name = $2";
@@ -7,6 +9,14 @@ pub(crate) const ADD: &str =
     "INSERT INTO script_versions (tenant, script, version, hash, interpreter, record) VALUES ($1, $2, $3, $4, $5, $6)";
 pub(crate) const ADD_BYTES: &str = "INSERT INTO script_bytes \
      (tenant, script, version, source, component, source_object, component_object) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+/// What all versions of a tenant take. A few thousand rows at most, whose bytes are not read for it.
+pub(crate) const BYTES: &str = concat!(
+    "SELECT CAST(COALESCE(SUM(octet_length(b.source) + octet_length(b.component) + ",
+    object_bytes!("b", "source_object", "sources"),
+    " + ",
+    object_bytes!("b", "component_object", "components"),
+    "), 0) AS BIGINT) FROM script_bytes AS b WHERE b.tenant = $1"
+);
 /// Adds nothing when the imported version does not exist.
 pub(crate) const ADD_IMPORT: &str = "INSERT INTO script_imports (tenant, script, version, imported, imported_version) \
      SELECT v.tenant, $2, $3, v.script, v.version FROM script_versions AS v WHERE v.tenant = $1 AND v.script = $4 AND v.version = $5";

@@ -253,7 +253,7 @@ async fn a_queued_run_that_cannot_be_read_holds_up_no_other() {
     let (store, directory) = fresh().await;
     let (acme, other) = (with_tenant(&*store, "acme").await, with_tenant(&*store, "other").await);
     for (tenant, number) in [(&acme, 1), (&acme, 2), (&other, 3)] {
-        store.queue_run(tenant, &queued(number), None, 100).await.unwrap();
+        store.queue_run(tenant, &queued(number), None, 100_u32.into()).await.unwrap();
     }
     let mut connection = SqliteConnectOptions::new().filename(directory.path().join("snaphook.db")).connect().await.unwrap();
     let (damage, repair) =

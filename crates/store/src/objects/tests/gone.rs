@@ -169,6 +169,9 @@ async fn owners_are_looked_up_by_index() {
         crate::sql::objects::TAKE_QUEUED.to_owned(),
         crate::sql::objects::TAKE_RECORDINGS.to_owned(),
         crate::sql::retention::TAKE_USUAL.to_owned(),
+        crate::sql::history::TAKE.to_owned(),
+        crate::sql::history::COUNT.to_owned(),
+        crate::sql::history::OLDEST.to_owned(),
     ];
     for statement in statements {
         let plan = format!("EXPLAIN QUERY PLAN {statement}");

@@ -35,7 +35,7 @@ async fn without_the_storage_uploads_are_refused_and_recordings_are_kept() {
 
     // Runs have ended, and nobody can be told that they have not: what replays them goes into the database.
     store.record_run(&acme, &run(1, None, RunStatus::Succeeded), Some(recording("first"))).await.unwrap();
-    store.queue_run(&acme, &queued(2), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(2), None, 100_u32.into()).await.unwrap();
     let lease = claim(&store, at(5), 1).await.remove(0).lease;
     let begun = Instant::now();
     let ended = run(2, Some("orders"), RunStatus::Succeeded);
@@ -111,7 +111,7 @@ async fn who_writes_does_not_wait_for_anothers_object() {
     }
     // Both are on their way, and the right to write is free.
     with_tenant(&stored.store, "other").await;
-    stored.store.queue_run(&acme, &queued(2), Some(&recording("queued")), 100).await.unwrap();
+    stored.store.queue_run(&acme, &queued(2), Some(&recording("queued")), 100_u32.into()).await.unwrap();
     gate.open();
     adding.await.unwrap();
     assert_eq!(stored.store.recording(&acme, run_id(1)).await.unwrap(), Some(recording("text")));

@@ -56,7 +56,7 @@ async fn objects_go_when_their_run_moves_on_or_ends() {
     let stored = Stored::in_storage(0).await;
     let (store, s3) = (&stored.store, &stored.s3);
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(10), Some(&recording("queued")), 100).await.unwrap();
+    store.queue_run(&acme, &queued(10), Some(&recording("queued")), 100_u32.into()).await.unwrap();
     assert_eq!(counts(s3), [1, 0, 1]);
     assert!(keys(s3, "inputs")[0].starts_with("p/q/acme/inputs/"), "{:?}", s3.keys());
     let first = due(store, 10).await.remove(0);
@@ -98,7 +98,7 @@ async fn objects_go_when_their_run_moves_on_or_ends() {
 async fn what_was_recorded_of_a_run_stays_where_its_end_adds_nothing() {
     let stored = Stored::in_storage(0).await;
     let acme = with_tenant(&stored.store, "acme").await;
-    stored.store.queue_run(&acme, &queued(1), Some(&recording("queued")), 100).await.unwrap();
+    stored.store.queue_run(&acme, &queued(1), Some(&recording("queued")), 100_u32.into()).await.unwrap();
     let claimed = due(&stored.store, 1).await.remove(0);
     stored.store.end_run(&acme, Some(&claimed.lease), ending(&run(1, None, RunStatus::Failed), None, &[], None)).await.unwrap();
     assert_eq!(counts(&stored.s3), [0, 0, 1]);
@@ -112,10 +112,10 @@ async fn objects_go_with_runs_that_nobody_holds() {
     let (acme, other) = (with_tenant(store, "acme").await, with_tenant(store, "other").await);
     let waiting = |number| QueuedRun { record: run(number, Some("orders"), RunStatus::Waiting), ..queued(number) };
     for number in [1, 2] {
-        store.queue_run(&acme, &queued(number), None, 100).await.unwrap();
+        store.queue_run(&acme, &queued(number), None, 100_u32.into()).await.unwrap();
         save(store, &acme, None, &waiting(number + 2), ("here", Wake::At(at(1000)))).await.unwrap();
     }
-    store.queue_run(&other, &queued(5), None, 100).await.unwrap();
+    store.queue_run(&other, &queued(5), None, 100_u32.into()).await.unwrap();
     assert_eq!(counts(s3), [5, 2, 2]);
     let end = |record: RunRecord| (RunRecord { status: RunStatus::Cancelled, ..record }, Vec::new());
     for number in [1, 3] {
@@ -129,10 +129,10 @@ async fn objects_go_with_runs_that_nobody_holds() {
     assert_eq!(store.requeue_claimed().await.unwrap(), 0);
     assert_eq!(counts(s3), [2, 1, 2]);
     // Refused ones leave nothing.
-    for (tenant, most) in [(&acme, 0), (&crate::conformance::tenant("nobody"), 100)] {
-        store.queue_run(tenant, &queued(7), Some(&recording("refused")), most).await.unwrap_err();
+    for (tenant, most) in [(&acme, 0_u32), (&crate::conformance::tenant("nobody"), 100)] {
+        store.queue_run(tenant, &queued(7), Some(&recording("refused")), most.into()).await.unwrap_err();
     }
-    store.queue_run(&other, &queued(5), None, 100).await.unwrap_err();
+    store.queue_run(&other, &queued(5), None, 100_u32.into()).await.unwrap_err();
     assert_eq!(counts(s3), [2, 1, 2]);
     store.delete_tenant(&acme).await.unwrap();
     assert_eq!(counts(s3), [1, 0, 0]);
@@ -145,12 +145,12 @@ async fn a_row_is_written_after_its_objects() {
     let stored = Stored::in_storage(0).await;
     let (store, s3) = (&stored.store, &stored.s3);
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
     save(store, &acme, None, &queued(3), ("here", Wake::At(at(1000)))).await.unwrap();
     let (before, used, gate) = (s3.puts(), s3.keys(), Gate::closed());
     s3.answer_puts_after(&gate);
     let run = queued(2);
-    let mut queueing = store.queue_run(&acme, &run, None, 100);
+    let mut queueing = store.queue_run(&acme, &run, None, 100_u32.into());
     tokio::select! {
         queued = &mut queueing => panic!("nobody has acknowledged the object: {queued:?}"),
         () = s3.have_been_put(before + 1) => {}
@@ -172,7 +172,7 @@ async fn rows_of_an_earlier_release_still_run() {
     let stored = Stored::in_storage(0).await;
     let (store, s3) = (&stored.store, &stored.s3);
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
     save(store, &acme, None, &queued(2), ("here", Wake::At(at(9)))).await.unwrap();
     let mut connection = stored.connection().await;
     let earlier = "UPDATE run_queue SET input = '\"earlier\"', input_object = NULL, checkpoint_object = NULL, writes = NULL, \
@@ -194,8 +194,8 @@ async fn a_run_whose_object_is_missing_is_put_aside_and_can_be_cancelled() {
     let stored = Stored::in_storage(0).await;
     let (store, s3) = (&stored.store, &stored.s3);
     let acme = with_tenant(store, "acme").await;
-    store.queue_run(&acme, &queued(1), None, 100).await.unwrap();
-    store.queue_run(&acme, &queued(2), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(1), None, 100_u32.into()).await.unwrap();
+    store.queue_run(&acme, &queued(2), None, 100_u32.into()).await.unwrap();
     let (key, at_first) = (keys(s3, "inputs").remove(0), keys(s3, "inputs").len());
     let bytes = s3.get(&key).unwrap();
     s3.remove(&key);
@@ -204,7 +204,7 @@ async fn a_run_whose_object_is_missing_is_put_aside_and_can_be_cancelled() {
     s3.put(&key, bytes);
     let again = due(store, 3700).await.remove(0);
     store.end_run(&acme, Some(&again.lease), ending(&run(1, None, RunStatus::Succeeded), None, &[], None)).await.unwrap();
-    store.queue_run(&acme, &queued(3), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(3), None, 100_u32.into()).await.unwrap();
     keys(s3, "inputs").iter().for_each(|key| s3.remove(key));
     let end = |record: RunRecord| (RunRecord { status: RunStatus::Cancelled, ..record }, Vec::new());
     assert_eq!(store.cancel_run(&acme, run_id(3), &end).await.unwrap(), Cancelled::Done);
@@ -223,8 +223,8 @@ async fn a_node_that_cannot_reach_the_storage_leaves_the_run_to_another() {
     let there = node(&url, place(&s3, "p")).await;
     let acme = with_tenant(&here, "acme").await;
     let large = QueuedRun { input: snaphook_model::Payload::json(format!("\"{}\"", "x".repeat(2000))), ..queued(1) };
-    here.queue_run(&acme, &large, None, 100).await.unwrap();
-    here.queue_run(&acme, &queued(2), None, 100).await.unwrap();
+    here.queue_run(&acme, &large, None, 100_u32.into()).await.unwrap();
+    here.queue_run(&acme, &queued(2), None, 100_u32.into()).await.unwrap();
     assert_eq!(counts(&s3), [1, 0, 0]);
     link.take_down();
     let claimed = due(&here, 2).await;
@@ -233,7 +233,7 @@ async fn a_node_that_cannot_reach_the_storage_leaves_the_run_to_another() {
     assert_eq!(due(&there, 32).await.remove(0).run.input, large.input);
     // What is accepted meanwhile is kept in its row.
     let another = QueuedRun { record: run(20, Some("orders"), RunStatus::Queued), ..large.clone() };
-    here.queue_run(&acme, &another, Some(&recording("text")), 100).await.unwrap();
+    here.queue_run(&acme, &another, Some(&recording("text")), 100_u32.into()).await.unwrap();
     assert_eq!(counts(&s3), [1, 0, 0]);
     assert_eq!(due(&here, 20).await.remove(0).run.input, large.input);
     assert_eq!(there.run(&acme, run_id(20)).await.unwrap().unwrap().flow, Some(name("orders")));
@@ -247,9 +247,9 @@ async fn a_storage_that_hangs_holds_up_only_what_needs_it() {
     let acme = with_tenant(&store, "acme").await;
     let large = |number| QueuedRun { input: snaphook_model::Payload::json(format!("\"{}\"", "x".repeat(2000))), ..queued(number) };
     for number in 1..=9 {
-        store.queue_run(&acme, &large(number), None, 100).await.unwrap();
+        store.queue_run(&acme, &large(number), None, 100_u32.into()).await.unwrap();
     }
-    store.queue_run(&acme, &queued(10), None, 100).await.unwrap();
+    store.queue_run(&acme, &queued(10), None, 100_u32.into()).await.unwrap();
     let (before, gate) = (s3.gets(), Gate::closed());
     s3.answer_gets_after(&gate);
     let mut claims = store.claim_due_runs(at(10), 10).await.unwrap();

@@ -1,0 +1,376 @@
+//! What runs that have ended take, and the removal of the oldest of them.
+//!
+//! Counting all of a tenant's runs reads its whole history, so that is done seldom: what was counted is written down, and later only what has come
+//! since is added. That is an upper bound, as what goes by its time is not taken off; once it passes what may be kept, all is counted.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use snaphook_model::{RunId, TenantName};
+
+use super::OnSql;
+use super::objects::keys_of;
+use super::retention::{Emptied, RECORDS_AT_ONCE, RUNS_AT_ONCE, first_id, hold, write};
+use super::rows::{amount, form, text};
+use super::runs::RECORD;
+use crate::database::{Query, Row, query};
+use crate::sql::{history as sql, retention as retention_sql};
+use crate::{Excess, HistoryLook, HistoryStore, Relief, Relieved, RunPart, StoreError, StoreFuture};
+
+/// Runs that are counted at once: some milliseconds.
+const COUNTED_AT_ONCE: u32 = 500;
+
+/// Between two looks at a tenant; longer where a look takes long, so that they are a twentieth of the time at most.
+const PAUSE: SignedDuration = SignedDuration::from_secs(20);
+const PAUSE_PER_LOOK: u32 = 20;
+
+/// Nobody else looks for so long while a node counts; one that dies at it is followed by another then.
+const COUNTING: SignedDuration = SignedDuration::from_mins(15);
+
+/// The same after each step in which something is removed, so that no two nodes remove the same excess.
+const RELIEVING: SignedDuration = SignedDuration::from_mins(1);
+
+/// All is counted again after so long: runs that waited long end with old ids, and are not among those that have come since.
+const WHOLE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// After every id.
+const END: &str = "g";
+
+impl<S: OnSql> HistoryStore for S {
+    fn history_bytes<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, u64> {
+        Box::pin(async move { Ok(Known::of(self, tenant).await?.map_or(0, |known| known.bytes)) })
+    }
+
+    fn look_at_history<'a>(&'a self, tenant: &'a TenantName, look: HistoryLook) -> StoreFuture<'a, Option<Excess>> {
+        Box::pin(async move {
+            let Some(known) = Known::of(self, tenant).await?.filter(|known| known.may_be_more(&look)) else { return Ok(None) };
+            if !claim(self, tenant, look.now).await? {
+                return Ok(None);
+            }
+            let begun = Instant::now();
+            // What is settled stays so, also for a node whose clock is behind.
+            let settled_before = first_id(look.settled_before).max(known.upto.clone());
+            let newer = if known.is_old(look.now) { None } else { Some(count(self, tenant, &known, &settled_before).await?) };
+            let (counted, whole_at) = match newer.filter(|counted| counted.bytes() <= look.most) {
+                Some(counted) => (counted, known.whole_at),
+                None => (count(self, tenant, &Known::default(), &settled_before).await?, Some(look.now.as_microsecond())),
+            };
+            let next = later(look.now, PAUSE.max(SignedDuration::try_from(begun.elapsed() * PAUSE_PER_LOOK).unwrap_or(COUNTING)));
+            note(self, tenant, &counted, (settled_before.as_str(), whole_at, next)).await?;
+            let kept = counted.bytes();
+            if kept <= look.most {
+                return Ok(None);
+            }
+            Ok(Some(Excess { kept, middle: run_id(counted.middle())? }))
+        })
+    }
+
+    fn relieve<'a>(&'a self, tenant: &'a TenantName, relief: Relief) -> StoreFuture<'a, Relieved> {
+        Box::pin(async move {
+            let marks = query(sql::MARKS).bind(tenant.as_str()).read_optional(self.database()).await?;
+            let Some(marks) = marks else { return Ok(Relieved::default()) };
+            let step = Step {
+                relief,
+                after: relief.after.map(|run| run.to_string()).unwrap_or_default(),
+                until: relief.until.map_or_else(|| END.to_owned(), |run| run.to_string()),
+                usual_before: first_id(relief.usual_before),
+                mark: text(&marks, 0)?.to_owned(),
+                upto: marks.get::<Option<String>>(1)?.unwrap_or_default(),
+            };
+            match relief.part {
+                RunPart::Payloads => step.remove_payloads(self, tenant).await,
+                RunPart::Whole => step.delete(self, tenant).await,
+            }
+        })
+    }
+}
+
+/// What was written down of a tenant's runs.
+#[derive(Debug, Default)]
+struct Known {
+    bytes: u64,
+    /// Of the runs up to `upto`.
+    settled: u64,
+    /// Empty where nothing was counted.
+    upto: String,
+    whole_at: Option<i64>,
+    due_at: Option<i64>,
+    /// The last run; empty where there is none.
+    newest: String,
+}
+
+impl Known {
+    /// None for a tenant who does not exist.
+    async fn of(store: &impl OnSql, tenant: &TenantName) -> Result<Option<Self>, StoreError> {
+        let row = query(sql::KNOWN).bind(tenant.as_str()).read_optional(store.database()).await?;
+        row.map(|row| {
+            let id = |column| Ok::<_, StoreError>(row.get::<Option<String>>(column)?.unwrap_or_default());
+            Ok(Self {
+                bytes: amount(&row, 0)?,
+                settled: amount(&row, 1)?,
+                upto: id(2)?,
+                whole_at: row.get(3)?,
+                due_at: row.get(4)?,
+                newest: id(5)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Whether it is time to count, and worth it: there are runs that were not counted, or too many bytes, or the last count is old.
+    fn may_be_more(&self, look: &HistoryLook) -> bool {
+        let is_due = self.due_at.is_none_or(|due_at| due_at <= look.now.as_microsecond());
+        is_due && !self.newest.is_empty() && (self.newest > self.upto || self.bytes > look.most || self.is_old(look.now))
+    }
+
+    fn is_old(&self, now: Timestamp) -> bool {
+        self.whole_at.is_none_or(|whole_at| whole_at <= now.as_microsecond() - micros(WHOLE_AGAIN))
+    }
+}
+
+/// What runs take.
+#[derive(Debug, Default)]
+struct Counted {
+    settled: u64,
+    recent: u64,
+    /// Last runs of some hundred each, and what those take together.
+    parts: Vec<(String, u64)>,
+}
+
+impl Counted {
+    const fn bytes(&self) -> u64 {
+        self.settled.saturating_add(self.recent)
+    }
+
+    /// The run up to which half of what was counted is; empty where nothing was.
+    fn middle(&self) -> &str {
+        let half = self.parts.iter().map(|(_, bytes)| bytes).sum::<u64>() / 2;
+        let mut before = 0_u64;
+        let part = self.parts.iter().find(|(_, bytes)| {
+            before += bytes;
+            before >= half
+        });
+        part.map_or("", |(last, _)| last.as_str())
+    }
+}
+
+/// Adds to what is known what has come since.
+async fn count(store: &impl OnSql, tenant: &TenantName, known: &Known, settled_before: &str) -> Result<Counted, StoreError> {
+    let mut parts = Vec::new();
+    let settled = count_between(store, tenant, (known.upto.as_str(), settled_before), &mut parts).await?;
+    let recent = count_between(store, tenant, (settled_before, END), &mut parts).await?;
+    Ok(Counted { settled: known.settled.saturating_add(settled), recent, parts })
+}
+
+/// Some runs at a time, so that no reader keeps the database from tidying up for long.
+async fn count_between(
+    store: &impl OnSql,
+    tenant: &TenantName,
+    (after, until): (&str, &str),
+    parts: &mut Vec<(String, u64)>,
+) -> Result<u64, StoreError> {
+    let (mut after, mut bytes) = (after.to_owned(), 0_u64);
+    loop {
+        let some = between(sql::COUNT, tenant, &after, until).bind(COUNTED_AT_ONCE).read_optional(store.database()).await?;
+        let Some(row) = some else { return Ok(bytes) };
+        let Some(last) = row.get::<Option<String>>(0)? else { return Ok(bytes) };
+        let (runs, of_these) = (row.get::<i64>(1)?, amount(&row, 2)?);
+        drop(row);
+        bytes = bytes.saturating_add(of_these);
+        parts.push((last.clone(), of_these));
+        if runs < i64::from(COUNTED_AT_ONCE) {
+            return Ok(bytes);
+        }
+        after = last;
+    }
+}
+
+/// Keeps other nodes from counting. False: one of them does, or the tenant is gone.
+async fn claim(store: &impl OnSql, tenant: &TenantName, now: Timestamp) -> Result<bool, StoreError> {
+    let mut writer = store.database().write().await?;
+    let mut transaction = writer.begin_batch().await?;
+    let claim = query(sql::CLAIM).bind(tenant.as_str()).bind(later(now, COUNTING)).bind(now.as_microsecond());
+    let claimed = claim.fetch_optional(&mut transaction).await?.is_some();
+    let committed = transaction.commit().await?;
+    writer.finish(committed).await?;
+    Ok(claimed)
+}
+
+/// Writes down what was counted: up to where it is settled, when all was counted, and when to look again.
+async fn note(
+    store: &impl OnSql,
+    tenant: &TenantName,
+    counted: &Counted,
+    (upto, whole_at, next): (&str, Option<i64>, i64),
+) -> Result<(), StoreError> {
+    let mut writer = store.database().write().await?;
+    let mut transaction = writer.begin_batch().await?;
+    let note = query(sql::COUNTED).bind(tenant.as_str()).bind(signed(counted.bytes())).bind(signed(counted.settled));
+    note.bind(upto).bind(whole_at).bind(next).execute(&mut transaction).await?;
+    let committed = transaction.commit().await?;
+    writer.finish(committed).await
+}
+
+/// A step of removing, with ids as the statements know them.
+struct Step {
+    relief: Relief,
+    after: String,
+    until: String,
+    usual_before: String,
+    /// Payloads of usual runs up to this one are gone.
+    mark: String,
+    /// What was counted as settled.
+    upto: String,
+}
+
+/// What goes in a step.
+#[derive(Debug, Default)]
+struct Going {
+    /// The last run of which something goes; empty for none.
+    last: String,
+    bytes: u64,
+    /// The part of it that was counted as settled.
+    settled: u64,
+}
+
+impl Going {
+    /// Adds a run; breaks off with the one that makes it enough.
+    fn add(&mut self, step: &Step, run: &str, bytes: u64) -> ControlFlow<()> {
+        run.clone_into(&mut self.last);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if run <= step.upto.as_str() {
+            self.settled = self.settled.saturating_add(bytes);
+        }
+        if self.bytes >= step.relief.bytes { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Takes it off what was counted.
+    fn less<'q>(&self, step: &Step, tenant: &'q TenantName) -> Query<'q> {
+        let less = query(sql::LESS).bind(tenant.as_str()).bind(signed(self.bytes)).bind(signed(self.settled));
+        less.bind(later(step.relief.now, RELIEVING))
+    }
+}
+
+impl Step {
+    /// Empties the oldest records that have payloads, and removes what was recorded.
+    async fn remove_payloads(&self, store: &impl OnSql, tenant: &TenantName) -> Result<Relieved, StoreError> {
+        let (mut going, mut emptied) = (Going::default(), Vec::new());
+        let take = |row: &Row| {
+            let run = Emptied::of(row)?;
+            let before = text(row, 1)?.len();
+            let of_record = before.saturating_sub(run.text.as_ref().map_or(before, String::len));
+            let flow = going.add(self, &run.id, amount(row, 2)?.saturating_add(of_record as u64));
+            emptied.push(run);
+            Ok(flow)
+        };
+        let records = between(sql::OLDEST_RECORDS, tenant, &self.after, &self.until).bind(self.mark.as_str());
+        records.bind(self.usual_before.as_str()).bind(RECORDS_AT_ONCE).read_each(store.database(), take).await?;
+        if emptied.is_empty() {
+            return Ok(Relieved::default());
+        }
+        let mut writer = store.database().write().await?;
+        let mut transaction = writer.begin_batch().await?;
+        // Somebody else has gone on here; the next step begins where that one ended.
+        if hold(&mut transaction, tenant).await?.is_none_or(|(held, _)| held != self.mark) {
+            return Ok(Relieved { last: self.relief.after, more: true, ..Relieved::default() });
+        }
+        let objects = write(&mut transaction, tenant, &emptied).await?;
+        // All usual runs up to there that are surely in the store have lost their payloads.
+        let mark = going.last.as_str().min(self.usual_before.as_str());
+        if mark > self.mark.as_str() {
+            query(retention_sql::SET_PAYLOADS_MARK).bind(tenant.as_str()).bind(mark).execute(&mut transaction).await?;
+        }
+        going.less(self, tenant).execute(&mut transaction).await?;
+        let committed = transaction.commit().await?;
+        writer.finish(committed).await?;
+        store.parts().remove_objects(objects).await;
+        relieved(&going, emptied.len() as u64)
+    }
+
+    /// A statement about runs that may go as a whole, up to one of them.
+    fn may_go<'q>(&'q self, sql: &'static str, tenant: &'q TenantName, until: &'q str) -> Query<'q> {
+        between(sql, tenant, &self.after, until).bind(self.usual_before.as_str())
+    }
+
+    /// Deletes the oldest runs.
+    async fn delete(&self, store: &impl OnSql, tenant: &TenantName) -> Result<Relieved, StoreError> {
+        let mut going = Going::default();
+        let take = |row: &Row| Ok(going.add(self, text(row, 0)?, amount(row, 1)?));
+        self.may_go(sql::OLDEST, tenant, &self.until).bind(RUNS_AT_ONCE).read_each(store.database(), take).await?;
+        if going.last.is_empty() {
+            return Ok(Relieved::default());
+        }
+        let mut writer = store.database().write().await?;
+        let mut transaction = writer.begin_batch().await?;
+        if hold(&mut transaction, tenant).await?.is_none() {
+            return Ok(Relieved::default());
+        }
+        let objects = self.may_go(sql::TAKE, tenant, &going.last).fetch_all(&mut transaction).await?;
+        let deleted = self.may_go(sql::DELETE, tenant, &going.last).execute(&mut transaction).await?;
+        going.less(self, tenant).execute(&mut transaction).await?;
+        let committed = transaction.commit().await?;
+        writer.finish(committed).await?;
+        store.parts().remove_objects(keys_of(&objects, 1)?).await;
+        relieved(&going, deleted)
+    }
+}
+
+fn relieved(going: &Going, runs: u64) -> Result<Relieved, StoreError> {
+    Ok(Relieved { runs, bytes: going.bytes, last: Some(run_id(&going.last)?), more: true })
+}
+
+fn between<'q>(sql: &'static str, tenant: &'q TenantName, after: &'q str, until: &'q str) -> Query<'q> {
+    query(sql).bind(tenant.as_str()).bind(after).bind(until)
+}
+
+fn run_id(text: &str) -> Result<RunId, StoreError> {
+    text.parse().map_err(|error: uuid::Error| form(RECORD, error))
+}
+
+/// As a column holds it.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn later(now: Timestamp, after: SignedDuration) -> i64 {
+    now.as_microsecond().saturating_add(micros(after))
+}
+
+fn micros(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(newest: &str, upto: &str, bytes: u64) -> Known {
+        let at = Timestamp::UNIX_EPOCH.as_microsecond();
+        Known { bytes, settled: bytes, upto: upto.to_owned(), whole_at: Some(at), due_at: Some(at), newest: newest.to_owned() }
+    }
+
+    #[test]
+    fn a_look_is_taken_where_there_may_be_more() {
+        let look =
+            |seconds| HistoryLook { now: Timestamp::from_second(seconds).unwrap(), settled_before: Timestamp::UNIX_EPOCH, most: 100 };
+        assert!(known("02", "01", 0).may_be_more(&look(0)), "a run has come");
+        assert!(!known("02", "02", 100).may_be_more(&look(0)));
+        assert!(known("02", "02", 101).may_be_more(&look(0)), "there is too much still, or less may be kept now");
+        assert!(known("02", "02", 100).may_be_more(&look(24 * 3600)), "the count is a day old");
+        assert!(!known("02", "01", 101).may_be_more(&look(-1)), "it is not time yet");
+        assert!(!Known::default().may_be_more(&look(0)), "there is nothing");
+    }
+
+    #[test]
+    fn the_middle_is_where_half_of_the_bytes_are() {
+        let counted = |parts: &[(&str, u64)]| {
+            let parts = parts.iter().map(|(last, bytes)| ((*last).to_owned(), *bytes)).collect();
+            Counted { parts, ..Counted::default() }.middle().to_owned()
+        };
+        assert_eq!(counted(&[("1", 10), ("2", 50), ("3", 40)]), "2");
+        assert_eq!(counted(&[("1", 50), ("2", 50)]), "1");
+        assert_eq!(counted(&[("1", 7)]), "1");
+        assert_eq!(counted(&[]), "");
+    }
+}
