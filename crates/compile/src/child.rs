@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use rlimit::Resource;
+use snaphook_aside::make_way;
 use snaphook_model::{Code, Fault, Language};
 
 use crate::frame::{self, Answer, Found, FoundScript, Job, JobKind, Setup};
@@ -16,9 +17,6 @@ use crate::library::{Ask, LibraryScript, Wanted};
 
 /// Syntax trees are walked by recursion. Deep enough for any source that a person or a bundler writes; what is nested deeper ends the child.
 const STACK_BYTES: usize = 32 << 20;
-
-/// How nice a child is to its node, as `setpriority` counts: a tenth of its weight.
-const NICENESS: i32 = 10;
 
 /// The hidden subcommand that [`crate::Compiler`] starts. Reads its job from standard input and answers on standard output.
 #[must_use]
@@ -69,10 +67,7 @@ fn ask(scripts: Vec<Wanted>, from: &mut impl Read, to: &mut impl io::Write) -> i
 /// Resources of the process, given up for good.
 fn confine(setup: &Setup) -> io::Result<()> {
     // Whoever is called goes before whoever uploads. Threads that come later are as nice as this one.
-    // A node that is nicer already stays so.
-    if rustix::process::getpriority_process(None)? < NICENESS {
-        rustix::process::setpriority_process(None, NICENESS)?;
-    }
+    make_way();
     // A dump would hold what other tenants uploaded.
     Resource::CORE.set(0, 0)?;
     Resource::CPU.set(setup.cpu_s, setup.cpu_s + 1)?;

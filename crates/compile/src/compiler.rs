@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use snaphook_aside::Busy;
 use snaphook_model::{Code, Fault};
 use snaphook_telemetry::{held, metrics};
 use snaphook_wall::Mode;
@@ -152,7 +153,9 @@ impl Compiler {
         let inner = &self.inner;
         let header = frame::header(&Job { kind, bytes: bytes.len() as u64 }).map_err(ours)?;
         let mut worker = inner.worker(&header).await.map_err(ours)?;
+        let busy = Busy::new();
         let answered = timeout(inner.config.wall, worker.answer(bytes, library)).await;
+        drop(busy);
         let refilling = Arc::clone(inner);
         tokio::spawn(async move { refilling.refill().await });
         match answered {

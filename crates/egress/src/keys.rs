@@ -6,21 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use rustix::process::{getpriority_process, setpriority_process};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use snaphook_model::{Code, Fault, SignatureScheme, TenantName, find_placeholder};
 use snaphook_shares::{Part, Places};
-use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::{Egress, Secrets};
 
 /// Bytes that one signature with a private key is made of; it is made in one go. What is longer is signed by its digest.
 pub const MAX_SIGNED_BYTES: usize = 1 << 20;
-
-/// How nice a thread that signs is to the others of the process: as those are on which long invocations go on.
-const NICENESS: i32 = 10;
 
 /// An HMAC under way.
 pub struct Mac(Under);
@@ -87,12 +82,12 @@ impl Egress {
         }
         let place = self.signing.take(self.signing.holder(tenant), 1).await;
         let key = self.key(tenant, secrets, key)?;
-        apart(move || {
+        let signed = snaphook_aside::run("snaphook-sign", move || {
             // It is taken until the signature is there, also where nobody waits for that any more.
             let _place = place;
             private::sign(scheme, &key.text, &key.name, &data)
-        })
-        .await
+        });
+        signed.await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
     }
 
     /// The key with texts in the place of placeholders.
@@ -121,21 +116,6 @@ impl Egress {
         parts.iter().for_each(|part| text.extend_from_slice(part));
         Ok(Key { text, name: name.unwrap_or_else(|| "the key".to_owned()) })
     }
-}
-
-/// Does something on a thread that makes way for others. It is its own: a thread that has made way once cannot be hurried again.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
-    let (told, heard) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("snaphook-sign".to_owned()).spawn(move || {
-        let nice = getpriority_process(None).and_then(|now| if now < NICENESS { setpriority_process(None, NICENESS) } else { Ok(()) });
-        if let Err(error) = nice {
-            tracing::warn!(%error, "a signature is made with the priority of short invocations");
-        }
-        // Whoever asked may be gone.
-        drop(told.send(work()));
-    });
-    thread.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-    heard.await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
 }
 
 impl Mac {

@@ -17,8 +17,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_task::{Builder, Runnable};
-use rustix::process::{getpriority_process, setpriority_process};
 use rustix::time::{ClockId, clock_gettime};
+use snaphook_aside::{Busy, make_way};
 use snaphook_model::{TenantName, Weight};
 use tokio::runtime::Handle;
 
@@ -28,10 +28,6 @@ const SLICE: Duration = Duration::from_millis(1);
 /// Within this, a tenant's short invocations may have its part of the processors at any moment. Long enough that a burst of a quiet tenant's calls is
 /// less than its part, and shorter than people notice.
 const WINDOW: Duration = Duration::from_millis(100);
-
-/// How nice the threads are to the others of the process, as `setpriority` counts. Ten is a tenth of the weight of an ordinary thread: enough to
-/// get on beside a node that is full of short invocations, and little enough to make way for them.
-const NICENESS: i32 = 10;
 
 /// A future that may be polled on any thread.
 pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -59,6 +55,8 @@ struct Lanes {
     window: Option<Instant>,
     /// Of all lanes.
     weights: u64,
+    /// While anybody has a future here.
+    making_way: Option<Busy>,
     closed: bool,
 }
 
@@ -140,10 +138,7 @@ impl Drop for Background {
 
 /// A thread's whole life.
 fn work(queue: &Queue) {
-    let nice = getpriority_process(None).and_then(|now| if now < NICENESS { setpriority_process(None, NICENESS) } else { Ok(()) });
-    if let Err(error) = nice {
-        tracing::warn!(%error, "long invocations have the priority of short ones");
-    }
+    make_way();
     while let Some((tenant, runnable)) = queue.next() {
         let before = processor_time();
         runnable.run();
@@ -184,7 +179,10 @@ impl Queue {
 
     fn forget_idle(&self, lanes: &mut Lanes) {
         lanes.forget_idle();
-        self.busy.store(lanes.is_busy(), Ordering::Relaxed);
+        if !lanes.is_busy() {
+            lanes.making_way = None;
+            self.busy.store(false, Ordering::Relaxed);
+        }
     }
 
     fn ran(&self, tenant: &TenantName, spent: Duration) {
@@ -308,6 +306,7 @@ impl Member {
     fn join(queue: &Arc<Queue>, tenant: &TenantName, weight: Weight) -> Self {
         let mut lanes = queue.lanes();
         lanes.lane(tenant, Some(weight)).futures += 1;
+        lanes.making_way.get_or_insert_default();
         queue.busy.store(true, Ordering::Relaxed);
         drop(lanes);
         Self { queue: Arc::clone(queue), tenant: tenant.clone() }

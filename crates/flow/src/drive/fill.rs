@@ -28,12 +28,12 @@ impl Default for LongFillings {
 
 impl Inner {
     /// Fills in what `fill` fills in, with these values. The time that it takes is the tenant's, as that of its short invocations is.
-    pub(crate) async fn fill<T>(
+    pub(crate) async fn fill<T: Send>(
         &self,
         tenant: &Tenant,
         values: &Values,
         deadline: Instant,
-        fill: impl Fn(&Values) -> Result<T, Fault>,
+        fill: impl Fn(&Values) -> Result<T, Fault> + Sync,
     ) -> Result<T, Fault> {
         let counted = move |values: &Values| self.parts.sandbox.counted(&tenant.name, tenant.weight, || fill(values));
         self.fillings.fill(&tenant.name, values, deadline, counted).await
@@ -41,13 +41,13 @@ impl Inner {
 }
 
 impl LongFillings {
-    /// Fills in. It is pure, so a filling that turns out to be long is begun again where it holds nobody.
-    async fn fill<T>(
+    /// Fills in. It is pure, so a filling that turns out to be long is begun again aside, where it holds nobody.
+    async fn fill<T: Send>(
         &self,
         tenant: &TenantName,
         values: &Values,
         deadline: Instant,
-        fill: impl Fn(&Values) -> Result<T, Fault>,
+        fill: impl Fn(&Values) -> Result<T, Fault> + Sync,
     ) -> Result<T, Fault> {
         let short = values.within(AT_ONCE);
         match fill(&short) {
@@ -61,18 +61,19 @@ impl LongFillings {
                 "the run timed out: its time was over before the request's templates could be filled in",
             ));
         };
-        let fill = || fill(values);
-        match Handle::current().runtime_flavor() {
+        let fill = || snaphook_aside::run_borrowed("snaphook-fill", || fill(values));
+        let filled = match Handle::current().runtime_flavor() {
             // The worker's other tasks go on elsewhere.
             RuntimeFlavor::MultiThread => tokio::task::block_in_place(fill),
             _ => fill(),
-        }
+        };
+        filled.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -83,17 +84,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_filling_is_done_again_with_the_whole_budget() {
-        let (places, tries, acme) = (LongFillings::default(), Cell::new(0), tenant("acme"));
+        let (places, tries, acme) = (LongFillings::default(), AtomicU32::new(0), tenant("acme"));
         let fill = |work: u64| {
             let (places, tries, acme) = (&places, &tries, &acme);
             async move {
-                tries.set(0);
+                tries.store(0, Ordering::Relaxed);
                 let fill = |values: &Values| {
-                    tries.set(tries.get() + 1);
+                    tries.fetch_add(1, Ordering::Relaxed);
                     values.spend_for_test(work)
                 };
                 let filled = places.fill(acme, &Values::default(), Instant::now() + Duration::from_secs(60), fill).await;
-                (filled.map_err(|fault| fault.code), tries.get())
+                (filled.map_err(|fault| fault.code), tries.load(Ordering::Relaxed))
             }
         };
         assert_eq!(fill(AT_ONCE).await, (Ok(()), 1));

@@ -1,5 +1,5 @@
-//! How many runs of each tenant wait for their beginning, and what they take, as this node counted them a moment ago: a queue of thousands is not
-//! counted for every few runs that are added to it.
+//! How much of each tenant waits for its beginning: runs, and what they take. A queue of thousands is not counted for every few runs that are added
+//! to it, nor for every one that is refused: what was counted a moment ago is carried on.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,20 @@ use std::time::{Duration, Instant};
 
 use snaphook_model::TenantName;
 
-use crate::QueueRoom;
+use super::rows::amount;
+use crate::database::{Transaction, query};
+use crate::sql::runs as sql;
+use crate::{QueueRoom, StoreError};
 
-/// A count is of use for so long. Meanwhile other nodes may add runs, far fewer than the half of the room that is kept for them.
+/// A count is of use for so long where there is much room, or none. Meanwhile other nodes may add runs, far fewer than half of the room; and whoever
+/// was refused comes later than that.
 const FRESH: Duration = Duration::from_millis(100);
+
+/// The same past the half of the room, where other nodes may be about to fill the rest.
+const FRESH_WHEN_NEAR: Duration = Duration::from_millis(20);
+
+/// Bytes are counted so seldom: each row is looked at for it, where runs are counted in an index.
+const FRESH_BYTES: Duration = Duration::from_secs(1);
 
 /// Tenants from which on counts that are not fresh any more are forgotten.
 const MANY: usize = 1024;
@@ -49,30 +59,87 @@ pub(super) struct Counts(Mutex<HashMap<TenantName, Count>>);
 #[derive(Debug)]
 struct Count {
     at: Instant,
-    /// Those that were there, and those that this node has added since.
+    bytes_at: Instant,
+    /// What was there, with what this node has added since and without what it has ended. What such a run took is taken to be what all take.
     waiting: Load,
 }
 
-impl Counts {
-    /// Whether `more` of a tenant has room for sure, which it then takes. Past the half of `most` it has to be counted.
-    pub(super) fn have_room(&self, tenant: &TenantName, more: Load, most: Load) -> bool {
-        let mut counts = self.counts();
-        let Some(count) = counts.get_mut(tenant).filter(|count| count.at.elapsed() < FRESH) else { return false };
-        let with_these = count.waiting.plus(more);
-        let fits = with_these.fits(most.half());
-        if fits {
-            count.waiting = with_these;
+impl Count {
+    /// Whether it has room for `more`, which it then takes; none where it has to be counted.
+    fn take(&mut self, more: Load, most: Load) -> Option<Result<(), Load>> {
+        let with_these = self.waiting.plus(more);
+        let near = with_these.fits(most) && !with_these.fits(most.half());
+        if self.at.elapsed() >= if near { FRESH_WHEN_NEAR } else { FRESH } {
+            return None;
         }
-        fits
+        if !with_these.fits(most) {
+            return Some(Err(with_these));
+        }
+        self.waiting = with_these;
+        Some(Ok(()))
+    }
+}
+
+impl Counts {
+    /// That there is no room for `more`, as far as that is known without counting: nothing needs to be begun for it.
+    pub(super) fn refusal(&self, tenant: &TenantName, more: Load, most: QueueRoom) -> Option<StoreError> {
+        let counts = self.counts();
+        let count = counts.get(tenant).filter(|count| count.at.elapsed() < FRESH)?;
+        let with_these = count.waiting.plus(more);
+        (!with_these.fits(most.into())).then(|| refused(with_these, most))
     }
 
-    /// So many were counted, those that are added now among them.
-    pub(super) fn counted(&self, tenant: &TenantName, waiting: Load) {
+    /// Takes room for `more` of a tenant, counting what is there where that is not known.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] and [`StoreError::QueueSize`] when there is none; the outer one when the database fails.
+    pub(super) async fn take(
+        &self,
+        transaction: &mut Transaction<'_>,
+        tenant: &TenantName,
+        more: Load,
+        most: QueueRoom,
+    ) -> Result<Result<(), StoreError>, StoreError> {
+        let known = |this: &Self| this.counts().get_mut(tenant).and_then(|count| count.take(more, most.into()));
+        let taken = match known(self) {
+            Some(taken) => taken,
+            None => {
+                self.count(transaction, tenant, most.runs).await?;
+                // Just counted, so it is known.
+                known(self).unwrap_or(Ok(()))
+            }
+        };
+        Ok(taken.map_err(|with_these| refused(with_these, most)))
+    }
+
+    /// A run of a tenant has gone from the queue.
+    pub(super) fn ended(&self, tenant: &TenantName) {
+        if let Some(Count { waiting, .. }) = self.counts().get_mut(tenant) {
+            waiting.bytes -= waiting.bytes / waiting.runs.max(1);
+            waiting.runs = waiting.runs.saturating_sub(1);
+        }
+    }
+
+    /// Counts at most so many runs.
+    async fn count(&self, transaction: &mut Transaction<'_>, tenant: &TenantName, runs: u32) -> Result<(), StoreError> {
+        let known = self
+            .counts()
+            .get(tenant)
+            .filter(|count| count.bytes_at.elapsed() < FRESH_BYTES)
+            .map(|count| (count.bytes_at, count.waiting.bytes));
+        let statement = if known.is_some() { sql::WAITING } else { sql::WAITING_WITH_BYTES };
+        let row = query(statement).bind(tenant.as_str()).bind(runs).fetch_one(transaction).await?;
+        let at = Instant::now();
+        let (bytes_at, bytes) = match known {
+            Some(known) => known,
+            None => (at, amount(&row, 1)?),
+        };
         let mut counts = self.counts();
         if counts.len() >= MANY {
             counts.retain(|_, count| count.at.elapsed() < FRESH);
         }
-        counts.insert(tenant.clone(), Count { at: Instant::now(), waiting });
+        counts.insert(tenant.clone(), Count { at, bytes_at, waiting: Load { runs: amount(&row, 0)?, bytes } });
+        Ok(())
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<TenantName, Count>> {
@@ -81,24 +148,48 @@ impl Counts {
     }
 }
 
+fn refused(with_these: Load, most: QueueRoom) -> StoreError {
+    if with_these.runs > most.runs.into() {
+        return StoreError::Full(most.runs);
+    }
+    StoreError::QueueSize { limit: most.bytes, used: with_these.bytes }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::tenant;
 
     #[test]
-    fn only_the_first_half_of_the_room_goes_by_an_earlier_count() {
-        let (counts, acme) = (Counts::default(), tenant("acme"));
+    fn a_count_is_carried_on_and_counted_again_sooner_where_room_is_short() {
         let runs = |runs| Load { runs, bytes: 10 * runs };
-        let have_room = |more, most| counts.have_room(&acme, runs(more), runs(most));
-        assert!(!have_room(1, 100), "nobody has counted");
-        counts.counted(&acme, runs(30));
-        assert!(!counts.have_room(&tenant("other"), runs(1), runs(100)));
-        assert!(have_room(15, 100) && have_room(5, 100));
-        assert!(!have_room(1, 100), "51 of 100");
-        assert!(have_room(1, 200));
-        assert!(!counts.have_room(&acme, Load { runs: 1, bytes: 1000 }, runs(200)), "few, and large");
-        counts.counts().get_mut(&acme).unwrap().at -= FRESH;
-        assert!(!have_room(1, 1000), "that was long ago");
+        let now = Instant::now();
+        let mut count = Count { at: now, bytes_at: now, waiting: runs(30) };
+        assert_eq!(count.take(runs(15), runs(100)), Some(Ok(())));
+        assert_eq!(count.take(runs(10), runs(100)), Some(Ok(())), "55 of 100");
+        assert_eq!(count.take(runs(46), runs(100)), Some(Err(runs(101))));
+        assert_eq!(count.take(Load { runs: 1, bytes: 1000 }, runs(100)), Some(Err(Load { runs: 56, bytes: 1550 })), "few, and large");
+        count.at -= FRESH_WHEN_NEAR;
+        assert_eq!(count.take(runs(1), runs(100)), None, "others may have added some");
+        assert_eq!(count.take(runs(1), runs(200)), Some(Ok(())), "56 of 200");
+        assert_eq!(count.take(runs(1), runs(56)), Some(Err(runs(57))), "whoever is refused may come later");
+        count.at -= FRESH;
+        assert_eq!(count.take(runs(1), runs(1000)), None, "that was long ago");
+        assert_eq!(count.take(runs(1), runs(1)), None);
+    }
+
+    #[test]
+    fn what_ends_makes_room_at_once() {
+        let (counts, acme) = (Counts::default(), crate::conformance::tenant("acme"));
+        let (now, one) = (Instant::now(), Load { runs: 1, bytes: 30 });
+        let most = QueueRoom { runs: 3, bytes: 90 };
+        assert!(counts.refusal(&acme, one, most).is_none(), "nobody has counted");
+        counts.counts().insert(acme.clone(), Count { at: now, bytes_at: now, waiting: Load { runs: 3, bytes: 90 } });
+        assert!(matches!(counts.refusal(&acme, one, most), Some(StoreError::Full(3))));
+        assert!(matches!(counts.refusal(&acme, one, 100_u32.into()), None));
+        assert!(matches!(counts.refusal(&acme, one, QueueRoom { runs: 9, ..most }), Some(StoreError::QueueSize { limit: 90, used: 120 })));
+        counts.ended(&acme);
+        assert!(counts.refusal(&acme, one, most).is_none());
+        (0..5).for_each(|_| counts.ended(&acme));
+        assert_eq!(counts.counts()[&acme].waiting, Load::default());
     }
 }

@@ -11,7 +11,7 @@ use super::objects::{Held, keys_of};
 use super::queue::PendingRun;
 use super::recordings::PackedRecording;
 use super::room::Load;
-use super::rows::{amount, form, from_json, tenant_name, text, time, to_json};
+use super::rows::{form, from_json, tenant_name, text, time, to_json};
 use super::together::{Brought, Ending, Queueing, Work, Written};
 use super::waiting::{add_events, event_texts, hear};
 use super::{OnSql, Parts, recordings, run_lists, state};
@@ -190,21 +190,20 @@ async fn queue(
     input: Held,
     most: QueueRoom,
 ) -> Result<(), StoreError> {
+    let more = Load { runs: 1, bytes: queue_bytes(run)? };
+    let counts = store.parts().together.counts();
+    if let Some(refused) = counts.refusal(tenant, more, most) {
+        return Err(refused);
+    }
     let written = Written::of(tenant, &run.record, recording.clone())?;
     // With its record, where somebody asked for it; then it is none of the many that come at once.
     let alone = store.author().is_some();
-    if !alone && store.parts().bring(Work::Queue(Queueing::of(written, run, input.clone(), most)?)).await? != Brought::Apart {
+    if !alone && store.parts().bring(Work::Queue(Queueing::of(written, run, input.clone(), (more, most))?)).await? != Brought::Apart {
         return Ok(());
     }
     let mut writer = store.database().write().await?;
     let mut transaction = writer.begin().await?;
-    let with_this = waiting(&mut transaction, tenant, most.runs).await?.plus(Load { runs: 1, bytes: queue_bytes(run)? });
-    if with_this.runs > u64::from(most.runs) {
-        return Err(StoreError::Full(most.runs));
-    }
-    if with_this.bytes > most.bytes {
-        return Err(StoreError::QueueSize { limit: most.bytes, used: with_this.bytes });
-    }
+    counts.take(&mut transaction, tenant, more, most).await??;
     enqueue(&mut transaction, tenant, run, &input).await?;
     if let Some(recording) = recording {
         recording.put(&mut transaction, tenant, run.record.id).await?;
@@ -255,6 +254,7 @@ async fn end(
     }
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
+    parts.together.counts().ended(tenant);
     if let Some((next, _)) = next {
         parts.database.hint_queued(next.record.started_at.as_microsecond());
     }
@@ -317,12 +317,6 @@ fn insert_error(run: &QueuedRun, error: sqlx::Error) -> StoreError {
         sqlx::Error::Database(inner) if inner.is_unique_violation() => StoreError::Exists(format!("run {}", run.record.id)),
         _ => error.into(),
     }
-}
-
-/// What of a tenant's runs waits for its beginning: so many of them are counted at most.
-pub(super) async fn waiting(transaction: &mut Transaction<'_>, tenant: &TenantName, runs: u32) -> Result<Load, StoreError> {
-    let row = query(sql::WAITING).bind(tenant.as_str()).bind(runs).fetch_one(transaction).await?;
-    Ok(Load { runs: amount(&row, 0)?, bytes: amount(&row, 1)? })
 }
 
 /// What a run takes in the queue, beside its record.

@@ -1,10 +1,9 @@
 //! Runs that are queued, and runs that end, at the same moment share a transaction: its statements and its way to the disk cost as much for many
 //! as for one. Who comes while one is under way shares the next.
 //!
-//! Only what goes as expected is done here. When anything does not (a tenant who is gone, a lease that was lost, a full queue), nothing is
-//! written, and everybody does it alone, which says whose fault it was.
+//! Only what goes as expected is done here. When anything does not (a tenant who is gone, a lease that was lost), nothing is written, and everybody
+//! does it alone, which says whose fault it was. A full queue is expected: its runs are refused, and the others written.
 
-use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -16,7 +15,7 @@ use super::objects::{Held, keys_of};
 use super::recordings::PackedRecording;
 use super::room::{Counts, Load};
 use super::rows::{text, to_json};
-use super::runs::{RECORD, kept_until, queue_bytes, summary_text, values_text, waiting, writes_text};
+use super::runs::{RECORD, kept_until, summary_text, values_text, writes_text};
 use super::waiting::hear;
 use super::writer;
 use crate::database::{Database, PATIENCE, Query, Row, Transaction, made_query};
@@ -45,10 +44,8 @@ pub(super) struct Queueing {
     flow_version: Option<u32>,
     writes: Option<String>,
     values: Option<String>,
-    /// What it takes in the queue.
-    bytes: u64,
-    /// So much of the tenant's runs may wait.
-    most: QueueRoom,
+    /// What it takes in the queue, and how much of the tenant's runs may wait there.
+    room: (Load, QueueRoom),
 }
 
 /// A run that was held and ends.
@@ -126,16 +123,15 @@ impl Written {
 }
 
 impl Queueing {
-    pub(super) fn of(run: Written, queued: &QueuedRun, input: Held, most: QueueRoom) -> Result<Self, StoreError> {
+    pub(super) fn of(run: Written, queued: &QueuedRun, input: Held, room: (Load, QueueRoom)) -> Result<Self, StoreError> {
         Ok(Self {
             run,
             content_type: queued.input.content_type.clone(),
             flow_version: queued.record.flow_version,
             writes: writes_text(queued, input.key().is_some())?,
-            bytes: queue_bytes(queued)?,
             input,
             values: values_text(queued)?,
-            most,
+            room,
         })
     }
 }
@@ -147,6 +143,11 @@ impl Ending {
 }
 
 impl Together {
+    /// What waits in the queues.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// Writes it with whatever else waits. Durable when this says that it was done.
     pub(super) async fn bring(&self, database: &Arc<Database>, work: Work) -> Result<Brought, StoreError> {
         let (told, mut outcome) = oneshot::channel();
@@ -177,11 +178,11 @@ impl Together {
         tokio::spawn(async move {
             let (records, begun) = (work.len(), Instant::now());
             let runs: Vec<_> = work.iter().map(Work::run).collect();
-            let outcome = write(&database, &counts, work, turn).await;
+            let mut outcome = write(&database, &counts, work, turn).await;
             writer::count("runs", records, begun);
             for (run, told) in runs.into_iter().zip(told) {
-                let outcome = match &outcome {
-                    Ok(Some(had)) => Ok(Brought::Done(had.of(&run))),
+                let outcome = match &mut outcome {
+                    Ok(Some(put)) => put.of(&run).map(Brought::Done),
                     Ok(None) => Ok(Brought::Apart),
                     Err(error) => Err(StoreError::Unavailable(error.to_string().into())),
                 };
@@ -193,6 +194,23 @@ impl Together {
 
     fn pending(&self) -> std::sync::MutexGuard<'_, Vec<(Work, Told)>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a transaction's runs: mostly nothing to tell.
+#[derive(Debug)]
+struct Put {
+    had: Had,
+    /// Runs that found no room in the queue.
+    refused: Vec<(RunOf, StoreError)>,
+}
+
+impl Put {
+    fn of(&mut self, run: &RunOf) -> Result<Vec<String>, StoreError> {
+        match self.refused.iter().position(|(of, _)| of == run) {
+            Some(at) => Err(self.refused.swap_remove(at).1),
+            None => Ok(self.had.of(run)),
+        }
     }
 }
 
@@ -215,9 +233,8 @@ impl Had {
     }
 }
 
-/// One transaction for all of it; gives what ended runs had, or nothing where nothing was written. An error is one of the commit, after which
-/// nobody knows.
-async fn write(database: &Database, counts: &Counts, work: Vec<Work>, turn: OwnedMutexGuard<()>) -> Result<Option<Had>, StoreError> {
+/// One transaction for all of it; nothing where nothing was written. An error is one of the commit, after which nobody knows.
+async fn write(database: &Database, counts: &Counts, work: Vec<Work>, turn: OwnedMutexGuard<()>) -> Result<Option<Put>, StoreError> {
     let (mut queueing, mut ending) = (Vec::new(), Vec::new());
     for work in work {
         match work {
@@ -227,8 +244,9 @@ async fn write(database: &Database, counts: &Counts, work: Vec<Work>, turn: Owne
     }
     let Ok(mut writer) = database.write().await else { return Ok(None) };
     let Ok(mut transaction) = writer.begin().await else { return Ok(None) };
-    let had = match put(&mut transaction, counts, queueing, ending).await {
-        Ok(Some(had)) => had,
+    let tenants: Vec<_> = ending.iter().map(|run| run.run.tenant.clone()).collect();
+    let put = match put(&mut transaction, counts, queueing, ending).await {
+        Ok(Some(put)) => put,
         Ok(None) => return Ok(None),
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "runs are written one by one");
@@ -239,7 +257,8 @@ async fn write(database: &Database, counts: &Counts, work: Vec<Work>, turn: Owne
     // The next transaction need not wait until this one is on the disk.
     drop(turn);
     writer.finish(committed).await?;
-    Ok(Some(had))
+    tenants.iter().for_each(|tenant| counts.ended(tenant));
+    Ok(Some(put))
 }
 
 async fn put(
@@ -247,10 +266,8 @@ async fn put(
     counts: &Counts,
     mut queueing: Vec<Queueing>,
     mut ending: Vec<Ending>,
-) -> Result<Option<Had>, StoreError> {
-    if !have_room(transaction, counts, &queueing).await? {
-        return Ok(None);
-    }
+) -> Result<Option<Put>, StoreError> {
+    let refused = refuse(transaction, counts, &mut queueing).await?;
     // In the order in which rows are locked: callbacks, the queue, then the runs.
     for run in &ending {
         if let Some(heard) = &run.heard {
@@ -277,7 +294,7 @@ async fn put(
         query.bind(run.tenant.as_str()).bind(run.id.as_str()).bind(*seq).bind(text.as_str())
     })
     .await?;
-    Ok(Some(had))
+    Ok(Some(Put { had, refused }))
 }
 
 /// Takes runs that end out of the queue; nothing where one of them is not held any more.
@@ -298,25 +315,21 @@ async fn dequeue(transaction: &mut Transaction<'_>, ending: &[Ending]) -> Result
     Ok((held == ending.len()).then_some(had))
 }
 
-/// Whether all of these tenants' runs find a place in the queue.
-async fn have_room(transaction: &mut Transaction<'_>, counts: &Counts, queueing: &[Queueing]) -> Result<bool, StoreError> {
-    let mut of_tenant = HashMap::<&TenantName, (Load, QueueRoom)>::new();
-    for run in queueing {
-        let (more, most) = of_tenant.entry(&run.run.tenant).or_insert((Load::default(), run.most));
-        *more = more.plus(Load { runs: 1, bytes: run.bytes });
-        *most = QueueRoom { runs: most.runs.min(run.most.runs), bytes: most.bytes.min(run.most.bytes) };
-    }
-    for (tenant, (more, most)) in of_tenant {
-        if counts.have_room(tenant, more, most.into()) {
-            continue;
+/// Takes out those that find no room in their tenant's queue.
+async fn refuse(
+    transaction: &mut Transaction<'_>,
+    counts: &Counts,
+    queueing: &mut Vec<Queueing>,
+) -> Result<Vec<(RunOf, StoreError)>, StoreError> {
+    let mut refused = Vec::new();
+    for run in mem::take(queueing) {
+        let (more, most) = run.room;
+        match counts.take(transaction, &run.run.tenant, more, most).await? {
+            Ok(()) => queueing.push(run),
+            Err(error) => refused.push(((run.run.tenant.to_string(), run.run.id), error)),
         }
-        let with_these = waiting(transaction, tenant, most.runs).await?.plus(more);
-        if !with_these.fits(most.into()) {
-            return Ok(false);
-        }
-        counts.counted(tenant, with_these);
     }
-    Ok(true)
+    Ok(refused)
 }
 
 /// Binds rows to statements of a few sizes, so that all of them stay prepared; gives the number of rows written.

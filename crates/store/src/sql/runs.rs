@@ -101,9 +101,11 @@ pub(crate) fn enqueue(rows: usize) -> String {
     text
 }
 
-/// How many runs of a tenant wait for their beginning, counted up to $2, and what they take beside their records; no input is read for it. Those
-/// that wait in the middle are bounded by nothing but the disk.
-pub(crate) const WAITING: &str = concat!(
+/// How many runs of a tenant wait for their beginning, counted up to $2. Those that wait in the middle are bounded by nothing but the disk.
+pub(crate) const WAITING: &str =
+    "SELECT COUNT(*) FROM (SELECT id FROM run_queue WHERE tenant = $1 AND checkpoint IS NULL LIMIT $2) AS waiting";
+/// The same, and what they take beside their records; no input is read for it.
+pub(crate) const WAITING_WITH_BYTES: &str = concat!(
     "SELECT COUNT(*), CAST(COALESCE(SUM(w.bytes), 0) AS BIGINT) FROM (SELECT octet_length(q.input) + ",
     object_bytes!("q", "input_object", "inputs"),
     " + COALESCE(octet_length(q.writes), 0) + COALESCE(octet_length(q.subject_values), 0) AS bytes \

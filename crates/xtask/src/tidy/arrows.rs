@@ -5,19 +5,31 @@ use serde_json::Value;
 use crate::run::{cargo, output};
 
 /// Ours, and which of ours each may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("snaphook-model", &[]),
     ("snaphook-interpreter", &[]),
     ("snaphook-shares", &[]),
+    ("snaphook-aside", &[]),
     ("snaphook-wall", &[]),
     ("snaphook-telemetry", &["snaphook-model"]),
-    ("snaphook-sandbox", &["snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
-    ("snaphook-egress", &["snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
+    ("snaphook-sandbox", &["snaphook-aside", "snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
+    ("snaphook-egress", &["snaphook-aside", "snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
     ("snaphook-store", &["snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
-    ("snaphook-compile", &["snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-telemetry", "snaphook-wall"]),
+    (
+        "snaphook-compile",
+        &["snaphook-aside", "snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-telemetry", "snaphook-wall"],
+    ),
     (
         "snaphook-flow",
-        &["snaphook-egress", "snaphook-model", "snaphook-sandbox", "snaphook-shares", "snaphook-store", "snaphook-telemetry"],
+        &[
+            "snaphook-aside",
+            "snaphook-egress",
+            "snaphook-model",
+            "snaphook-sandbox",
+            "snaphook-shares",
+            "snaphook-store",
+            "snaphook-telemetry",
+        ],
     ),
     ("snaphook-dashboard", &[]),
     (
