@@ -1,17 +1,24 @@
-//! Deciding whether to take work now: bounded requests in flight, of the node and of each tenant, and bounded memory for their bodies.
+//! Deciding whether to take work now: bounded requests in flight, of the node and of each tenant, and bounded memory for their bodies. And whose
+//! request begins next: of all that have come, one tenant's after the other's, so that whoever sends a thousand at once is behind himself.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::Extensions;
 use snaphook_model::{Code, Fault, Tenant};
-use snaphook_shares::{Ledger, Part};
+use snaphook_shares::{Ledger, Part, Places};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
 use crate::quotas::{Kind, Place, Quotas};
 use crate::room::{BodyMemory, BodyRoom, Sender};
 
-/// What the node has room for. Nothing queues here: who finds no room is told when to come again.
+/// Longest that a request waits for its turn. Each takes less than a millisecond, so this is for a node that has lost its processors.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the node has room for. Who finds no room is told when to come again.
 pub(crate) struct Admission {
     /// Of all requests, also of those of which nobody knows yet whose they are.
     requests: Arc<Semaphore>,
@@ -19,6 +26,9 @@ pub(crate) struct Admission {
     known: Arc<Mutex<Ledger<Sender>>>,
     quotas: Quotas,
     bodies: Arc<BodyMemory>,
+    /// As many requests begin at once as threads can work on, so that what waits does so here, in fair order, and not in the runtime's one line. All
+    /// of them may be one tenant's, as long as nobody else is there.
+    turns: Arc<Places>,
 }
 
 /// Room for one request, given back when dropped.
@@ -26,6 +36,8 @@ pub(crate) struct Admission {
 pub(crate) struct Permit {
     /// Among the tenant's own, as soon as it is known whose the request is. Before the node's: who gets that in its place may be the same tenant.
     of_tenant: Mutex<OfTenant>,
+    /// Its turn to begin, until it waits for something.
+    turn: Mutex<Option<snaphook_shares::Place>>,
     _request: OwnedSemaphorePermit,
 }
 
@@ -50,36 +62,61 @@ impl Admission {
             known: Arc::new(Mutex::new(Ledger::new(max_requests as u64, Part::HALF))),
             quotas: Quotas::new(max_requests),
             bodies: Arc::new(BodyMemory::new(body_bytes)),
+            turns: Places::new(threads(), Part::one_in(1)),
         }
     }
 
     /// A permit for one request, before its body is read.
     pub(crate) fn admit(&self) -> Result<Permit, Problem> {
         match Arc::clone(&self.requests).try_acquire_owned() {
-            Ok(request) => Ok(Permit { of_tenant: Mutex::default(), _request: request }),
+            Ok(request) => Ok(Permit { of_tenant: Mutex::default(), turn: Mutex::default(), _request: request }),
             Err(_) => Err(Problem::overloaded("this node has as many requests in flight as it takes")),
         }
     }
 
-    /// A place among a tenant's requests, held as long as the permit that is among the request's extensions.
-    pub(crate) fn admit_for(&self, tenant: &Tenant, kind: Kind, extensions: &Extensions) -> Result<(), Problem> {
+    /// A place among a tenant's requests, held as long as the permit that is among the request's extensions; and its turn.
+    pub(crate) async fn admit_for(&self, tenant: &Tenant, kind: Kind, extensions: &Extensions) -> Result<(), Problem> {
         let permit = extensions.get::<Arc<Permit>>().ok_or_else(|| Problem::internal("a request without a permit asks for a tenant's"))?;
-        // First, since it says what the tenant itself can change.
-        let place = self.quotas.admit(tenant, kind)?;
+        let within_quota = self.place_for(tenant, kind, permit)?;
+        // Also before a refusal: telling a thousand that they are too many is work, too.
+        self.turn_for(sender(tenant, kind), permit).await?;
+        within_quota
+    }
+
+    /// A place; or a refusal, the inner one by the tenant's quota, which has its part of the node's requests all the same.
+    fn place_for(&self, tenant: &Tenant, kind: Kind, permit: &Permit) -> Result<Result<(), Problem>, Problem> {
+        let place = self.quotas.admit(tenant, kind);
         let mut of_tenant = permit.of_tenant.lock().unwrap_or_else(PoisonError::into_inner);
         // Who turns out to be somebody else gives back what he had among others: it is one request all the same.
         of_tenant.part = None;
-        of_tenant.part = Some(self.part_for(tenant, kind)?);
-        of_tenant.place = Some(place);
+        match (self.part_for(tenant, kind), place) {
+            (Ok(part), place) => {
+                of_tenant.part = Some(part);
+                Ok(place.map(|place| of_tenant.place = Some(place)))
+            }
+            // First the one that says what the tenant itself can change.
+            (Err(_), Err(problem)) | (Err(problem), Ok(_)) => Err(problem),
+        }
+    }
+
+    /// Waits until it is the sender's turn, which lasts until the request waits for something else.
+    async fn turn_for(&self, sender: Sender, permit: &Permit) -> Result<(), Problem> {
+        // Who turns out to be somebody else has begun already.
+        if permit.turn().is_some() {
+            return Ok(());
+        }
+        let turn = self.turns.take(self.turns.holder(&sender), 1);
+        let turn = tokio::time::timeout(PATIENCE, turn).await;
+        *permit.turn() = Some(turn.map_err(|_| Problem::overloaded("this node did not get around to the request in time"))?);
         Ok(())
     }
 
     /// A part of the node's requests, counted apart for those who have not shown yet that they come for the tenant.
     fn part_for(&self, tenant: &Tenant, kind: Kind) -> Result<PartOfNode, Problem> {
-        let name = tenant.name.clone();
-        let (sender, whose) = match kind {
-            Kind::Outside => (Sender::Outsider(name), "requests to the tenant's triggers that have shown no signature yet"),
-            Kind::Work | Kind::Look | Kind::CallBack => (Sender::Tenant(name), "requests of the tenant"),
+        let sender = sender(tenant, kind);
+        let whose = match sender {
+            Sender::Outsider(_) => "requests to the tenant's triggers that have shown no signature yet",
+            _ => "requests of the tenant",
         };
         let mut known = counted(&self.known);
         if known.take(&sender, 1) {
@@ -103,6 +140,37 @@ impl Admission {
     }
 }
 
+impl Permit {
+    /// Does the work of a request, which gives back its turn whenever it waits.
+    pub(crate) async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            let polled = work.as_mut().poll(context);
+            *self.turn() = None;
+            polled
+        })
+        .await
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Option<snaphook_shares::Place>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As whom a request is counted.
+fn sender(tenant: &Tenant, kind: Kind) -> Sender {
+    let name = tenant.name.clone();
+    match kind {
+        Kind::Outside => Sender::Outsider(name),
+        Kind::Work | Kind::Look | Kind::CallBack => Sender::Tenant(name),
+    }
+}
+
+/// Threads that work on requests, as the runtime makes them.
+fn threads() -> u64 {
+    std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64)
+}
+
 impl Drop for PartOfNode {
     fn drop(&mut self) {
         counted(&self.known).give_back(&self.sender, 1);
@@ -122,7 +190,7 @@ mod tests {
     use serde_json::json;
     use snaphook_model::{Code, Tenant, TenantName};
 
-    use super::Admission;
+    use super::{Admission, Permit};
     use crate::problem::Problem;
     use crate::quotas::Kind;
 
@@ -140,11 +208,16 @@ mod tests {
         Tenant::new(TenantName::new(name).expect("a name"), document).expect("a tenant")
     }
 
+    /// Without waiting for a turn.
+    fn admit(admission: &Admission, tenant: &Tenant, kind: Kind, extensions: &Extensions) -> Result<(), Problem> {
+        admission.place_for(tenant, kind, extensions.get::<Arc<Permit>>().expect("a permit")).flatten()
+    }
+
     /// A request of a tenant's, in flight until what this gives is dropped.
     fn begin(admission: &Admission, tenant: &Tenant, kind: Kind) -> Result<Extensions, Problem> {
         let mut extensions = Extensions::new();
         extensions.insert(Arc::new(admission.admit()?));
-        admission.admit_for(tenant, kind, &extensions).map(|()| extensions)
+        admit(admission, tenant, kind, &extensions).map(|()| extensions)
     }
 
     /// As many as the tenant may have in flight now, and what the next one is told.
@@ -170,7 +243,7 @@ mod tests {
         let third = begin(&admission, &three, Kind::Work).expect("a quarter is left");
         // One request is one, whatever it turns out to be.
         let outside = begin(&admission, &three, Kind::Outside).expect("counted apart");
-        admission.admit_for(&three, Kind::Work, &outside).expect("it has shown whose it is");
+        admit(&admission, &three, Kind::Work, &outside).expect("it has shown whose it is");
         drop((of_one, of_two, third, outside));
         let known = super::counted(&admission.known);
         assert_eq!((known.free(), known.holders().count()), (64, 0));
@@ -180,7 +253,7 @@ mod tests {
     fn the_last_request_may_turn_out_to_be_another_ones() {
         let admission = Admission::new(1, 128 << 10);
         let outside = begin(&admission, &tenant("one"), Kind::Outside).expect("the only one");
-        admission.admit_for(&tenant("one"), Kind::Work, &outside).expect("the same request");
+        admit(&admission, &tenant("one"), Kind::Work, &outside).expect("the same request");
         drop(outside);
         assert!(begin(&admission, &tenant("two"), Kind::Work).is_ok());
     }

@@ -110,16 +110,23 @@ impl Api {
         B::Error: fmt::Display + Into<axum::BoxError>,
     {
         // Held until the answer is there, and known to whoever finds out whose request it is.
-        let permit = permit.map(Arc::new);
-        if let Some(permit) = &permit {
-            request.extensions_mut().insert(Arc::clone(permit));
-        }
+        let Some(permit) = permit.map(Arc::new) else { return self.find(request, id).await };
+        request.extensions_mut().insert(Arc::clone(&permit));
+        permit.in_turn(self.find(request, id)).await
+    }
+
+    /// Finds whose route it is, and has it answered there.
+    async fn find<B>(&self, mut request: Request<B>, id: &HeaderValue) -> Result<Response<Body>, Problem>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: fmt::Display + Into<axum::BoxError>,
+    {
         // The hot path goes around the router, which boxes and copies on the way.
         if routes::calls::is_ordinary(&request) {
             return routes::calls::answer(&self.core, request).await;
         }
         request.extensions_mut().insert(RequestId(id.clone()));
-        let response = self.router.oneshot(request.map(Body::new)).await;
+        let response = self.router.clone().oneshot(request.map(Body::new)).await;
         Ok(response.unwrap_or_else(|never| match never {}))
     }
 }

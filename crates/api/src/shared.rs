@@ -151,7 +151,7 @@ impl Core {
         let tenant = self.programs.tenants().get(&known.tenant).await?;
         // The token went with its tenant; it was known a moment ago.
         let tenant = tenant.ok_or_else(|| Problem::new(snaphook_model::Code::Unauthorized, "the token is unknown or has expired"))?;
-        self.admission.admit_for(&tenant, kind, &request.extensions)?;
+        self.admission.admit_for(&tenant, kind, &request.extensions).await?;
         Ok(tenant)
     }
 

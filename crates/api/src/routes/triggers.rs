@@ -54,7 +54,7 @@ pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Ans
         known.check(TokenScope::Invoke)?;
     }
     let kind = if matches!(found.auth, TriggerAuth::Signature { .. }) { Kind::Outside } else { Kind::Work };
-    core.admission.admit_for(&tenant, kind, &parts.extensions)?;
+    core.admission.admit_for(&tenant, kind, &parts.extensions).await?;
     let sender = if by_token { Sender::Tenant(tenant.name.clone()) } else { Sender::Outsider(tenant.name.clone()) };
     let mut body = core.read(body, BodyLimit::request(tenant.limits.request_body_bytes), sender).await?;
     let request = TriggerRequest {
@@ -67,7 +67,7 @@ pub(crate) async fn trigger(State(core): State<Shared>, request: Request) -> Ans
     if let TriggerAuth::Signature { secret } = &found.auth {
         core.runner.check_signature(&tenant.name, secret, &request).await?;
         body.is_of(&tenant.name)?;
-        core.admission.admit_for(&tenant, Kind::Work, &parts.extensions)?;
+        core.admission.admit_for(&tenant, Kind::Work, &parts.extensions).await?;
     }
     // Only who may call learns what is wrong with the flow.
     let prepared = found.prepared?;

@@ -61,6 +61,8 @@ impl LongFillings {
                 "the run timed out: its time was over before the request's templates could be filled in",
             ));
         };
+        // Whoever asks may have kept others from beginning until it waits for something.
+        tokio::task::yield_now().await;
         let fill = || snaphook_aside::run_borrowed("snaphook-fill", || fill(values));
         let filled = match Handle::current().runtime_flavor() {
             // The worker's other tasks go on elsewhere.
