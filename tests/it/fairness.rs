@@ -200,3 +200,8 @@ async fn a_neighbours_templates_refuse_nobody() {
 async fn a_neighbours_large_secrets_refuse_nobody() {
     stays_quiet(Neighbour::Secrets).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbours_refused_requests_refuse_nobody() {
+    stays_quiet(Neighbour::Refused).await;
+}

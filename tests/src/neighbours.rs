@@ -29,11 +29,13 @@ pub enum Neighbour {
     Templates,
     /// Requests with secrets as long as they may be, whose answers do not come.
     Secrets,
+    /// Requests beyond its quota, as fast as they are refused.
+    Refused,
 }
 
 impl Neighbour {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Loops,
         Self::MemoryBombs,
         Self::LogFloods,
@@ -42,6 +44,7 @@ impl Neighbour {
         Self::Signatures,
         Self::Templates,
         Self::Secrets,
+        Self::Refused,
     ];
 
     /// A few words for a table.
@@ -56,12 +59,13 @@ impl Neighbour {
             Self::Signatures => "endless signatures",
             Self::Templates => "long templates",
             Self::Secrets => "large secrets on their way to an upstream that does not answer",
+            Self::Refused => "requests beyond its quota",
         }
     }
 
     const fn script(self) -> &'static str {
         match self {
-            Self::Loops | Self::Uploads | Self::Templates | Self::Secrets => "export default () => { for (;;) {} };",
+            Self::Loops | Self::Uploads | Self::Templates | Self::Secrets | Self::Refused => "export default () => { for (;;) {} };",
             Self::MemoryBombs => "export default () => { const all = []; for (;;) all.push(new Array(1000).fill(all.length)); };",
             Self::LogFloods => "export default () => { const line = 'x'.repeat(1000); for (;;) console.log(line); };",
             Self::QueuedRuns => "export default (payload) => { let n = 0; for (let i = 0; i < 300_000; i++) n += i; return { n }; };",

@@ -27,7 +27,7 @@ pub(crate) struct Admission {
     quotas: Quotas,
     bodies: Arc<BodyMemory>,
     /// As many requests begin at once as threads can work on, so that what waits does so here, in fair order, and not in the runtime's one line. All
-    /// of them may be one tenant's, as long as nobody else is there.
+    /// of them may be one tenant's, as long as nobody else is there. See [`Permit::in_turn`].
     turns: Arc<Places>,
 }
 
@@ -141,12 +141,19 @@ impl Admission {
 }
 
 impl Permit {
-    /// Does the work of a request, which gives back its turn whenever it waits.
+    /// Does the work of a request, which gives back its turn when it waits or ends; and not at once, but when the runtime has come around to all
+    /// that was ready before. Else no request would ever find all turns taken, and a thousand that are ready would be worked on one after another
+    /// before somebody else's.
     pub(crate) async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|context| {
             let polled = work.as_mut().poll(context);
-            *self.turn() = None;
+            if let Some(turn) = self.turn().take() {
+                drop(tokio::spawn(async move {
+                    tokio::task::yield_now().await;
+                    drop(turn);
+                }));
+            }
             polled
         })
         .await

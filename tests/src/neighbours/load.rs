@@ -93,10 +93,10 @@ impl Load {
 
 /// A tenant with everything that the neighbour needs.
 async fn ready(node: &NodeProcess, neighbour: Neighbour, holding: &Upstream) -> Tenant {
-    // Its own quota does not stand in its way: what is shown is what a node does without.
-    let document = json!({"limits": {"fuel": 1_000_000_000_000_u64, "wall_ms": 1_000}, "egress": {"allow_private": ["127.0.0.0/8"]},
+    // Its own quota does not stand in its way: what is shown is what a node does without, and what it does with those whom it refuses.
+    let mut document = json!({"limits": {"fuel": 1_000_000_000_000_u64, "wall_ms": 1_000}, "egress": {"allow_private": ["127.0.0.0/8"]},
         "quota": {"concurrency": 1_000_000, "rate_per_s": 1_000_000}});
-    let tenant = node.tenant_with(document).await;
+    let tenant = node.tenant_with(document.clone()).await;
     tenant.js("greedy", neighbour.script()).await;
     let step = match neighbour {
         Neighbour::Signatures => {
@@ -115,6 +115,10 @@ async fn ready(node: &NodeProcess, neighbour: Neighbour, holding: &Upstream) -> 
         _ => json!({"script": "greedy"}),
     };
     tenant.flow("f", json!({"steps": [step]})).await;
+    if neighbour == Neighbour::Refused {
+        document["quota"]["rate_per_s"] = json!(1);
+        let _ = node.operator().put(&format!("/v1/tenants/{}", tenant.name), &document).await.expect(200);
+    }
     tenant
 }
 
@@ -167,6 +171,7 @@ fn is_expected(neighbour: Neighbour, answer: &Response) -> bool {
         Neighbour::QueuedRuns if answer.status == 202 => return true,
         Neighbour::Templates => &["template-limit"],
         Neighbour::Secrets => &["timeout"],
+        Neighbour::Refused => &["quota-rate"],
         // For want of a place nothing was signed.
         Neighbour::Signatures => &["fuel", "deadline"],
         _ => &["fuel", "deadline", "memory", "compile", "overloaded"],

@@ -21,9 +21,14 @@ use crate::{Excess, HistoryLook, HistoryStore, Relief, Relieved, RunPart, StoreE
 /// Runs that are counted at once: some milliseconds.
 const COUNTED_AT_ONCE: u32 = 500;
 
-/// Between two looks at a tenant; longer where a look takes long, so that they are a twentieth of the time at most.
+/// Between two looks at a tenant; longer where a look takes long, so that they are a twentieth of the time at most, and where much is left of what
+/// may be kept: nearly all tenants are far from it.
 const PAUSE: SignedDuration = SignedDuration::from_secs(20);
 const PAUSE_PER_LOOK: u32 = 20;
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+
+/// A tenant's runs hardly ever take more bytes than this in a second.
+const BYTES_PER_S: u64 = 16 << 20;
 
 /// Nobody else looks for so long while a node counts; one that dies at it is followed by another then.
 const COUNTING: SignedDuration = SignedDuration::from_mins(15);
@@ -56,9 +61,10 @@ impl<S: OnSql> HistoryStore for S {
                 Some(counted) => (counted, known.whole_at),
                 None => (count(self, tenant, &Known::default(), &settled_before).await?, Some(look.now.as_microsecond())),
             };
-            let next = later(look.now, PAUSE.max(SignedDuration::try_from(begun.elapsed() * PAUSE_PER_LOOK).unwrap_or(COUNTING)));
-            note(self, tenant, &counted, (settled_before.as_str(), whole_at, next)).await?;
             let kept = counted.bytes();
+            let looking = SignedDuration::try_from(begun.elapsed() * PAUSE_PER_LOOK).unwrap_or(COUNTING);
+            let next = later(look.now, pause(look.most.saturating_sub(kept)).max(looking));
+            note(self, tenant, &counted, (settled_before.as_str(), whole_at, next)).await?;
             if kept <= look.most {
                 return Ok(None);
             }
@@ -84,6 +90,11 @@ impl<S: OnSql> HistoryStore for S {
             }
         })
     }
+}
+
+/// Until the next look at a tenant who may keep so many bytes more.
+fn pause(left: u64) -> SignedDuration {
+    SignedDuration::from_secs(i64::try_from(left / BYTES_PER_S).unwrap_or(i64::MAX)).clamp(PAUSE, LONGEST_PAUSE)
 }
 
 /// What was written down of a tenant's runs.
@@ -360,6 +371,12 @@ mod tests {
         assert!(known("02", "02", 100).may_be_more(&look(24 * 3600)), "the count is a day old");
         assert!(!known("02", "01", 101).may_be_more(&look(-1)), "it is not time yet");
         assert!(!Known::default().may_be_more(&look(0)), "there is nothing");
+    }
+
+    #[test]
+    fn who_is_far_from_the_bound_is_looked_at_seldom() {
+        let seconds = |left| pause(left).as_secs();
+        assert_eq!([0, 300 << 20, 1 << 30, 10 << 30, u64::MAX].map(seconds), [20, 20, 64, 600, 600]);
     }
 
     #[test]
