@@ -18,6 +18,10 @@ use crate::room::{BodyMemory, BodyRoom, Sender};
 /// Longest that a request waits for its turn. Each takes less than a millisecond, so this is for a node that has lost its processors.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Until a tenant is told that it wants too much. Who asks again at once, over a hundred connections, would keep the node busy with refusals; and
+/// who heeds `Retry-After` loses nothing.
+const BEFORE_REFUSAL: Duration = Duration::from_millis(100);
+
 /// What the node has room for. Who finds no room is told when to come again.
 pub(crate) struct Admission {
     /// Of all requests, also of those of which nobody knows yet whose they are.
@@ -157,6 +161,15 @@ impl Permit {
             polled
         })
         .await
+    }
+
+    /// Waits before a refusal of what its tenant wants. Not where the node itself is full: there every permit counts.
+    pub(crate) async fn before_answer(&self, code: Option<Code>) {
+        let refused = matches!(code, Some(Code::QuotaConcurrency | Code::QuotaRate | Code::Overloaded));
+        let counted = || self.of_tenant.lock().unwrap_or_else(PoisonError::into_inner).part.is_some();
+        if refused && counted() {
+            tokio::time::sleep(BEFORE_REFUSAL).await;
+        }
     }
 
     fn turn(&self) -> MutexGuard<'_, Option<snaphook_shares::Place>> {

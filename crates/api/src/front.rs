@@ -112,7 +112,13 @@ impl Api {
         // Held until the answer is there, and known to whoever finds out whose request it is.
         let Some(permit) = permit.map(Arc::new) else { return self.find(request, id).await };
         request.extensions_mut().insert(Arc::clone(&permit));
-        permit.in_turn(self.find(request, id)).await
+        let answered = permit.in_turn(self.find(request, id)).await;
+        let refused = match &answered {
+            Ok(response) => response.extensions().get::<Problem>(),
+            Err(problem) => Some(problem),
+        };
+        permit.before_answer(refused.map(Problem::code)).await;
+        answered
     }
 
     /// Finds whose route it is, and has it answered there.

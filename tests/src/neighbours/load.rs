@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use snaphook_testkit::keys::RSA_PEM;
 use snaphook_testkit::{Answer, Gate, Upstream};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -32,6 +33,8 @@ pub struct Load {
     stop: Arc<AtomicBool>,
     senders: Vec<JoinHandle<()>>,
     as_expected: Arc<AtomicU64>,
+    /// Of its own, since a client that is behind its neighbour's in one process says nothing of a node. None once it has stopped.
+    runtime: Option<Runtime>,
     /// Takes requests and does not answer them.
     _holding: Upstream,
 }
@@ -44,9 +47,10 @@ impl Load {
         let tenant = ready(node, neighbour, &holding).await;
         let (stop, as_expected) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let begun = Arc::new(Semaphore::new(0));
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime can be made");
         let sender = |number: usize| {
             let (stop, begun, tenant, as_expected) = (Arc::clone(&stop), Arc::clone(&begun), tenant.clone(), Arc::clone(&as_expected));
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 if neighbour == Neighbour::QueuedRuns {
                     fill(&tenant).await;
                 }
@@ -56,7 +60,7 @@ impl Load {
         };
         let senders: Vec<_> = (0..AT_ONCE).map(sender).collect();
         let _ = begun.acquire_many(u32::try_from(AT_ONCE).unwrap_or(1)).await;
-        Self { neighbour, tenant, stop, senders, as_expected, _holding: holding }
+        Self { neighbour, tenant, stop, senders, as_expected, runtime: Some(runtime), _holding: holding }
     }
 
     /// Waits until it has been seen at work: a request of it has ended in the way that it is made for, and of a queue some runs still wait.
@@ -82,12 +86,19 @@ impl Load {
     }
 
     /// Ends; what is in flight is given up.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        for sender in self.senders {
+        for sender in std::mem::take(&mut self.senders) {
             sender.abort();
             let _ = sender.await;
         }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // Within another runtime none may be waited for.
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
