@@ -32,7 +32,7 @@ fn refused(answer: Response, status: u16, code: &str, limit: u64) -> u64 {
     problem["used"].as_u64().unwrap()
 }
 
-async fn oldest_runs_go_before_their_time() {
+async fn edge_history_bytes_the_oldest_runs_go_before_their_time() {
     let (tenant, upstream) = (node().tenant().await, Upstream::start().await);
     allow(&tenant, "history_bytes", LEAST).await;
     endpoint(&tenant, &upstream, json!({}), json!({})).await;
@@ -66,7 +66,7 @@ async fn wait(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-async fn scripts_have_a_bound() {
+async fn edge_script_bytes() {
     let tenant = node().tenant().await;
     let source = |text: &str| format!("export function preHook() {{ return {{ answer: '{text}' }}; }}\n// {}", "x".repeat(600_000));
     let size = |version: &Value| version["source_bytes"].as_u64().unwrap() + version["component_bytes"].as_u64().unwrap();
@@ -91,7 +91,7 @@ async fn scripts_have_a_bound() {
     tenant.js("c", "export function preHook() {}").await;
 }
 
-async fn queued_runs_have_a_bound() {
+async fn edge_queue_bytes() {
     let (tenant, upstream) = (node().tenant().await, Upstream::start().await);
     allow(&tenant, "queue_bytes", LEAST).await;
     let gate = Gate::closed();

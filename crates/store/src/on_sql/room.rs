@@ -185,7 +185,7 @@ mod tests {
         assert!(counts.refusal(&acme, one, most).is_none(), "nobody has counted");
         counts.counts().insert(acme.clone(), Count { at: now, bytes_at: now, waiting: Load { runs: 3, bytes: 90 } });
         assert!(matches!(counts.refusal(&acme, one, most), Some(StoreError::Full(3))));
-        assert!(matches!(counts.refusal(&acme, one, 100_u32.into()), None));
+        assert!(counts.refusal(&acme, one, 100_u32.into()).is_none());
         assert!(matches!(counts.refusal(&acme, one, QueueRoom { runs: 9, ..most }), Some(StoreError::QueueSize { limit: 90, used: 120 })));
         counts.ended(&acme);
         assert!(counts.refusal(&acme, one, most).is_none());
