@@ -8,7 +8,7 @@ use snaphook_tests::{Response, Tenant};
 
 use crate::support::{endpoint, node, ok, on_both_databases};
 
-on_both_databases!(oldest_runs_go_before_their_time, scripts_have_a_bound, queued_runs_have_a_bound);
+on_both_databases!(edge_history_bytes_the_oldest_runs_go, edge_script_bytes, edge_queue_bytes);
 
 /// The least that may be set.
 const LEAST: u64 = 1 << 20;
@@ -32,7 +32,7 @@ fn refused(answer: Response, status: u16, code: &str, limit: u64) -> u64 {
     problem["used"].as_u64().unwrap()
 }
 
-async fn edge_history_bytes_the_oldest_runs_go_before_their_time() {
+async fn edge_history_bytes_the_oldest_runs_go() {
     let (tenant, upstream) = (node().tenant().await, Upstream::start().await);
     allow(&tenant, "history_bytes", LEAST).await;
     endpoint(&tenant, &upstream, json!({}), json!({})).await;
