@@ -83,17 +83,20 @@ impl Admission {
         let permit = extensions.get::<Arc<Permit>>().ok_or_else(|| Problem::internal("a request without a permit asks for a tenant's"))?;
         let within_quota = self.place_for(tenant, kind, permit)?;
         // Also before a refusal: telling a thousand that they are too many is work, too.
-        self.turn_for(sender(tenant, kind), permit).await?;
+        let sender = if within_quota.is_ok() { sender(tenant, kind) } else { Sender::Refused(tenant.name.clone()) };
+        self.turn_for(sender, permit).await?;
         within_quota
     }
 
-    /// A place; or a refusal, the inner one by the tenant's quota, which has its part of the node's requests all the same.
+    /// A place; or a refusal, the inner one by the tenant's quota, which has a part of the node's requests all the same until it is told: one of its
+    /// own, so that refusals keep out nothing else of the tenant's.
     fn place_for(&self, tenant: &Tenant, kind: Kind, permit: &Permit) -> Result<Result<(), Problem>, Problem> {
         let place = self.quotas.admit(tenant, kind);
         let mut of_tenant = permit.of_tenant.lock().unwrap_or_else(PoisonError::into_inner);
         // Who turns out to be somebody else gives back what he had among others: it is one request all the same.
         of_tenant.part = None;
-        match (self.part_for(tenant, kind), place) {
+        let counted_as = if place.is_ok() { sender(tenant, kind) } else { Sender::Refused(tenant.name.clone()) };
+        match (self.part_for(counted_as), place) {
             (Ok(part), place) => {
                 of_tenant.part = Some(part);
                 Ok(place.map(|place| of_tenant.place = Some(place)))
@@ -116,8 +119,7 @@ impl Admission {
     }
 
     /// A part of the node's requests, counted apart for those who have not shown yet that they come for the tenant.
-    fn part_for(&self, tenant: &Tenant, kind: Kind) -> Result<PartOfNode, Problem> {
-        let sender = sender(tenant, kind);
+    fn part_for(&self, sender: Sender) -> Result<PartOfNode, Problem> {
         let whose = match sender {
             Sender::Outsider(_) => "requests to the tenant's triggers that have shown no signature yet",
             _ => "requests of the tenant",

@@ -27,6 +27,8 @@ pub(crate) enum Sender {
     Tenant(TenantName),
     /// Who sends to this tenant's triggers and has shown nothing.
     Outsider(TenantName),
+    /// Whom this tenant's quota refuses, until he is told. No body is read of him.
+    Refused(TenantName),
 }
 
 /// What the node has for bodies.
@@ -117,7 +119,7 @@ impl Sender {
     const fn whose(&self) -> &'static str {
         match self {
             Self::Operator => "that of the operator",
-            Self::Tenant(_) => "that of one tenant",
+            Self::Tenant(_) | Self::Refused(_) => "that of one tenant",
             Self::Outsider(_) => "that of one tenant's triggers for senders who have shown neither token nor signature",
         }
     }

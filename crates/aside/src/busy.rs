@@ -6,7 +6,8 @@
 //! long work, a thread on each processor sleeps for half a millisecond again and again: it is the timer's interrupt that counts, since the kernel
 //! looks then. Each takes some two microseconds, which is half of a per cent.
 
-use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -15,8 +16,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 const BEAT: Duration = Duration::from_micros(500);
 
 /// How many there are in the process.
-static ALIVE: Mutex<usize> = Mutex::new(0);
-/// The first one is there.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+/// Held to wait for the first one, and to tell of it.
+static NONE: Mutex<()> = Mutex::new(());
 static FIRST: Condvar = Condvar::new();
 static THREADS: Once = Once::new();
 
@@ -25,13 +27,13 @@ static THREADS: Once = Once::new();
 pub struct Busy(());
 
 impl Busy {
-    /// Long work begins.
+    /// Long work begins. To be made by a thread that does not make way: the threads that beat are as urgent as whoever makes the first one.
     #[must_use]
     pub fn new() -> Self {
         THREADS.call_once(start);
-        let mut alive = alive();
-        *alive += 1;
-        if *alive == 1 {
+        if ALIVE.fetch_add(1, Ordering::Relaxed) == 0 {
+            // Whoever has just seen none waits by now, and hears it.
+            drop(NONE.lock().unwrap_or_else(PoisonError::into_inner));
             FIRST.notify_all();
         }
         Self(())
@@ -46,12 +48,8 @@ impl Default for Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        *alive() -= 1;
+        ALIVE.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn alive() -> MutexGuard<'static, usize> {
-    ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts a thread for each processor that the process may use; they stay.
@@ -60,24 +58,30 @@ fn start() {
         Ok(set) => (0..CpuSet::MAX_CPU).filter(|&processor| set.is_set(processor)).collect::<Vec<_>>(),
         Err(error) => return tracing::warn!(%error, "short work may wait for long work until the kernel's next tick"),
     };
+    // Where a container may use less than the machine has, the beats of all processors together take no more of it.
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
+    let beat = BEAT * u32::try_from(processors.len().div_ceil(usable)).unwrap_or(1).max(1);
     for processor in processors {
         let thread = std::thread::Builder::new().name(format!("snaphook-beat-{processor}"));
-        if let Err(error) = thread.spawn(move || beat(processor)) {
+        if let Err(error) = thread.spawn(move || run(processor, beat)) {
             tracing::warn!(%error, processor, "short work may wait there for long work until the kernel's next tick");
         }
     }
 }
 
 /// A thread's whole life.
-fn beat(processor: usize) {
+fn run(processor: usize, beat: Duration) {
     let mut only = CpuSet::new();
     only.set(processor);
     if let Err(error) = sched_setaffinity(None, &only) {
         return tracing::warn!(%error, processor, "short work may wait there for long work until the kernel's next tick");
     }
     loop {
-        drop(FIRST.wait_while(alive(), |alive| *alive == 0).unwrap_or_else(PoisonError::into_inner));
-        std::thread::sleep(BEAT);
+        if ALIVE.load(Ordering::Relaxed) == 0 {
+            let none = NONE.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(FIRST.wait_while(none, |()| ALIVE.load(Ordering::Relaxed) == 0).unwrap_or_else(PoisonError::into_inner));
+        }
+        std::thread::sleep(beat);
     }
 }
 

@@ -33,9 +33,10 @@ pub fn make_way() {
 /// When the system gives no thread, or the work panicked.
 pub async fn run<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (told, heard) = oneshot::channel();
+    let busy = Busy::new();
     Builder::new().name(name.to_owned()).spawn(move || {
+        let _busy = busy;
         make_way();
-        let _busy = Busy::new();
         // Whoever asked may be gone.
         drop(told.send(work()));
     })?;
@@ -50,10 +51,10 @@ pub async fn run<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send 
 /// # Panics
 /// When the work does.
 pub fn run_borrowed<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let _busy = Busy::new();
     std::thread::scope(|scope| {
         let thread = Builder::new().name(name.to_owned()).spawn_scoped(scope, || {
             make_way();
-            let _busy = Busy::new();
             work()
         })?;
         Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

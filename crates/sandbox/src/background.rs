@@ -55,7 +55,7 @@ struct Lanes {
     window: Option<Instant>,
     /// Of all lanes.
     weights: u64,
-    /// While anybody has a future here.
+    /// While anybody has something to run here.
     making_way: Option<Busy>,
     closed: bool,
 }
@@ -100,9 +100,12 @@ impl Background {
 
     /// Does something of a tenant's on the thread of whoever calls, and counts what it took.
     pub(crate) fn counted<T>(&self, tenant: &TenantName, weight: Weight, work: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
+        if !self.queue.busy.load(Ordering::Relaxed) {
+            return work();
+        }
+        let before = processor_time();
         let done = work();
-        self.had_elsewhere(tenant, weight, begun.elapsed());
+        self.had_elsewhere(tenant, weight, processor_time().saturating_sub(before));
         done
     }
 
@@ -159,6 +162,7 @@ impl Queue {
             return drop(runnable);
         }
         lanes.push(tenant, runnable);
+        lanes.making_way.get_or_insert_default();
         drop(lanes);
         self.filled.notify_one();
     }
@@ -179,10 +183,10 @@ impl Queue {
 
     fn forget_idle(&self, lanes: &mut Lanes) {
         lanes.forget_idle();
-        if !lanes.is_busy() {
+        if lanes.of.values().all(|lane| lane.running == 0 && lane.ready.is_empty()) {
             lanes.making_way = None;
-            self.busy.store(false, Ordering::Relaxed);
         }
+        self.busy.store(lanes.is_busy(), Ordering::Relaxed);
     }
 
     fn ran(&self, tenant: &TenantName, spent: Duration) {
@@ -306,7 +310,6 @@ impl Member {
     fn join(queue: &Arc<Queue>, tenant: &TenantName, weight: Weight) -> Self {
         let mut lanes = queue.lanes();
         lanes.lane(tenant, Some(weight)).futures += 1;
-        lanes.making_way.get_or_insert_default();
         queue.busy.store(true, Ordering::Relaxed);
         drop(lanes);
         Self { queue: Arc::clone(queue), tenant: tenant.clone() }

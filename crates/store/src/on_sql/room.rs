@@ -19,7 +19,8 @@ const FRESH: Duration = Duration::from_millis(100);
 /// The same past the half of the room, where other nodes may be about to fill the rest.
 const FRESH_WHEN_NEAR: Duration = Duration::from_millis(20);
 
-/// Bytes are counted so seldom: each row is looked at for it, where runs are counted in an index.
+/// Bytes are counted so seldom while there is much room for them: each row is looked at for it, where runs are counted in an index. Else they are
+/// carried on for [`FRESH`].
 const FRESH_BYTES: Duration = Duration::from_secs(1);
 
 /// Tenants from which on counts that are not fresh any more are forgotten.
@@ -60,7 +61,7 @@ pub(super) struct Counts(Mutex<HashMap<TenantName, Count>>);
 struct Count {
     at: Instant,
     bytes_at: Instant,
-    /// What was there, with what this node has added since and without what it has ended. What such a run took is taken to be what all take.
+    /// What was there, with what this node has added since.
     waiting: Load,
 }
 
@@ -104,7 +105,7 @@ impl Counts {
         let taken = match known(self) {
             Some(taken) => taken,
             None => {
-                self.count(transaction, tenant, most.runs).await?;
+                self.count(transaction, tenant, most).await?;
                 // Just counted, so it is known.
                 known(self).unwrap_or(Ok(()))
             }
@@ -112,23 +113,15 @@ impl Counts {
         Ok(taken.map_err(|with_these| refused(with_these, most)))
     }
 
-    /// A run of a tenant has gone from the queue.
-    pub(super) fn ended(&self, tenant: &TenantName) {
-        if let Some(Count { waiting, .. }) = self.counts().get_mut(tenant) {
-            waiting.bytes -= waiting.bytes / waiting.runs.max(1);
-            waiting.runs = waiting.runs.saturating_sub(1);
-        }
-    }
-
-    /// Counts at most so many runs.
-    async fn count(&self, transaction: &mut Transaction<'_>, tenant: &TenantName, runs: u32) -> Result<(), StoreError> {
-        let known = self
-            .counts()
-            .get(tenant)
-            .filter(|count| count.bytes_at.elapsed() < FRESH_BYTES)
-            .map(|count| (count.bytes_at, count.waiting.bytes));
+    /// Counts what waits, as many runs as may at most.
+    async fn count(&self, transaction: &mut Transaction<'_>, tenant: &TenantName, most: QueueRoom) -> Result<(), StoreError> {
+        let carried = |count: &Count| {
+            let fresh = if count.waiting.bytes <= most.bytes / 2 { FRESH_BYTES } else { FRESH };
+            (count.bytes_at.elapsed() < fresh).then_some((count.bytes_at, count.waiting.bytes))
+        };
+        let known = self.counts().get(tenant).and_then(carried);
         let statement = if known.is_some() { sql::WAITING } else { sql::WAITING_WITH_BYTES };
-        let row = query(statement).bind(tenant.as_str()).bind(runs).fetch_one(transaction).await?;
+        let row = query(statement).bind(tenant.as_str()).bind(most.runs).fetch_one(transaction).await?;
         let at = Instant::now();
         let (bytes_at, bytes) = match known {
             Some(known) => known,
@@ -178,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_makes_room_at_once() {
+    fn what_is_known_to_be_full_is_refused_without_counting() {
         let (counts, acme) = (Counts::default(), crate::conformance::tenant("acme"));
         let (now, one) = (Instant::now(), Load { runs: 1, bytes: 30 });
         let most = QueueRoom { runs: 3, bytes: 90 };
@@ -187,9 +180,7 @@ mod tests {
         assert!(matches!(counts.refusal(&acme, one, most), Some(StoreError::Full(3))));
         assert!(counts.refusal(&acme, one, 100_u32.into()).is_none());
         assert!(matches!(counts.refusal(&acme, one, QueueRoom { runs: 9, ..most }), Some(StoreError::QueueSize { limit: 90, used: 120 })));
-        counts.ended(&acme);
-        assert!(counts.refusal(&acme, one, most).is_none());
-        (0..5).for_each(|_| counts.ended(&acme));
-        assert_eq!(counts.counts()[&acme].waiting, Load::default());
+        counts.counts().get_mut(&acme).unwrap().at -= FRESH;
+        assert!(counts.refusal(&acme, one, most).is_none(), "that was long ago");
     }
 }

@@ -84,6 +84,10 @@ impl<S: OnSql> RunStore for S {
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let parts = self.parts();
+            let more = Load { runs: 1, bytes: queue_bytes(run)? };
+            if let Some(refused) = parts.together.counts().refusal(tenant, more, most) {
+                return Err(refused);
+            }
             let (recording, input) = tokio::join!(recordings::beside(parts, tenant, recording), hold_input(parts, tenant, run));
             let new = [recording.as_ref().and_then(PackedRecording::object), input.key()].map(|key| key.map(str::to_owned));
             let written = queue(self, tenant, run, recording, input, most).await;
@@ -192,9 +196,6 @@ async fn queue(
 ) -> Result<(), StoreError> {
     let more = Load { runs: 1, bytes: queue_bytes(run)? };
     let counts = store.parts().together.counts();
-    if let Some(refused) = counts.refusal(tenant, more, most) {
-        return Err(refused);
-    }
     let written = Written::of(tenant, &run.record, recording.clone())?;
     // With its record, where somebody asked for it; then it is none of the many that come at once.
     let alone = store.author().is_some();
@@ -254,7 +255,6 @@ async fn end(
     }
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
-    parts.together.counts().ended(tenant);
     if let Some((next, _)) = next {
         parts.database.hint_queued(next.record.started_at.as_microsecond());
     }

@@ -244,7 +244,6 @@ async fn write(database: &Database, counts: &Counts, work: Vec<Work>, turn: Owne
     }
     let Ok(mut writer) = database.write().await else { return Ok(None) };
     let Ok(mut transaction) = writer.begin().await else { return Ok(None) };
-    let tenants: Vec<_> = ending.iter().map(|run| run.run.tenant.clone()).collect();
     let put = match put(&mut transaction, counts, queueing, ending).await {
         Ok(Some(put)) => put,
         Ok(None) => return Ok(None),
@@ -257,7 +256,6 @@ async fn write(database: &Database, counts: &Counts, work: Vec<Work>, turn: Owne
     // The next transaction need not wait until this one is on the disk.
     drop(turn);
     writer.finish(committed).await?;
-    tenants.iter().for_each(|tenant| counts.ended(tenant));
     Ok(Some(put))
 }
 

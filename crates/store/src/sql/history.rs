@@ -63,13 +63,12 @@ pub(crate) const LESS: &str = "UPDATE sweeps SET history_bytes = CASE WHEN histo
      history_settled = CASE WHEN history_settled > $3 THEN history_settled - $3 ELSE 0 END, \
      history_due_at = CASE WHEN history_due_at > $4 THEN history_due_at ELSE $4 END WHERE tenant = $1";
 
-/// Up to $4 runs: the last one, how many, and what they take.
+/// Up to $4 runs, whether they have ended or not: the last one, how many, and what those take that have ended.
 pub(crate) const COUNT: &str = concat!(
-    "SELECT MAX(counted.id), COUNT(*), CAST(COALESCE(SUM(counted.bytes), 0) AS BIGINT) FROM (SELECT r.id AS id, ",
+    "SELECT MAX(counted.id), COUNT(*), CAST(COALESCE(SUM(counted.bytes), 0) AS BIGINT) FROM (SELECT r.id AS id, \
+     CASE WHEN r.status IN ('queued', 'running', 'waiting') THEN 0 ELSE ",
     whole!(),
-    " AS bytes FROM runs AS r WHERE ",
-    ended!(),
-    " ORDER BY r.id LIMIT $4) AS counted"
+    " END AS bytes FROM runs AS r WHERE r.tenant = $1 AND r.id > $2 AND r.id <= $3 ORDER BY r.id LIMIT $4) AS counted"
 );
 
 pub(crate) const OLDEST: &str = concat!("SELECT r.id, ", whole!(), " FROM runs AS r WHERE ", may_go!(), " ORDER BY r.id LIMIT $5");
