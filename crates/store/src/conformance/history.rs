@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use snaphook_model::{Attempt, BodyText, RequestRecord, Retention, RunRecord, RunStatus, StepRecord, StepStatus, TenantName};
+use snaphook_model::{Retention, RunRecord, RunStatus, TenantName};
 
+use super::retention::that_sent;
 use super::{at, queued, recording, run, run_id, with_tenant};
 use crate::{Excess, HistoryLook, Relief, Relieved, RunPart, Store, Sweep};
 
@@ -15,20 +16,8 @@ fn made(number: u64) -> Timestamp {
 
 /// Runs that end at 1000 s; the last of those that say how long they are kept goes at 5000 s.
 fn with_body(number: u64, own: bool) -> RunRecord {
-    let body = BodyText(Bytes::from(b"a secret recipe ".repeat(20)));
-    let request = RequestRecord { method: "POST".to_owned(), url: "https://a.example/".to_owned(), headers: serde_json::Map::new(), body };
-    let attempt = Attempt { started_at: at(1), duration_ms: 1, hooks: Vec::new(), request: Some(request), response: None, error: None };
-    let step = StepRecord {
-        name: "first".to_owned(),
-        status: StepStatus::Succeeded,
-        code: None,
-        message: None,
-        hooks: Vec::new(),
-        attempts: vec![attempt],
-        waits: Vec::new(),
-    };
     let retention = own.then_some(Retention { logs_s: 4000, payloads_s: 3000 });
-    RunRecord { steps: vec![step], retention, ..run(number, None, RunStatus::Succeeded) }
+    that_sent(Bytes::from(b"a secret recipe ".repeat(20)), number, retention)
 }
 
 /// A tenant with so many runs that differ in little but their numbers; every third says itself how long it is kept.

@@ -22,7 +22,12 @@ fn nothing() -> Sweep {
 }
 
 fn with_body(number: u64, retention: Option<Retention>) -> RunRecord {
-    let body = BodyText(Bytes::from_static(b"a secret recipe"));
+    that_sent(Bytes::from_static(b"a secret recipe"), number, retention)
+}
+
+/// A run of one step, whose request had this body.
+pub(super) fn that_sent(body: Bytes, number: u64, retention: Option<Retention>) -> RunRecord {
+    let body = BodyText(body);
     let request = RequestRecord { method: "POST".to_owned(), url: "https://a.example/".to_owned(), headers: serde_json::Map::new(), body };
     let attempt = Attempt { started_at: at(1), duration_ms: 1, hooks: Vec::new(), request: Some(request), response: None, error: None };
     let step = StepRecord {
