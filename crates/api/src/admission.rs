@@ -215,6 +215,7 @@ mod tests {
     use super::{Admission, Permit};
     use crate::problem::Problem;
     use crate::quotas::Kind;
+    use crate::room::Sender;
 
     #[test]
     fn a_permit_is_given_back() {
@@ -223,6 +224,17 @@ mod tests {
         assert_eq!(admission.admit().expect_err("the second does not").code(), Code::Overloaded);
         drop(permit);
         assert!(admission.admit().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_turn_lasts_until_all_that_was_ready_has_been_come_around_to() {
+        let admission = Admission::new(1, 0);
+        let (permit, turns) = (admission.admit().expect("the first fits"), admission.turns.free());
+        permit.in_turn(async { admission.turn_for(Sender::Operator, &permit).await.expect("nobody else is there") }).await;
+        assert_eq!(admission.turns.free(), turns - 1, "not at once");
+        while admission.turns.free() < turns {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn tenant(name: &str) -> Tenant {
