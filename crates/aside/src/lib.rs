@@ -5,11 +5,11 @@
 
 mod busy;
 
-use std::io;
-use std::thread::Builder;
+use std::sync::LazyLock;
+use std::{io, thread};
 
 use rustix::process::{getpriority_process, setpriority_process};
-use tokio::sync::oneshot;
+use tokio::runtime::{Builder, Runtime};
 
 pub use busy::Busy;
 
@@ -27,23 +27,26 @@ pub fn make_way() {
     }
 }
 
-/// Does something on a thread of its own that makes way, and waits for it without holding a thread. It is ended also when nobody waits for it any more.
+/// Threads that have made way and wait for work; those that are idle for some seconds end. A thread for each piece of work would take the lock of the
+/// process's memory each time, for which everybody's sandboxes wait.
+static THREADS: LazyLock<io::Result<Runtime>> =
+    LazyLock::new(|| Builder::new_current_thread().thread_name("snaphook-aside").on_thread_start(make_way).build());
+
+/// Does something on a thread that makes way, and waits for it without holding a thread. It is ended also when nobody waits for it any more.
 ///
 /// # Errors
 /// When the system gives no thread, or the work panicked.
-pub async fn run<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let (told, heard) = oneshot::channel();
+pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let threads = THREADS.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
     let busy = Busy::new();
-    Builder::new().name(name.to_owned()).spawn(move || {
+    let done = threads.spawn_blocking(move || {
         let _busy = busy;
-        make_way();
-        // Whoever asked may be gone.
-        drop(told.send(work()));
-    })?;
-    heard.await.map_err(io::Error::other)
+        work()
+    });
+    done.await.map_err(io::Error::other)
 }
 
-/// The same with what is only borrowed, for which the calling thread has to wait.
+/// The same with what is only borrowed, on a thread of its own, for which the calling thread has to wait.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -52,8 +55,8 @@ pub async fn run<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send 
 /// When the work does.
 pub fn run_borrowed<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> io::Result<T> {
     let _busy = Busy::new();
-    std::thread::scope(|scope| {
-        let thread = Builder::new().name(name.to_owned()).spawn_scoped(scope, || {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, || {
             make_way();
             work()
         })?;
@@ -72,7 +75,7 @@ mod tests {
     #[tokio::test]
     async fn work_aside_makes_way_and_its_caller_does_not() {
         let before = niceness();
-        assert_eq!(run("aside", niceness).await.unwrap(), before.max(NICENESS));
+        assert_eq!(run(niceness).await.unwrap(), before.max(NICENESS));
         let text = String::from("borrowed");
         assert_eq!(run_borrowed("aside", || (niceness(), text.len())).unwrap(), (before.max(NICENESS), 8));
         assert_eq!(niceness(), before);
@@ -80,6 +83,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_aside_is_an_error_and_no_end_of_the_process() {
-        assert!(run("aside", || panic!("on purpose")).await.is_err());
+        assert!(run(|| panic!("on purpose")).await.is_err());
     }
 }

@@ -82,7 +82,7 @@ impl Egress {
         }
         let place = self.signing.take(self.signing.holder(tenant), 1).await;
         let key = self.key(tenant, secrets, key)?;
-        let signed = snaphook_aside::run("snaphook-sign", move || {
+        let signed = snaphook_aside::run(move || {
             // It is taken until the signature is there, also where nobody waits for that any more.
             let _place = place;
             private::sign(scheme, &key.text, &key.name, &data)

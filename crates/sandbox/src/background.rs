@@ -17,10 +17,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_task::{Builder, Runnable};
-use rustix::time::{ClockId, clock_gettime};
 use snaphook_aside::{Busy, make_way};
 use snaphook_model::{TenantName, Weight};
 use tokio::runtime::Handle;
+
+use crate::short::processor_time;
 
 /// What a slice is taken to cost until it has ended: guests yield at every tick.
 const SLICE: Duration = Duration::from_millis(1);
@@ -88,19 +89,24 @@ impl Background {
     /// Whether a tenant's short invocations have had all that they may while others wait here: the next one is to begin here as well.
     pub(crate) fn is_due(&self, tenant: &TenantName) -> bool {
         // A moment too early or too late changes nothing.
-        self.queue.busy.load(Ordering::Relaxed) && self.queue.lanes().has_had_its_part(tenant, Instant::now())
+        self.is_busy() && self.queue.lanes().has_had_its_part(tenant, Instant::now())
+    }
+
+    /// Whether anybody has something here, so that it matters what others have elsewhere.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.queue.busy.load(Ordering::Relaxed)
     }
 
     /// Counts what an invocation had elsewhere. While nobody is here this is nobody's loss.
     pub(crate) fn had_elsewhere(&self, tenant: &TenantName, weight: Weight, time: Duration) {
-        if self.queue.busy.load(Ordering::Relaxed) {
+        if self.is_busy() {
             self.queue.lanes().count_short(tenant, weight, time, Instant::now());
         }
     }
 
     /// Does something of a tenant's on the thread of whoever calls, and counts what it took.
     pub(crate) fn counted<T>(&self, tenant: &TenantName, weight: Weight, work: impl FnOnce() -> T) -> T {
-        if !self.queue.busy.load(Ordering::Relaxed) {
+        if !self.is_busy() {
             return work();
         }
         let before = processor_time();
@@ -147,11 +153,6 @@ fn work(queue: &Queue) {
         runnable.run();
         queue.ran(&tenant, processor_time().saturating_sub(before));
     }
-}
-
-/// What this thread has had of the processor.
-fn processor_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 impl Queue {

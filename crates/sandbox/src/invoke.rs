@@ -37,6 +37,7 @@ use crate::meter::Meter;
 use crate::parts::Part;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
+use crate::short::{SHORT, to_its_end, while_short};
 
 /// What a hook is called with.
 pub struct Invocation {
@@ -124,8 +125,6 @@ struct Held {
     part: Arc<Part>,
 }
 
-/// So much of the processor an invocation has on the task that awaits it. Nearly all need less.
-const SHORT: Duration = Duration::from_millis(1);
 /// Beyond its deadline, a guest that waits where only the engine knows is dropped after this.
 const GRACE: Duration = Duration::from_millis(5);
 /// What a guest may pass to the host at once, besides what its memory can hold: nothing. Overlapping lists could be endless.
@@ -193,19 +192,24 @@ impl Sandbox {
         let (tenant, weight, program) = (begun.invocation.context.tenant.clone(), begun.invocation.weight, begun.program.clone());
         let sandbox = self.clone();
         let mut running: Running<Outcome> = Box::pin(async move { sandbox.run(begun).await });
-        let short = if program.is_long() || self.background().is_due(&tenant) {
-            None
+        let background = self.background();
+        let (short, mut had) = if program.is_long() || background.is_due(&tenant) {
+            (None, Duration::ZERO)
         } else {
-            let (short, spent) = while_short(&mut running).await;
-            self.background().had_elsewhere(&tenant, weight, spent);
-            short
+            let (short, had) = while_short(&mut running, background.is_busy()).await;
+            background.had_elsewhere(&tenant, weight, had);
+            (short, had)
         };
         let moved = short.is_none();
         let outcome = match short {
             Some(outcome) => outcome,
-            None => self.background().run(&tenant, weight, running).await,
+            None => {
+                let (outcome, more) = background.run(&tenant, weight, Box::pin(to_its_end(running))).await;
+                had += more;
+                outcome
+            }
         };
-        program.took(outcome.usage.fuel, moved && outcome.usage.wall_us >= micros(SHORT));
+        program.took(outcome.usage.fuel, moved && had >= SHORT);
         outcome
     }
 
@@ -294,23 +298,6 @@ impl Sandbox {
             None => fault,
         }
     }
-}
-
-/// What an invocation gives while it is short, or nothing once it has had that time; and how much it has had. By the clock on the wall, which is read
-/// in nanoseconds where a thread's own takes a call of the system.
-async fn while_short(running: &mut Running<Outcome>) -> (Option<Outcome>, Duration) {
-    let mut spent = Duration::ZERO;
-    poll_fn(|context| {
-        let begun = Instant::now();
-        let polled = running.as_mut().poll(context);
-        spent += begun.elapsed();
-        match polled {
-            Poll::Ready(outcome) => Poll::Ready((Some(outcome), spent)),
-            Poll::Pending if spent >= SHORT => Poll::Ready((None, spent)),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
 }
 
 /// An invocation that found no place.

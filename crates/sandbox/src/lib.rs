@@ -28,6 +28,7 @@ mod positions;
 mod post_mortem;
 mod program;
 mod sandbox;
+mod short;
 mod ticker;
 pub mod wasm;
 

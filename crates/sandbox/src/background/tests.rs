@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use snaphook_model::{TenantName, Weight};
 
-use super::{Background, Lanes, Queue, WINDOW, processor_time, processors_in_window};
+use super::{Background, Lanes, Queue, WINDOW, processors_in_window};
+use crate::short::processor_time;
 
 fn tenant(name: &str) -> TenantName {
     TenantName::new(name).unwrap()

@@ -21,6 +21,9 @@ const RECORDING: &str = "a recording";
 /// No recording is larger, so a damaged length makes nobody reserve more.
 const MAX_BYTES: usize = 64 << 20;
 
+/// So many bytes are packed in about a tenth of a millisecond.
+const PACKED_AT_ONCE: usize = 64 << 10;
+
 /// Bytes that it takes in memory, about.
 pub(super) fn weight(recording: &Recording) -> usize {
     match recording {
@@ -110,7 +113,17 @@ impl PackedRecording {
 
 /// Packs a recording, and puts a large one beside the database.
 pub(super) async fn beside(parts: &Parts, tenant: &TenantName, recording: Option<&Recording>) -> Option<PackedRecording> {
-    Some(PackedRecording::of(recording?).beside(parts.objects(), tenant).await)
+    Some(packed(recording?).await.beside(parts.objects(), tenant).await)
+}
+
+/// Packs a recording; a large one where that keeps nobody from answering calls.
+async fn packed(recording: &Recording) -> PackedRecording {
+    if weight(recording) <= PACKED_AT_ONCE {
+        return PackedRecording::of(recording);
+    }
+    let given = recording.clone();
+    // Where no thread is to be had it is done here.
+    snaphook_aside::run(move || PackedRecording::of(&given)).await.unwrap_or_else(|_| PackedRecording::of(recording))
 }
 
 /// Reads the recording of a run.

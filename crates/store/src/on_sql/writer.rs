@@ -89,7 +89,7 @@ struct Packed {
     recording: PackedRecording,
 }
 
-/// Compresses the recordings of a batch, apart from the tasks that answer calls: those of large runs take milliseconds.
+/// Compresses the recordings of a batch where it keeps nobody from answering calls: those of large runs take milliseconds.
 async fn pack(runs: &[PendingRun]) -> Vec<Packed> {
     let recorded = runs.iter().filter_map(|run| Some((run.tenant.clone(), run.id, run.recording.clone()?)));
     let recorded: Vec<_> = recorded.collect();
@@ -100,8 +100,8 @@ async fn pack(runs: &[PendingRun]) -> Vec<Packed> {
         let packed = |(tenant, id, recording)| Packed { tenant, id, recording: PackedRecording::of(&recording) };
         recorded.into_iter().map(packed).collect()
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        // Only while the runtime ends; the records themselves are written all the same.
+    snaphook_aside::run(work).await.unwrap_or_else(|error| {
+        // The records themselves are written all the same.
         tracing::warn!(error = &error as &dyn Error, "recordings of runs are lost");
         Vec::new()
     })

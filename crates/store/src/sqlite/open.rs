@@ -10,7 +10,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
-use super::{Files, Log, SqliteStore, WriteConnection};
+use super::{Files, Log, SqliteStore, WriteConnection, writer};
 use crate::database::{Database, Health, PATIENCE};
 use crate::on_sql::{Parts, add_missing_hashes};
 use crate::sql::{MIGRATIONS, tenants};
@@ -93,7 +93,7 @@ impl SqliteStore {
         };
         let failed = |source: sqlx::Error| OpenError::Database { path: file.clone(), source: source.into() };
         let write_options = options(&file).synchronous(SqliteSynchronous::Normal).pragma("cache_size", WRITE_CACHE);
-        let mut writer = write_options.connect().await.map_err(failed)?;
+        let mut writer = writer::connect(&write_options).await.map_err(failed)?;
         MIGRATIONS.run(&mut writer).await.map_err(|error| migration_error(&file, error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sqlx::error::ErrorKind;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::runtime::Handle;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::StoreError;
@@ -50,7 +51,7 @@ impl WriteConnection {
     pub(crate) async fn lock(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, StoreError> {
         let mut guard = tokio::time::timeout(PATIENCE, self.connection.lock()).await.map_err(|_| StoreError::Busy)?;
         if guard.is_some() && self.failed.0.load(Ordering::Relaxed) {
-            *guard = Some(self.options.connect().await?);
+            *guard = Some(connect(&self.options).await?);
             self.failed.0.store(false, Ordering::Relaxed);
         }
         MutexGuard::try_map(guard, Option::as_mut).map_err(|_| StoreError::Closed)
@@ -68,4 +69,11 @@ impl WriteConnection {
             None => Ok(()),
         }
     }
+}
+
+/// Opens a connection whose thread makes way for others: a transaction of many runs takes milliseconds of a processor, for which no call of somebody else's
+/// has to wait. sqlx starts that thread, and a thread begins with the priority of the one that starts it.
+pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let (options, runtime) = (options.clone(), Handle::current());
+    snaphook_aside::run(move || runtime.block_on(options.connect())).await?
 }

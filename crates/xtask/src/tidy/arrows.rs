@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("snaphook-telemetry", &["snaphook-model"]),
     ("snaphook-sandbox", &["snaphook-aside", "snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
     ("snaphook-egress", &["snaphook-aside", "snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
-    ("snaphook-store", &["snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
+    ("snaphook-store", &["snaphook-aside", "snaphook-model", "snaphook-shares", "snaphook-telemetry"]),
     (
         "snaphook-compile",
         &["snaphook-aside", "snaphook-interpreter", "snaphook-model", "snaphook-sandbox", "snaphook-telemetry", "snaphook-wall"],
