@@ -1,21 +1,19 @@
-//! What runs that have ended take, and the removal of the oldest of them.
+//! What runs that have ended take. What goes where that is too much is in `relief`.
 //!
 //! Counting all of a tenant's runs reads its whole history, so that is done seldom: what was counted is written down, and later only what has come
 //! since is added. That is an upper bound, as what goes by its time is not taken off; once it passes what may be kept, all is counted.
 
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use snaphook_model::{RunId, TenantName};
+use snaphook_model::TenantName;
 
 use super::OnSql;
-use super::objects::keys_of;
-use super::retention::{Emptied, RECORDS_AT_ONCE, RUNS_AT_ONCE, first_id, hold, write};
-use super::rows::{amount, form, text};
-use super::runs::RECORD;
-use crate::database::{Query, Row, query};
-use crate::sql::{history as sql, retention as retention_sql};
+use super::relief::{END, Step, between, later, micros, run_id, signed};
+use super::retention::first_id;
+use super::rows::amount;
+use crate::database::query;
+use crate::sql::history as sql;
 use crate::{Excess, HistoryLook, HistoryStore, Relief, Relieved, RunPart, StoreError, StoreFuture};
 
 /// Runs that are counted at once: some milliseconds.
@@ -33,14 +31,8 @@ const BYTES_PER_S: u64 = 16 << 20;
 /// Nobody else looks for so long while a node counts; one that dies at it is followed by another then.
 const COUNTING: SignedDuration = SignedDuration::from_mins(15);
 
-/// The same after each step in which something is removed, so that no two nodes remove the same excess.
-const RELIEVING: SignedDuration = SignedDuration::from_mins(1);
-
 /// All is counted again after so long: runs that waited long end with old ids, and are not among those that have come since.
 const WHOLE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
-
-/// After every id.
-const END: &str = "g";
 
 impl<S: OnSql> HistoryStore for S {
     fn history_bytes<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, u64> {
@@ -50,9 +42,7 @@ impl<S: OnSql> HistoryStore for S {
     fn look_at_history<'a>(&'a self, tenant: &'a TenantName, look: HistoryLook) -> StoreFuture<'a, Option<Excess>> {
         Box::pin(async move {
             let Some(known) = Known::of(self, tenant).await?.filter(|known| known.may_be_more(&look)) else { return Ok(None) };
-            if !claim(self, tenant, look.now).await? {
-                return Ok(None);
-            }
+            let Some(claimed_until) = claim(self, tenant, look.now).await? else { return Ok(None) };
             let begun = Instant::now();
             // What is settled stays so, also for a node whose clock is behind.
             let settled_before = first_id(look.settled_before).max(known.upto.clone());
@@ -64,8 +54,8 @@ impl<S: OnSql> HistoryStore for S {
             let kept = counted.bytes();
             let looking = SignedDuration::try_from(begun.elapsed() * PAUSE_PER_LOOK).unwrap_or(COUNTING);
             let next = later(look.now, pause(look.most.saturating_sub(kept)).max(looking));
-            note(self, tenant, &counted, (settled_before.as_str(), whole_at, next)).await?;
-            if kept <= look.most {
+            let noted = note(self, tenant, &counted, claimed_until, (settled_before.as_str(), whole_at, next)).await?;
+            if !noted || kept <= look.most {
                 return Ok(None);
             }
             Ok(Some(Excess { kept, middle: run_id(counted.middle())? }))
@@ -74,16 +64,7 @@ impl<S: OnSql> HistoryStore for S {
 
     fn relieve<'a>(&'a self, tenant: &'a TenantName, relief: Relief) -> StoreFuture<'a, Relieved> {
         Box::pin(async move {
-            let marks = query(sql::MARKS).bind(tenant.as_str()).read_optional(self.database()).await?;
-            let Some(marks) = marks else { return Ok(Relieved::default()) };
-            let step = Step {
-                relief,
-                after: relief.after.map(|run| run.to_string()).unwrap_or_default(),
-                until: relief.until.map_or_else(|| END.to_owned(), |run| run.to_string()),
-                usual_before: first_id(relief.usual_before),
-                mark: text(&marks, 0)?.to_owned(),
-                upto: marks.get::<Option<String>>(1)?.unwrap_or_default(),
-            };
+            let Some(step) = Step::of(self, tenant, relief).await? else { return Ok(Relieved::default()) };
             match relief.part {
                 RunPart::Payloads => step.remove_payloads(self, tenant).await,
                 RunPart::Whole => step.delete(self, tenant).await,
@@ -197,170 +178,34 @@ async fn count_between(
     }
 }
 
-/// Keeps other nodes from counting. False: one of them does, or the tenant is gone.
-async fn claim(store: &impl OnSql, tenant: &TenantName, now: Timestamp) -> Result<bool, StoreError> {
+/// Keeps other nodes from counting until the time that it gives. None: one of them does, or the tenant is gone.
+async fn claim(store: &impl OnSql, tenant: &TenantName, now: Timestamp) -> Result<Option<i64>, StoreError> {
+    let until = later(now, COUNTING);
     let mut writer = store.database().write().await?;
     let mut transaction = writer.begin_batch().await?;
-    let claim = query(sql::CLAIM).bind(tenant.as_str()).bind(later(now, COUNTING)).bind(now.as_microsecond());
+    let claim = query(sql::CLAIM).bind(tenant.as_str()).bind(until).bind(now.as_microsecond());
     let claimed = claim.fetch_optional(&mut transaction).await?.is_some();
     let committed = transaction.commit().await?;
     writer.finish(committed).await?;
-    Ok(claimed)
+    Ok(claimed.then_some(until))
 }
 
-/// Writes down what was counted: up to where it is settled, when all was counted, and when to look again.
+/// Writes down what was counted: up to where it is settled, when all was counted, and when to look again. False where somebody else counts since
+/// then: it took longer than it was claimed for, and what is too much is removed by that one.
 async fn note(
     store: &impl OnSql,
     tenant: &TenantName,
     counted: &Counted,
+    claimed_until: i64,
     (upto, whole_at, next): (&str, Option<i64>, i64),
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut writer = store.database().write().await?;
     let mut transaction = writer.begin_batch().await?;
     let note = query(sql::COUNTED).bind(tenant.as_str()).bind(signed(counted.bytes())).bind(signed(counted.settled));
-    note.bind(upto).bind(whole_at).bind(next).execute(&mut transaction).await?;
+    let noted = note.bind(upto).bind(whole_at).bind(next).bind(claimed_until).execute(&mut transaction).await? > 0;
     let committed = transaction.commit().await?;
-    writer.finish(committed).await
-}
-
-/// A step of removing, with ids as the statements know them.
-struct Step {
-    relief: Relief,
-    after: String,
-    until: String,
-    usual_before: String,
-    /// Payloads of usual runs up to this one are gone.
-    mark: String,
-    /// What was counted as settled.
-    upto: String,
-}
-
-/// What goes in a step.
-#[derive(Debug, Default)]
-struct Going {
-    /// Before the first run of which something goes: what is older was looked at already, and stays.
-    before: String,
-    /// The last run of which something goes; empty for none.
-    last: String,
-    bytes: u64,
-    /// The part of it that was counted as settled.
-    settled: u64,
-}
-
-impl Going {
-    /// Adds a run; breaks off with the one that makes it enough.
-    fn add(&mut self, step: &Step, run: &str, bytes: u64) -> ControlFlow<()> {
-        if self.last.is_empty() {
-            // All ids are as long as each other, so what an id begins with is less than the id.
-            run[..run.len() - 1].clone_into(&mut self.before);
-        }
-        run.clone_into(&mut self.last);
-        self.bytes = self.bytes.saturating_add(bytes);
-        if run <= step.upto.as_str() {
-            self.settled = self.settled.saturating_add(bytes);
-        }
-        if self.bytes >= step.relief.bytes { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    /// Takes it off what was counted.
-    fn less<'q>(&self, step: &Step, tenant: &'q TenantName) -> Query<'q> {
-        let less = query(sql::LESS).bind(tenant.as_str()).bind(signed(self.bytes)).bind(signed(self.settled));
-        less.bind(later(step.relief.now, RELIEVING))
-    }
-}
-
-impl Step {
-    /// Empties the oldest records that have payloads, and removes what was recorded.
-    async fn remove_payloads(&self, store: &impl OnSql, tenant: &TenantName) -> Result<Relieved, StoreError> {
-        let (mut going, mut emptied) = (Going::default(), Vec::new());
-        let take = |row: &Row| {
-            let run = Emptied::of(row)?;
-            let before = text(row, 1)?.len();
-            let of_record = before.saturating_sub(run.text.as_ref().map_or(before, String::len));
-            let flow = going.add(self, &run.id, amount(row, 2)?.saturating_add(of_record as u64));
-            emptied.push(run);
-            Ok(flow)
-        };
-        // Before the mark nearly all have lost theirs; the few that say themselves how long they are kept go as a whole.
-        let after = self.after.as_str().max(self.mark.as_str());
-        let records = between(sql::OLDEST_RECORDS, tenant, after, &self.until).bind(self.mark.as_str());
-        records.bind(self.usual_before.as_str()).bind(RECORDS_AT_ONCE).read_each(store.database(), take).await?;
-        if emptied.is_empty() {
-            return Ok(Relieved::default());
-        }
-        let mut writer = store.database().write().await?;
-        let mut transaction = writer.begin_batch().await?;
-        // Somebody else has gone on here; the next step begins where that one ended.
-        if hold(&mut transaction, tenant).await?.is_none_or(|(held, _)| held != self.mark) {
-            return Ok(Relieved { last: self.relief.after, more: true, ..Relieved::default() });
-        }
-        let objects = write(&mut transaction, tenant, &emptied).await?;
-        // All usual runs up to there that are surely in the store have lost their payloads.
-        let mark = going.last.as_str().min(self.usual_before.as_str());
-        if mark > self.mark.as_str() {
-            query(retention_sql::SET_PAYLOADS_MARK).bind(tenant.as_str()).bind(mark).execute(&mut transaction).await?;
-        }
-        going.less(self, tenant).execute(&mut transaction).await?;
-        let committed = transaction.commit().await?;
-        writer.finish(committed).await?;
-        store.parts().remove_objects(objects).await;
-        relieved(&going, emptied.len() as u64)
-    }
-
-    /// A statement about runs that may go as a whole, up to one of them.
-    fn may_go<'q>(&'q self, sql: &'static str, tenant: &'q TenantName, (after, until): (&'q str, &'q str)) -> Query<'q> {
-        between(sql, tenant, after, until).bind(self.usual_before.as_str())
-    }
-
-    /// Deletes the oldest runs.
-    async fn delete(&self, store: &impl OnSql, tenant: &TenantName) -> Result<Relieved, StoreError> {
-        let mut going = Going::default();
-        let take = |row: &Row| Ok(going.add(self, text(row, 0)?, amount(row, 1)?));
-        self.may_go(sql::OLDEST, tenant, (&self.after, &self.until)).bind(RUNS_AT_ONCE).read_each(store.database(), take).await?;
-        if going.last.is_empty() {
-            return Ok(Relieved::default());
-        }
-        let mut writer = store.database().write().await?;
-        let mut transaction = writer.begin_batch().await?;
-        if hold(&mut transaction, tenant).await?.is_none() {
-            return Ok(Relieved::default());
-        }
-        let objects = self.may_go(sql::TAKE, tenant, (&going.before, &going.last)).fetch_all(&mut transaction).await?;
-        let deleted = self.may_go(sql::DELETE, tenant, (&going.before, &going.last)).execute(&mut transaction).await?;
-        // Else another node has removed them, and taken them off.
-        if deleted > 0 {
-            going.less(self, tenant).execute(&mut transaction).await?;
-        }
-        let committed = transaction.commit().await?;
-        writer.finish(committed).await?;
-        store.parts().remove_objects(keys_of(&objects, 1)?).await;
-        relieved(&going, deleted)
-    }
-}
-
-fn relieved(going: &Going, runs: u64) -> Result<Relieved, StoreError> {
-    Ok(Relieved { runs, bytes: going.bytes, last: Some(run_id(&going.last)?), more: true })
-}
-
-fn between<'q>(sql: &'static str, tenant: &'q TenantName, after: &'q str, until: &'q str) -> Query<'q> {
-    query(sql).bind(tenant.as_str()).bind(after).bind(until)
-}
-
-fn run_id(text: &str) -> Result<RunId, StoreError> {
-    text.parse().map_err(|error: uuid::Error| form(RECORD, error))
-}
-
-/// As a column holds it.
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-fn later(now: Timestamp, after: SignedDuration) -> i64 {
-    now.as_microsecond().saturating_add(micros(after))
-}
-
-fn micros(duration: SignedDuration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+    writer.finish(committed).await?;
+    Ok(noted)
 }
 
 #[cfg(test)]

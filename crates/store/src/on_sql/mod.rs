@@ -11,6 +11,7 @@ mod objects;
 mod overview;
 mod queue;
 mod recordings;
+mod relief;
 mod reseal;
 mod retention;
 mod room;

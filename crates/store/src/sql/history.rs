@@ -56,8 +56,9 @@ pub(crate) const KNOWN: &str = "SELECT s.history_bytes, s.history_settled, s.his
 pub(crate) const CLAIM: &str = "INSERT INTO sweeps (tenant, payloads_before, logs_before, history_due_at) \
      SELECT name, '', '', CAST($2 AS BIGINT) FROM tenants WHERE name = $1 ON CONFLICT (tenant) DO UPDATE \
      SET history_due_at = excluded.history_due_at WHERE sweeps.history_due_at IS NULL OR sweeps.history_due_at <= $3 RETURNING tenant";
+/// Nothing where it is not claimed until $7 any more.
 pub(crate) const COUNTED: &str = "UPDATE sweeps SET history_bytes = $2, history_settled = $3, history_upto = $4, history_whole_at = $5, \
-     history_due_at = $6 WHERE tenant = $1";
+     history_due_at = $6 WHERE tenant = $1 AND history_due_at = $7";
 /// So much less, $3 of it of what is settled; nobody looks before $4.
 pub(crate) const LESS: &str = "UPDATE sweeps SET history_bytes = CASE WHEN history_bytes > $2 THEN history_bytes - $2 ELSE 0 END, \
      history_settled = CASE WHEN history_settled > $3 THEN history_settled - $3 ELSE 0 END, \
