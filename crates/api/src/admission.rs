@@ -18,8 +18,8 @@ use crate::room::{BodyMemory, BodyRoom, Sender};
 /// Longest that a request waits for its turn. Each takes less than a millisecond, so this is for a node that has lost its processors.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Until a tenant is told that it wants too much. Who asks again at once, over a hundred connections, would keep the node busy with refusals; and
-/// who heeds `Retry-After` loses nothing.
+/// Until a tenant is told that it wants too much, and half as much again by chance. Who asks again at once, over a hundred connections, would keep the
+/// node busy with refusals, and with all of them at the same moment; and who heeds `Retry-After` loses nothing.
 const BEFORE_REFUSAL: Duration = Duration::from_millis(100);
 
 /// What the node has room for. Who finds no room is told when to come again.
@@ -81,22 +81,21 @@ impl Admission {
     /// A place among a tenant's requests, held as long as the permit that is among the request's extensions; and its turn.
     pub(crate) async fn admit_for(&self, tenant: &Tenant, kind: Kind, extensions: &Extensions) -> Result<(), Problem> {
         let permit = extensions.get::<Arc<Permit>>().ok_or_else(|| Problem::internal("a request without a permit asks for a tenant's"))?;
-        let within_quota = self.place_for(tenant, kind, permit)?;
+        let place = self.quotas.admit(tenant, kind);
+        let sender = if place.is_ok() { sender(tenant, kind) } else { Sender::Refused(tenant.name.clone()) };
+        let within_quota = self.place_for(sender.clone(), place, permit)?;
         // Also before a refusal: telling a thousand that they are too many is work, too.
-        let sender = if within_quota.is_ok() { sender(tenant, kind) } else { Sender::Refused(tenant.name.clone()) };
         self.turn_for(sender, permit).await?;
         within_quota
     }
 
     /// A place; or a refusal, the inner one by the tenant's quota, which has a part of the node's requests all the same until it is told: one of its
     /// own, so that refusals keep out nothing else of the tenant's.
-    fn place_for(&self, tenant: &Tenant, kind: Kind, permit: &Permit) -> Result<Result<(), Problem>, Problem> {
-        let place = self.quotas.admit(tenant, kind);
+    fn place_for(&self, sender: Sender, place: Result<Place, Problem>, permit: &Permit) -> Result<Result<(), Problem>, Problem> {
         let mut of_tenant = permit.of_tenant.lock().unwrap_or_else(PoisonError::into_inner);
         // Who turns out to be somebody else gives back what he had among others: it is one request all the same.
         of_tenant.part = None;
-        let counted_as = if place.is_ok() { sender(tenant, kind) } else { Sender::Refused(tenant.name.clone()) };
-        match (self.part_for(counted_as), place) {
+        match (self.part_for(sender), place) {
             (Ok(part), place) => {
                 of_tenant.part = Some(part);
                 Ok(place.map(|place| of_tenant.place = Some(place)))
@@ -170,13 +169,19 @@ impl Permit {
         let refused = matches!(code, Some(Code::QuotaConcurrency | Code::QuotaRate | Code::Overloaded));
         let counted = || self.of_tenant.lock().unwrap_or_else(PoisonError::into_inner).part.is_some();
         if refused && counted() {
-            tokio::time::sleep(BEFORE_REFUSAL).await;
+            tokio::time::sleep(before_refusal()).await;
         }
     }
 
     fn turn(&self) -> MutexGuard<'_, Option<snaphook_shares::Place>> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn before_refusal() -> Duration {
+    // Without chance they would all be told together, which is only slower for others.
+    let chance = getrandom::u32().unwrap_or_default();
+    BEFORE_REFUSAL + (BEFORE_REFUSAL / 2).mul_f64(f64::from(chance) / f64::from(u32::MAX))
 }
 
 /// As whom a request is counted.
