@@ -36,9 +36,13 @@ async fn a_tenant_sees_what_it_may_use() {
     let tenant = node().tenant_with(document).await;
     let usage = tenant.client.get("/v1/usage").await.expect(200).json();
     assert_eq!((&usage["limits"]["fuel"], &usage["limits"]["wall_ms"]), (&json!(5_000_000), &json!(10_000)), "changed or not");
-    let quota = json!({"concurrency": 3, "rate_per_s": 50, "history_bytes": 10_u64 << 30, "script_bytes": 1 << 30, "queue_bytes": 1 << 30});
+    let quota = json!({"concurrency": 3, "rate_per_s": 50, "history_bytes": 10_u64 << 30, "script_bytes": 1 << 30, "queue_bytes": 1 << 30,
+        "documents": 100_000, "document_bytes": 1 << 30});
     assert_eq!((&usage["quota"], &usage["weight"]), (&quota, &json!(2)));
-    assert_eq!(usage["usage"], json!({"concurrency": 0, "history_bytes": 0, "script_bytes": 0}), "to look is no work");
+    let mut used = usage["usage"].clone();
+    assert!(used["document_bytes"].take().as_u64() > Some(50), "the record of its token");
+    let nothing = json!({"concurrency": 0, "history_bytes": 0, "script_bytes": 0, "documents": 1, "document_bytes": null});
+    assert_eq!(used, nothing, "to look is no work");
     let mut seen = node().operator().get(&format!("/v1/tenants/{}", tenant.name)).await.expect(200).json();
     for key in ["name", "created_at", "updated_at"] {
         seen.as_object_mut().unwrap().remove(key).unwrap_or_else(|| panic!("the operator sees `{key}`"));

@@ -1,4 +1,4 @@
-//! What is kept for a tenant has bounds in bytes: what passes at the last byte is refused, or goes, at the next.
+//! What is kept for a tenant has bounds in bytes, and documents one by number: what passes at the last one is refused, or goes, at the next.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,20 @@ use snaphook_tests::{Response, Tenant};
 
 use crate::support::{endpoint, node, ok, on_both_databases};
 
-on_both_databases!(edge_history_bytes_the_oldest_runs_go, edge_script_bytes, edge_queue_bytes);
+on_both_databases!(
+    edge_history_bytes_the_oldest_runs_go,
+    edge_script_bytes,
+    edge_queue_bytes,
+    edge_documents,
+    edge_document_bytes_of_a_tenant
+);
 
 /// The least that may be set.
 const LEAST: u64 = 1 << 20;
 
 /// Sets a quota of a tenant's, whose other rules stay as these tests need them.
-async fn allow(tenant: &Tenant, quota: &str, bytes: u64) {
-    let quota = json!({"concurrency": 4096, "rate_per_s": 1_000_000, quota: bytes});
+async fn allow(tenant: &Tenant, quota: &str, most: u64) {
+    let quota = json!({"concurrency": 4096, "rate_per_s": 1_000_000, quota: most});
     // Below an hour a run is counted from its end, and needs no time to be surely there.
     let document = json!({"quota": quota, "egress": {"allow_private": ["127.0.0.0/8"]}, "retention": {"payloads_s": 3000, "logs_s": 3500}});
     let _ = node().operator().put(&format!("/v1/tenants/{}", tenant.name), &document).await.expect(200);
@@ -113,4 +119,84 @@ async fn edge_queue_bytes() {
     assert_eq!(refused(start(json!(1)).await, 503, "overloaded", LEAST), LEAST + 1);
     gate.open();
     wait("there is room again", async || start(json!(1)).await.status == 202).await;
+}
+
+async fn edge_documents() {
+    let (tenant, other, upstream) = (node().tenant().await, node().tenant().await, Upstream::start().await);
+    upstream.on("/make", Answer::json(json!({"id": 9})));
+    let put = async |path: &str, document: Value| tenant.client.put(path, &document).await;
+    let connector = |text: &str| json!({"base_url": "https://a.example", "headers": {"x-a": text}, "endpoints": {}});
+    let secret = async |name: &str| tenant.client.send("PUT", &format!("/v1/secrets/{name}"), &[], "text".into()).await;
+    let flow = |path: &str| json!({"steps": [{"url": upstream.url(path), "store_data": {"ID": "id"}}]});
+    let token = json!({"name": "one more", "scopes": ["read"]});
+    // With the token that asks.
+    allow(&tenant, "documents", 6).await;
+    let _ = put("/v1/connectors/c", connector("a")).await.expect(201);
+    let _ = put("/v1/flows/f", flow("/other")).await.expect(201);
+    let _ = put("/v1/flows/f", flow("/make")).await.expect(200);
+    let _ = secret("A").await.expect(201);
+    assert_eq!(usage(&tenant).await["documents"], 5);
+    let _ = tenant.run_about("f", json!("p-1"), Value::Null).await.expect(200);
+    assert_eq!(usage(&tenant).await["documents"], 6, "what a run stores for a subject that was not there");
+
+    let connection = json!({"kind": "bearer", "fields": {"token": "t"}, "hosts": ["a.example"]});
+    for answer in [
+        put("/v1/connectors/d", connector("a")).await,
+        put("/v1/flows/f", flow("/again")).await,
+        put("/v1/flows/g", flow("/make")).await,
+        put("/v1/subjects/p-2", json!({"values": {}})).await,
+        put("/v1/connections/k", connection).await,
+        secret("B").await,
+        tenant.client.post("/v1/tokens", &token).await,
+    ] {
+        assert_eq!(answer.header("retry-after"), None, "to wait does not help");
+        assert!(answer.text().contains("its quota `documents` allows 6: delete some"), "{}", answer.text());
+        assert_eq!(refused(answer, 429, "quota-storage", 6), 7);
+    }
+    assert_eq!(tenant.run_about("f", json!("p-2"), Value::Null).await.json()["code"], "quota-storage");
+    let _ = tenant.client.get("/v1/subjects/p-2").await.expect(404);
+    assert_eq!(usage(&tenant).await["documents"], 6, "nothing of it was stored");
+
+    let _ = put("/v1/connectors/c", connector("longer than before")).await.expect(200);
+    let _ = put("/v1/flows/f", flow("/make")).await.expect(200);
+    let _ = tenant.run_about("f", json!("p-1"), Value::Null).await.expect(200);
+    let _ = other.client.post("/v1/tokens", &token).await.expect(201);
+    let of_operator = format!("/v1/tenants/{}/tokens", tenant.name);
+    let _ = node().operator().post(&of_operator, &token).await.expect(201);
+    assert_eq!(usage(&tenant).await["documents"], 7, "the operator may");
+    // Both of its versions.
+    let _ = tenant.client.delete("/v1/flows/f").await.expect(204);
+    let _ = secret("B").await.expect(201);
+    assert_eq!(usage(&tenant).await["documents"], 6);
+    let _ = secret("C").await.expect(429);
+}
+
+async fn edge_document_bytes_of_a_tenant() {
+    const MANY: u64 = 600_000;
+    let (tenant, other) = (node().tenant().await, node().tenant().await);
+    allow(&tenant, "document_bytes", LEAST).await;
+    let kept = async || usage(&tenant).await["document_bytes"].as_u64().unwrap();
+    // The record of a token, and around the text of a subject an object with one name.
+    let (token, around) = (kept().await, r#"{"v":""}"#.len() as u64);
+    let subject = async |of: &Tenant, id: &str, bytes: u64| {
+        let values = json!({"values": {"v": "x".repeat(usize::try_from(bytes - around).unwrap())}});
+        of.client.put(&format!("/v1/subjects/{id}"), &values).await
+    };
+    let _ = subject(&tenant, "a", MANY).await.expect(201);
+    let rest = LEAST - token - MANY;
+    assert_eq!(refused(subject(&tenant, "b", rest + 1).await, 429, "quota-storage", LEAST), LEAST + 1);
+    let _ = tenant.client.get("/v1/subjects/b").await.expect(404);
+    assert_eq!(kept().await, token + MANY, "nothing of it was stored");
+    let _ = subject(&tenant, "b", rest).await.expect(201);
+    assert_eq!(kept().await, LEAST);
+    assert_eq!(refused(subject(&tenant, "a", MANY + 1).await, 429, "quota-storage", LEAST), LEAST + 1);
+    let _ = subject(&tenant, "a", MANY).await.expect(200);
+    let _ = subject(&tenant, "a", 1_000).await.expect(200);
+    let _ = subject(&tenant, "c", MANY - 1_000).await.expect(201);
+    assert_eq!(refused(subject(&tenant, "d", around).await, 429, "quota-storage", LEAST), LEAST + around);
+    let _ = tenant.client.delete("/v1/subjects/b").await.expect(204);
+    let _ = subject(&tenant, "d", rest).await.expect(201);
+    for id in ["a", "b"] {
+        let _ = subject(&other, id, MANY).await.expect(201);
+    }
 }

@@ -95,6 +95,8 @@ pub(crate) fn store_fault(error: StoreError) -> Fault {
     match error {
         // Somebody deleted it while something of it was under way; nothing is wrong with the store.
         StoreError::UnknownTenant(ref tenant) => tracing::info!(%tenant, "the tenant is gone; what was under way for it is not kept"),
+        // The tenant keeps as much as it may; whoever asks is told.
+        StoreError::TooManyDocuments { .. } | StoreError::DocumentsSize { .. } => {}
         ref error => tracing::error!(error = error as &dyn std::error::Error, "the store failed"),
     }
     Fault::from(error)

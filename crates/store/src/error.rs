@@ -84,6 +84,24 @@ pub enum StoreError {
         /// What they would take.
         used: u64,
     },
+    /// The tenant would keep more documents than it may; nothing was written.
+    #[error("the tenant would keep {used} documents, and its quota `documents` allows {limit}: delete some, or ask the operator for more")]
+    TooManyDocuments {
+        /// The quota `documents`.
+        limit: u64,
+        /// How many there would be.
+        used: u64,
+    },
+    /// The documents of a tenant would take more than they may; nothing was written.
+    #[error(
+        "the tenant's documents would take {used} bytes, and its quota `document_bytes` allows {limit}: delete some, or ask the operator for more"
+    )]
+    DocumentsSize {
+        /// The quota `document_bytes`.
+        limit: u64,
+        /// What they would take.
+        used: u64,
+    },
     /// A cursor that no page gave out.
     #[error("the cursor is not one of an earlier page")]
     Cursor,
@@ -118,7 +136,7 @@ impl StoreError {
             Self::UnknownVersion { .. } | Self::Exists(_) => Code::Conflict,
             Self::SubjectSize { .. } => Code::TooLarge,
             Self::StateSize { .. } => Code::StateSize,
-            Self::ScriptsSize { .. } => Code::QuotaStorage,
+            Self::ScriptsSize { .. } | Self::TooManyDocuments { .. } | Self::DocumentsSize { .. } => Code::QuotaStorage,
             Self::Cursor => Code::Invalid,
             Self::Form { .. } | Self::LeaseLost => Code::Internal,
         }
@@ -140,6 +158,8 @@ impl From<StoreError> for Fault {
             StoreError::SubjectSize { limit, used }
             | StoreError::StateSize { limit, used }
             | StoreError::ScriptsSize { limit, used }
+            | StoreError::TooManyDocuments { limit, used }
+            | StoreError::DocumentsSize { limit, used }
             | StoreError::QueueSize { limit, used } => fault.of_limit(limit, Some(used)),
             StoreError::Cursor => fault.in_field("cursor"),
             _ => fault,

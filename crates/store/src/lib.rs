@@ -2,7 +2,7 @@
 //! and [`Objects`] beside it: components of scripts, and payloads too large for a row.
 //!
 //! A method is one domain fact and one transaction. Every method takes the tenant first, except those of the operator and of the node itself;
-//! what another tenant owns looks the same as what does not exist: `Ok(None)` or `Ok(false)`. No SQL lives outside this crate, nothing is cached in it.
+//! what another tenant owns looks the same as what does not exist: `Ok(None)` or `Ok(false)`. No SQL lives outside this crate, nothing is cached in it but counts.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -61,7 +61,7 @@ pub use secrets::{SecretStore, StoredSecret};
 pub use sqlite::{DataDir, OpenError, SqliteStore};
 pub use state::StateStore;
 pub use subjects::{StoredSubject, SubjectStore};
-pub use tenants::{StoredTenant, TenantStore, TokenHash};
+pub use tenants::{KeptDocuments, StoredTenant, TenantStore, TokenHash};
 pub use waiting::{CalledBack, Cancelled, EndOfRun, KeptCallback, RunCounts, Saved, SavedRun, WaitStore, Wake};
 
 /// What every method gives back, boxed so that the traits can be used as `dyn`.

@@ -19,7 +19,21 @@ pub struct StoredTenant {
     pub updated_at: Timestamp,
 }
 
+/// What a tenant keeps in documents: flows, of which each version is one, connectors, connections, secrets, subjects and tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeptDocuments {
+    /// How many.
+    pub documents: u64,
+    /// Bytes of their values as they are stored: without names, and without rows and indexes around them.
+    pub bytes: u64,
+}
+
 /// Tenants, by the operator; tokens, by the tenant.
+///
+/// What a tenant keeps in documents is bounded by the quota in its document. A method, of whichever trait, that adds one or makes one larger fails
+/// beyond it with [`crate::StoreError::TooManyDocuments`] or [`crate::StoreError::DocumentsSize`], and writes nothing. What becomes smaller or is
+/// deleted is never refused, nor is what the operator is the author of. What other nodes write is seen within a second, or some seconds where there
+/// are very many documents, and may pass the bound until then.
 pub trait TenantStore: Send + Sync {
     /// Creates or changes a tenant.
     fn put_tenant<'a>(&'a self, tenant: &'a TenantName, document: &'a TenantDocument, now: Timestamp) -> StoreFuture<'a, Change>;
@@ -33,6 +47,9 @@ pub trait TenantStore: Send + Sync {
     /// Removes a tenant and everything that belongs to it. False: there was none. May take seconds for a tenant with many runs;
     /// broken off, it may have removed some of the runs and nothing else, and can be asked again.
     fn delete_tenant<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, bool>;
+
+    /// What a tenant keeps in documents: counted now or some seconds ago at most, with what this node has written since.
+    fn kept_documents<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, KeptDocuments>;
 
     /// Adds a token. Fails with [`crate::StoreError::Exists`] for an id or hash that is taken.
     fn add_token<'a>(&'a self, tenant: &'a TenantName, record: &'a TokenRecord, hash: TokenHash) -> StoreFuture<'a, ()>;

@@ -6,7 +6,7 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
 use snaphook_model::{Grants, Limits, Quota, Retention, Tenant, TenantDocument, TenantName, TenantRetention};
-use snaphook_store::{Change, StoredTenant};
+use snaphook_store::{Change, KeptDocuments, StoredTenant};
 
 use crate::answer::{self, Answer};
 use crate::author::By;
@@ -33,7 +33,7 @@ pub(crate) struct TenantRules {
     /// Every limit, changed or not.
     #[schema(value_type = Object)]
     limits: Limits,
-    /// `concurrency`, `rate_per_s`, `history_bytes`, `script_bytes` and `queue_bytes`, changed or not.
+    /// `concurrency`, `rate_per_s`, `history_bytes`, `script_bytes`, `queue_bytes`, `documents` and `document_bytes`, changed or not.
     #[schema(value_type = Object)]
     quota: Quota,
     /// The tenant's part of the processor beside others who want it at the same time.
@@ -58,7 +58,7 @@ impl TenantRules {
             weight: document.weight.unwrap_or_default().0,
             grants: document.grants,
             retention: RetentionAnswer::of(&document.retention),
-            usage: TenantUsage { concurrency: core.admission.quotas().at_work(name), history_bytes: None, script_bytes: None },
+            usage: TenantUsage { concurrency: core.admission.quotas().at_work(name), ..TenantUsage::default() },
             egress: serde_json::to_value(&document.egress).unwrap_or_default(),
             document_statuses: document.document_statuses.clone(),
         }
@@ -69,12 +69,14 @@ impl TenantRules {
         let mut rules = Self::of(core, name, document);
         rules.usage.history_bytes = Some(core.store.history_bytes(name).await?);
         rules.usage.script_bytes = Some(core.store.script_bytes(name).await?);
+        let KeptDocuments { documents, bytes } = core.store.kept_documents(name).await?;
+        (rules.usage.documents, rules.usage.document_bytes) = (Some(documents), Some(bytes));
         Ok(rules)
     }
 }
 
 /// What a tenant uses of this node now, and what is kept for it.
-#[derive(Serialize, utoipa::ToSchema)]
+#[derive(Default, Serialize, utoipa::ToSchema)]
 pub(crate) struct TenantUsage {
     /// Requests in flight that count against `quota.concurrency`.
     concurrency: u32,
@@ -84,6 +86,12 @@ pub(crate) struct TenantUsage {
     /// Bytes of all versions of scripts. Absent in lists and after a change.
     #[serde(skip_serializing_if = "Option::is_none")]
     script_bytes: Option<u64>,
+    /// Flows, of which each version counts, connectors, connections, secrets, subjects and tokens. Absent in lists and after a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    documents: Option<u64>,
+    /// Bytes of their values. Absent in lists and after a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document_bytes: Option<u64>,
 }
 
 /// How long things are kept, in seconds.

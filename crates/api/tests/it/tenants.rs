@@ -30,7 +30,9 @@ async fn a_tenant_is_created_with_every_default() {
         "rate_per_s": 100,
         "history_bytes": 10737418240,
         "script_bytes": 1073741824,
-        "queue_bytes": 1073741824
+        "queue_bytes": 1073741824,
+        "documents": 100000,
+        "document_bytes": 1073741824
       },
       "weight": 1,
       "grants": {
@@ -78,7 +80,9 @@ async fn a_tenant_is_changed_and_deleted() {
         "rate_per_s": 100,
         "history_bytes": 10737418240,
         "script_bytes": 1073741824,
-        "queue_bytes": 1073741824
+        "queue_bytes": 1073741824,
+        "documents": 100000,
+        "document_bytes": 1073741824
       },
       "weight": 1,
       "grants": {
@@ -176,6 +180,8 @@ async fn what_is_wrong_in_a_tenant_is_named_by_its_path() {
         (json!({"history_bytes": (1 << 20) - 1}), "quota.history_bytes"),
         (json!({"script_bytes": (1_u64 << 50) + 1}), "quota.script_bytes"),
         (json!({"queue_bytes": 0}), "quota.queue_bytes"),
+        (json!({"documents": 0}), "quota.documents"),
+        (json!({"document_bytes": (1 << 20) - 1}), "quota.document_bytes"),
     ] {
         assert_eq!(refused(json!({"quota": quota})).await.expect(400).json()["path"], path);
     }

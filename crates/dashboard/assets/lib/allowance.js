@@ -18,11 +18,13 @@ export const LIMITS = [
   ["state_bytes", "State", "of a flow, and of the tenant"],
 ];
 
-/** What is kept at most, in bytes: `[key, name, what becomes of more]`. */
+/** What is kept at most: `[key, name, what becomes of more]`. */
 export const STORAGE = [
   ["history_bytes", "Runs that have ended", "The oldest beyond it go before their time."],
   ["script_bytes", "Scripts", "Uploads beyond it are refused."],
   ["queue_bytes", "Runs that wait for their beginning", "More are refused."],
+  ["documents", "Documents", "Flows with their versions, connectors, connections, secrets, subjects and tokens; more are refused."],
+  ["document_bytes", "All documents together", "What adds to it is refused."],
 ];
 
 /** What is kept for how long: `[key, what]`. */

@@ -15,6 +15,8 @@ export async function show(main, { signal }) {
     meter("Requests at once", usage.concurrency, quota.concurrency, `${format.number(usage.concurrency)} of ${format.number(quota.concurrency)}`),
     kept("Runs that have ended", usage.history_bytes, quota.history_bytes),
     kept("Scripts", usage.script_bytes, quota.script_bytes),
+    meter("Documents", usage.documents, quota.documents, `${format.number(usage.documents)} of ${format.number(quota.documents)}`),
+    kept("All documents together", usage.document_bytes, quota.document_bytes),
     h("p", { class: "soft" }, `At most ${format.number(quota.rate_per_s)} requests a second. Where several tenants want the processor at once, this one has a weight of ${weight}.`));
   const usage = await load();
   draw(usage);

@@ -9,12 +9,12 @@ use super::secrets::sealed;
 use super::{all, at, name, tenant, with_tenant};
 use crate::{Authorization, Change, FetchedToken, PageRequest, Store};
 
-fn bearer() -> (Connection, BTreeMap<String, SealedSecret>) {
+pub(crate) fn bearer() -> (Connection, BTreeMap<String, SealedSecret>) {
     let draft = ConnectionDraft::parse(json!({"kind": "bearer", "fields": {"token": "t"}, "hosts": ["a.example"]})).unwrap();
     (draft.connection, BTreeMap::from([("token".to_owned(), sealed("t"))]))
 }
 
-fn fetched(token: Option<&str>, status: ConnectionStatus) -> FetchedToken {
+pub(crate) fn fetched(token: Option<&str>, status: ConnectionStatus) -> FetchedToken {
     FetchedToken { token: token.map(sealed), expires_at: Some(at(100)), status, status_detail: Some("why".to_owned()) }
 }
 

@@ -5,7 +5,7 @@ use snaphook_model::{RunStatus, TenantName};
 
 use super::subjects::{id, values};
 use super::{at, claim, deploy, document, ending, name, pin, queued, recording, run, run_id, token, upload, with_tenant};
-use crate::{DeletedVersion, PageRequest, RunFilter, Store, TokenHash};
+use crate::{DeletedVersion, KeptDocuments, PageRequest, RunFilter, Store, TokenHash};
 
 /// Everything that a tenant can have, each once, under the names that the tests below ask for.
 async fn furnished(store: &dyn Store) -> (TenantName, TenantName) {
@@ -50,6 +50,7 @@ pub(crate) async fn definitions_of_another_are_invisible(store: &dyn Store) {
     assert_eq!(store.flow(&b, &orders).await.unwrap(), None);
     assert_eq!(store.flow_version(&b, &orders, 1).await.unwrap(), None);
     assert_eq!(store.flows(&b, &page).await.unwrap().items, []);
+    assert_eq!(store.kept_documents(&b).await.unwrap(), KeptDocuments::default());
 }
 
 pub(crate) async fn runs_of_another_are_invisible(store: &dyn Store) {

@@ -6,6 +6,7 @@ pub(crate) mod connections;
 pub(crate) mod documents;
 pub(crate) mod history;
 pub(crate) mod isolation;
+pub(crate) mod kept;
 pub(crate) mod keys;
 pub(crate) mod many_runs;
 pub(crate) mod overview;
@@ -60,6 +61,7 @@ macro_rules! conformance {
             secrets: are_put_and_read, are_listed_in_pages, belong_to_their_tenant, are_sealed_anew;
             connections: are_put_and_read, one_node_fetches_a_token, authorizations_are_taken_once, belong_to_their_tenant,
                 are_sealed_anew, authorizations_are_sealed_anew;
+            kept: is_counted, has_a_bound_by_number, has_a_bound_in_bytes, is_bounded_under_concurrency;
             runs: are_read_at_once, are_listed_newest_first, are_filtered, pages_hold_while_runs_arrive, may_be_written_twice,
                 without_a_tenant_are_left_out, large_pages_are_cut, refuse_foreign_cursors, of_one_endpoint_are_found,
                 of_one_endpoint_are_found_among_many, that_invoked_a_script_are_found, are_looked_at_in_bounds, that_waited_are_found_by_their_start;

@@ -9,6 +9,7 @@ use snaphook_model::{AuditAction, Connection, ConnectionStatus, Name, SealedSecr
 
 use super::OnSql;
 use super::audit::note;
+use super::kept::{Kind, Room, given_back};
 use super::rows::{Item, form, from_json, name, page, tenant_name, text, time, to_json, write_error};
 use crate::database::{Row, query};
 use crate::sql::connections as sql;
@@ -30,9 +31,11 @@ impl<S: OnSql> ConnectionStore for S {
             let document = to_json(CONNECTION, connection)?;
             let sealed = sealed_texts(sealed)?;
             let put = |sql| query(sql).bind(tenant.as_str()).bind(name.as_str()).bind(document.as_str()).bind(sealed.as_str());
-            let at = now.as_microsecond();
+            let (at, bytes) = (now.as_microsecond(), document.len() + sealed.len());
+            let room = Room::of(self, tenant, (Kind::Connection, name.as_str()), bytes).await?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
+            let taken = room.take(&mut transaction, bytes).await?;
             let put = match (replaces, begins_as) {
                 (None, begins_as) => put(sql::INSERT).bind(begins_as.unwrap_or(ConnectionStatus::Ok).as_str()).bind(at),
                 (Some(revision), Some(status)) => put(sql::REPLACE).bind(status.as_str()).bind(at).bind(revision),
@@ -46,6 +49,9 @@ impl<S: OnSql> ConnectionStore for S {
                 query(sql::FORGET_AUTHORIZATIONS).bind(tenant.as_str()).bind(name.as_str()).execute(&mut transaction).await?;
             }
             let committed = transaction.commit().await?;
+            if written {
+                taken.keep();
+            }
             writer.finish(committed).await?;
             Ok(written.then_some(if replaces.is_none() { Change::Created } else { Change::Changed }))
         })
@@ -73,11 +79,13 @@ impl<S: OnSql> ConnectionStore for S {
         Box::pin(async move {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
+            let given = given_back(self, &mut transaction, tenant, (Kind::Connection, name.as_str())).await?;
             let deleted = query(sql::DELETE).bind(tenant.as_str()).bind(name.as_str()).execute(&mut transaction).await?;
             if deleted > 0 {
                 note(self.author(), &mut transaction, tenant, AuditAction::ConnectionDelete, (name.as_str(), None)).await?;
             }
             let committed = transaction.commit().await?;
+            given.keep();
             writer.finish(committed).await?;
             Ok(deleted > 0)
         })

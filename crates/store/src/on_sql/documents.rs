@@ -3,6 +3,7 @@
 use snaphook_model::{AuditAction, Name, TenantName};
 
 use super::audit::note;
+use super::kept::{Kind, Room, given_back};
 use super::rows::{Item, form, from_json, name, number, page, text, time, to_json, write_error};
 use super::{OnSql, state};
 use crate::database::{Row, Transaction, query};
@@ -19,8 +20,10 @@ impl<S: OnSql> DocumentStore for S {
     fn put_connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, new: NewDocument<'a>) -> StoreFuture<'a, Change> {
         Box::pin(async move {
             let document = to_json(CONNECTOR, new.document)?;
+            let room = Room::of(self, tenant, (Kind::Connector, name.as_str()), document.len()).await?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
+            let taken = room.take(&mut transaction, document.len()).await?;
             let put = |sql| {
                 let query = query(sql).bind(tenant.as_str()).bind(name.as_str());
                 query.bind(document.as_str()).bind(new.now.as_microsecond())
@@ -33,6 +36,7 @@ impl<S: OnSql> DocumentStore for S {
             bind(&mut transaction, tenant, (CONNECTOR, name), new.pins).await?;
             note(self.author(), &mut transaction, tenant, AuditAction::ConnectorPut, (name.as_str(), None)).await?;
             let committed = transaction.commit().await?;
+            taken.keep();
             writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
         })
@@ -57,21 +61,26 @@ impl<S: OnSql> DocumentStore for S {
     }
 
     fn delete_connector<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
-        Box::pin(delete_document(self, tenant, (CONNECTOR, name), (sql::DELETE_CONNECTOR, AuditAction::ConnectorDelete)))
+        Box::pin(delete_document(self, tenant, (DocumentKind::Connector, name), (sql::DELETE_CONNECTOR, AuditAction::ConnectorDelete)))
     }
 
     fn put_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name, new: NewDocument<'a>) -> StoreFuture<'a, PutFlow> {
         Box::pin(async move {
             let document = to_json(FLOW, new.document)?;
+            let bytes = document.len();
+            let flow = |sql| query(sql).bind(tenant.as_str()).bind(name.as_str());
+            // Mostly known from here, before anybody looks for room.
+            if let Some(unchanged) = unchanged(flow(sql::FLOW).read_optional(self.database()).await?.as_ref(), &document)? {
+                return Ok(unchanged);
+            }
+            let room = Room::of(self, tenant, (Kind::Flow, name.as_str()), bytes).await?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
-            let flow = |sql| query(sql).bind(tenant.as_str()).bind(name.as_str());
             let latest = flow(sql::FLOW).fetch_optional(&mut transaction).await?;
-            if let Some(row) = &latest
-                && text(row, 1)? == document
-            {
-                return Ok(PutFlow { change: Change::Unchanged, version: number(row, 3)?, updated_at: time(row, 2)? });
+            if let Some(unchanged) = unchanged(latest.as_ref(), &document)? {
+                return Ok(unchanged);
             }
+            let taken = room.take(&mut transaction, bytes).await?;
             flow(sql::COUNT_UP).execute(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
             let version = number(&flow(sql::LAST_NUMBER).fetch_one(&mut transaction).await?, 0)?;
             let insert = flow(sql::ADD_FLOW).bind(i64::from(version)).bind(document).bind(new.now.as_microsecond());
@@ -83,6 +92,7 @@ impl<S: OnSql> DocumentStore for S {
             }
             note(self.author(), &mut transaction, tenant, AuditAction::FlowPut, (name.as_str(), Some(version))).await?;
             let committed = transaction.commit().await?;
+            taken.keep();
             writer.finish(committed).await?;
             let change = if latest.is_some() { Change::Changed } else { Change::Created };
             Ok(PutFlow { change, version, updated_at: new.now })
@@ -136,30 +146,42 @@ impl<S: OnSql> DocumentStore for S {
     }
 
     fn delete_flow<'a>(&'a self, tenant: &'a TenantName, name: &'a Name) -> StoreFuture<'a, bool> {
-        Box::pin(delete_document(self, tenant, (FLOW, name), (sql::DELETE_FLOW, AuditAction::FlowDelete)))
+        Box::pin(delete_document(self, tenant, (DocumentKind::Flow, name), (sql::DELETE_FLOW, AuditAction::FlowDelete)))
     }
 }
 
 async fn delete_document(
     store: &impl OnSql,
     tenant: &TenantName,
-    document: (&str, &Name),
+    (kind, name): (DocumentKind, &Name),
     (sql, action): (&'static str, AuditAction),
 ) -> Result<bool, StoreError> {
     let mut writer = store.database().write().await?;
     let mut transaction = writer.change(tenant).await?;
-    let delete = query(sql).bind(tenant.as_str()).bind(document.1.as_str());
+    let given = given_back(store, &mut transaction, tenant, (kind.into(), name.as_str())).await?;
+    let delete = query(sql).bind(tenant.as_str()).bind(name.as_str());
     let deleted = delete.execute(&mut transaction).await?;
-    bind(&mut transaction, tenant, document, &[]).await?;
+    bind(&mut transaction, tenant, (kind.as_str(), name), &[]).await?;
     if deleted > 0 {
-        note(store.author(), &mut transaction, tenant, action, (document.1.as_str(), None)).await?;
+        note(store.author(), &mut transaction, tenant, action, (name.as_str(), None)).await?;
     }
-    if document.0 == FLOW && deleted > 0 {
-        state::delete_flow(&mut transaction, tenant, document.1).await?;
+    if kind == DocumentKind::Flow && deleted > 0 {
+        state::delete_flow(&mut transaction, tenant, name).await?;
     }
     let committed = transaction.commit().await?;
+    given.keep();
     writer.finish(committed).await?;
     Ok(deleted > 0)
+}
+
+/// The latest version of a flow, if it holds this document.
+fn unchanged(latest: Option<&Row>, document: &str) -> Result<Option<PutFlow>, StoreError> {
+    match latest {
+        Some(row) if text(row, 1)? == document => {
+            Ok(Some(PutFlow { change: Change::Unchanged, version: number(row, 3)?, updated_at: time(row, 2)? }))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Replaces what a document (its kind and name) binds.

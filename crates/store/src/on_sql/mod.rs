@@ -6,6 +6,7 @@ mod claims;
 mod connections;
 mod documents;
 mod history;
+mod kept;
 mod keys;
 mod objects;
 mod overview;
@@ -40,6 +41,7 @@ use crate::StoreError;
 use crate::database::{Database, query};
 use crate::objects::Objects;
 use crate::sql::tenants as sql;
+use kept::Kept;
 use queue::RunQueue;
 use together::{Brought, Together, Work};
 
@@ -82,6 +84,8 @@ pub(crate) struct Parts {
     objects: Option<Objects>,
     queue: Arc<RunQueue>,
     together: Together,
+    /// What tenants keep in documents, as far as it is known.
+    kept: Kept,
     /// The task that empties the queue; taken by whoever waits for its end.
     emptying: Mutex<Option<JoinHandle<()>>>,
 }
@@ -91,7 +95,7 @@ impl Parts {
     pub(crate) fn new(database: Arc<Database>, objects: Option<Objects>) -> Self {
         let queue = Arc::new(RunQueue::new());
         let emptying = tokio::spawn(writer::empty(Arc::clone(&queue), Arc::clone(&database), objects.clone()));
-        Self { database, objects, queue, together: Together::default(), emptying: Mutex::new(Some(emptying)) }
+        Self { database, objects, queue, together: Together::default(), kept: Kept::default(), emptying: Mutex::new(Some(emptying)) }
     }
 
     /// Writes something with whatever else is to be written now.

@@ -5,6 +5,7 @@ use snaphook_model::{AuditAction, SealedSecret, SecretName, TenantName};
 
 use super::OnSql;
 use super::audit::note;
+use super::kept::{Kind, Room, given_back};
 use super::rows::{Item, form, page, text, time, write_error};
 use crate::database::query;
 use crate::sql::secrets as sql;
@@ -19,8 +20,10 @@ impl<S: OnSql> SecretStore for S {
         now: Timestamp,
     ) -> StoreFuture<'a, Change> {
         Box::pin(async move {
+            let room = Room::of(self, tenant, (Kind::Secret, name.as_str()), sealed.0.len()).await?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
+            let taken = room.take(&mut transaction, sealed.0.len()).await?;
             let put = |sql| query(sql).bind(tenant.as_str()).bind(name.as_str()).bind(&sealed.0[..]).bind(now.as_microsecond());
             let inserted = put(sql::INSERT).execute(&mut transaction).await;
             let created = inserted.map_err(|error| write_error(tenant, error))? > 0;
@@ -29,6 +32,7 @@ impl<S: OnSql> SecretStore for S {
             }
             note(self.author(), &mut transaction, tenant, AuditAction::SecretPut, (name.as_str(), None)).await?;
             let committed = transaction.commit().await?;
+            taken.keep();
             writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
         })
@@ -57,12 +61,14 @@ impl<S: OnSql> SecretStore for S {
         Box::pin(async move {
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
+            let given = given_back(self, &mut transaction, tenant, (Kind::Secret, name.as_str())).await?;
             let delete = query(sql::DELETE).bind(tenant.as_str()).bind(name.as_str());
             let deleted = delete.execute(&mut transaction).await?;
             if deleted > 0 {
                 note(self.author(), &mut transaction, tenant, AuditAction::SecretDelete, (name.as_str(), None)).await?;
             }
             let committed = transaction.commit().await?;
+            given.keep();
             writer.finish(committed).await?;
             Ok(deleted > 0)
         })

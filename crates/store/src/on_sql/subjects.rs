@@ -5,6 +5,7 @@ use snaphook_model::{AuditAction, SubjectId, SubjectValues, TenantName};
 
 use super::OnSql;
 use super::audit::note;
+use super::kept::{Kind, Room, given_back};
 use super::rows::{Item, form, from_json, page, text, time, to_json, write_error};
 use crate::database::{Row, Transaction, query};
 use crate::sql::{runs as runs_sql, subjects as sql};
@@ -12,6 +13,9 @@ use crate::{Change, Lease, Page, PageRequest, StoreError, StoreFuture, StoredSub
 
 /// What it is called in a [`StoreError::Form`].
 const SUBJECT: &str = "a subject";
+
+/// What the smallest subject takes: an object without values.
+const LEAST_BYTES: usize = "{}".len();
 
 impl<S: OnSql> SubjectStore for S {
     fn put_subject<'a>(
@@ -22,11 +26,15 @@ impl<S: OnSql> SubjectStore for S {
         now: Timestamp,
     ) -> StoreFuture<'a, Change> {
         Box::pin(async move {
+            let document = document_of(values)?;
+            let room = Room::of(self, tenant, (Kind::Subject, id.as_str()), document.len()).await?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
-            let change = put(&mut transaction, (tenant, id), values, now).await?;
+            let taken = room.take(&mut transaction, document.len()).await?;
+            let change = put(&mut transaction, (tenant, id), &document, now).await?;
             note(self.author(), &mut transaction, tenant, AuditAction::SubjectPut, (id.as_str(), None)).await?;
             let committed = transaction.commit().await?;
+            taken.keep();
             writer.finish(committed).await?;
             Ok(change)
         })
@@ -41,17 +49,24 @@ impl<S: OnSql> SubjectStore for S {
         now: Timestamp,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
+            // How much it becomes is known when the values are together.
+            let room = Room::of(self, tenant, (Kind::Subject, id.as_str()), LEAST_BYTES).await?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.begin().await?;
             if let Some(lease) = lease {
                 must_be_held(&mut transaction, lease).await?;
             }
+            // Before it is held, which makes one of those that are not there.
+            let before = room.before(&mut transaction).await?;
             let hold = query(sql::HOLD).bind(tenant.as_str()).bind(id.as_str()).bind(now.as_microsecond());
             let held = hold.fetch_one(&mut transaction).await.map_err(|error| write_error(tenant, error))?;
             let mut merged = stored_subject(&held)?.values;
             merged.0.extend(values.0.iter().map(|(name, value)| (name.clone(), value.clone())));
-            put(&mut transaction, (tenant, id), &merged, now).await?;
+            let document = document_of(&merged)?;
+            let taken = room.take_instead(before, document.len())?;
+            put(&mut transaction, (tenant, id), &document, now).await?;
             let committed = transaction.commit().await?;
+            taken.keep();
             writer.finish(committed).await
         })
     }
@@ -79,11 +94,13 @@ impl<S: OnSql> SubjectStore for S {
             let mut writer = self.database().write().await?;
             let delete = query(sql::DELETE).bind(tenant.as_str()).bind(id.as_str());
             let mut transaction = writer.begin().await?;
+            let given = given_back(self, &mut transaction, tenant, (Kind::Subject, id.as_str())).await?;
             let deleted = delete.execute(&mut transaction).await?;
             if deleted > 0 {
                 note(self.author(), &mut transaction, tenant, AuditAction::SubjectDelete, (id.as_str(), None)).await?;
             }
             let committed = transaction.commit().await?;
+            given.keep();
             writer.finish(committed).await?;
             Ok(deleted > 0)
         })
@@ -97,17 +114,21 @@ async fn must_be_held(transaction: &mut Transaction<'_>, lease: &Lease) -> Resul
     held.fetch_optional(transaction).await?.map(drop).ok_or(StoreError::LeaseLost)
 }
 
-async fn put(
-    transaction: &mut Transaction<'_>,
-    (tenant, id): (&TenantName, &SubjectId),
-    values: &SubjectValues,
-    now: Timestamp,
-) -> Result<Change, StoreError> {
+/// The text of values, which may not be too long.
+fn document_of(values: &SubjectValues) -> Result<String, StoreError> {
     if values.bytes() > SubjectValues::MOST_BYTES {
         return Err(StoreError::SubjectSize { limit: SubjectValues::MOST_BYTES as u64, used: values.bytes() as u64 });
     }
-    let document = to_json(SUBJECT, values)?;
-    let put = |sql| query(sql).bind(tenant.as_str()).bind(id.as_str()).bind(document.as_str()).bind(now.as_microsecond());
+    to_json(SUBJECT, values)
+}
+
+async fn put(
+    transaction: &mut Transaction<'_>,
+    (tenant, id): (&TenantName, &SubjectId),
+    document: &str,
+    now: Timestamp,
+) -> Result<Change, StoreError> {
+    let put = |sql| query(sql).bind(tenant.as_str()).bind(id.as_str()).bind(document).bind(now.as_microsecond());
     let inserted = put(sql::INSERT).execute(transaction).await.map_err(|error| write_error(tenant, error))?;
     if inserted > 0 {
         return Ok(Change::Created);

@@ -5,11 +5,12 @@ use snaphook_model::{AuditAction, TenantDocument, TenantName, TokenRecord};
 
 use super::OnSql;
 use super::audit::note;
+use super::kept::{Kind, Room, given_back};
 use super::objects::keys_of;
 use super::rows::{Item, form, from_json, page, tenant_name, text, time, to_json, write_error};
 use crate::database::{Row, query};
 use crate::sql::{objects, runs, tenants as sql};
-use crate::{Change, Page, PageRequest, StoreError, StoreFuture, StoredTenant, TenantStore, TokenHash};
+use crate::{Change, KeptDocuments, Page, PageRequest, StoreError, StoreFuture, StoredTenant, TenantStore, TokenHash};
 
 /// Runs deleted at once: some milliseconds of work, so that others can write in between.
 const RUNS_AT_ONCE: i64 = 500;
@@ -30,6 +31,7 @@ impl<S: OnSql> TenantStore for S {
             }
             note(self.author(), &mut transaction, tenant, AuditAction::TenantPut, (tenant.as_str(), None)).await?;
             let committed = transaction.commit().await?;
+            self.parts().kept.forget(tenant);
             writer.finish(committed).await?;
             Ok(if created { Change::Created } else { Change::Changed })
         })
@@ -80,6 +82,7 @@ impl<S: OnSql> TenantStore for S {
             }
             let deleted = query(sql::DELETE).bind(tenant.as_str()).execute(&mut transaction).await?;
             let committed = transaction.commit().await?;
+            self.parts().kept.forget(tenant);
             writer.finish(committed).await?;
             self.parts().remove_objects([keys_of(&queued, 2)?, keys_of(&recordings, 1)?, keys_of(&bytes, 2)?].concat()).await;
             // Records still queued are dropped now, rather than written for a tenant of the same name who is made next.
@@ -88,11 +91,18 @@ impl<S: OnSql> TenantStore for S {
         })
     }
 
+    fn kept_documents<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, KeptDocuments> {
+        Box::pin(async move { Ok(self.parts().kept.counted(self.database(), tenant).await?.kept()) })
+    }
+
     fn add_token<'a>(&'a self, tenant: &'a TenantName, record: &'a TokenRecord, hash: TokenHash) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let text = to_json("a token", record)?;
+            let bytes = text.len();
+            let room = Room::of(self, tenant, (Kind::Token, &record.id), bytes).await?;
             let mut writer = self.database().write().await?;
             let mut transaction = writer.change(tenant).await?;
+            let taken = room.take(&mut transaction, bytes).await?;
             let add = query(sql::ADD_TOKEN).bind(tenant.as_str()).bind(record.id.as_str()).bind(hash.0.as_slice()).bind(text);
             add.execute(&mut transaction).await.map_err(|error| match error {
                 sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::Exists(format!("token {}", record.id)),
@@ -100,6 +110,7 @@ impl<S: OnSql> TenantStore for S {
             })?;
             note(self.author(), &mut transaction, tenant, AuditAction::TokenCreate, (&record.id, None)).await?;
             let committed = transaction.commit().await?;
+            taken.keep();
             writer.finish(committed).await
         })
     }
@@ -126,11 +137,13 @@ impl<S: OnSql> TenantStore for S {
                 return Ok(false);
             }
             let mut transaction = writer.change(tenant).await?;
+            let given = given_back(self, &mut transaction, tenant, (Kind::Token, id)).await?;
             let deleted = query(sql::DELETE_TOKEN).bind(tenant.as_str()).bind(id).execute(&mut transaction).await?;
             if deleted > 0 {
                 note(self.author(), &mut transaction, tenant, AuditAction::TokenDelete, (id, None)).await?;
             }
             let committed = transaction.commit().await?;
+            given.keep();
             writer.finish(committed).await?;
             Ok(deleted > 0)
         })

@@ -5,6 +5,7 @@ pub(crate) mod awaited;
 pub(crate) mod connections;
 pub(crate) mod documents;
 pub(crate) mod history;
+pub(crate) mod kept;
 pub(crate) mod keys;
 pub(crate) mod objects;
 pub(crate) mod overview;
