@@ -81,12 +81,18 @@ impl Admission {
     /// A place among a tenant's requests, held as long as the permit that is among the request's extensions; and its turn.
     pub(crate) async fn admit_for(&self, tenant: &Tenant, kind: Kind, extensions: &Extensions) -> Result<(), Problem> {
         let permit = extensions.get::<Arc<Permit>>().ok_or_else(|| Problem::internal("a request without a permit asks for a tenant's"))?;
-        let place = self.quotas.admit(tenant, kind);
-        let sender = if place.is_ok() { sender(tenant, kind) } else { Sender::Refused(tenant.name.clone()) };
+        let (sender, place) = self.counted_as(tenant, kind);
         let within_quota = self.place_for(sender.clone(), place, permit)?;
         // Also before a refusal: telling a thousand that they are too many is work, too.
         self.turn_for(sender, permit).await?;
         within_quota
+    }
+
+    /// As whom a request is counted, and its place in the tenant's quota if it has one.
+    fn counted_as(&self, tenant: &Tenant, kind: Kind) -> (Sender, Result<Place, Problem>) {
+        let place = self.quotas.admit(tenant, kind);
+        let sender = if place.is_ok() { sender(tenant, kind) } else { Sender::Refused(tenant.name.clone()) };
+        (sender, place)
     }
 
     /// A place; or a refusal, the inner one by the tenant's quota, which has a part of the node's requests all the same until it is told: one of its
@@ -249,7 +255,8 @@ mod tests {
 
     /// Without waiting for a turn.
     fn admit(admission: &Admission, tenant: &Tenant, kind: Kind, extensions: &Extensions) -> Result<(), Problem> {
-        admission.place_for(tenant, kind, extensions.get::<Arc<Permit>>().expect("a permit")).flatten()
+        let (sender, place) = admission.counted_as(tenant, kind);
+        admission.place_for(sender, place, extensions.get::<Arc<Permit>>().expect("a permit")).flatten()
     }
 
     /// A request of a tenant's, in flight until what this gives is dropped.
