@@ -1,22 +1,18 @@
 //! Deciding whether to take work now: bounded requests in flight, of the node and of each tenant, and bounded memory for their bodies. And whose
-//! request begins next: of all that have come, one tenant's after the other's, so that whoever sends a thousand at once is behind himself.
+//! request goes on next; see `turn`.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Extensions;
 use snaphook_model::{Code, Fault, Tenant};
-use snaphook_shares::{Ledger, Part, Places};
+use snaphook_shares::{Ledger, Part};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
 use crate::quotas::{Kind, Place, Quotas};
 use crate::room::{BodyMemory, BodyRoom, Sender};
-
-/// Longest that a request waits for its turn. Each takes less than a millisecond, so this is for a node that has lost its processors.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::turn::{Turn, Turns};
 
 /// Until a tenant is told that it wants too much, and half as much again by chance. Who asks again at once, over a hundred connections, would keep the
 /// node busy with refusals, and with all of them at the same moment; and who heeds `Retry-After` loses nothing.
@@ -30,9 +26,7 @@ pub(crate) struct Admission {
     known: Arc<Mutex<Ledger<Sender>>>,
     quotas: Quotas,
     bodies: Arc<BodyMemory>,
-    /// As many requests begin at once as threads can work on, so that what waits does so here, in fair order, and not in the runtime's one line. All
-    /// of them may be one tenant's, as long as nobody else is there. See [`Permit::in_turn`].
-    turns: Arc<Places>,
+    turns: Turns,
 }
 
 /// Room for one request, given back when dropped.
@@ -40,8 +34,7 @@ pub(crate) struct Admission {
 pub(crate) struct Permit {
     /// Among the tenant's own, as soon as it is known whose the request is. Before the node's: who gets that in its place may be the same tenant.
     of_tenant: Mutex<OfTenant>,
-    /// Its turn to begin, until it waits for something.
-    turn: Mutex<Option<snaphook_shares::Place>>,
+    turn: Turn,
     _request: OwnedSemaphorePermit,
 }
 
@@ -66,14 +59,14 @@ impl Admission {
             known: Arc::new(Mutex::new(Ledger::new(max_requests as u64, Part::HALF))),
             quotas: Quotas::new(max_requests),
             bodies: Arc::new(BodyMemory::new(body_bytes)),
-            turns: Places::new(threads(), Part::one_in(1)),
+            turns: Turns::new(),
         }
     }
 
     /// A permit for one request, before its body is read.
     pub(crate) fn admit(&self) -> Result<Permit, Problem> {
         match Arc::clone(&self.requests).try_acquire_owned() {
-            Ok(request) => Ok(Permit { of_tenant: Mutex::default(), turn: Mutex::default(), _request: request }),
+            Ok(request) => Ok(Permit { of_tenant: Mutex::default(), turn: Turn::default(), _request: request }),
             Err(_) => Err(Problem::overloaded("this node has as many requests in flight as it takes")),
         }
     }
@@ -84,7 +77,7 @@ impl Admission {
         let (sender, place) = self.counted_as(tenant, kind);
         let within_quota = self.place_for(sender.clone(), place, permit)?;
         // Also before a refusal: telling a thousand that they are too many is work, too.
-        self.turn_for(sender, permit).await?;
+        permit.turn.take(&self.turns, &sender).await?;
         within_quota
     }
 
@@ -109,18 +102,6 @@ impl Admission {
             // First the one that says what the tenant itself can change.
             (Err(_), Err(problem)) | (Err(problem), Ok(_)) => Err(problem),
         }
-    }
-
-    /// Waits until it is the sender's turn, which lasts until the request waits for something else.
-    async fn turn_for(&self, sender: Sender, permit: &Permit) -> Result<(), Problem> {
-        // Who turns out to be somebody else has begun already.
-        if permit.turn().is_some() {
-            return Ok(());
-        }
-        let turn = self.turns.take(self.turns.holder(&sender), 1);
-        let turn = tokio::time::timeout(PATIENCE, turn).await;
-        *permit.turn() = Some(turn.map_err(|_| Problem::overloaded("this node did not get around to the request in time"))?);
-        Ok(())
     }
 
     /// A part of the node's requests, counted apart for those who have not shown yet that they come for the tenant.
@@ -152,22 +133,9 @@ impl Admission {
 }
 
 impl Permit {
-    /// Does the work of a request, which gives back its turn when it waits or ends; and not at once, but when the runtime has come around to all
-    /// that was ready before. Else no request would ever find all turns taken, and a thousand that are ready would be worked on one after another
-    /// before somebody else's.
-    pub(crate) async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        poll_fn(|context| {
-            let polled = work.as_mut().poll(context);
-            if let Some(turn) = self.turn().take() {
-                drop(tokio::spawn(async move {
-                    tokio::task::yield_now().await;
-                    drop(turn);
-                }));
-            }
-            polled
-        })
-        .await
+    /// Its turn to begin, and to go on.
+    pub(crate) const fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// Waits before a refusal of what its tenant wants. Not where the node itself is full: there every permit counts.
@@ -177,10 +145,6 @@ impl Permit {
         if refused && counted() {
             tokio::time::sleep(before_refusal()).await;
         }
-    }
-
-    fn turn(&self) -> MutexGuard<'_, Option<snaphook_shares::Place>> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -197,11 +161,6 @@ fn sender(tenant: &Tenant, kind: Kind) -> Sender {
         Kind::Outside => Sender::Outsider(name),
         Kind::Work | Kind::Look | Kind::CallBack => Sender::Tenant(name),
     }
-}
-
-/// Threads that work on requests, as the runtime makes them.
-fn threads() -> u64 {
-    std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64)
 }
 
 impl Drop for PartOfNode {
@@ -226,7 +185,6 @@ mod tests {
     use super::{Admission, Permit};
     use crate::problem::Problem;
     use crate::quotas::Kind;
-    use crate::room::Sender;
 
     #[test]
     fn a_permit_is_given_back() {
@@ -235,17 +193,6 @@ mod tests {
         assert_eq!(admission.admit().expect_err("the second does not").code(), Code::Overloaded);
         drop(permit);
         assert!(admission.admit().is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_turn_lasts_until_all_that_was_ready_has_been_come_around_to() {
-        let admission = Admission::new(1, 0);
-        let (permit, turns) = (admission.admit().expect("the first fits"), admission.turns.free());
-        permit.in_turn(async { admission.turn_for(Sender::Operator, &permit).await.expect("nobody else is there") }).await;
-        assert_eq!(admission.turns.free(), turns - 1, "not at once");
-        while admission.turns.free() < turns {
-            tokio::task::yield_now().await;
-        }
     }
 
     fn tenant(name: &str) -> Tenant {

@@ -112,7 +112,7 @@ impl Api {
         // Held until the answer is there, and known to whoever finds out whose request it is.
         let Some(permit) = permit.map(Arc::new) else { return self.find(request, id).await };
         request.extensions_mut().insert(Arc::clone(&permit));
-        let answered = permit.in_turn(self.find(request, id)).await;
+        let answered = permit.turn().during(self.find(request, id)).await;
         let refused = match &answered {
             Ok(response) => response.extensions().get::<Problem>(),
             Err(problem) => Some(problem),

@@ -42,6 +42,7 @@ mod summary;
 mod taken;
 mod tenants;
 mod tls;
+mod turn;
 mod uses;
 mod watch;
 

@@ -5,8 +5,8 @@
 
 mod busy;
 
+use std::io;
 use std::sync::LazyLock;
-use std::{io, thread};
 
 use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::{Builder, Runtime};
@@ -46,24 +46,6 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     done.await.map_err(io::Error::other)
 }
 
-/// The same with what is only borrowed, on a thread of its own, for which the calling thread has to wait.
-///
-/// # Errors
-/// When the system gives no thread.
-///
-/// # Panics
-/// When the work does.
-pub fn run_borrowed<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    let _busy = Busy::new();
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, || {
-            make_way();
-            work()
-        })?;
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,8 +58,6 @@ mod tests {
     async fn work_aside_makes_way_and_its_caller_does_not() {
         let before = niceness();
         assert_eq!(run(niceness).await.unwrap(), before.max(NICENESS));
-        let text = String::from("borrowed");
-        assert_eq!(run_borrowed("aside", || (niceness(), text.len())).unwrap(), (before.max(NICENESS), 8));
         assert_eq!(niceness(), before);
     }
 

@@ -103,7 +103,7 @@ async fn send(
                 secrets.ready(&inner, &tenant, deadline, false).await?;
                 values = values.with_secrets(secrets.named(&inner, &tenant.name).into());
             }
-            for (name, value) in inner.fill(&tenant, &values, deadline, |values| headers.render(values)).await?.0 {
+            for (name, value) in inner.fill(&tenant, &values, deadline, move |values| headers.render(values)).await?.0 {
                 if request.headers.get(&name).is_none() {
                     request.headers.0.push((name, value));
                 }

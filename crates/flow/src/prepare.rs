@@ -160,7 +160,7 @@ impl Loader<'_> {
         let redirects = found.redirects.unwrap_or(DEFAULT_REDIRECTS);
         let document_bytes = json_bytes(found) + json_bytes(&document.headers) + json_bytes(&document.hooks);
         let uses = uses(document.connection.as_ref(), &plan, &document.base_url);
-        Ok(PreparedEndpoint { name, plan, uses, hooks, timeout: seconds(timeout), redirects, document_bytes })
+        Ok(PreparedEndpoint { name, plan: plan.into(), uses, hooks, timeout: seconds(timeout), redirects, document_bytes })
     }
 
     /// A request written out in a step.
@@ -188,7 +188,7 @@ impl Loader<'_> {
         Ok(PreparedEndpoint {
             name: step.name().to_owned(),
             uses: uses(step.connection.as_ref(), &plan, url),
-            plan,
+            plan: plan.into(),
             hooks,
             timeout: seconds(step.timeout_s),
             redirects: DEFAULT_REDIRECTS,

@@ -18,7 +18,7 @@ use crate::template::Needs;
 pub struct PreparedEndpoint {
     /// `connector/endpoint` of a direct call; a step's name in a flow.
     pub(crate) name: String,
-    pub(crate) plan: CallPlan,
+    pub(crate) plan: Arc<CallPlan>,
     /// What its requests may use of the tenant's secrets.
     pub(crate) uses: Uses,
     /// Lists by hook, in the order of [`Hook::ALL`].

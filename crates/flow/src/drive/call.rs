@@ -89,9 +89,9 @@ pub(super) async fn drive(
         let done = match call.next() {
             Action::Finish(_) => break,
             Action::RunHook { hook, index, input } => run_hook(scope, endpoint, &call, (hook, index, input), step).await,
-            Action::FillRequest(plan, arguments) => {
-                let values = scope.template_values(arguments.clone());
-                let fill = scope.inner.fill(scope.tenant, &values, scope.deadline, |values| plan.fill(values));
+            Action::FillRequest(_, arguments) => {
+                let (values, plan) = (scope.template_values(arguments.clone()), Arc::clone(&endpoint.plan));
+                let fill = scope.inner.fill(scope.tenant, &values, scope.deadline, move |values| plan.fill(values));
                 match scope.cancel.run_until_cancelled(fill).await {
                     Some(filled) => Done::Event(filled.map_or_else(Event::NotFilled, Event::Filled)),
                     None => Done::Broken(cancelled()),

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use snaphook_model::{Code, Fault, Tenant, TenantName};
 use snaphook_shares::{Part, Places};
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::runner::Inner;
 use crate::template::Values;
@@ -28,26 +27,27 @@ impl Default for LongFillings {
 
 impl Inner {
     /// Fills in what `fill` fills in, with these values. The time that it takes is the tenant's, as that of its short invocations is.
-    pub(crate) async fn fill<T: Send>(
+    pub(crate) async fn fill<T: Send + 'static>(
         &self,
         tenant: &Tenant,
         values: &Values,
         deadline: Instant,
-        fill: impl Fn(&Values) -> Result<T, Fault> + Sync,
+        fill: impl Fn(&Values) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let counted = move |values: &Values| self.parts.sandbox.counted(&tenant.name, tenant.weight, || fill(values));
+        let (sandbox, name, weight) = (self.parts.sandbox.clone(), tenant.name.clone(), tenant.weight);
+        let counted = move |values: &Values| sandbox.counted(&name, weight, || fill(values));
         self.fillings.fill(&tenant.name, values, deadline, counted).await
     }
 }
 
 impl LongFillings {
     /// Fills in. It is pure, so a filling that turns out to be long is begun again aside, where it holds nobody.
-    async fn fill<T: Send>(
+    async fn fill<T: Send + 'static>(
         &self,
         tenant: &TenantName,
         values: &Values,
         deadline: Instant,
-        fill: impl Fn(&Values) -> Result<T, Fault> + Sync,
+        fill: impl Fn(&Values) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let short = values.within(AT_ONCE);
         match fill(&short) {
@@ -55,21 +55,19 @@ impl LongFillings {
             filled => return filled,
         }
         let place = tokio::time::timeout_at(deadline.into(), self.0.take(self.0.holder(tenant), 1));
-        let Ok(_place) = place.await else {
+        let Ok(place) = place.await else {
             return Err(Fault::new(
                 Code::Timeout,
                 "the run timed out: its time was over before the request's templates could be filled in",
             ));
         };
-        // Whoever asks may have kept others from beginning until it waits for something.
-        tokio::task::yield_now().await;
-        let fill = || snaphook_aside::run_borrowed("snaphook-fill", || fill(values));
-        let filled = match Handle::current().runtime_flavor() {
-            // The worker's other tasks go on elsewhere.
-            RuntimeFlavor::MultiThread => tokio::task::block_in_place(fill),
-            _ => fill(),
-        };
-        filled.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
+        let values = values.clone();
+        let filled = snaphook_aside::run(move || {
+            // It is taken until this is done, also where nobody waits for it any more.
+            let _place = place;
+            fill(&values)
+        });
+        filled.await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
     }
 }
 
@@ -86,13 +84,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_filling_is_done_again_with_the_whole_budget() {
-        let (places, tries, acme) = (LongFillings::default(), AtomicU32::new(0), tenant("acme"));
+        let (places, tries, acme) = (LongFillings::default(), Arc::new(AtomicU32::new(0)), tenant("acme"));
         let fill = |work: u64| {
-            let (places, tries, acme) = (&places, &tries, &acme);
+            let (places, tries, acme) = (&places, Arc::clone(&tries), &acme);
             async move {
                 tries.store(0, Ordering::Relaxed);
-                let fill = |values: &Values| {
-                    tries.fetch_add(1, Ordering::Relaxed);
+                let counted = Arc::clone(&tries);
+                let fill = move |values: &Values| {
+                    counted.fetch_add(1, Ordering::Relaxed);
                     values.spend_for_test(work)
                 };
                 let filled = places.fill(acme, &Values::default(), Instant::now() + Duration::from_secs(60), fill).await;
