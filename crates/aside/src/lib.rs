@@ -13,15 +13,32 @@ use tokio::runtime::{Builder, Runtime};
 
 pub use busy::Busy;
 
-/// How nice the threads are to the others of the process, as `setpriority` counts. Ten is a tenth of the weight of an ordinary thread: enough to get on
-/// beside a node that is full of short work, and little enough to make way for it.
-const NICENESS: i32 = 10;
+/// How far a thread makes way for those of ordinary priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It has a tenth of the weight of an ordinary thread: enough to get on beside a node that is full of short work.
+    Half,
+    /// It has a seventieth. A kernel that is fair owes each thread its part of the time that others are busy, and pays before the next one that wakes
+    /// has its turn: of a tenth that was half a millisecond again and again, seen with Linux 6.18 in every fiftieth call of a quiet tenant.
+    Whole,
+}
+
+impl Way {
+    /// As `setpriority` counts.
+    const fn niceness(self) -> i32 {
+        match self {
+            Self::Half => 10,
+            Self::Whole => 19,
+        }
+    }
+}
 
 /// Lets the thread that calls this make way for others from now on. A thread that has made way once cannot be hurried again, so it is one of its own.
 /// Where the system does not allow it, the log has a warning, and the work is done all the same.
-pub fn make_way() {
+pub fn make_way(way: Way) {
+    let niceness = way.niceness();
     // A node that is nicer already stays so.
-    let nice = getpriority_process(None).and_then(|now| if now < NICENESS { setpriority_process(None, NICENESS) } else { Ok(()) });
+    let nice = getpriority_process(None).and_then(|now| if now < niceness { setpriority_process(None, niceness) } else { Ok(()) });
     if let Err(error) = nice {
         tracing::warn!(%error, "long work has the priority of short work");
     }
@@ -30,7 +47,7 @@ pub fn make_way() {
 /// Threads that have made way and wait for work; those that are idle for some seconds end. A thread for each piece of work would take the lock of the
 /// process's memory each time, for which everybody's sandboxes wait.
 static THREADS: LazyLock<io::Result<Runtime>> =
-    LazyLock::new(|| Builder::new_current_thread().thread_name("snaphook-aside").on_thread_start(make_way).build());
+    LazyLock::new(|| Builder::new_current_thread().thread_name("snaphook-aside").on_thread_start(|| make_way(Way::Half)).build());
 
 /// Does something on a thread that makes way, and waits for it without holding a thread. It is ended also when nobody waits for it any more.
 ///
@@ -57,7 +74,7 @@ mod tests {
     #[tokio::test]
     async fn work_aside_makes_way_and_its_caller_does_not() {
         let before = niceness();
-        assert_eq!(run(niceness).await.unwrap(), before.max(NICENESS));
+        assert_eq!(run(niceness).await.unwrap(), before.max(Way::Half.niceness()));
         assert_eq!(niceness(), before);
     }
 

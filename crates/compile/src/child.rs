@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use rlimit::Resource;
-use snaphook_aside::make_way;
+use snaphook_aside::{Way, make_way};
 use snaphook_model::{Code, Fault, Language};
 
 use crate::frame::{self, Answer, Found, FoundScript, Job, JobKind, Setup};
@@ -67,7 +67,7 @@ fn ask(scripts: Vec<Wanted>, from: &mut impl Read, to: &mut impl io::Write) -> i
 /// Resources of the process, given up for good.
 fn confine(setup: &Setup) -> io::Result<()> {
     // Whoever is called goes before whoever uploads. Threads that come later are as nice as this one.
-    make_way();
+    make_way(Way::Half);
     // A dump would hold what other tenants uploaded.
     Resource::CORE.set(0, 0)?;
     Resource::CPU.set(setup.cpu_s, setup.cpu_s + 1)?;

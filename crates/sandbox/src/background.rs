@@ -9,26 +9,28 @@
 //! What an invocation has before it is moved here is its tenant's as well. While others wait here, a tenant whose short invocations have had its part
 //! of all processors begins the next ones here until the window is over, and has that time counted: many short ones get no more than few long ones.
 
-use std::collections::{HashMap, VecDeque};
+mod lanes;
+#[cfg(test)]
+mod tests;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_task::{Builder, Runnable};
-use snaphook_aside::{Busy, make_way};
+use snaphook_aside::{Way, make_way};
 use snaphook_model::{TenantName, Weight};
 use tokio::runtime::Handle;
 
 use crate::short::processor_time;
+use lanes::{Lanes, SLICE};
 
-/// What a slice is taken to cost until it has ended: guests yield at every tick.
-const SLICE: Duration = Duration::from_millis(1);
-
-/// Within this, a tenant's short invocations may have its part of the processors at any moment. Long enough that a burst of a quiet tenant's calls is
-/// less than its part, and shorter than people notice.
-const WINDOW: Duration = Duration::from_millis(100);
+/// A slice takes as long by the clock on the wall where others keep the threads that make way wholly from the processors: a twentieth is left to them.
+const KEPT_AWAY: Duration = SLICE.saturating_mul(20);
+/// For so long threads that make way only half run everything then. A node that is full of short work would else keep a script from ending in its time.
+const RELIEF: Duration = Duration::from_secs(1);
 
 /// A future that may be polled on any thread.
 pub(crate) type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -41,47 +43,24 @@ pub(crate) struct Background {
 #[derive(Default)]
 struct Queue {
     lanes: Mutex<Lanes>,
+    /// Heard by threads that make way wholly.
     filled: Condvar,
+    /// Heard by those that make way half.
+    kept_away: Condvar,
     /// Whether anybody has a future here: if not, nobody asks what short invocations have. Read without the lock, as often as one begins.
     busy: AtomicBool,
 }
 
-/// What is there to run, by tenant.
-#[derive(Default)]
-struct Lanes {
-    of: HashMap<TenantName, Lane>,
-    /// What the lane that ran last had had then. Who comes anew begins there: being away saves nothing.
-    clock: u64,
-    /// When the window began in which short invocations are counted.
-    window: Option<Instant>,
-    /// Of all lanes.
-    weights: u64,
-    /// While anybody has something to run here.
-    making_way: Option<Busy>,
-    closed: bool,
-}
-
-#[derive(Default)]
-struct Lane {
-    ready: VecDeque<Runnable>,
-    /// What it has had of the processor, in nanoseconds by its weight, counted from where it began. Slices under way are in it.
-    had: u64,
-    weight: Weight,
-    /// Its futures that have not ended.
-    futures: u32,
-    /// Those that are on a thread.
-    running: u32,
-    /// What its short invocations have had in this window.
-    short: Duration,
-}
-
 impl Background {
-    /// Starts as many threads as the machine has processors. They end some time after this is dropped.
+    /// Starts as many threads as the machine has processors, and as many that take their place where they are kept away. They end some time after this
+    /// is dropped.
     pub(crate) fn start() -> std::io::Result<Self> {
         let queue = Arc::<Queue>::default();
         for number in 0..std::thread::available_parallelism()?.get() {
-            let queue = Arc::clone(&queue);
-            std::thread::Builder::new().name(format!("snaphook-long-{number}")).spawn(move || work(&queue))?;
+            for (way, name) in [(Way::Whole, "long"), (Way::Half, "relief")] {
+                let queue = Arc::clone(&queue);
+                std::thread::Builder::new().name(format!("snaphook-{name}-{number}")).spawn(move || work(&queue, way))?;
+            }
         }
         Ok(Self { queue })
     }
@@ -142,16 +121,17 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.queue.lanes().closed = true;
         self.queue.filled.notify_all();
+        self.queue.kept_away.notify_all();
     }
 }
 
 /// A thread's whole life.
-fn work(queue: &Queue) {
-    make_way();
-    while let Some((tenant, runnable)) = queue.next() {
-        let before = processor_time();
+fn work(queue: &Queue, way: Way) {
+    make_way(way);
+    while let Some((tenant, runnable)) = queue.next(way) {
+        let (before, begun) = (processor_time(), Instant::now());
         runnable.run();
-        queue.ran(&tenant, processor_time().saturating_sub(before));
+        queue.ran(&tenant, processor_time().saturating_sub(before), way == Way::Whole && begun.elapsed() >= KEPT_AWAY);
     }
 }
 
@@ -164,21 +144,37 @@ impl Queue {
         }
         lanes.push(tenant, runnable);
         lanes.making_way.get_or_insert_default();
+        let heard = if lanes.kept_away().is_some() { &self.kept_away } else { &self.filled };
         drop(lanes);
-        self.filled.notify_one();
+        heard.notify_one();
     }
 
-    /// Whose turn it is, as soon as there is anybody. None when all is over.
-    fn next(&self) -> Option<(TenantName, Runnable)> {
+    /// Whose turn it is, as soon as there is anybody for a thread that makes way so far. None when all is over.
+    fn next(&self, way: Way) -> Option<(TenantName, Runnable)> {
         let mut lanes = self.lanes();
         loop {
-            if let Some(next) = lanes.next() {
-                return Some(next);
-            }
             if lanes.closed {
                 return None;
             }
-            lanes = self.filled.wait(lanes).unwrap_or_else(PoisonError::into_inner);
+            let kept_away = lanes.kept_away();
+            if kept_away.is_some() == (way == Way::Half)
+                && let Some(next) = lanes.next()
+            {
+                return Some(next);
+            }
+            lanes = match (way, kept_away) {
+                (Way::Whole, Some(left)) => {
+                    self.filled.wait_timeout(lanes, left).map_or_else(|error| error.into_inner().0, |waited| waited.0)
+                }
+                (Way::Whole, None) => self.filled.wait(lanes).unwrap_or_else(PoisonError::into_inner),
+                (Way::Half, _) => {
+                    if kept_away.is_none() {
+                        // What is left is theirs again.
+                        self.filled.notify_all();
+                    }
+                    self.kept_away.wait(lanes).unwrap_or_else(PoisonError::into_inner)
+                }
+            };
         }
     }
 
@@ -190,8 +186,12 @@ impl Queue {
         self.busy.store(lanes.is_busy(), Ordering::Relaxed);
     }
 
-    fn ran(&self, tenant: &TenantName, spent: Duration) {
+    fn ran(&self, tenant: &TenantName, spent: Duration, was_kept_away: bool) {
         let mut lanes = self.lanes();
+        if was_kept_away {
+            lanes.kept_away_until = Some(Instant::now() + RELIEF);
+            self.kept_away.notify_all();
+        }
         let Some(lane) = lanes.of.get_mut(tenant) else { return };
         lane.running = lane.running.saturating_sub(1);
         lane.had = lane.had.saturating_sub(lane.cost(SLICE)).saturating_add(lane.cost(spent));
@@ -202,103 +202,6 @@ impl Queue {
         // Nothing that runs under the lock can leave the lanes half changed.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Lanes {
-    fn push(&mut self, tenant: &TenantName, runnable: Runnable) {
-        let clock = self.clock;
-        let lane = self.lane(tenant, None);
-        lane.begin_at(clock);
-        lane.ready.push_back(runnable);
-    }
-
-    /// A tenant's lane, with the weight that it has now if that is known.
-    fn lane(&mut self, tenant: &TenantName, weight: Option<Weight>) -> &mut Lane {
-        // The name is copied only where there is no lane yet.
-        if !self.of.contains_key(tenant) {
-            self.weights += Lane::default().parts();
-            self.of.insert(tenant.clone(), Lane::default());
-        }
-        let lane = self.of.get_mut(tenant).expect("it was just put there");
-        if let Some(weight) = weight {
-            let before = lane.parts();
-            lane.weight = weight;
-            self.weights = self.weights - before + lane.parts();
-        }
-        lane
-    }
-
-    fn is_busy(&self) -> bool {
-        self.of.values().any(|lane| lane.futures > 0)
-    }
-
-    /// Lets go of lanes without futures, but for those that have had more than their turn, or something in this window: that is still counted when
-    /// they come again.
-    fn forget_idle(&mut self) {
-        let (clock, busy) = (self.clock, self.is_busy());
-        self.of.retain(|_, lane| lane.futures > 0 || lane.running > 0 || (busy && (lane.had > clock || !lane.short.is_zero())));
-        self.weights = self.of.values().map(Lane::parts).sum();
-    }
-
-    /// Begins the next window, if it is time.
-    fn turn_window(&mut self, now: Instant) {
-        if self.window.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
-            self.window = Some(now);
-            self.of.values_mut().for_each(|lane| lane.short = Duration::ZERO);
-        }
-    }
-
-    fn count_short(&mut self, tenant: &TenantName, weight: Weight, time: Duration, now: Instant) {
-        self.turn_window(now);
-        let clock = self.clock;
-        let lane = self.lane(tenant, Some(weight));
-        lane.begin_at(clock);
-        lane.short += time;
-        lane.had = lane.had.saturating_add(lane.cost(time));
-    }
-
-    /// Whether it has had as much in this window as all processors give in one, divided among the tenants that are here by their weights.
-    fn has_had_its_part(&mut self, tenant: &TenantName, now: Instant) -> bool {
-        self.turn_window(now);
-        let Some(lane) = self.of.get(tenant) else { return false };
-        let others = self.of.values().any(|other| other.futures > 0 && !std::ptr::eq(other, lane));
-        others && lane.short.as_nanos() * u128::from(self.weights) >= processors_in_window() * u128::from(lane.parts())
-    }
-
-    /// What runs next, counted as if it had run a whole slice already, so that the next thread chooses somebody else.
-    fn next(&mut self) -> Option<(TenantName, Runnable)> {
-        let ready = self.of.iter_mut().filter(|(_, lane)| !lane.ready.is_empty());
-        let (tenant, lane) = ready.min_by_key(|(_, lane)| lane.had)?;
-        let runnable = lane.ready.pop_front()?;
-        self.clock = self.clock.max(lane.had);
-        lane.running += 1;
-        lane.had = lane.had.saturating_add(lane.cost(SLICE));
-        Some((tenant.clone(), runnable))
-    }
-}
-
-impl Lane {
-    /// Who comes anew begins where the others are.
-    fn begin_at(&mut self, clock: u64) {
-        if self.ready.is_empty() && self.running == 0 {
-            self.had = self.had.max(clock);
-        }
-    }
-
-    fn parts(&self) -> u64 {
-        u64::from(self.weight.0.max(1))
-    }
-
-    fn cost(&self, time: Duration) -> u64 {
-        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / self.parts()
-    }
-}
-
-/// What all processors give in a window, in nanoseconds.
-fn processors_in_window() -> u128 {
-    static PROCESSORS: OnceLock<u128> = OnceLock::new();
-    let processors = PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, |processors| processors.get() as u128));
-    processors * WINDOW.as_nanos()
 }
 
 /// A future's part in its tenant's lane.
@@ -354,6 +257,3 @@ impl<T> Drop for Entered<T> {
         self.future = None;
     }
 }
-
-#[cfg(test)]
-mod tests;

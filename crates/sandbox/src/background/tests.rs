@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use rustix::process::getpriority_process;
 use snaphook_model::{TenantName, Weight};
 
-use super::{Background, Lanes, Queue, WINDOW, processors_in_window};
+use super::lanes::{Lanes, WINDOW, processors_in_window};
+use super::{Background, Queue};
 use crate::short::processor_time;
 
 fn tenant(name: &str) -> TenantName {
@@ -202,4 +204,15 @@ async fn what_a_future_holds_is_given_back_in_its_runtime() {
     // A panic in there would end the whole process.
     drop(task);
     background.run(&tenant("acme"), Weight(1), Box::pin(async {})).await;
+}
+
+#[tokio::test]
+async fn who_is_kept_away_is_relieved_for_a_while() {
+    let background = Background::start().unwrap();
+    let niceness = async || background.run(&tenant("one"), Weight(1), Box::pin(async { getpriority_process(None).unwrap() })).await;
+    assert_eq!(niceness().await, 19);
+    background.queue.ran(&tenant("one"), Duration::ZERO, true);
+    assert_eq!(niceness().await.min(19), getpriority_process(None).unwrap().max(10));
+    background.queue.lanes().kept_away_until = Some(Instant::now());
+    assert_eq!(niceness().await, 19);
 }
