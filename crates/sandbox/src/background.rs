@@ -27,8 +27,9 @@ use tokio::runtime::Handle;
 use crate::short::processor_time;
 use lanes::{Lanes, SLICE};
 
-/// A slice takes as long by the clock on the wall where others keep the threads that make way wholly from the processors: a twentieth is left to them.
-const KEPT_AWAY: Duration = SLICE.saturating_mul(20);
+/// A slice takes as long by the clock on the wall where others keep the threads that make way wholly from the processors: a sixtieth is left to them,
+/// about what the kernel owes them. A burst of requests passes sooner.
+const KEPT_AWAY: Duration = SLICE.saturating_mul(60);
 /// For so long threads that make way only half run everything then. A node that is full of short work would else keep a script from ending in its time.
 const RELIEF: Duration = Duration::from_secs(1);
 
@@ -57,7 +58,7 @@ impl Background {
     pub(crate) fn start() -> std::io::Result<Self> {
         let queue = Arc::<Queue>::default();
         for number in 0..std::thread::available_parallelism()?.get() {
-            for (way, name) in [(Way::Whole, "long"), (Way::Half, "relief")] {
+            for (way, name) in [(Way::Whole, "long"), (Way::Half, "half")] {
                 let queue = Arc::clone(&queue);
                 std::thread::Builder::new().name(format!("snaphook-{name}-{number}")).spawn(move || work(&queue, way))?;
             }
