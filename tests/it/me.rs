@@ -37,7 +37,7 @@ async fn a_tenant_sees_what_it_may_use() {
     let usage = tenant.client.get("/v1/usage").await.expect(200).json();
     assert_eq!((&usage["limits"]["fuel"], &usage["limits"]["wall_ms"]), (&json!(5_000_000), &json!(10_000)), "changed or not");
     let quota = json!({"concurrency": 3, "rate_per_s": 50, "history_bytes": 10_u64 << 30, "script_bytes": 1 << 30, "queue_bytes": 1 << 30,
-        "documents": 100_000, "document_bytes": 1 << 30});
+        "documents": 1_000_000, "document_bytes": 1 << 30});
     assert_eq!((&usage["quota"], &usage["weight"]), (&quota, &json!(2)));
     let mut used = usage["usage"].clone();
     assert!(used["document_bytes"].take().as_u64() > Some(50), "the record of its token");

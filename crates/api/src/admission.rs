@@ -1,5 +1,5 @@
 //! Deciding whether to take work now: bounded requests in flight, of the node and of each tenant, and bounded memory for their bodies. And whose
-//! request goes on next; see `turn`.
+//! request begins next; see `turn`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -133,7 +133,7 @@ impl Admission {
 }
 
 impl Permit {
-    /// Its turn to begin, and to go on.
+    /// Its turn to begin.
     pub(crate) const fn turn(&self) -> &Turn {
         &self.turn
     }

@@ -45,22 +45,37 @@ pub fn make_way(way: Way) {
 }
 
 /// Threads that have made way and wait for work; those that are idle for some seconds end. A thread for each piece of work would take the lock of the
-/// process's memory each time, for which everybody's sandboxes wait.
+/// process's memory each time, for which everybody's sandboxes wait. They are started by a thread of ordinary priority: a thread begins with the
+/// priority of the one that starts it, and who asks for something may have made way further.
 static THREADS: LazyLock<io::Result<Runtime>> =
-    LazyLock::new(|| Builder::new_current_thread().thread_name("snaphook-aside").on_thread_start(|| make_way(Way::Half)).build());
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).thread_name("snaphook-aside").build());
 
-/// Does something on a thread that makes way, and waits for it without holding a thread. It is ended also when nobody waits for it any more.
+/// Gets ready for [`run`]. To be called by a thread of ordinary priority.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn start() -> io::Result<()> {
+    threads().map(drop)
+}
+
+fn threads() -> io::Result<&'static Runtime> {
+    THREADS.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))
+}
+
+/// Does something on a thread that makes way half, and waits for it without holding a thread. It is ended also when nobody waits for it any more.
 ///
 /// # Errors
 /// When the system gives no thread, or the work panicked.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let threads = THREADS.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
     let busy = Busy::new();
-    let done = threads.spawn_blocking(move || {
+    let work = move || {
         let _busy = busy;
+        make_way(Way::Half);
         work()
-    });
-    done.await.map_err(io::Error::other)
+    };
+    // In a task of its own, since asking for a thread where none is to be had is a panic.
+    let done = threads()?.spawn(async { tokio::task::spawn_blocking(work).await });
+    done.await.flatten().map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -47,12 +47,14 @@ impl Resolver for SystemResolver {
         let (name, questions) = (name.to_owned(), self.questions.clone());
         Box::pin(async move {
             let permit = questions.acquire_owned().await.map_err(io::Error::other)?;
-            let question = tokio::task::spawn_blocking(move || {
+            let question = move || {
                 let answer = (name.as_str(), 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect());
                 drop(permit);
                 answer
-            });
-            question.await.map_err(io::Error::other)?
+            };
+            // In a task of its own: a guest asks on a thread that makes way, and so would one that is started there, long after the question.
+            let asked = tokio::spawn(async { tokio::task::spawn_blocking(question).await });
+            asked.await.flatten().map_err(io::Error::other)?
         })
     }
 }

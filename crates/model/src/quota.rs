@@ -43,7 +43,7 @@ impl Default for Quota {
             history_bytes: 10 << 30,
             script_bytes: 1 << 30,
             queue_bytes: 1 << 30,
-            documents: 100_000,
+            documents: 1_000_000,
             document_bytes: 1 << 30,
         }
     }

@@ -56,6 +56,8 @@ impl Background {
     /// Starts as many threads as the machine has processors, and as many that take their place where they are kept away. They end some time after this
     /// is dropped.
     pub(crate) fn start() -> std::io::Result<Self> {
+        // By this thread, and not by one of those.
+        snaphook_aside::start()?;
         let queue = Arc::<Queue>::default();
         for number in 0..std::thread::available_parallelism()?.get() {
             for (way, name) in [(Way::Whole, "long"), (Way::Half, "half")] {
@@ -132,8 +134,14 @@ fn work(queue: &Queue, way: Way) {
     while let Some((tenant, runnable)) = queue.next(way) {
         let (before, begun) = (processor_time(), Instant::now());
         runnable.run();
-        queue.ran(&tenant, processor_time().saturating_sub(before), way == Way::Whole && begun.elapsed() >= KEPT_AWAY);
+        let (had, took) = (processor_time().saturating_sub(before), begun.elapsed());
+        queue.ran(&tenant, had, way == Way::Whole && was_kept_away(had, took));
     }
+}
+
+/// Whether others had the processors while a slice was under way, and not only the slice itself.
+fn was_kept_away(had: Duration, took: Duration) -> bool {
+    took >= KEPT_AWAY && had.saturating_mul(20) <= took
 }
 
 impl Queue {

@@ -31,7 +31,7 @@ async fn a_tenant_is_created_with_every_default() {
         "history_bytes": 10737418240,
         "script_bytes": 1073741824,
         "queue_bytes": 1073741824,
-        "documents": 100000,
+        "documents": 1000000,
         "document_bytes": 1073741824
       },
       "weight": 1,
@@ -81,7 +81,7 @@ async fn a_tenant_is_changed_and_deleted() {
         "history_bytes": 10737418240,
         "script_bytes": 1073741824,
         "queue_bytes": 1073741824,
-        "documents": 100000,
+        "documents": 1000000,
         "document_bytes": 1073741824
       },
       "weight": 1,

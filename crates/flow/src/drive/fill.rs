@@ -54,20 +54,19 @@ impl LongFillings {
             Err(_) if short.are_spent() => {}
             filled => return filled,
         }
-        let place = tokio::time::timeout_at(deadline.into(), self.0.take(self.0.holder(tenant), 1));
-        let Ok(place) = place.await else {
-            return Err(Fault::new(
-                Code::Timeout,
-                "the run timed out: its time was over before the request's templates could be filled in",
-            ));
-        };
         let values = values.clone();
-        let filled = snaphook_aside::run(move || {
-            // It is taken until this is done, also where nobody waits for it any more.
-            let _place = place;
-            fill(&values)
-        });
-        filled.await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
+        let filled = async {
+            let place = self.0.take(self.0.holder(tenant), 1).await;
+            let fill = move || {
+                // It is taken until this is done, also where nobody waits for it any more.
+                let _place = place;
+                fill(&values)
+            };
+            snaphook_aside::run(fill).await.unwrap_or_else(|error| Err(Fault::new(Code::Internal, error.to_string())))
+        };
+        tokio::time::timeout_at(deadline.into(), filled).await.unwrap_or_else(|_| {
+            Err(Fault::new(Code::Timeout, "the run timed out: its time was over before the request's templates were filled in"))
+        })
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rustix::process::getpriority_process;
+use snaphook_aside::Way;
 use snaphook_model::{TenantName, Weight};
 
 use super::lanes::{Lanes, WINDOW, processors_in_window};
-use super::{Background, Queue};
+use super::{Background, KEPT_AWAY, Queue, RELIEF, was_kept_away};
 use crate::short::processor_time;
 
 fn tenant(name: &str) -> TenantName {
@@ -206,13 +206,28 @@ async fn what_a_future_holds_is_given_back_in_its_runtime() {
     background.run(&tenant("acme"), Weight(1), Box::pin(async {})).await;
 }
 
-#[tokio::test]
-async fn who_is_kept_away_is_relieved_for_a_while() {
-    let background = Background::start().unwrap();
-    let niceness = async || background.run(&tenant("one"), Weight(1), Box::pin(async { getpriority_process(None).unwrap() })).await;
-    assert_eq!(niceness().await, 19);
-    background.queue.ran(&tenant("one"), Duration::ZERO, true);
-    assert_eq!(niceness().await.min(19), getpriority_process(None).unwrap().max(10));
-    background.queue.lanes().kept_away_until = Some(Instant::now());
-    assert_eq!(niceness().await, 19);
+#[test]
+fn who_is_kept_away_is_relieved_for_a_while() {
+    let queue = Queue::default();
+    let (runnable, _task) = async_task::spawn(async {}, |_| {});
+    queue.push(&tenant("one"), runnable);
+    let lanes = || queue.lanes();
+    assert_eq!(lanes().kept_away(), None);
+    queue.ran(&tenant("one"), Duration::ZERO, true);
+    // For the threads that make way wholly there is nothing now; the others have it at once.
+    assert!(lanes().kept_away().is_some_and(|left| left <= RELIEF));
+    lanes().kept_away_until = Some(Instant::now() + Duration::from_secs(600));
+    let (of, runnable) = queue.next(Way::Half).expect("it is ready");
+    assert_eq!(of, tenant("one"));
+    queue.push(&of, runnable);
+    lanes().kept_away_until = Some(Instant::now());
+    assert!(queue.next(Way::Whole).is_some());
+}
+
+#[test]
+fn a_slice_that_computes_long_was_not_kept_away() {
+    let [short, long] = [KEPT_AWAY / 60, 2 * KEPT_AWAY];
+    assert!(was_kept_away(short, KEPT_AWAY));
+    assert!(!was_kept_away(short, KEPT_AWAY / 2));
+    assert!(!was_kept_away(long, long));
 }

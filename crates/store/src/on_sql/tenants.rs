@@ -92,7 +92,7 @@ impl<S: OnSql> TenantStore for S {
     }
 
     fn kept_documents<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, KeptDocuments> {
-        Box::pin(async move { Ok(self.parts().kept.counted(self.database(), tenant).await?.kept()) })
+        Box::pin(async move { Ok(self.parts().kept.counted(&self.parts().database, tenant).await?.kept()) })
     }
 
     fn add_token<'a>(&'a self, tenant: &'a TenantName, record: &'a TokenRecord, hash: TokenHash) -> StoreFuture<'a, ()> {

@@ -12,10 +12,10 @@ use snaphook_telemetry::metrics;
 use super::objects::remove_unused;
 use super::queue::{PendingRun, RunQueue};
 use super::recordings::PackedRecording;
-use crate::StoreError;
 use crate::database::{Database, Query, made_query};
 use crate::objects::Objects;
 use crate::sql::{recordings as recordings_sql, runs as sql};
+use crate::{Recording, StoreError};
 
 /// A batch waits this long for company: a transaction costs as much as a dozen records. What a killed process may lose is as much.
 const LINGER: Duration = Duration::from_millis(20);
@@ -96,15 +96,13 @@ async fn pack(runs: &[PendingRun]) -> Vec<Packed> {
     if recorded.is_empty() {
         return Vec::new();
     }
-    let work = move || {
+    let pack = |recorded: Vec<(TenantName, RunId, Recording)>| {
         let packed = |(tenant, id, recording)| Packed { tenant, id, recording: PackedRecording::of(&recording) };
         recorded.into_iter().map(packed).collect()
     };
-    snaphook_aside::run(work).await.unwrap_or_else(|error| {
-        // The records themselves are written all the same.
-        tracing::warn!(error = &error as &dyn Error, "recordings of runs are lost");
-        Vec::new()
-    })
+    let given = recorded.clone();
+    // Where no thread is to be had it is done here.
+    snaphook_aside::run(move || pack(given)).await.unwrap_or_else(|_| pack(recorded))
 }
 
 /// Puts the large ones beside the database, some at the same time.

@@ -96,6 +96,8 @@ impl SqliteStore {
         let mut writer = writer::connect(&write_options).await.map_err(failed)?;
         MIGRATIONS.run(&mut writer).await.map_err(|error| migration_error(&file, error))?;
         let readers = SqlitePoolOptions::new()
+            // All of them from the beginning: later one might be opened for a guest, whose thread makes way, and so would the connection's.
+            .min_connections(READERS)
             .max_connections(READERS)
             .acquire_timeout(PATIENCE)
             // A connection to a file does not go stale.

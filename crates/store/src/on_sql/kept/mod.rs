@@ -177,16 +177,23 @@ impl Kept {
     ///
     /// # Errors
     /// [`StoreError::UnknownTenant`]; [`StoreError::Busy`] when counting takes longer than anybody waits; when the database fails.
-    pub(super) async fn counted(&self, database: &Database, tenant: &TenantName) -> Result<Arc<Tally>, StoreError> {
+    pub(super) async fn counted(&self, database: &Arc<Database>, tenant: &TenantName) -> Result<Arc<Tally>, StoreError> {
         let tally = self.tally(tenant);
-        let is_fresh = || tally.carried().is_fresh();
-        if !is_fresh() {
-            let counting = async {
-                let _turn = tally.turn.lock().await;
-                // Whoever had the turn before has counted.
-                if is_fresh() { Ok(()) } else { tally.count(database, tenant).await }
-            };
-            timeout(PATIENCE, counting).await.unwrap_or(Err(StoreError::Busy))?;
+        if tally.carried().is_fresh() {
+            return Ok(tally);
+        }
+        let (counting, database, tenant) = (Arc::clone(&tally), Arc::clone(database), tenant.clone());
+        // In a task of its own: a count that takes longer than anybody waits is of use to who comes next.
+        let counted = tokio::spawn(async move {
+            let _turn = counting.turn.lock().await;
+            // Whoever had the turn before has counted.
+            if counting.carried().is_fresh() { Ok(()) } else { counting.count(&database, &tenant).await }
+        });
+        match timeout(PATIENCE, counted).await {
+            Ok(counted) => counted.unwrap_or_else(|error| Err(StoreError::Unavailable(error.into())))?,
+            // What was counted before will do meanwhile.
+            Err(_) if tally.carried().counted.is_some() => {}
+            Err(_) => return Err(StoreError::Busy),
         }
         Ok(tally)
     }
@@ -200,6 +207,7 @@ impl Kept {
         self.tallies().get(tenant).cloned()
     }
 
+    /// The tally of a tenant, whether it was counted or not.
     fn tally(&self, tenant: &TenantName) -> Arc<Tally> {
         let mut tallies = self.tallies();
         if tallies.len() >= MANY && !tallies.contains_key(tenant) {

@@ -6,7 +6,7 @@ use snaphook_model::{Author, TenantName, Who};
 
 use super::{Taken, Tally};
 use crate::database::{Query, Transaction, query};
-use crate::on_sql::OnSql;
+use crate::on_sql::{OnSql, Parts};
 use crate::sql::kept as sql;
 use crate::{DocumentKind, KeptDocuments, StoreError};
 
@@ -65,8 +65,9 @@ impl<'a> Room<'a> {
         document: (Kind, &'a str),
         bytes: usize,
     ) -> Result<Self, StoreError> {
-        let tally = store.parts().kept.counted(store.database(), tenant).await?;
         let is_bounded = !matches!(store.author(), Some(Author { who: Who::Operator, .. }));
+        let Parts { kept, database, .. } = store.parts();
+        let tally = if is_bounded { kept.counted(database, tenant).await? } else { kept.tally(tenant) };
         let room = Self { tally, tenant, document, is_bounded };
         if room.refusal(KeptDocuments::one(bytes)).is_some() {
             let before = match room.replaced() {
