@@ -10,7 +10,7 @@ use snaphook_aside::Way;
 use snaphook_model::{TenantName, Weight};
 
 use super::lanes::{Lanes, WINDOW, processors_in_window};
-use super::{Background, KEPT_AWAY, Queue, RELIEF, was_kept_away};
+use super::{Background, KEPT_AWAY, Member, Queue, RELIEF, was_kept_away};
 use crate::short::processor_time;
 
 fn tenant(name: &str) -> TenantName {
@@ -208,7 +208,8 @@ async fn what_a_future_holds_is_given_back_in_its_runtime() {
 
 #[test]
 fn who_is_kept_away_is_relieved_for_a_while() {
-    let queue = Queue::default();
+    let queue = Arc::<Queue>::default();
+    let _member = Member::join(&queue, &tenant("one"), Weight(1));
     let (runnable, _task) = async_task::spawn(async {}, |_| {});
     queue.push(&tenant("one"), runnable);
     let lanes = || queue.lanes();
