@@ -80,6 +80,8 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Barrier};
+
     use super::*;
 
     fn niceness() -> i32 {
@@ -91,6 +93,29 @@ mod tests {
         let before = niceness();
         assert_eq!(run(niceness).await.unwrap(), before.max(Way::Half.niceness()));
         assert_eq!(niceness(), before);
+    }
+
+    #[test]
+    fn who_has_made_way_further_passes_that_on_to_nobody() {
+        const AT_ONCE: usize = 8;
+        let before = niceness();
+        start().unwrap();
+        let asking = std::thread::spawn(|| {
+            make_way(Way::Whole);
+            let all = Arc::new(Barrier::new(AT_ONCE));
+            // All of them at once, so that threads have to be started for them.
+            let works: Vec<_> = (0..AT_ONCE).map(|_| Arc::clone(&all)).map(|all| run(move || (all.wait(), niceness()).1)).collect();
+            let runtime = Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async move {
+                let works: Vec<_> = works.into_iter().map(tokio::spawn).collect();
+                let mut seen = Vec::new();
+                for work in works {
+                    seen.push(work.await.unwrap().unwrap());
+                }
+                seen
+            })
+        });
+        assert_eq!(asking.join().unwrap(), [before.max(Way::Half.niceness()); AT_ONCE]);
     }
 
     #[tokio::test]
