@@ -32,8 +32,8 @@ pub struct KeptDocuments {
 ///
 /// What a tenant keeps in documents is bounded by the quota in its document. A method, of whichever trait, that adds one or makes one larger fails
 /// beyond it with [`crate::StoreError::TooManyDocuments`] or [`crate::StoreError::DocumentsSize`], and writes nothing. What becomes smaller or is
-/// deleted is never refused, nor is what the operator is the author of. What other nodes write is seen within a second, or some seconds where there
-/// are very many documents, and may pass the bound until then.
+/// deleted is never refused, nor is what the operator is the author of. What other nodes write is seen within a second, or half a
+/// minute where there are very many documents, and may pass the bound until then.
 pub trait TenantStore: Send + Sync {
     /// Creates or changes a tenant.
     fn put_tenant<'a>(&'a self, tenant: &'a TenantName, document: &'a TenantDocument, now: Timestamp) -> StoreFuture<'a, Change>;
@@ -48,7 +48,7 @@ pub trait TenantStore: Send + Sync {
     /// broken off, it may have removed some of the runs and nothing else, and can be asked again.
     fn delete_tenant<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, bool>;
 
-    /// What a tenant keeps in documents: counted now or some seconds ago at most, with what this node has written since.
+    /// What a tenant keeps in documents: counted now or some time ago, as [`TenantStore`] says, with what this node has written since.
     fn kept_documents<'a>(&'a self, tenant: &'a TenantName) -> StoreFuture<'a, KeptDocuments>;
 
     /// Adds a token. Fails with [`crate::StoreError::Exists`] for an id or hash that is taken.
